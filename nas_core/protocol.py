@@ -1,0 +1,121 @@
+"""Settings that can change an accuracy: the training protocol and the choice of data, hashed.
+
+What should not change an accuracy (threads, device) is execution and lives with the workers.
+Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from nas_core.errors import InputError
+
+DatasetName = Literal["digits", "cifar10", "cifar100"]
+
+
+class Settings(BaseModel):
+    """Frozen, strictly typed settings whose hash does not depend on key order or on new keys.
+
+    The hash covers the keys that differ from their defaults. A key added later with the old
+    behaviour as its default therefore leaves every old hash as it was; defaults never change.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    def canonical(self) -> str:
+        """Return the JSON text that is hashed."""
+        return json.dumps(self.model_dump(exclude_defaults=True), sort_keys=True)
+
+    def with_values(self, values: Mapping[str, Any]) -> Self:
+        """Return these settings with some values replaced.
+
+        Raises:
+            InputError: names all unknown keys (with the nearest valid ones) and all bad values.
+
+        """
+        try:
+            return type(self).model_validate(self.model_dump() | dict(values))
+        except ValidationError as error:
+            raise InputError("; ".join(problems(error, type(self)))) from None
+
+
+class Protocol(Settings):
+    """Every setting of a training that can change an accuracy.
+
+    The defaults are the paper's shallow protocol ("5-16"; section III-A and the DARTS code that
+    it builds on). Epochs count passes over the training images; rates are per epoch.
+    """
+
+    cells: int = Field(default=5, ge=1, le=100)
+    init_channels: int = Field(default=16, ge=1, le=1024)
+    auxiliary: bool = False
+    auxiliary_weight: float = Field(default=0.4, ge=0)
+    epochs: int = Field(default=100, ge=1)
+    batch_size: int = Field(default=64, ge=1)
+    learning_rate: float = Field(default=0.025, gt=0)
+    learning_rate_min: float = Field(default=0.0, ge=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    weight_decay: float = Field(default=3e-4, ge=0)
+    gradient_clip: float = Field(default=5.0, gt=0)
+    drop_path: float = Field(default=0.2, ge=0, lt=1)
+    crop_padding: int = Field(default=4, ge=0, le=64)
+    flip: bool = True
+    cutout: int = Field(default=0, ge=0, le=512)
+    precision: Literal["float32", "float64", "bfloat16"] = "float32"
+    numerics_version: Literal[1] = 1
+    """Grows when any random stream or the arithmetic of a training changes."""
+
+    @property
+    def protocol_hash(self) -> str:
+        """Sixteen hexadecimal digits that name this protocol everywhere."""
+        return stable_hash("protocol", self.canonical())
+
+
+class DataOptions(Settings):
+    """Which images a trial trains and is judged on, part of its identity beside the protocol.
+
+    `holdout` images of the training set become the validation set; of the rest a class-balanced
+    `train_limit` train (all of them where it is None).
+    """
+
+    dataset: DatasetName = "cifar10"
+    holdout: int = Field(default=0, ge=0)
+    train_limit: int | None = Field(default=None, ge=1)
+
+
+PRESETS: Final[Mapping[str, Protocol]] = {
+    # The paper's proxy: 5 cells, 16 channels, 100 epochs.
+    "shallow": Protocol(),
+    # Seconds a training on 8x8 digits; mirrored digits are other digits, so no flips.
+    "demo": Protocol(
+        init_channels=4, epochs=5, learning_rate=0.1, drop_path=0.0, crop_padding=1, flip=False
+    ),
+}
+
+
+def stable_hash(*parts: str, digits: int = 16) -> str:
+    """Return hexadecimal digits that depend on these texts alone, on any platform."""
+    text = json.dumps(parts, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:digits]
+
+
+def problems(error: ValidationError, model: type[BaseModel]) -> list[str]:
+    """Return one sentence for each thing that was wrong, with what is allowed instead."""
+    return [_problem(detail, model) for detail in error.errors(include_url=False)]
+
+
+def _problem(detail: Mapping[str, Any], model: type[BaseModel]) -> str:
+    key = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        valid = sorted(model.model_fields)
+        near = difflib.get_close_matches(key, valid, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"valid keys: {', '.join(valid)}"
+        return f"unknown key {key!r} ({hint})"
+    message = detail["msg"][:1].lower() + detail["msg"][1:]
+    return f"{key} = {detail['input']!r:.80}: {message}"

@@ -1,0 +1,1 @@
+"""Published numbers, installed as `topo_sweep.published`; sweeps write their folders beside it."""

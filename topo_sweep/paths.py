@@ -1,0 +1,1 @@
+"""Every file name of a store, in one place."""
