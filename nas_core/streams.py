@@ -109,7 +109,10 @@ class EpochDraws:
             else None,
             flips=torch.rand(images, generator=stream("flip")) < 0.5 if protocol.flip else None,
             cutout_centres=torch.stack(
-                [torch.randint(n, (images,), generator=stream(f"cutout {axis}")) for axis, n in enumerate(image_size)],
+                [
+                    torch.randint(n, (images,), generator=stream(f"cutout {axis}"))
+                    for axis, n in enumerate(image_size)
+                ],
                 dim=1,
             )
             if protocol.cutout
@@ -130,9 +133,7 @@ class EpochDraws:
                 order=order,
                 offsets=None if self.offsets is None else self.offsets[chosen],
                 flips=None if self.flips is None else self.flips[chosen],
-                cutout_centres=None
-                if self.cutout_centres is None
-                else self.cutout_centres[chosen],
+                cutout_centres=None if self.cutout_centres is None else self.cutout_centres[chosen],
                 keep_masks=None if self.keep is None else self.keep[step, ..., : len(order)],
             )
 

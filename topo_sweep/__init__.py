@@ -1,0 +1,1 @@
+"""The instrument: enumerate topologies, run sweeps on Ray, rank and plot what was measured."""
