@@ -1,0 +1,234 @@
+"""Training of one network: a generator of epochs that can stop and go on after any of them.
+
+Letters: B batch. All randomness comes from `streams.py`, so a training is a pure function of
+(genotype, protocol, split, seed) and, in float32, of the threads that add numbers up.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from nas_core.augmentation import augment, cutout, normalise
+from nas_core.checkpoint import Checkpoint
+from nas_core.data import Images, Split
+from nas_core.errors import InputError
+from nas_core.genotype import Genotype
+from nas_core.network import EvalNetwork, check_image_size
+from nas_core.protocol import Protocol
+from nas_core.streams import EDGE_SLOTS, EpochDraws, StepDraws, initialise_
+
+_EVALUATION_BATCH = 256
+_DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochMetrics:
+    """What one epoch (counted from 0) gave; accuracies are fractions 0..1.
+
+    `val_accuracy` is None where there is no hold-out. `seconds` covers training and evaluation.
+    """
+
+    epoch: int
+    learning_rate: float
+    train_loss: float
+    train_accuracy: float
+    val_accuracy: float | None
+    test_accuracy: float
+    seconds: float
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the loss is no longer finite, which ends the training."""
+        return not math.isfinite(self.train_loss)
+
+
+def learning_rate(protocol: Protocol, epoch: int) -> float:
+    """Return the cosine schedule, stepped once an epoch: epoch 0 has the full initial rate."""
+    swing = protocol.learning_rate - protocol.learning_rate_min
+    return protocol.learning_rate_min + swing * (1 + math.cos(math.pi * epoch / protocol.epochs)) / 2
+
+
+def build_network(genotype: Genotype, protocol: Protocol, split: Split) -> EvalNetwork:
+    """Return the uninitialised network for these images.
+
+    Raises:
+        InputError: images too small for the depth, or a cell with other than four nodes.
+
+    """
+    if len(genotype.normal.edges) != EDGE_SLOTS:
+        raise InputError(
+            f"trainings take cells with {EDGE_SLOTS // 2} nodes, got {len(genotype.normal.nodes)}"
+        )
+    height, width = split.train.pixels.shape[-2:]
+    check_image_size(height, width, cells=protocol.cells, auxiliary=protocol.auxiliary)
+    return EvalNetwork(
+        genotype,
+        init_channels=protocol.init_channels,
+        cells=protocol.cells,
+        num_classes=split.info.num_classes,
+        auxiliary=protocol.auxiliary,
+    )
+
+
+def train(
+    genotype: Genotype,
+    protocol: Protocol,
+    split: Split,
+    *,
+    seed: int,
+    checkpoint: Checkpoint | None = None,
+) -> Iterator[EpochMetrics]:
+    """Train on the device that holds the images and yield the metrics of each epoch.
+
+    With a checkpoint, epochs that it holds are yielded again without being trained, and the
+    state is saved whenever the checkpoint is due. A non-finite loss yields that epoch's metrics
+    (`diverged`) and ends the training: it is a result.
+    """
+    training = _Training(genotype, protocol, split, seed=seed)
+    history: list[EpochMetrics] = []
+    if checkpoint is not None and (saved := checkpoint.load()) is not None:
+        tensors, values = saved
+        history = [EpochMetrics(**value) for value in values]
+        training.restore(tensors)
+    yield from history
+    for epoch in range(len(history), protocol.epochs):
+        if history and history[-1].diverged:
+            return
+        history.append(training.run_epoch(epoch))
+        if checkpoint is not None and checkpoint.is_due:
+            checkpoint.save(training.tensors(), [asdict(metrics) for metrics in history])
+        yield history[-1]
+
+
+class _Training:
+    """The state of one training: network and momentum, on the device of the images."""
+
+    def __init__(
+        self, genotype: Genotype, protocol: Protocol, split: Split, *, seed: int
+    ) -> None:
+        self.protocol = protocol
+        self.split = split
+        self.seed = seed
+        self.device = split.train.pixels.device
+        self.dtype = _DTYPES[protocol.precision]
+        self.network = build_network(genotype, protocol, split)
+        initialise_(self.network, seed)
+        self.network.to(self.device, self.dtype)
+        self.optimizer = torch.optim.SGD(
+            self.network.parameters(),
+            lr=protocol.learning_rate,
+            momentum=protocol.momentum,
+            weight_decay=protocol.weight_decay,
+            fused=True,
+        )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return everything that the next epoch depends on, by name."""
+        state = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        for name, parameter in self.network.named_parameters():
+            momentum = self.optimizer.state[parameter].get("momentum_buffer")
+            if momentum is not None:
+                state[f"momentum.{name}"] = momentum
+        return state
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Take over what `tensors` returned."""
+        self.network.load_state_dict(
+            {name.removeprefix("network."): value for name, value in tensors.items()
+             if name.startswith("network.")}
+        )
+        for name, parameter in self.network.named_parameters():
+            if f"momentum.{name}" in tensors:
+                momentum = tensors[f"momentum.{name}"].to(self.device, self.dtype)
+                self.optimizer.state[parameter]["momentum_buffer"] = momentum
+
+    def run_epoch(self, epoch: int) -> EpochMetrics:
+        """Train one epoch and evaluate."""
+        started = time.perf_counter()
+        rate = learning_rate(self.protocol, epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        train_loss, train_accuracy = self._train_epoch(epoch)
+        validation = self.split.validation
+        return EpochMetrics(
+            epoch=epoch,
+            learning_rate=rate,
+            train_loss=train_loss,
+            train_accuracy=train_accuracy,
+            val_accuracy=None if validation is None else self._accuracy(validation),
+            test_accuracy=self._accuracy(self.split.test),
+            seconds=time.perf_counter() - started,
+        )
+
+    def _train_epoch(self, epoch: int) -> tuple[float, float]:
+        """Return mean loss and accuracy over the training images, as seen while training."""
+        self.network.train()
+        train = self.split.train
+        draws = EpochDraws.draw(
+            self.protocol,
+            seed=self.seed,
+            epoch=epoch,
+            images=len(train),
+            image_size=(train.pixels.shape[-2], train.pixels.shape[-1]),
+        )
+        # Sums stay on the device: reading one each step would stall a GPU.
+        loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
+        correct = torch.zeros((), dtype=torch.int64, device=self.device)
+        for step in draws.steps():
+            labels = train.labels[step.order.to(self.device)]
+            loss, logits = self._step(step, labels, draws.keep_probability)
+            loss_sum += loss.detach() * len(labels)
+            correct += (logits.argmax(dim=1) == labels).sum()
+        return loss_sum.item() / len(train), correct.item() / len(train)
+
+    def _step(
+        self, step: StepDraws, labels: Tensor, keep_probability: float
+    ) -> tuple[Tensor, Tensor]:
+        """Take one optimiser step; return its loss () and logits (B, classes) before the step."""
+        pixels = augment(
+            self.split.train.pixels[step.order.to(self.device)], step, self.protocol
+        )
+        images = normalise(pixels, self.split.info, self.dtype)
+        if step.cutout_centres is not None:
+            images = cutout(images, step.cutout_centres, self.protocol.cutout)
+        keep = None
+        if step.keep_masks is not None:
+            keep = step.keep_masks.to(self.device, self.dtype) / keep_probability
+        self.optimizer.zero_grad(set_to_none=True)
+        with self._autocast():
+            output = self.network(images, keep)
+            logits, auxiliary = output if isinstance(output, tuple) else (output, None)
+            loss = cross_entropy(logits, labels)
+            if auxiliary is not None:
+                loss = loss + self.protocol.auxiliary_weight * cross_entropy(auxiliary, labels)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.protocol.gradient_clip)
+        self.optimizer.step()
+        return loss, logits
+
+    @torch.no_grad()
+    def _accuracy(self, images: Images) -> float:
+        """Return the fraction of these images that the network classifies correctly."""
+        self.network.eval()
+        correct = torch.zeros((), dtype=torch.int64, device=self.device)
+        for start in range(0, len(images), _EVALUATION_BATCH):
+            chosen = slice(start, start + _EVALUATION_BATCH)
+            batch = normalise(images.pixels[chosen], self.split.info, self.dtype)
+            with self._autocast():
+                logits = self.network(batch)
+            correct += (logits.argmax(dim=1) == images.labels[chosen]).sum()
+        return correct.item() / len(images)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(
+            self.device.type,
+            dtype=torch.bfloat16,
+            enabled=self.protocol.precision == "bfloat16",
+        )
