@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,8 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
+
+from nas_core.files import write_durably
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -46,15 +47,7 @@ class Checkpoint:
             {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
             metadata={"key": self.key, "value": json.dumps(value)},
         )
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
-        try:
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self.path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_durably(self.path, content)
         self._saved_at = time.monotonic()
 
     def load(self) -> tuple[dict[str, Tensor], Any] | None:

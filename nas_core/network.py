@@ -153,9 +153,7 @@ class EvalNetwork(nn.Module):
             reduction_before = reduction
         self.auxiliary_after = auxiliary_position(cells)
         self.auxiliary_head = (
-            AuxiliaryHead(widths[INPUTS + self.auxiliary_after], num_classes)
-            if auxiliary
-            else None
+            AuxiliaryHead(widths[INPUTS + self.auxiliary_after], num_classes) if auxiliary else None
         )
         self.classifier = nn.Linear(widths[-1], num_classes)
 

@@ -1,4 +1,4 @@
-"""The candidate operations of a DARTS cell, after Liu et al. (2019) and the authors' `operations.py`.
+"""The candidate operations of a DARTS cell, after the code that Liu et al. (2019) released.
 
 Letters: B batch, C channels, H and W pixels. Every operation maps (B, C, H, W) to
 (B, C, ceil(H / stride), ceil(W / stride)). `affine` says whether batch norm has a scale and an
@@ -112,17 +112,15 @@ class DilatedConv(nn.Sequential):
     """(ReLU, depthwise with dilation 2, pointwise, batch norm) once."""
 
     def __init__(self, channels: int, kernel: int, stride: int, *, affine: bool = True) -> None:
-        super().__init__(
-            *_convolution_stage(channels, kernel, stride, dilation=2, affine=affine)
-        )
+        super().__init__(*_convolution_stage(channels, kernel, stride, dilation=2, affine=affine))
 
 
-def _average_pool(_channels: int, stride: int, _affine: bool) -> nn.Module:  # noqa: FBT001
+def _average_pool(_channels: int, stride: int, _affine: bool) -> nn.Module:
     """Average over the real pixels only: padding does not count."""
     return nn.AvgPool2d(3, stride=stride, padding=1, count_include_pad=False)
 
 
-def _skip(channels: int, stride: int, affine: bool) -> nn.Module:  # noqa: FBT001
+def _skip(channels: int, stride: int, affine: bool) -> nn.Module:
     """Return the identity, or where the map halves a FactorizedReduce, which learns."""
     return nn.Identity() if stride == 1 else FactorizedReduce(channels, channels, affine=affine)
 

@@ -52,7 +52,9 @@ class EpochMetrics:
 def learning_rate(protocol: Protocol, epoch: int) -> float:
     """Return the cosine schedule, stepped once an epoch: epoch 0 has the full initial rate."""
     swing = protocol.learning_rate - protocol.learning_rate_min
-    return protocol.learning_rate_min + swing * (1 + math.cos(math.pi * epoch / protocol.epochs)) / 2
+    return (
+        protocol.learning_rate_min + swing * (1 + math.cos(math.pi * epoch / protocol.epochs)) / 2
+    )
 
 
 def build_network(genotype: Genotype, protocol: Protocol, split: Split) -> EvalNetwork:
@@ -77,41 +79,26 @@ def build_network(genotype: Genotype, protocol: Protocol, split: Split) -> EvalN
     )
 
 
-def train(
-    genotype: Genotype,
-    protocol: Protocol,
-    split: Split,
-    *,
-    seed: int,
-    checkpoint: Checkpoint | None = None,
-) -> Iterator[EpochMetrics]:
-    """Train on the device that holds the images and yield the metrics of each epoch.
+class Training:
+    """One training on the device that holds the images; `epochs` runs it.
 
-    With a checkpoint, epochs that it holds are yielded again without being trained, and the
-    state is saved whenever the checkpoint is due. A non-finite loss yields that epoch's metrics
-    (`diverged`) and ends the training: it is a result.
+    Args:
+        genotype: the cells.
+        protocol: every setting.
+        split: the images; their device is where everything runs.
+        seed: names the random streams.
+        checkpoint: where to go on from, and where to save the state whenever it is due.
+
     """
-    training = _Training(genotype, protocol, split, seed=seed)
-    history: list[EpochMetrics] = []
-    if checkpoint is not None and (saved := checkpoint.load()) is not None:
-        tensors, values = saved
-        history = [EpochMetrics(**value) for value in values]
-        training.restore(tensors)
-    yield from history
-    for epoch in range(len(history), protocol.epochs):
-        if history and history[-1].diverged:
-            return
-        history.append(training.run_epoch(epoch))
-        if checkpoint is not None and checkpoint.is_due:
-            checkpoint.save(training.tensors(), [asdict(metrics) for metrics in history])
-        yield history[-1]
-
-
-class _Training:
-    """The state of one training: network and momentum, on the device of the images."""
 
     def __init__(
-        self, genotype: Genotype, protocol: Protocol, split: Split, *, seed: int
+        self,
+        genotype: Genotype,
+        protocol: Protocol,
+        split: Split,
+        *,
+        seed: int,
+        checkpoint: Checkpoint | None = None,
     ) -> None:
         self.protocol = protocol
         self.split = split
@@ -128,6 +115,28 @@ class _Training:
             weight_decay=protocol.weight_decay,
             fused=True,
         )
+        self.checkpoint = checkpoint
+        self.history: list[EpochMetrics] = []
+        """All epochs so far, those that the checkpoint held first."""
+        if checkpoint is not None and (saved := checkpoint.load()) is not None:
+            tensors, epochs = saved
+            self.history = [EpochMetrics(**epoch) for epoch in epochs]
+            self.restore(tensors)
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the loss stopped being finite, which ends the training: it is a result."""
+        return bool(self.history) and self.history[-1].diverged
+
+    def epochs(self) -> Iterator[EpochMetrics]:
+        """Train the epochs that are left and yield the metrics of each as it ends."""
+        for epoch in range(len(self.history), self.protocol.epochs):
+            if self.diverged:
+                return
+            self.history.append(self.run_epoch(epoch))
+            if self.checkpoint is not None and self.checkpoint.is_due:
+                self.checkpoint.save(self.tensors(), [asdict(past) for past in self.history])
+            yield self.history[-1]
 
     def tensors(self) -> dict[str, Tensor]:
         """Return everything that the next epoch depends on, by name."""
@@ -141,8 +150,11 @@ class _Training:
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Take over what `tensors` returned."""
         self.network.load_state_dict(
-            {name.removeprefix("network."): value for name, value in tensors.items()
-             if name.startswith("network.")}
+            {
+                name.removeprefix("network."): value
+                for name, value in tensors.items()
+                if name.startswith("network.")
+            }
         )
         for name, parameter in self.network.named_parameters():
             if f"momentum.{name}" in tensors:
@@ -192,9 +204,7 @@ class _Training:
         self, step: StepDraws, labels: Tensor, keep_probability: float
     ) -> tuple[Tensor, Tensor]:
         """Take one optimiser step; return its loss () and logits (B, classes) before the step."""
-        pixels = augment(
-            self.split.train.pixels[step.order.to(self.device)], step, self.protocol
-        )
+        pixels = augment(self.split.train.pixels[step.order.to(self.device)], step, self.protocol)
         images = normalise(pixels, self.split.info, self.dtype)
         if step.cutout_centres is not None:
             images = cutout(images, step.cutout_centres, self.protocol.cutout)

@@ -1,1 +1,63 @@
 """Every file name of a store, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nas_core.protocol import DataOptions, Protocol, stable_hash
+
+RESULTS = Path("results")
+"""Where sweeps go unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class StorePaths:
+    """The files of one sweep's folder."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, results: Path, *, sweep: str, protocol: Protocol, data: DataOptions) -> StorePaths:
+        """Return the folder of a sweep: `<sweep>-<data set>-<hash of protocol and data>`."""
+        digits = stable_hash("store", protocol.canonical(), data.canonical(), digits=8)
+        return cls(results / f"{sweep}-{data.dataset}-{digits}")
+
+    @property
+    def manifest(self) -> Path:
+        """What the sweep is: requests, protocol, data fingerprint, versions, hardware."""
+        return self.folder / "sweep.json"
+
+    @property
+    def trials(self) -> Path:
+        """Parquet parts with a row a finished, diverged or failed trial."""
+        return self.folder / "trials"
+
+    @property
+    def epochs(self) -> Path:
+        """Parquet parts with a row an epoch of each such trial."""
+        return self.folder / "epochs"
+
+    @property
+    def checkpoints(self) -> Path:
+        """States of unfinished trials."""
+        return self.folder / "checkpoints"
+
+    @property
+    def figures(self) -> Path:
+        """Pictures."""
+        return self.folder / "figures"
+
+    @property
+    def lock(self) -> Path:
+        """Locked by the one driver that may write."""
+        return self.folder / ".lock"
+
+    @property
+    def progress(self) -> Path:
+        """What the driver is doing now; advice for `status`, never truth."""
+        return self.folder / ".progress.json"
+
+    def checkpoint(self, trial_id: str) -> Path:
+        """State of one unfinished trial."""
+        return self.checkpoints / f"{trial_id}.safetensors"
