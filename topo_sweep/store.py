@@ -22,10 +22,12 @@ import socket
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nas_core.errors import InputError, TopoSweepError
@@ -176,6 +178,12 @@ class ResultStore:
             .drop_duplicates(["trial_id", "epoch"])
             .sort_values(["finished_at", "trial_id", "epoch"], ignore_index=True)
         )
+
+    def newest_row(self) -> datetime | None:
+        """Return when the last row was finished (UTC), reading that column alone."""
+        parts = _parts(self.paths.trials)
+        times = [pc.max(pq.read_table(part, columns=["finished_at"])[0]).as_py() for part in parts]
+        return max(times, default=None)
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:

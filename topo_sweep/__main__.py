@@ -1,0 +1,7 @@
+"""`python -m topo_sweep` is the same program as `topo-sweep`."""
+
+from __future__ import annotations
+
+from topo_sweep.cli import main
+
+main()

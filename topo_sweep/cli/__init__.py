@@ -1,0 +1,68 @@
+"""The command line: a thin module a command group, and the one place that ends the process.
+
+Commands import what is heavy inside their functions, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+from nas_core.errors import InputError, TopoSweepError
+from topo_sweep.cli.enumerate import enumerate_command
+from topo_sweep.cli.plot import plot
+from topo_sweep.cli.rank import rank
+from topo_sweep.cli.run import run
+from topo_sweep.cli.status import status
+
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="topo-sweep")
+def cli() -> None:
+    """Which wiring of a DARTS cell is good? Enumerate, train, rank and look.
+
+    \b
+    Example, on a laptop, without any data set:
+      topo-sweep run demo
+      topo-sweep rank --top 20
+      topo-sweep plot surface
+    """  # noqa: D301 - \b is click's mark for lines it must not wrap
+
+
+for command in (enumerate_command, run, status, rank, plot):
+    cli.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the program and end the process: 0 done, 1 failed, 2 bad input, 130 interrupted."""
+    try:
+        code = cli.main(arguments, prog_name="topo-sweep", standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx else "", err=True)
+        sys.exit(BAD_INPUT)
+    except click.ClickException as error:
+        _fail(error.format_message(), error.exit_code if error.exit_code != 1 else BAD_INPUT)
+    except InputError as error:
+        _fail(str(error), BAD_INPUT)
+    except TopoSweepError as error:
+        _fail(str(error), FAILED)
+    except (KeyboardInterrupt, click.Abort):
+        _fail("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        # The reader went away (`topo-sweep rank | head`): nothing is wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    """Print one line, whatever the message holds, and end."""
+    click.echo(f"topo-sweep: {' '.join(message.split())}", err=True)
+    sys.exit(code)

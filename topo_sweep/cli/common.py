@@ -1,0 +1,117 @@
+"""What several commands share: options, opening results, printing records."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from nas_core.errors import InputError
+from nas_core.files import write_durably
+from topo_sweep.paths import RESULTS
+
+if TYPE_CHECKING:
+    from topo_sweep.results import OpenedSweep
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def say(message: str) -> None:
+    """Print one line of progress or advice to stderr; stdout is for data."""
+    click.echo(message, err=True)
+
+
+def format_option(command: Command) -> Command:
+    """Add `--format table|json|csv` as the parameter `output_format`."""
+    return click.option(
+        "--format",
+        "output_format",
+        type=click.Choice(["table", "json", "csv"]),
+        default="table",
+        show_default=True,
+        help="Table for people, JSON or CSV for programs.",
+    )(command)
+
+
+def results_argument(command: Command) -> Command:
+    """Add RESULTS: a sweep's folder, or a folder of sweeps."""
+    return click.argument(
+        "results", type=click.Path(path_type=Path), default=RESULTS, metavar="[RESULTS]"
+    )(command)
+
+
+def opened(results: Path) -> OpenedSweep:
+    """Open a sweep and say which, where the folder held several."""
+    from topo_sweep.results import open_sweep
+
+    sweep = open_sweep(results)
+    if sweep.folder != results:
+        more = f" (newest of {sweep.chosen_from} sweeps)" if sweep.chosen_from > 1 else ""
+        say(f"sweep: {sweep.folder}{more}")
+    return sweep
+
+
+def formatted(
+    records: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+    output_format: str,
+    table: Callable[[], str],
+) -> str:
+    """Return one record or many as JSON or CSV, or what `table` makes for people."""
+    if output_format == "json":
+        return json.dumps(records, indent=1)
+    if output_format == "csv":
+        return _csv([records] if isinstance(records, Mapping) else records)
+    return table()
+
+
+def emit(text: str, output: Path | None = None) -> None:
+    """Print to stdout, or write to a file.
+
+    Raises:
+        InputError: the file cannot be written.
+
+    """
+    if output is None:
+        click.echo(text)
+        return
+    try:
+        write_durably(output, (text + "\n").encode())
+    except OSError as error:
+        raise InputError(f"cannot write {output}: {error.strerror or error}") from None
+
+
+def aligned(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return a plain table, columns as wide as they need to be, numbers to the right."""
+    texts = [list(header), *([str(value) for value in row] for row in rows)]
+    widths = [max(len(row[i]) for row in texts) for i in range(len(header))]
+    right = [
+        bool(rows) and all(_is_number(row[i]) for row in texts[1:]) for i in range(len(header))
+    ]
+    return "\n".join(
+        "  ".join(
+            text.rjust(width) if to_right else text.ljust(width)
+            for text, width, to_right in zip(row, widths, right, strict=True)
+        ).rstrip()
+        for row in texts
+    )
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).replace("-", "", 1).rstrip("%").isdigit()
+
+
+def _csv(records: Sequence[Mapping[str, Any]]) -> str:
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, list(records[0]) if records else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: _csv_value(value) for key, value in row.items()} for row in records)
+    return buffer.getvalue().rstrip("\n")
+
+
+def _csv_value(value: object) -> object:
+    return json.dumps(value) if isinstance(value, list | dict) else value

@@ -1,0 +1,52 @@
+"""`topo-sweep rank`: the table of topologies, best first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from topo_sweep.cli.common import emit, format_option, formatted, opened, results_argument, say
+
+
+@click.command()
+@results_argument
+@click.option("--top", type=click.IntRange(min=1), default=20, show_default=True, help="Rows.")
+@click.option(
+    "--by",
+    type=click.Choice(["topology", "class"]),
+    default="topology",
+    show_default=True,
+    help="Pool the members of a class, which are the same network up to renamed nodes.",
+)
+@click.option(
+    "--metric",
+    type=click.Choice(["val", "test"]),
+    help="Accuracy to rank by.  [default: val where there is a hold-out, else test]",
+)
+@click.option(
+    "--min-seeds",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Leave out what has fewer seeds.",
+)
+@format_option
+def rank(
+    results: Path, top: int, by: str, metric: str | None, min_seeds: int, output_format: str
+) -> None:
+    """Print the best topologies with 95% intervals over training seeds.
+
+    RESULTS is a sweep's folder, or a folder of sweeps (then the one with the newest row).
+
+    \b
+    Example:
+      topo-sweep rank --by class --min-seeds 3
+    """  # noqa: D301 - \b is click's mark for lines it must not wrap
+    from topo_sweep import ranking
+
+    ranked = ranking.rank(opened(results).trials(), by=by, metric=metric, min_seeds=min_seeds)
+    records = ranking.to_records(ranked, top)
+    if output_format != "table":
+        say(ranked.header)
+    emit(formatted(records, output_format, lambda: ranking.format_table(ranked, top)))

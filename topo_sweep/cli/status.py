@@ -1,0 +1,52 @@
+"""`topo-sweep status`: how far a sweep is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from topo_sweep.cli.common import (
+    aligned,
+    emit,
+    format_option,
+    formatted,
+    opened,
+    results_argument,
+)
+from topo_sweep.progress import duration
+
+
+@click.command()
+@results_argument
+@format_option
+def status(results: Path, output_format: str) -> None:
+    """Say how much of a sweep is done, failed, running and left.
+
+    RESULTS is a sweep's folder, or a folder of sweeps (then the one with the newest row).
+
+    \b
+    Example:
+      topo-sweep status --format json
+    """  # noqa: D301 - \b is click's mark for lines it must not wrap
+    from topo_sweep.status import sweep_status
+
+    record = sweep_status(opened(results))
+    emit(formatted(record, output_format, lambda: _table(record)))
+
+
+def _table(record: dict[str, Any]) -> str:
+    counts = ["planned", "ok", "diverged", "failed", "left", "running"]
+    text = aligned(counts, [[record[key] for key in counts]])
+    facts = []
+    if record["images_per_second"] is not None:
+        facts.append(f"{record['images_per_second']:,.0f} images/s")
+    if record["seconds_a_trial"] is not None:
+        facts.append(f"{duration(record['seconds_a_trial'])} a trial")
+    if record["left"] and record["seconds_left"] is not None:
+        basis = "" if record["is_running"] else " of training on one worker"
+        facts.append(f"about {duration(record['seconds_left'])}{basis} left")
+    if record["left"] and not record["is_running"]:
+        facts.append("not running")
+    return "\n".join([text, *([", ".join(facts)] if facts else [])])

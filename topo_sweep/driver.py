@@ -1,0 +1,125 @@
+"""The trials of a sweep on Ray Tune: fed lazily, run by reused actors, reported to the recorder.
+
+Ray's experiment state goes to a temporary folder and is never read back: the store alone says
+what is done.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ray import tune
+from ray.tune.experiment import Trial as TuneTrial
+from ray.tune.search import Searcher
+
+from nas_core.training import EpochMetrics
+from topo_sweep.interrupts import Interrupts
+from topo_sweep.recorder import Recorder, failed
+from topo_sweep.runner import Outcome, Resources
+from topo_sweep.trials import Trial
+from topo_sweep.worker import Job, TrialTrainable
+
+
+def run_on_ray(
+    trials: dict[str, Trial],
+    job: Job,
+    arrays: Mapping[str, Any],
+    resources: Resources,
+    recorder: Recorder,
+    interrupts: Interrupts,
+    *,
+    trainable: type[tune.Trainable] = TrialTrainable,
+) -> None:
+    """Run these trials on the connected cluster and record what comes of them.
+
+    Args:
+        trials: by id, in the order in which they start.
+        job: what they share.
+        arrays: the images as arrays, put into Ray's object store once.
+        resources: of one trial, settled.
+        recorder: is told everything.
+        interrupts: checked after every event.
+        trainable: what an actor runs.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C; what had finished is recorded.
+
+    """
+    with tempfile.TemporaryDirectory(prefix="topo-sweep-tune-") as scratch:
+        tuner = tune.Tuner(
+            tune.with_resources(
+                tune.with_parameters(trainable, job=job, arrays=arrays),
+                {"cpu": resources.cpus, "gpu": resources.gpus or 0},
+            ),
+            tune_config=tune.TuneConfig(
+                search_alg=_Queue(trials), num_samples=-1, reuse_actors=True
+            ),
+            run_config=tune.RunConfig(
+                name="sweep",
+                storage_path=scratch,
+                callbacks=[_Reports(recorder, interrupts)],
+                verbose=0,
+                checkpoint_config=tune.CheckpointConfig(
+                    checkpoint_frequency=0, checkpoint_at_end=False
+                ),
+            ),
+        )
+        tuner.fit()
+
+
+class _Queue(Searcher):  # type: ignore[misc] # ray.tune is untyped
+    """Hands out trials one by one as workers become free."""
+
+    def __init__(self, trials: dict[str, Trial]) -> None:
+        super().__init__(metric=None, mode=None)
+        self._configs = self._generate(trials)
+
+    @staticmethod
+    def _generate(trials: dict[str, Trial]) -> Iterator[dict[str, Any]]:
+        for trial_id, trial in trials.items():
+            yield {"trial_id": trial_id, "genotype": str(trial.genotype), "seed": trial.seed}
+
+    def suggest(self, trial_id: str) -> Any:  # noqa: ANN401, ARG002 - Tune's signature
+        """Return the next trial's config, or that there is none."""
+        return next(self._configs, Searcher.FINISHED)
+
+    def on_trial_complete(self, *_: object, **__: object) -> None:
+        """Do nothing: what was found does not change what comes next."""
+
+
+class _Reports(tune.Callback):  # type: ignore[misc] # ray.tune is untyped
+    """Passes what Tune hears from the workers on to the recorder."""
+
+    def __init__(self, recorder: Recorder, interrupts: Interrupts) -> None:
+        self._recorder = recorder
+        self._interrupts = interrupts
+
+    def on_trial_start(self, *, trial: TuneTrial, **_: object) -> None:
+        """Note that a worker has the trial."""
+        self._recorder.start(trial.config["trial_id"])
+
+    def on_trial_result(self, *, trial: TuneTrial, result: dict[str, Any], **_: object) -> None:
+        """Record an epoch or the outcome."""
+        trial_id = trial.config["trial_id"]
+        if "outcome" in result:
+            self._recorder.end(trial_id, Outcome.from_dict(json.loads(result["outcome"])))
+        elif "epoch" in result:
+            self._recorder.epoch(trial_id, EpochMetrics(**json.loads(result["epoch"])))
+
+    def on_trial_error(self, *, trial: TuneTrial, **_: object) -> None:
+        """Record a trial whose worker died or raised."""
+        self._recorder.end(trial.config["trial_id"], failed(_cause(trial)))
+
+    def on_step_end(self, **_: object) -> None:
+        """Write rows that are due; stop here, between two events, if Ctrl-C was pressed."""
+        self._recorder.tick()
+        self._interrupts.check()
+
+
+def _cause(trial: TuneTrial) -> str:
+    error = trial.get_pickled_error()
+    cause = getattr(error, "cause", None) or error
+    return f"{type(cause).__name__}: {cause}" if cause is not None else "the worker died"

@@ -1,0 +1,64 @@
+"""What a run would do and take, in words: for `--dry-run`."""
+
+from __future__ import annotations
+
+from topo_sweep.plan import Plan
+from topo_sweep.progress import duration
+from topo_sweep.spec import TopologySweep, format_int_set
+
+_BYTES_A_TRIAL = 700
+_BYTES_AN_EPOCH = 60
+"""Compressed Parquet; measured on the demo's store, where constant columns cost nothing."""
+
+
+def describe(plan: Plan, *, images: int) -> str:
+    """Return lines on trials, data, disk and time.
+
+    Args:
+        plan: the request and what its store holds.
+        images: training images of the data set, before hold-out and limit.
+
+    """
+    spec = plan.spec
+    left = len(plan.left)
+    available = images - spec.data.holdout
+    trained_on = min(available, spec.data.train_limit or available)
+    lines = [
+        f"sweep     {spec.name}: {_networks(plan)}, seeds {format_int_set(spec.seeds)}",
+        (f"trials    {len(plan.trials)}: {plan.count('ok') + plan.count('diverged')} done, "
+        f"{plan.count('failed')} failed, {left} to run"),
+        f"epochs    {spec.protocol.epochs} a trial, {left * spec.protocol.epochs} to train",
+        f"images    {spec.data.dataset}: {trained_on:,} to train on of {images:,}"
+        + (f", {spec.data.holdout:,} held out" if spec.data.holdout else ""),
+        (f"protocol  {spec.protocol.protocol_hash}: {spec.protocol.cells} cells, "
+        f"{spec.protocol.init_channels} channels"),
+        f"disk      about {_size(left * _bytes(plan))} of rows (estimate)",
+        f"time      {_time(plan)}",
+        f"results   {plan.store.paths.folder}",
+    ]
+    return "\n".join(lines)
+
+
+def _networks(plan: Plan) -> str:
+    if isinstance(plan.spec, TopologySweep):
+        return f"topologies {format_int_set(plan.spec.topologies)}"
+    return f"{len(plan.spec.genotypes)} genotypes"
+
+
+def _bytes(plan: Plan) -> int:
+    return _BYTES_A_TRIAL + _BYTES_AN_EPOCH * plan.spec.protocol.epochs
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
+
+
+def _time(plan: Plan) -> str:
+    """Estimate from measured seconds; where the store has none, say so rather than guess."""
+    if plan.seconds is None:
+        return "no estimate: the store has no measured trial yet"
+    total = plan.seconds * len(plan.left)
+    return (
+        f"about {duration(total)} of training on one worker (estimate: "
+        f"{duration(plan.seconds)} a trial measured in this store), divided by your workers"
+    )

@@ -1,0 +1,60 @@
+"""Ctrl-C without losing a result: the first stops at a safe point, the second at once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupts:
+    """Turns SIGINT and SIGTERM into a KeyboardInterrupt where it does no harm.
+
+    `check` is called at safe points and raises if a signal came; inside `immediate` a signal
+    raises wherever it finds the program. A second signal ends the process at once.
+    """
+
+    def __init__(self) -> None:
+        self._requested = False
+        self._immediate = False
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if a signal came."""
+        if self._requested:
+            raise KeyboardInterrupt
+
+    @contextlib.contextmanager
+    def caught(self) -> Iterator[None]:
+        """Catch signals inside the block (in the main thread; elsewhere do nothing)."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        previous = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    @contextlib.contextmanager
+    def immediate(self) -> Iterator[None]:
+        """Let a signal interrupt whatever runs inside the block."""
+        self.check()
+        self._immediate = True
+        try:
+            yield
+        finally:
+            self._immediate = False
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self._requested:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        self._requested = True
+        if self._immediate:
+            raise KeyboardInterrupt

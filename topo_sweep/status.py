@@ -1,0 +1,55 @@
+"""How far a sweep is, from its rows; whether it runs now, from its lock."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from topo_sweep.results import OpenedSweep
+from topo_sweep.store import ResultStore
+
+
+def sweep_status(sweep: OpenedSweep) -> dict[str, Any]:
+    """Return counts of trials, and speed and time left where they are known (else None).
+
+    `planned = ok + diverged + failed + left`; running trials are among those left. While a
+    driver runs, `seconds_left` is its own estimate, and `images_per_second` its speed over all
+    workers; otherwise `seconds_left` is what is left times the mean `seconds_a_trial`, as if on
+    one worker.
+    """
+    rows = sweep.trials()
+    planned = sweep.planned()
+    counts = rows.loc[rows["trial_id"].isin(planned), "status"].value_counts()
+    ok, diverged, failed = (int(counts.get(key, 0)) for key in ("ok", "diverged", "failed"))
+    left = len(planned) - ok - diverged - failed
+    trained = rows.loc[rows["status"] != "failed", "train_seconds"]
+    seconds_a_trial = float(trained.mean()) if len(trained) else None
+    live = _live(sweep.store)
+    alone = None if seconds_a_trial is None else left * seconds_a_trial
+    return {
+        "sweep": sweep.manifest.sweep,
+        "planned": len(planned),
+        "ok": ok,
+        "diverged": diverged,
+        "failed": failed,
+        "running": live.get("running", 0),
+        "left": left,
+        "is_running": bool(live),
+        "seconds_a_trial": seconds_a_trial,
+        "images_per_second": live.get("images_per_second"),
+        "seconds_left": live.get("seconds_left") if live else alone,
+        "protocol_hash": sweep.manifest.protocol_hash,
+        "dataset": sweep.manifest.data.dataset,
+        "fingerprint": sweep.manifest.fingerprint,
+    }
+
+
+def _live(store: ResultStore) -> dict[str, Any]:
+    """Return what the driver last said of itself; nothing where no driver holds the lock."""
+    if not store.is_locked:
+        return {}
+    try:
+        value = json.loads(store.paths.progress.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {"running": 0}
+    return value if isinstance(value, dict) else {"running": 0}

@@ -1,0 +1,195 @@
+"""One run of a sweep, from the plan to the last row, whichever executor trains."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from nas_core.data import Dataset, Split, load_dataset, split
+from nas_core.errors import InputError
+from nas_core.training import build_network
+from topo_sweep.inline import run_inline
+from topo_sweep.interrupts import Interrupts
+from topo_sweep.manifest import Manifest
+from topo_sweep.plan import Plan, make_plan
+from topo_sweep.progress import Progress, shown
+from topo_sweep.recorder import Recorder
+from topo_sweep.runner import Resources, TrialRunner, check_device
+
+Say = Callable[[str], None]
+"""Prints one line for the user, on stderr."""
+
+Execute = Callable[[Plan, Recorder, Interrupts], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How a sweep runs; nothing here changes what its trials are."""
+
+    executor: Literal["ray", "inline"] = "ray"
+    cluster: bool = False
+    address: str | None = None
+    data_dir: Path | None = None
+    download: bool = False
+    resources: Resources = Resources()
+    checkpoint_seconds: float = 20.0
+    verbose: bool = False
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run left behind."""
+
+    progress: Progress
+    errors: tuple[str, ...]
+    """One line for each trial that failed in this run."""
+    interrupted: bool
+
+
+def run(plan: Plan, options: RunOptions, say: Say) -> RunResult:
+    """Train what is left of the plan and record it.
+
+    Everything that can be wrong with the request is found before anything is written.
+
+    Raises:
+        InputError: data missing or changed, no cluster, no GPU, folder in use or not writable.
+        StoreError: the disk filled up; all earlier rows are kept.
+
+    """
+    if plan.store.is_locked:
+        with plan.store.lock():
+            pass
+    dataset = load_dataset(plan.spec.data.dataset, options.data_dir, download=options.download)
+    say(f"data: {dataset.info.name}, {dataset.layout}, fingerprint {dataset.fingerprint}")
+    check_fingerprint(plan.manifest, dataset)
+    images = split(dataset, plan.spec.data)
+    _check_networks(plan, images)
+    with _executor(options, images, say) as execute:
+        plan.store.create_folders()
+        with plan.store.lock():
+            return _run_locked(plan, dataset, images, execute, say)
+
+
+def _run_locked(
+    plan: Plan, dataset: Dataset, images: Split, execute: Execute, say: Say
+) -> RunResult:
+    # Another driver may have finished some of it while this one was starting.
+    plan = make_plan(plan.spec, plan.store.paths.folder.parent, retry_failed=plan.retry_failed)
+    manifest = plan.manifest or _new_manifest(plan, dataset)
+    check_fingerprint(manifest, dataset)
+    manifest.with_request(plan.spec).write(plan.store.paths.manifest)
+    progress = start_progress(plan, images=len(images.train))
+    recorder = Recorder(plan, fingerprint=dataset.fingerprint, progress=progress)
+    interrupts, interrupted = Interrupts(), False
+    say(f"results: {plan.store.paths.folder}")
+    with interrupts.caught():
+        try:
+            with shown(progress, plan.store.paths.progress):
+                execute(plan, recorder, interrupts)
+        except KeyboardInterrupt:
+            interrupted = True
+        finally:
+            recorder.close()
+    return RunResult(progress, tuple(recorder.errors), interrupted)
+
+
+def start_progress(plan: Plan, *, images: int) -> Progress:
+    """Return the progress of a plan before anything of it runs."""
+    return Progress(
+        planned=len(plan.trials),
+        ok=plan.count("ok"),
+        diverged=plan.count("diverged"),
+        failed=0 if plan.retry_failed else plan.count("failed"),
+        epochs=plan.spec.protocol.epochs,
+        images=images,
+        metric="val" if plan.spec.data.holdout else "test",
+    )
+
+
+def check_fingerprint(manifest: Manifest | None, dataset: Dataset) -> None:
+    """Refuse other pixels under the same name: their accuracies cannot be compared.
+
+    Raises:
+        InputError: names both fingerprints.
+
+    """
+    if manifest is not None and manifest.fingerprint != dataset.fingerprint:
+        raise InputError(
+            f"the {dataset.info.name} images differ from those of this sweep: fingerprint "
+            f"{dataset.fingerprint} ({dataset.layout}), but its rows were trained on "
+            f"{manifest.fingerprint} ({manifest.layout}); use the same files, or another folder "
+            "with --results"
+        )
+
+
+def _new_manifest(plan: Plan, dataset: Dataset) -> Manifest:
+    return Manifest(
+        sweep=plan.spec.name,
+        kind=plan.spec.kind,
+        protocol=plan.spec.protocol,
+        protocol_hash=plan.spec.protocol.protocol_hash,
+        data=plan.spec.data,
+        fingerprint=dataset.fingerprint,
+        layout=dataset.layout,
+    )
+
+
+def _check_networks(plan: Plan, images: Split) -> None:
+    """Build each kind of network once without memory: what fails, fails before any training."""
+    with torch.device("meta"):
+        for genotype in {
+            str(trial.genotype): trial.genotype for trial in plan.left.values()
+        }.values():
+            build_network(genotype, plan.spec.protocol, images)
+
+
+@contextlib.contextmanager
+def _executor(options: RunOptions, images: Split, say: Say) -> Iterator[Execute]:
+    """Yield what trains the rest of a plan, connected and checked."""
+    if options.executor == "inline":
+        yield _inline_executor(options, images)
+        return
+    from topo_sweep import cluster, driver
+    from topo_sweep.worker import Job
+
+    with cluster.connected(
+        cluster=options.cluster, address=options.address, verbose=options.verbose
+    ) as where:
+        resources, how = cluster.settle(options.resources)
+        say(f"{where}; {how}")
+
+        def execute(plan: Plan, recorder: Recorder, interrupts: Interrupts) -> None:
+            job = Job(
+                protocol=plan.spec.protocol,
+                execution=resources.execution(),
+                checkpoints=plan.store.paths.checkpoints.absolute(),
+                checkpoint_seconds=options.checkpoint_seconds,
+            )
+            driver.run_on_ray(plan.left, job, images.to_arrays(), resources, recorder, interrupts)
+
+        yield execute
+
+
+def _inline_executor(options: RunOptions, images: Split) -> Execute:
+    gpus = options.resources.gpus
+    if gpus is None:
+        gpus = 1.0 if torch.cuda.is_available() else 0.0
+    execution = replace(options.resources, gpus=gpus).execution()
+    check_device(execution.device)
+
+    def execute(plan: Plan, recorder: Recorder, interrupts: Interrupts) -> None:
+        runner = TrialRunner(
+            plan.spec.protocol,
+            images,
+            execution=execution,
+            checkpoints=plan.store.paths.checkpoints,
+            checkpoint_seconds=options.checkpoint_seconds,
+        )
+        run_inline(plan.left, runner, recorder, interrupts)
+
+    return execute

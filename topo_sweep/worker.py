@@ -1,0 +1,73 @@
+"""The Ray Tune trainable around `runner.TrialRunner`: one actor runs many trials."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from nas_core.data import Split
+from nas_core.protocol import Protocol
+from nas_core.training import EpochMetrics
+from topo_sweep.runner import Execution, Outcome, TrialRunner
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What all trials of a run share, in the form in which it travels to the workers."""
+
+    protocol: Protocol
+    execution: Execution
+    checkpoints: Path | None
+    checkpoint_seconds: float = 20.0
+
+    def runner(self, split: Split) -> TrialRunner:
+        """Return the runner of one worker."""
+        return TrialRunner(
+            self.protocol,
+            split,
+            execution=self.execution,
+            checkpoints=self.checkpoints,
+            checkpoint_seconds=self.checkpoint_seconds,
+        )
+
+
+class TrialTrainable(tune.Trainable):  # type: ignore[misc] # ray.tune is untyped
+    """`step` is one epoch, the last one the outcome; state lives in our own checkpoints.
+
+    A config holds `trial_id`, `genotype` and `seed`. The images stay in the actor from trial to
+    trial.
+    """
+
+    def setup(self, config: dict[str, Any], *, job: Job, arrays: Mapping[str, Any]) -> None:
+        """Take the images (shared, not copied) and begin the first trial."""
+        self._on_gpu = job.execution.device == "cuda"
+        self._runner = job.runner(Split.from_arrays(arrays))
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Begin another trial; nothing of the one before is left in the runner."""
+        self._reports: Iterator[EpochMetrics | Outcome] = self._runner.run(
+            new_config["trial_id"], new_config["genotype"], new_config["seed"]
+        )
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Return one report as JSON text, so that Tune does not take it to pieces."""
+        report = next(self._reports)
+        if isinstance(report, EpochMetrics):
+            return {"epoch": json.dumps(asdict(report))}
+        if report.status == "failed" and self._on_gpu:
+            # A CUDA error can outlive its trial: end the actor, so that the next one is clean.
+            raise RuntimeError(report.error)
+        return {"outcome": json.dumps(report.to_dict()), "done": True}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Save nothing: Tune's state is never read back."""
+
+    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
+        """Load nothing."""
