@@ -25,12 +25,12 @@ from topo_sweep.worker import Job, TrialTrainable
 
 def run_on_ray(
     trials: dict[str, Trial],
+    *,
     job: Job,
     arrays: Mapping[str, Any],
     resources: Resources,
     recorder: Recorder,
     interrupts: Interrupts,
-    *,
     trainable: type[tune.Trainable] = TrialTrainable,
 ) -> None:
     """Run these trials on the connected cluster and record what comes of them.

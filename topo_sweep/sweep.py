@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -36,7 +36,7 @@ class RunOptions:
     address: str | None = None
     data_dir: Path | None = None
     download: bool = False
-    resources: Resources = Resources()
+    resources: Resources = field(default_factory=Resources)
     checkpoint_seconds: float = 20.0
     verbose: bool = False
 
@@ -170,7 +170,14 @@ def _executor(options: RunOptions, images: Split, say: Say) -> Iterator[Execute]
                 checkpoints=plan.store.paths.checkpoints.absolute(),
                 checkpoint_seconds=options.checkpoint_seconds,
             )
-            driver.run_on_ray(plan.left, job, images.to_arrays(), resources, recorder, interrupts)
+            driver.run_on_ray(
+                plan.left,
+                job=job,
+                arrays=images.to_arrays(),
+                resources=resources,
+                recorder=recorder,
+                interrupts=interrupts,
+            )
 
         yield execute
 

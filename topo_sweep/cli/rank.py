@@ -33,7 +33,7 @@ from topo_sweep.cli.common import emit, format_option, formatted, opened, result
 )
 @format_option
 def rank(
-    results: Path, top: int, by: str, metric: str | None, min_seeds: int, output_format: str
+    results: Path, *, top: int, by: str, metric: str | None, min_seeds: int, output_format: str
 ) -> None:
     """Print the best topologies with 95% intervals over training seeds.
 
