@@ -94,7 +94,7 @@ PRESETS: Final[Mapping[str, Protocol]] = {
     "shallow": Protocol(),
     # Seconds a training on 8x8 digits; mirrored digits are other digits, so no flips.
     "demo": Protocol(
-        init_channels=4, epochs=5, learning_rate=0.1, drop_path=0.0, crop_padding=1, flip=False
+        init_channels=4, epochs=5, learning_rate=0.1, drop_path=0.0, crop_padding=0, flip=False
     ),
 }
 
@@ -107,15 +107,19 @@ def stable_hash(*parts: str, digits: int = 16) -> str:
 
 def problems(error: ValidationError, model: type[BaseModel]) -> list[str]:
     """Return one sentence for each thing that was wrong, with what is allowed instead."""
-    return [_problem(detail, model) for detail in error.errors(include_url=False)]
+    return [problem(detail, model) for detail in error.errors(include_url=False)]
 
 
-def _problem(detail: Mapping[str, Any], model: type[BaseModel]) -> str:
+def problem(detail: Mapping[str, Any], model: type[BaseModel]) -> str:
+    """Return a sentence for one detail of a validation error, keys of `model` being valid."""
     key = ".".join(str(part) for part in detail["loc"])
     if detail["type"] == "extra_forbidden":
         valid = sorted(model.model_fields)
-        near = difflib.get_close_matches(key, valid, n=3, cutoff=0.5)
+        last = str(detail["loc"][-1])
+        near = difflib.get_close_matches(last, valid, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else f"valid keys: {', '.join(valid)}"
         return f"unknown key {key!r} ({hint})"
-    message = detail["msg"][:1].lower() + detail["msg"][1:]
-    return f"{key} = {detail['input']!r:.80}: {message}"
+    if detail["type"] == "missing":
+        return f"the key {key!r} is missing"
+    message = detail["msg"].removeprefix("Value error, ")
+    return f"{key} = {detail['input']!r:.80}: {message[:1].lower()}{message[1:]}"

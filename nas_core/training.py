@@ -218,7 +218,7 @@ class Training:
             loss = cross_entropy(logits, labels)
             if auxiliary is not None:
                 loss = loss + self.protocol.auxiliary_weight * cross_entropy(auxiliary, labels)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.protocol.gradient_clip)
         self.optimizer.step()
         return loss, logits

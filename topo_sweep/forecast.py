@@ -25,13 +25,17 @@ def describe(plan: Plan, *, images: int) -> str:
     trained_on = min(available, spec.data.train_limit or available)
     lines = [
         f"sweep     {spec.name}: {_networks(plan)}, seeds {format_int_set(spec.seeds)}",
-        (f"trials    {len(plan.trials)}: {plan.count('ok') + plan.count('diverged')} done, "
-        f"{plan.count('failed')} failed, {left} to run"),
+        (
+            f"trials    {len(plan.trials)}: {plan.count('ok') + plan.count('diverged')} done, "
+            f"{plan.count('failed')} failed, {left} to run"
+        ),
         f"epochs    {spec.protocol.epochs} a trial, {left * spec.protocol.epochs} to train",
         f"images    {spec.data.dataset}: {trained_on:,} to train on of {images:,}"
         + (f", {spec.data.holdout:,} held out" if spec.data.holdout else ""),
-        (f"protocol  {spec.protocol.protocol_hash}: {spec.protocol.cells} cells, "
-        f"{spec.protocol.init_channels} channels"),
+        (
+            f"protocol  {spec.protocol.protocol_hash}: {spec.protocol.cells} cells, "
+            f"{spec.protocol.init_channels} channels"
+        ),
         f"disk      about {_size(left * _bytes(plan))} of rows (estimate)",
         f"time      {_time(plan)}",
         f"results   {plan.store.paths.folder}",
