@@ -94,7 +94,7 @@ PRESETS: Final[Mapping[str, Protocol]] = {
     "shallow": Protocol(),
     # Seconds a training on 8x8 digits; mirrored digits are other digits, so no flips.
     "demo": Protocol(
-        init_channels=4, epochs=5, learning_rate=0.1, drop_path=0.0, crop_padding=0, flip=False
+        init_channels=4, epochs=5, learning_rate=0.05, drop_path=0.0, crop_padding=0, flip=False
     ),
 }
 

@@ -107,7 +107,11 @@ class Training:
         self.dtype = _DTYPES[protocol.precision]
         self.network = build_network(genotype, protocol, split)
         initialise_(self.network, seed)
-        self.network.to(self.device, self.dtype)
+        # On CPUs, convolutions of channels-last maps need no reordering.
+        self.memory_format = (
+            torch.channels_last if self.device.type == "cpu" else torch.contiguous_format
+        )
+        self.network.to(self.device, self.dtype).to(memory_format=self.memory_format)
         self.optimizer = torch.optim.SGD(
             self.network.parameters(),
             lr=protocol.learning_rate,
@@ -205,7 +209,7 @@ class Training:
     ) -> tuple[Tensor, Tensor]:
         """Take one optimiser step; return its loss () and logits (B, classes) before the step."""
         pixels = augment(self.split.train.pixels[step.order.to(self.device)], step, self.protocol)
-        images = normalise(pixels, self.split.info, self.dtype)
+        images = self._normalised(pixels)
         if step.cutout_centres is not None:
             images = cutout(images, step.cutout_centres, self.protocol.cutout)
         keep = None
@@ -218,7 +222,7 @@ class Training:
             loss = cross_entropy(logits, labels)
             if auxiliary is not None:
                 loss = loss + self.protocol.auxiliary_weight * cross_entropy(auxiliary, labels)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.protocol.gradient_clip)
         self.optimizer.step()
         return loss, logits
@@ -230,11 +234,15 @@ class Training:
         correct = torch.zeros((), dtype=torch.int64, device=self.device)
         for start in range(0, len(images), _EVALUATION_BATCH):
             chosen = slice(start, start + _EVALUATION_BATCH)
-            batch = normalise(images.pixels[chosen], self.split.info, self.dtype)
+            batch = self._normalised(images.pixels[chosen])
             with self._autocast():
                 logits = self.network(batch)
             correct += (logits.argmax(dim=1) == images.labels[chosen]).sum()
         return correct.item() / len(images)
+
+    def _normalised(self, pixels: Tensor) -> Tensor:
+        images = normalise(pixels, self.split.info, self.dtype)
+        return images.contiguous(memory_format=self.memory_format)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(

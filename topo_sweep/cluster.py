@@ -36,9 +36,14 @@ def connected(*, cluster: bool, address: str | None, verbose: bool) -> Iterator[
     with _quiet_ray(verbose=verbose):
         if cluster:
             where, origin = _address(address)
-            _join(where, origin)
+            _join(where, origin, verbose=verbose)
         else:
-            ray.init(address="local", include_dashboard=False, **_logging(verbose=verbose))
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                log_to_driver=verbose,
+                logging_level=_level(verbose=verbose),
+            )
         try:
             yield _described(cluster=cluster)
         finally:
@@ -82,7 +87,7 @@ def _cpus(count: int) -> str:
 def _check_cuda(gpus: float) -> None:
     """Ask a worker that holds a GPU whether PyTorch sees it."""
 
-    @ray.remote(num_cpus=0, num_gpus=gpus, max_retries=0)  # type: ignore[untyped-decorator]
+    @ray.remote(num_cpus=0, num_gpus=gpus, max_retries=0)
     def cuda() -> tuple[bool, str, str]:
         import platform
 
@@ -107,12 +112,12 @@ def _address(address: str | None) -> tuple[str, str]:
     return "auto", "this machine, since neither --address nor RAY_ADDRESS is given"
 
 
-def _join(where: str, origin: str) -> None:
+def _join(where: str, origin: str, *, verbose: bool) -> None:
     nothing = f"no Ray cluster answers at {where} ({origin}): {_HOW_TO_START}"
     if where != "auto":
         _check_listening(where, nothing)
     try:
-        ray.init(address=where, **_logging(verbose=False))
+        ray.init(address=where, log_to_driver=verbose, logging_level=_level(verbose=verbose))
     except ray.exceptions.AuthenticationError as error:
         raise InputError(
             f"the Ray cluster at {where} ({origin}) wants a token: set RAY_AUTH_MODE=token and "
@@ -140,15 +145,15 @@ def _described(*, cluster: bool) -> str:
     return f"{what}, {totals.get('CPU', 0):g} CPUs, {totals.get('GPU', 0):g} GPUs"
 
 
-def _logging(*, verbose: bool) -> dict[str, object]:
-    level = logging.INFO if verbose else logging.CRITICAL
-    return {"log_to_driver": verbose, "logging_level": level}
+def _level(*, verbose: bool) -> int:
+    return logging.INFO if verbose else logging.CRITICAL
 
 
 @contextlib.contextmanager
 def _quiet_ray(*, verbose: bool) -> Iterator[None]:
     """Keep Ray from printing, phoning home and writing loggers' files, inside the block."""
     settings = {
+        "RAY_AIR_NEW_OUTPUT": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_CHDIR_TO_TRIAL_DIR": "0",
         "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -158,7 +163,6 @@ def _quiet_ray(*, verbose: bool) -> Iterator[None]:
         "TUNE_WARN_THRESHOLD_S": "60",
     }
     if not verbose:
-        settings["RAY_BACKEND_LOG_LEVEL"] = "fatal"
         logging.getLogger("ray").setLevel(logging.CRITICAL)
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ray import tune
@@ -70,38 +70,53 @@ def run_on_ray(
         tuner.fit()
 
 
-class _Queue(Searcher):  # type: ignore[misc] # ray.tune is untyped
+class _Queue(Searcher):
     """Hands out trials one by one as workers become free."""
 
     def __init__(self, trials: dict[str, Trial]) -> None:
         super().__init__(metric=None, mode=None)
-        self._configs = self._generate(trials)
+        self._trials = iter(trials.values())
 
-    @staticmethod
-    def _generate(trials: dict[str, Trial]) -> Iterator[dict[str, Any]]:
-        for trial_id, trial in trials.items():
-            yield {"trial_id": trial_id, "genotype": str(trial.genotype), "seed": trial.seed}
-
-    def suggest(self, trial_id: str) -> Any:  # noqa: ANN401, ARG002 - Tune's signature
+    def suggest(self, trial_id: str) -> Any:  # noqa: ANN401 - Tune's signature
         """Return the next trial's config, or that there is none."""
-        return next(self._configs, Searcher.FINISHED)
+        trial = next(self._trials, None)
+        if trial is None:
+            return Searcher.FINISHED
+        return {
+            "trial_id": trial.trial_id,
+            "genotype": str(trial.genotype),
+            "seed": trial.seed,
+        }
 
     def on_trial_complete(self, *_: object, **__: object) -> None:
         """Do nothing: what was found does not change what comes next."""
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Give Tune nothing to pickle: its saved state is never read back."""
+        return {}
 
-class _Reports(tune.Callback):  # type: ignore[misc] # ray.tune is untyped
+
+class _Reports(tune.Callback):
     """Passes what Tune hears from the workers on to the recorder."""
 
     def __init__(self, recorder: Recorder, interrupts: Interrupts) -> None:
         self._recorder = recorder
         self._interrupts = interrupts
 
-    def on_trial_start(self, *, trial: TuneTrial, **_: object) -> None:
+    def on_trial_start(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object
+    ) -> None:
         """Note that a worker has the trial."""
         self._recorder.start(trial.config["trial_id"])
 
-    def on_trial_result(self, *, trial: TuneTrial, result: dict[str, Any], **_: object) -> None:
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[TuneTrial],
+        trial: TuneTrial,
+        result: dict[str, Any],
+        **info: object,
+    ) -> None:
         """Record an epoch or the outcome."""
         trial_id = trial.config["trial_id"]
         if "outcome" in result:
@@ -109,14 +124,20 @@ class _Reports(tune.Callback):  # type: ignore[misc] # ray.tune is untyped
         elif "epoch" in result:
             self._recorder.epoch(trial_id, EpochMetrics(**json.loads(result["epoch"])))
 
-    def on_trial_error(self, *, trial: TuneTrial, **_: object) -> None:
+    def on_trial_error(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object
+    ) -> None:
         """Record a trial whose worker died or raised."""
         self._recorder.end(trial.config["trial_id"], failed(_cause(trial)))
 
-    def on_step_end(self, **_: object) -> None:
+    def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: object) -> None:
         """Write rows that are due; stop here, between two events, if Ctrl-C was pressed."""
         self._recorder.tick()
         self._interrupts.check()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Give Tune nothing to pickle: its saved state is never read back."""
+        return {}
 
 
 def _cause(trial: TuneTrial) -> str:

@@ -36,14 +36,16 @@ class Job:
         )
 
 
-class TrialTrainable(tune.Trainable):  # type: ignore[misc] # ray.tune is untyped
+class TrialTrainable(tune.Trainable):
     """`step` is one epoch, the last one the outcome; state lives in our own checkpoints.
 
     A config holds `trial_id`, `genotype` and `seed`. The images stay in the actor from trial to
     trial.
     """
 
-    def setup(self, config: dict[str, Any], *, job: Job, arrays: Mapping[str, Any]) -> None:
+    def setup(  # type: ignore[override] # tune.with_parameters adds the keywords
+        self, config: dict[str, Any], *, job: Job, arrays: Mapping[str, Any]
+    ) -> None:
         """Take the images (shared, not copied) and begin the first trial."""
         self._on_gpu = job.execution.device == "cuda"
         self._runner = job.runner(Split.from_arrays(arrays))
