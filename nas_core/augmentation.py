@@ -35,7 +35,9 @@ def augment(pixels: Tensor, draws: StepDraws, protocol: Protocol) -> Tensor:
         rows, columns = rows + offsets[:, :1], columns + offsets[:, 1:]
     samples = torch.arange(batch, device=device)[:, None, None]
     gathered = pixels[samples, :, rows[:, :, None], columns[:, None, :]]  # (B, H, W, 3)
-    return gathered.permute(0, 3, 1, 2)
+    # Contiguous: a channels-last batch would switch every convolution after it to that layout,
+    # in which PyTorch 2.14's CPU kernels write past their memory for some channel counts.
+    return gathered.permute(0, 3, 1, 2).contiguous()
 
 
 def normalise(pixels: Tensor, info: DatasetInfo, dtype: torch.dtype) -> Tensor:

@@ -107,11 +107,7 @@ class Training:
         self.dtype = _DTYPES[protocol.precision]
         self.network = build_network(genotype, protocol, split)
         initialise_(self.network, seed)
-        # On CPUs, convolutions of channels-last maps need no reordering.
-        self.memory_format = (
-            torch.channels_last if self.device.type == "cpu" else torch.contiguous_format
-        )
-        self.network.to(self.device, self.dtype).to(memory_format=self.memory_format)
+        self.network.to(self.device, self.dtype)
         self.optimizer = torch.optim.SGD(
             self.network.parameters(),
             lr=protocol.learning_rate,
@@ -209,7 +205,7 @@ class Training:
     ) -> tuple[Tensor, Tensor]:
         """Take one optimiser step; return its loss () and logits (B, classes) before the step."""
         pixels = augment(self.split.train.pixels[step.order.to(self.device)], step, self.protocol)
-        images = self._normalised(pixels)
+        images = normalise(pixels, self.split.info, self.dtype)
         if step.cutout_centres is not None:
             images = cutout(images, step.cutout_centres, self.protocol.cutout)
         keep = None
@@ -234,15 +230,11 @@ class Training:
         correct = torch.zeros((), dtype=torch.int64, device=self.device)
         for start in range(0, len(images), _EVALUATION_BATCH):
             chosen = slice(start, start + _EVALUATION_BATCH)
-            batch = self._normalised(images.pixels[chosen])
+            batch = normalise(images.pixels[chosen], self.split.info, self.dtype)
             with self._autocast():
                 logits = self.network(batch)
             correct += (logits.argmax(dim=1) == images.labels[chosen]).sum()
         return correct.item() / len(images)
-
-    def _normalised(self, pixels: Tensor) -> Tensor:
-        images = normalise(pixels, self.split.info, self.dtype)
-        return images.contiguous(memory_format=self.memory_format)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(

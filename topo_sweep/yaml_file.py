@@ -279,7 +279,7 @@ def _reason(error: Exception) -> str:
         return f"character {error.position} is {error.character:#x}: {error.reason}"
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         return f"{_place(error.problem_mark)}: {error.problem}"
-    return " ".join(str(error).split())
+    return str(error)
 
 
 def _place(mark: Any) -> str:  # noqa: ANN401 - either of PyYAML's two classes of marks

@@ -1,16 +1,12 @@
-"""What the tests of the instrument share: modules beside them and a clock that stands still."""
+"""What the tests of the instrument share: a clock that stands still."""
 
 from __future__ import annotations
 
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
-# pytest's importlib mode leaves this folder off the path; store_contract.py lives here.
-sys.path.insert(0, str(Path(__file__).parent))
-pytest.register_assert_rewrite("store_contract")
+pytest.register_assert_rewrite("tests.topo_sweep.store_contract")
 
 
 class Clock:

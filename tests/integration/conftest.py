@@ -1,0 +1,63 @@
+"""Runs the real program in a process of its own, as its users do."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from topo_sweep import load_results
+
+TINY = (
+    *("--dataset", "digits", "--epochs", "2", "--train-limit", "64"),
+    *("--set", "init_channels=2", "--set", "cells=2"),
+)
+"""Options that make a training take a fraction of a second."""
+
+Start = Callable[..., subprocess.Popen[str]]
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def comparable(results: Path) -> pd.DataFrame:
+    """Return a sweep's rows without what may differ between equal runs: times and node."""
+    rows = load_results(results).drop(columns=["train_seconds", "node", "finished_at"])
+    return rows.sort_values("trial_id", ignore_index=True)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Start:
+    """Start `topo-sweep` in an empty folder."""
+
+    def start_program(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "TOPO_"))}
+        command: Sequence[str] = (sys.executable, "-m", "topo_sweep", *arguments)
+        return subprocess.Popen(
+            command,
+            cwd=tmp_path,
+            env=inherited | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return start_program
+
+
+@pytest.fixture
+def run(start: Start) -> Run:
+    """Run `topo-sweep` to its end."""
+
+    def run_program(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        process = start(*arguments, **environment)
+        try:
+            output, errors = process.communicate(timeout=300)
+        finally:
+            process.kill()
+        return subprocess.CompletedProcess(arguments, process.returncode, output, errors)
+
+    return run_program
