@@ -184,7 +184,7 @@ class Genotype:
         """Read `{"normal": [["sep_conv_3x3", 0], ...], "reduction": [...]}`."""
         try:
             value = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{_shortened(text)} is not JSON: {error}") from None
         if not isinstance(value, dict) or set(value) != {"normal", "reduction"}:
             raise InputError(
@@ -211,8 +211,9 @@ class Genotype:
                 raise InputError(f"{_shortened(text)} has no field {name!r}")
             cells[name] = _cell_from_value(name, fields[name])
             nodes = list(range(INPUTS, INPUTS + len(cells[name].nodes)))
-            concat = list(fields.get(f"{name}_concat", nodes))
-            if sorted(concat) != nodes:
+            concat = fields.get(f"{name}_concat", nodes)
+            listed = concat if isinstance(concat, list | tuple) else ()
+            if len(listed) != len(nodes) or any(node not in listed for node in nodes):
                 raise InputError(
                     f"{name}_concat is {concat}, but cells of this search space "
                     f"concatenate all their nodes, here {nodes}"

@@ -6,8 +6,6 @@ A cell's C is the width of one node; its output concatenates the nodes, so it is
 
 from __future__ import annotations
 
-import copy
-
 import torch
 from torch import Tensor, nn
 
@@ -233,10 +231,19 @@ def multiply_adds(network: EvalNetwork, height: int, width: int) -> int:
         # Every output value sums over one filter: weight[0] is (C_in / groups, k, k) or (C_in,).
         counts.append(output.numel() * module.weight[0].numel())
 
-    shadow = copy.deepcopy(network).to("meta").eval()
-    for module in shadow.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            module.register_forward_hook(count)
-    with torch.no_grad():
-        shadow(torch.empty(1, 3, height, width, device="meta"))
+    parameter = next(network.parameters())
+    image = torch.zeros(1, 3, height, width, dtype=parameter.dtype, device=parameter.device)
+    hooks = [
+        module.register_forward_hook(count)
+        for module in network.modules()
+        if isinstance(module, nn.Conv2d | nn.Linear)
+    ]
+    was_training = network.training
+    try:
+        with torch.no_grad():
+            network.eval()(image)
+    finally:
+        network.train(was_training)
+        for hook in hooks:
+            hook.remove()
     return sum(counts)

@@ -42,7 +42,7 @@ class Settings(BaseModel):
         try:
             return type(self).model_validate(self.model_dump() | dict(values))
         except ValidationError as error:
-            raise InputError("; ".join(problems(error, type(self)))) from None
+            raise InputError("; ".join(_problems(error, type(self)))) from None
 
 
 class Protocol(Settings):
@@ -94,7 +94,13 @@ PRESETS: Final[Mapping[str, Protocol]] = {
     "shallow": Protocol(),
     # Seconds a training on 8x8 digits; mirrored digits are other digits, so no flips.
     "demo": Protocol(
-        init_channels=4, epochs=5, learning_rate=0.05, drop_path=0.0, crop_padding=0, flip=False
+        init_channels=4,
+        epochs=5,
+        batch_size=48,
+        learning_rate=0.05,
+        drop_path=0.0,
+        crop_padding=0,
+        flip=False,
     ),
 }
 
@@ -105,12 +111,12 @@ def stable_hash(*parts: str, digits: int = 16) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:digits]
 
 
-def problems(error: ValidationError, model: type[BaseModel]) -> list[str]:
+def _problems(error: ValidationError, model: type[BaseModel]) -> list[str]:
     """Return one sentence for each thing that was wrong, with what is allowed instead."""
-    return [problem(detail, model) for detail in error.errors(include_url=False)]
+    return [_problem(detail, model) for detail in error.errors(include_url=False)]
 
 
-def problem(detail: Mapping[str, Any], model: type[BaseModel]) -> str:
+def _problem(detail: Mapping[str, Any], model: type[BaseModel]) -> str:
     """Return a sentence for one detail of a validation error, keys of `model` being valid."""
     key = ".".join(str(part) for part in detail["loc"])
     if detail["type"] == "extra_forbidden":

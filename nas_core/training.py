@@ -24,7 +24,7 @@ from nas_core.network import EvalNetwork, check_image_size
 from nas_core.protocol import Protocol
 from nas_core.streams import EDGE_SLOTS, EpochDraws, StepDraws, initialise_
 
-_EVALUATION_BATCH = 256
+_EVALUATION_BATCH = 512
 _DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
 
 

@@ -137,6 +137,7 @@ def shown(progress: Progress, path: Path, stream: TextIO | None = None) -> Itera
     stream = stream or sys.stderr
     with contextlib.ExitStack() as stack:
         stack.callback(path.unlink, missing_ok=True)
+        progress.publish(path)  # a killed run may have left its own
         stack.enter_context(_repeated(_PUBLISH_SECONDS, lambda: progress.publish(path)))
         if stream.isatty():
             stack.enter_context(_live_line(progress, stream))

@@ -132,7 +132,7 @@ def _genotypes(value: object) -> tuple[object, ...]:
 def _genotype(value: str) -> str:
     try:
         return str(Genotype.parse(value))
-    except (InputError, TypeError, RecursionError) as error:
+    except InputError as error:
         raise ValueError(str(error)) from None
 
 

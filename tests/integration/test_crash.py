@@ -11,9 +11,9 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from tests.integration.conftest import TINY, Run, Start, comparable
 
 from nas_core.training import EpochMetrics
+from tests.integration.conftest import TINY, Run, Start, comparable
 from topo_sweep.plan import make_plan
 from topo_sweep.recorder import Recorder
 from topo_sweep.runner import Resources
@@ -64,6 +64,14 @@ def is_running(pid: int) -> bool:
     return state != "Z"
 
 
+def wait_until_gone(pids: set[int]) -> None:
+    """Ray's agents notice after some seconds that their node is gone."""
+    deadline = time.monotonic() + 60
+    while left := [pid for pid in pids if is_running(pid)]:
+        assert time.monotonic() < deadline, f"still running: {left}"
+        time.sleep(0.2)
+
+
 @pytest.mark.slow
 def test_a_driver_killed_mid_sweep_loses_and_repeats_nothing(
     start: Start, run: Run, tmp_path: Path
@@ -86,7 +94,7 @@ def test_a_driver_killed_mid_sweep_loses_and_repeats_nothing(
     still = rows[rows["trial_id"].isin(kept["trial_id"])].reset_index(drop=True)
     pd.testing.assert_frame_equal(still, kept, check_exact=True)
     assert workers
-    assert not [pid for pid in workers if is_running(pid)]
+    wait_until_gone(workers)
 
 
 @pytest.mark.slow

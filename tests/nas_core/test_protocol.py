@@ -16,7 +16,7 @@ from nas_core.errors import InputError
 from nas_core.protocol import PRESETS, DataOptions, Protocol, stable_hash
 
 # Stores are named by these: a change of one makes every older store of it unreachable.
-GOLDEN_HASHES = {"shallow": "ebb023640034d977", "demo": "39bf954bcaeaf7ad"}
+GOLDEN_HASHES = {"shallow": "ebb023640034d977", "demo": "86a477f5a5191c00"}
 
 # The paper's proxy "5-16". The hash leaves defaults out, so they must never change.
 SHALLOW: dict[str, Any] = {

@@ -1,12 +1,22 @@
-"""What the tests of the instrument share: a clock that stands still."""
+"""What the tests of the instrument share: made-up sweeps and a clock that stands still."""
 
 from __future__ import annotations
 
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from nas_core.protocol import PRESETS, DataOptions
+from topo_sweep.manifest import Manifest
+from topo_sweep.paths import StorePaths
+from topo_sweep.spec import SweepSpec, TopologySweep
+from topo_sweep.store import ResultStore
+
 pytest.register_assert_rewrite("tests.topo_sweep.store_contract")
+
+FINGERPRINT = "fedcba9876543210"
 
 
 class Clock:
@@ -25,3 +35,40 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(time, "monotonic", clock)
     return clock
+
+
+def small_spec(**values: Any) -> TopologySweep:
+    """Return a sweep of three networks and two seeds; `values` replace some of it."""
+    defaults: dict[str, Any] = {
+        "name": "small",
+        "protocol": PRESETS["demo"],
+        "data": DataOptions(dataset="digits"),
+        "topologies": (0, 1, 17),
+        "seeds": (0, 1),
+    }
+    return TopologySweep(**(defaults | values))
+
+
+def new_manifest(spec: SweepSpec) -> Manifest:
+    """Return the manifest of a sweep of which nothing was asked yet."""
+    return Manifest(
+        sweep=spec.name,
+        kind=spec.kind,
+        protocol=spec.protocol,
+        protocol_hash=spec.protocol.protocol_hash,
+        data=spec.data,
+        fingerprint=FINGERPRINT,
+        layout="as made up",
+    )
+
+
+def make_sweep(results: Path, spec: SweepSpec, *more: SweepSpec) -> ResultStore:
+    """Return the store of a sweep of which these requests were made; it holds no rows."""
+    paths = StorePaths.of(results, sweep=spec.name, protocol=spec.protocol, data=spec.data)
+    store = ResultStore(paths)
+    store.create_folders()
+    manifest = new_manifest(spec)
+    for request in (spec, *more):
+        manifest = manifest.with_request(request)
+    manifest.write(paths.manifest)
+    return store

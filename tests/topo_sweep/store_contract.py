@@ -31,7 +31,7 @@ PREFERRED = ("ok", "diverged", "failed")
 
 ON_DISK = settings(
     deadline=None,
-    max_examples=20,
+    max_examples=12,
     suppress_health_check=[
         HealthCheck.function_scoped_fixture,  # each example makes a store of its own
         HealthCheck.differing_executors,  # each subclass runs the same properties

@@ -16,7 +16,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -128,6 +127,8 @@ def test_compaction_leaves_large_parts_alone(
 
 
 def test_duckdb_reads_the_parts_as_one_table(store: ResultStore) -> None:
+    import duckdb
+
     for trial_id, accuracy in (("a", 0.25), ("b", 0.75)):
         append(store, [trial_row(trial_id, test_accuracy=accuracy)])
 

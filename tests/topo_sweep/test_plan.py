@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nas_core.errors import InputError
+from tests.topo_sweep.conftest import make_sweep, small_spec
+from tests.topo_sweep.store_contract import ON_DISK, Ended, trial_row
+from topo_sweep.paths import StorePaths
+from topo_sweep.plan import make_plan
+from topo_sweep.trials import expand
+
+SPEC = small_spec()
+IDS = list(expand(SPEC))
+
+
+@ON_DISK
+@given(
+    statuses=st.fixed_dictionaries(
+        {trial_id: st.sampled_from([None, "ok", "diverged", "failed"]) for trial_id in IDS}
+    )
+)
+def test_what_is_left_is_what_has_no_row_and_on_request_what_failed(
+    tmp_path_factory: pytest.TempPathFactory, statuses: dict[str, str | None]
+) -> None:
+    results = tmp_path_factory.mktemp("results")
+    rows = [trial_row(key, status=status) for key, status in statuses.items() if status]
+    make_sweep(results, SPEC).append([*rows, trial_row("another request's", status="ok")], [])
+
+    plan = make_plan(SPEC, results)
+    again = make_plan(SPEC, results, retry_failed=True)
+
+    assert list(plan.left) == [key for key in IDS if statuses[key] is None]
+    assert list(again.left) == [key for key in IDS if statuses[key] in (None, "failed")]
+    assert all(trial.trial_id == trial_id for trial_id, trial in plan.left.items())
+    for status in ("ok", "diverged", "failed"):
+        assert plan.count(status) == list(statuses.values()).count(status)
+
+
+def test_everything_is_left_where_there_is_no_store_and_none_is_made(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+
+    plan = make_plan(SPEC, results)
+
+    assert list(plan.left) == IDS
+    assert plan.manifest is None
+    assert plan.seconds is None
+    assert not results.exists()
+
+
+def test_planning_writes_nothing(tmp_path: Path) -> None:
+    make_sweep(tmp_path, SPEC).append([trial_row(IDS[0])], [])
+
+    def state() -> dict[Path, tuple[int, bytes | None]]:
+        return {
+            path: (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else None)
+            for path in tmp_path.rglob("*")
+        }
+
+    before = state()
+    make_plan(small_spec(seeds=(0, 1, 2)), tmp_path, retry_failed=True)
+
+    assert state() == before
+
+
+def test_more_seeds_of_the_same_sweep_find_its_rows(tmp_path: Path) -> None:
+    make_sweep(tmp_path, SPEC).append([trial_row(trial_id) for trial_id in IDS], [])
+    more = small_spec(seeds=(0, 1, 2))
+
+    plan = make_plan(more, tmp_path)
+
+    assert {trial.seed for trial in plan.left.values()} == {2}
+    assert len(plan.left) == 3
+    assert plan.manifest is not None
+
+
+def test_another_protocol_has_another_store(tmp_path: Path) -> None:
+    make_sweep(tmp_path, SPEC).append([trial_row(trial_id) for trial_id in IDS], [])
+    longer = small_spec(protocol=SPEC.protocol.with_values({"epochs": 50}))
+
+    assert len(make_plan(longer, tmp_path).left) == len(IDS)
+
+
+def test_time_is_the_mean_over_trials_that_were_trained_to_an_end(tmp_path: Path) -> None:
+    rows = [
+        trial_row(IDS[0], status="ok", train_seconds=10.0),
+        trial_row(IDS[1], status="diverged", train_seconds=2.0),
+        trial_row(IDS[2], status="failed", train_seconds=500.0),
+    ]
+    make_sweep(tmp_path, SPEC).append(rows, [])
+
+    assert make_plan(SPEC, tmp_path).seconds == 6.0
+
+
+def test_every_attempt_at_a_failed_trial_is_counted(tmp_path: Path) -> None:
+    store = make_sweep(tmp_path, SPEC)
+    for minute in range(3):
+        store.append([Ended(IDS[0], "failed", minute).row()], [])  # attempts 1, 2, 3
+
+    assert make_plan(SPEC, tmp_path, retry_failed=True).attempts[IDS[0]] == 3
+
+
+def test_a_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    paths = StorePaths.of(tmp_path, sweep=SPEC.name, protocol=SPEC.protocol, data=SPEC.data)
+    paths.folder.mkdir()
+    paths.manifest.write_text('{"store_version": 99}')
+
+    with pytest.raises(InputError, match="upgrade topo-sweep"):
+        make_plan(SPEC, tmp_path)
