@@ -18,6 +18,9 @@ _HOW_TO_START = (
     "start one with `ray start --head --port=6379` (and `ray start --address=HOST:6379` on each "
     "further machine), or leave out --cluster to run on this machine alone"
 )
+_AUTH_HINT = (
+    "; if it is a cluster with tokens, as `ray start` makes them, set RAY_AUTH_MODE=token here too"
+)
 
 
 @contextlib.contextmanager
@@ -124,7 +127,8 @@ def _join(where: str, origin: str, *, verbose: bool) -> None:
             f"RAY_AUTH_TOKEN_PATH ({_first_line(error)})"
         ) from None
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise InputError(f"{nothing} ({_first_line(error)})") from None
+        token = "" if os.environ.get("RAY_AUTH_MODE") else _AUTH_HINT
+        raise InputError(f"{nothing}{token} ({_first_line(error)})") from None
 
 
 def _check_listening(where: str, nothing: str) -> None:

@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.integration.conftest import TINY, Run, comparable
+from tests.conftest import TINY, Run, comparable
 from tests.integration.test_crash import children
 
+TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "5" * 64}
 SWEEP = ("run", "demo", *TINY, "--topologies", "0,179")
-HOST = "127.0.0.1"
+HOST = "127.0.0.2"  # Ray turns 127.0.0.1 into the address of a network card
 
 
 def free_port() -> int:
@@ -40,9 +41,9 @@ def cluster() -> Iterator[str]:
         [
             *(ray, "start", "--head", f"--port={port}", "--block", "--disable-usage-stats"),
             *("--num-cpus=2", "--num-gpus=1", "--include-dashboard=false"),
-            *(f"--node-ip-address={HOST}", "--ray-client-server-port=0"),
+            f"--node-ip-address={HOST}",
         ],
-        env=environment,
+        env=environment | TOKEN,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -76,7 +77,14 @@ def test_cluster_joins_a_running_cluster_and_gives_the_same_rows(
     run: Run, cluster: str, tmp_path: Path
 ) -> None:
     joined = run(
-        *SWEEP, "--cluster", "--gpus-per-pack", "0", "--results", "ray", RAY_ADDRESS=cluster
+        *SWEEP,
+        "--cluster",
+        "--gpus-per-pack",
+        "0",
+        "--results",
+        "ray",
+        RAY_ADDRESS=cluster,
+        **TOKEN,
     )
     alone = run(*SWEEP, "--executor", "inline", "--results", "inline")
 
@@ -91,7 +99,7 @@ def test_cluster_joins_a_running_cluster_and_gives_the_same_rows(
 def test_a_declared_gpu_that_pytorch_cannot_use_is_an_error_before_anything_is_written(
     option: tuple[str, ...], run: Run, cluster: str, tmp_path: Path
 ) -> None:
-    result = run(*SWEEP, "--address", cluster, *option)
+    result = run(*SWEEP, "--address", cluster, *option, **TOKEN)
 
     assert result.returncode == 2
     last = result.stderr.splitlines()[-1]

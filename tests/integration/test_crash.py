@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nas_core.training import EpochMetrics
-from tests.integration.conftest import TINY, Run, Start, comparable
+from tests.conftest import TINY, Run, Start, comparable
 from topo_sweep.plan import make_plan
 from topo_sweep.recorder import Recorder
 from topo_sweep.runner import Resources

@@ -13,7 +13,7 @@ from nas_core.genotype import CellEdges, Genotype
 from nas_core.protocol import PRESETS, DataOptions
 from nas_core.topology import Topology
 from nas_core.training import EpochMetrics
-from tests.integration.conftest import TINY, Run, comparable
+from tests.conftest import TINY, Run, comparable
 from topo_sweep.runner import Execution, Outcome, TrialRunner
 
 SWEEP = ("run", "demo", *TINY, "--topologies", "0,100,179", "--seeds", "0-1")

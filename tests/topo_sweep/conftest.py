@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nas_core.protocol import PRESETS, DataOptions
+from nas_core.protocol import DataOptions, Protocol
 from topo_sweep.manifest import Manifest
 from topo_sweep.paths import StorePaths
 from topo_sweep.spec import SweepSpec, TopologySweep
@@ -41,7 +41,7 @@ def small_spec(**values: Any) -> TopologySweep:
     """Return a sweep of three networks and two seeds; `values` replace some of it."""
     defaults: dict[str, Any] = {
         "name": "small",
-        "protocol": PRESETS["demo"],
+        "protocol": Protocol(cells=5, init_channels=4, epochs=5),
         "data": DataOptions(dataset="digits"),
         "topologies": (0, 1, 17),
         "seeds": (0, 1),

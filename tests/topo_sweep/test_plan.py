@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from nas_core.errors import InputError
 from tests.topo_sweep.conftest import make_sweep, small_spec
-from tests.topo_sweep.store_contract import ON_DISK, Ended, trial_row
+from tests.topo_sweep.store_contract import ON_DISK, T0, trial_row
 from topo_sweep.paths import StorePaths
 from topo_sweep.plan import make_plan
 from topo_sweep.trials import expand
@@ -97,8 +98,10 @@ def test_time_is_the_mean_over_trials_that_were_trained_to_an_end(tmp_path: Path
 
 def test_every_attempt_at_a_failed_trial_is_counted(tmp_path: Path) -> None:
     store = make_sweep(tmp_path, SPEC)
-    for minute in range(3):
-        store.append([Ended(IDS[0], "failed", minute).row()], [])  # attempts 1, 2, 3
+    for attempt in (1, 2, 3):
+        finished_at = T0 + timedelta(minutes=attempt)
+        row = trial_row(IDS[0], status="failed", attempt=attempt, finished_at=finished_at)
+        store.append([row], [])
 
     assert make_plan(SPEC, tmp_path, retry_failed=True).attempts[IDS[0]] == 3
 
