@@ -5,11 +5,13 @@ Letters: B batch, H and W pixels. The randomness comes in as tensors, see `strea
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from nas_core.datasets import DatasetInfo
+from nas_core.datasets import Channels, DatasetInfo
 from nas_core.protocol import Protocol
 from nas_core.streams import StepDraws
 
@@ -42,9 +44,14 @@ def augment(pixels: Tensor, draws: StepDraws, protocol: Protocol) -> Tensor:
 
 def normalise(pixels: Tensor, info: DatasetInfo, dtype: torch.dtype) -> Tensor:
     """Return (x / 255 - mean) / std per channel: (B, 3, H, W) uint8 -> `dtype`."""
-    mean = torch.tensor(info.mean, device=pixels.device, dtype=dtype)[:, None, None]
-    std = torch.tensor(info.std, device=pixels.device, dtype=dtype)[:, None, None]
+    mean, std = (_channels(numbers, dtype, pixels.device) for numbers in (info.mean, info.std))
     return (pixels.to(dtype) / 255 - mean) / std
+
+
+@lru_cache(maxsize=16)
+def _channels(numbers: Channels, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return (3, 1, 1); kept, because a copy to a GPU in every step would stall it."""
+    return torch.tensor(numbers, dtype=dtype, device=device)[:, None, None]
 
 
 def cutout(images: Tensor, centres: Tensor, length: int) -> Tensor:

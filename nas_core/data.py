@@ -116,7 +116,8 @@ def load_dataset(name: str, directory: Path | None = None, *, download: bool = F
         download: fetch the files if they are not there.
 
     Raises:
-        InputError: unknown name, no files, or a damaged one.
+        InputError: unknown name, no files, a damaged, hostile or unfitting one (named), or a
+            download that failed.
 
     """
     info = dataset_info(name)
@@ -124,32 +125,27 @@ def load_dataset(name: str, directory: Path | None = None, *, download: bool = F
         return _digits(info)
     folder = data_directory(directory)
     try:
-        location = cifar.locate(info, folder)
+        files = cifar.locate(info, folder)
     except InputError:
         if not download:
             raise
         cifar.download(info, folder)
-        location = cifar.locate(info, folder)
-    train, test = location.load()
-    classes = int(train[1].max()) + 1
+        files = cifar.locate(info, folder)
+    train, test = (Images(*part) for part in cifar.read(files, info))
+    classes = int(train.labels.max()) + 1
     if classes != info.num_classes:
         raise InputError(
             f"the labels in {folder} are 0..{classes - 1}, but {name} has {info.num_classes} "
             "classes: is it another data set?"
         )
-    if train[0].shape[1:] != test[0].shape[1:]:
-        raise InputError(
-            f"training images are {tuple(train[0].shape[2:])}, test images "
-            f"{tuple(test[0].shape[2:])}: {folder} mixes data sets"
-        )
-    return Dataset(info, Images(*train), Images(*test), location.layout)
+    return Dataset(info, train, test, files.layout)
 
 
 def training_images(name: str, directory: Path | None = None) -> int:
     """Return the number of training images without decoding any.
 
     Raises:
-        InputError: unknown name or no files.
+        InputError: unknown name, no files, or damaged ones.
 
     """
     info = dataset_info(name)

@@ -77,7 +77,10 @@ def dataset_info(name: str) -> DatasetInfo:
 
     """
     if name not in DATASETS:
-        near = difflib.get_close_matches(name, DATASETS, n=3)
-        others = [known for known in DATASETS if known not in near]
-        raise InputError(f"unknown data set {name!r}: use {' or '.join([*near, *others])}")
+        nearest_first = sorted(
+            DATASETS,
+            key=lambda valid: difflib.SequenceMatcher(None, name.lower(), valid).ratio(),
+            reverse=True,
+        )
+        raise InputError(f"unknown data set {name!r}: use {' or '.join(nearest_first)}")
     return DATASETS[name]

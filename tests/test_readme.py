@@ -79,6 +79,6 @@ def test_the_snippets_for_notebooks_and_duckdb_run(
     (python,), (sql,) = blocks("python"), blocks("sql")
 
     exec(compile(python, "README.md", "exec"), {})  # noqa: S102 - the README is ours
-    rows = duckdb.sql(sql.strip().rstrip(";")).fetchall()
+    rows = duckdb.connect().execute(sql).fetchall()
     assert sorted(topology for topology, _ in rows) == [0, 1]
     assert all(0 <= accuracy <= 1 for _, accuracy in rows)

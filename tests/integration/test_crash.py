@@ -140,9 +140,9 @@ def test_a_trial_stopped_after_any_epoch_goes_on_to_the_same_row(
             raise KeyboardInterrupt
 
     monkeypatch.setattr(Recorder, "epoch", epoch)
-    assert run_sweep(make_plan(spec, tmp_path / "stopped"), options, str).interrupted
-    result = run_sweep(make_plan(spec, tmp_path / "stopped"), options, str)
-    run_sweep(make_plan(spec, tmp_path / "whole"), options, str)
+    assert run_sweep(make_plan(spec, tmp_path / "stopped"), options, print).interrupted
+    result = run_sweep(make_plan(spec, tmp_path / "stopped"), options, print)
+    run_sweep(make_plan(spec, tmp_path / "whole"), options, print)
 
     assert not result.interrupted
     assert seen == [0, 1, 2] * 4, "each epoch is trained once"
