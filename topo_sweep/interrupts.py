@@ -44,9 +44,9 @@ class Interrupts:
     @contextlib.contextmanager
     def immediate(self) -> Iterator[None]:
         """Let a signal interrupt whatever runs inside the block."""
-        self.check()
         self._immediate = True
         try:
+            self.check()  # last: a signal that comes from here on raises by itself
             yield
         finally:
             self._immediate = False

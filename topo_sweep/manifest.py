@@ -91,7 +91,7 @@ def read_manifest(path: Path) -> Manifest:
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"{path.parent} is no sweep: {path.name} is unreadable ({error})"
         ) from None
@@ -115,6 +115,8 @@ def read_manifest(path: Path) -> Manifest:
 def code_version() -> str:
     """Return the package's version, and in a git checkout its commit."""
     version = importlib.metadata.version("topo-sweep")
+    if not (Path(__file__).parent.parent / ".git").exists():
+        return version  # installed; a work tree further up is someone else's
     git = (
         "git",
         "-C",

@@ -72,7 +72,7 @@ def make_plan(spec: SweepSpec, results: Path, *, retry_failed: bool = False) -> 
         manifest=read_manifest(paths.manifest),
         trials=trials,
         finished=dict(zip(rows["trial_id"], rows["status"], strict=True)),
-        attempts=dict(zip(rows["trial_id"], rows["attempt"], strict=True)),
+        attempts=store.attempts(),
         seconds=float(trained.mean()) if len(trained) else None,
         retry_failed=retry_failed,
     )

@@ -81,17 +81,23 @@ class Progress:
     @property
     def images_per_second(self) -> float | None:
         """Training images a second over all workers since the first trial began."""
-        if not self._epochs_trained or self._started_at is None:
+        if not self._epochs_trained:
             return None
-        return self._epochs_trained * self.images / (time.monotonic() - self._started_at)
+        return self._epochs_trained * self.images / self._elapsed
 
     @property
     def seconds_left(self) -> float | None:
         """Estimate from the epochs that this run has trained so far."""
-        if not self._epochs_trained or self._started_at is None:
+        if not self._epochs_trained:
             return None
         epochs_left = self.left * self.epochs - sum(self.running.values())
-        return epochs_left * (time.monotonic() - self._started_at) / self._epochs_trained
+        return epochs_left * self._elapsed / self._epochs_trained
+
+    @property
+    def _elapsed(self) -> float:
+        """Seconds since the first trial began, never 0."""
+        started = self._started_at
+        return max(time.monotonic() - started, 1e-3) if started is not None else 1e-3
 
     def line(self) -> str:
         """Return the whole state in one line."""

@@ -24,10 +24,9 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nas_core.errors import InputError, TopoSweepError
@@ -179,11 +178,16 @@ class ResultStore:
             .sort_values(["finished_at", "trial_id", "epoch"], ignore_index=True)
         )
 
+    def attempts(self) -> dict[str, int]:
+        """Return the number of the last attempt at each trial, whichever row counts."""
+        frame = _read(self.paths.trials, TRIAL_SCHEMA)
+        last = frame.groupby("trial_id")["attempt"].max()
+        return {str(trial_id): int(attempt) for trial_id, attempt in last.items()}
+
     def newest_row(self) -> datetime | None:
-        """Return when the last row was finished (UTC), reading that column alone."""
-        parts = _parts(self.paths.trials)
-        times = [pc.max(pq.read_table(part, columns=["finished_at"])[0]).as_py() for part in parts]
-        return max(times, default=None)
+        """Return when the last row was finished (UTC)."""
+        rows = _read(self.paths.trials, pa.schema([TRIAL_SCHEMA.field("finished_at")]))
+        return None if rows.empty else rows["finished_at"].max().to_pydatetime()
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -195,7 +199,7 @@ class ResultStore:
         """
         with self.paths.lock.open("a+") as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _flock(file)
             except BlockingIOError:
                 file.seek(0)
                 raise InputError(
@@ -259,6 +263,16 @@ class BufferedWriter:
         return written
 
 
+def _flock(file: TextIO) -> None:
+    """Lock the file; wait a moment for `is_locked` of another process, which holds it briefly."""
+    for _ in range(20):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(0.01)
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 def _write_part(folder: Path, table: pa.Table) -> None:
     if table.num_rows:
         buffer = io.BytesIO()
@@ -275,20 +289,22 @@ def _parts(folder: Path) -> list[Path]:
 def _read_part(part: Path, schema: pa.Schema) -> pa.Table:
     try:
         table = pq.read_table(part)
-    except (pa.ArrowInvalid, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
+        columns = [
+            table[field.name]
+            if field.name in table.column_names
+            else pa.nulls(len(table), field.type)
+            for field in schema
+        ]
+        return pa.table(columns, names=schema.names).cast(
+            pa.schema([field.with_nullable(nullable=True) for field in schema])
+        )
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError) as error:
         raise StoreError(
             f"{part} is damaged ({error}): move it away and run the sweep again; "
             "only its trials are trained again"
         ) from None
-    columns = [
-        table[field.name] if field.name in table.column_names else pa.nulls(len(table), field.type)
-        for field in schema
-    ]
-    return pa.table(columns, names=schema.names).cast(
-        pa.schema([field.with_nullable(nullable=True) for field in schema])
-    )
 
 
 def _read(folder: Path, schema: pa.Schema) -> pd.DataFrame:

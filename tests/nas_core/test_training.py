@@ -1,0 +1,229 @@
+"""A training is a pure function of cells, protocol, images and seed, and learns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from nas_core.checkpoint import Checkpoint
+from nas_core.data import Images, Split, load_dataset, split
+from nas_core.errors import InputError
+from nas_core.genotype import KNOWN_CELLS, CellEdges, Genotype
+from nas_core.network import EvalNetwork
+from nas_core.protocol import PRESETS, DataOptions, Protocol
+from nas_core.topology import Topology
+from nas_core.training import EpochMetrics, Training, learning_rate
+
+DIGITS = split(load_dataset("digits"), DataOptions(dataset="digits", holdout=50, train_limit=70))
+TINY = PRESETS["demo"].with_values(
+    {"init_channels": 2, "cells": 3, "epochs": 3, "batch_size": 32, "drop_path": 0.3}
+    | {"crop_padding": 1, "flip": True, "cutout": 2}
+)
+
+
+def cells(index: int) -> Genotype:
+    topology = Topology.from_index(index)
+    return Genotype(
+        CellEdges.uniform(topology, "sep_conv_3x3"), CellEdges.uniform(topology, "max_pool_3x3")
+    )
+
+
+def trained(
+    index: int = 100, protocol: Protocol = TINY, seed: int = 0, images: Split = DIGITS
+) -> Training:
+    training = Training(cells(index), protocol, images, seed=seed)
+    for _ in training.epochs():
+        pass
+    return training
+
+
+def facts(metrics: EpochMetrics) -> dict[str, object]:
+    """Return what must not differ between equal trainings: all but the time."""
+    return {name: value for name, value in asdict(metrics).items() if name != "seconds"}
+
+
+def same(first: Training, second: Training) -> bool:
+    one, two = first.tensors(), second.tensors()
+    return (
+        [facts(m) for m in first.history] == [facts(m) for m in second.history]
+        and set(one) == set(two)
+        and all(torch.equal(one[name], two[name]) for name in one)
+    )
+
+
+def test_the_same_training_twice_is_bit_identical() -> None:
+    assert same(trained(), trained())
+
+
+def test_another_seed_or_topology_is_another_training() -> None:
+    assert not same(trained(seed=0), trained(seed=1))
+    assert trained(100).history[-1].train_loss != trained(101).history[-1].train_loss
+
+
+def test_what_was_trained_before_does_not_matter() -> None:
+    forward = {index: trained(index) for index in (3, 90, 170)}
+    backward = {index: trained(index) for index in (170, 90, 3)}
+    assert all(same(forward[index], backward[index]) for index in forward)
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3])
+def test_stopped_after_any_epoch_it_goes_on_to_the_same_end(stop: int, tmp_path: Path) -> None:
+    def start() -> Training:
+        checkpoint = Checkpoint(tmp_path / "state", key="trial", every_seconds=0)
+        return Training(cells(100), TINY, DIGITS, seed=0, checkpoint=checkpoint)
+
+    first = start()
+    for _, _ in zip(range(stop), first.epochs(), strict=False):
+        pass
+    second = start()
+    epochs = [metrics.epoch for metrics in second.epochs()]
+
+    assert epochs == list(range(stop, 3))
+    assert same(second, trained())
+
+
+def test_a_non_finite_loss_is_a_result_and_the_end(tmp_path: Path) -> None:
+    wild = TINY.with_values({"learning_rate": 1e30, "epochs": 5})
+
+    def start() -> Training:
+        checkpoint = Checkpoint(tmp_path / "state", key="trial", every_seconds=0)
+        return Training(cells(0), wild, DIGITS, seed=0, checkpoint=checkpoint)
+
+    training = start()
+    history = list(training.epochs())
+
+    assert training.diverged
+    assert not math.isfinite(history[-1].train_loss)
+    assert len(history) < 5
+    assert 0 <= history[-1].test_accuracy <= 1
+    again = start()
+    assert list(again.epochs()) == []
+    assert again.diverged
+
+
+def test_the_learning_rate_is_a_cosine_from_its_full_value_stepped_once_an_epoch() -> None:
+    protocol = Protocol(epochs=4, learning_rate=0.1, learning_rate_min=0.02)
+    rates = [learning_rate(protocol, epoch) for epoch in range(4)]
+    assert rates == pytest.approx([0.1, 0.06 + 0.04 * math.sqrt(0.5), 0.06, 0.0317157], abs=1e-7)
+    assert trained().history[0].learning_rate == TINY.learning_rate
+
+
+def test_partial_batches_are_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = batch_sizes(monkeypatch, lambda: trained(protocol=TINY.with_values({"epochs": 1})))
+    assert sizes == [32, 32, 6]
+
+
+def batch_sizes(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> list[int]:
+    """Return the size of every batch that a network saw in training mode."""
+    sizes: list[int] = []
+    forward = EvalNetwork.forward
+
+    def spy(self: EvalNetwork, images: Tensor, keep_masks: Tensor | None = None) -> object:
+        if self.training:
+            sizes.append(len(images))
+        return forward(self, images, keep_masks)
+
+    monkeypatch.setattr(EvalNetwork, "forward", spy)
+    act()
+    return sizes
+
+
+def test_drop_path_has_the_scheduled_strength_in_training_and_none_in_evaluation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[tuple[bool, set[float] | None]] = []
+    forward = EvalNetwork.forward
+
+    def spy(self: EvalNetwork, images: Tensor, keep_masks: Tensor | None = None) -> object:
+        values = None if keep_masks is None else set(keep_masks.unique().tolist())
+        seen.append((self.training, values))
+        return forward(self, images, keep_masks)
+
+    monkeypatch.setattr(EvalNetwork, "forward", spy)
+    trained(protocol=TINY.with_values({"precision": "float64"}))
+
+    in_training = [values for training, values in seen if training]
+    assert all(values is None for training, values in seen if not training)
+    assert in_training[:3] == [None] * 3, "epoch 0 drops nothing"
+    for epoch, values in ((1, in_training[3]), (2, in_training[6])):
+        assert values is not None
+        assert sorted(values) == pytest.approx([0, 1 / (1 - 0.3 * epoch / 3)])
+
+
+def test_gradients_are_clipped_to_the_protocols_norm() -> None:
+    rate = 0.5
+    protocol = TINY.with_values(
+        {"gradient_clip": 1e-3, "weight_decay": 0.0, "momentum": 0.0, "learning_rate": rate}
+        | {"epochs": 1, "batch_size": 70, "precision": "float64"}
+    )
+    training = Training(cells(5), protocol, DIGITS, seed=0)
+    before = [parameter.detach().clone() for parameter in training.network.parameters()]
+    list(training.epochs())
+    moved = [
+        (parameter.detach() - old).square().sum()
+        for parameter, old in zip(training.network.parameters(), before, strict=True)
+    ]
+    assert torch.stack(moved).sum().sqrt().item() == pytest.approx(rate * 1e-3, rel=1e-3)
+
+
+def test_momentum_and_weight_decay_are_those_of_sgd() -> None:
+    one, none = (TINY.with_values({"weight_decay": decay}) for decay in (1e-2, 0.0))
+    assert (
+        trained(protocol=one).history[-1].train_loss
+        != trained(protocol=none).history[-1].train_loss
+    )
+    group = Training(cells(5), TINY, DIGITS, seed=0).optimizer.param_groups[0]
+    assert (group["momentum"], group["weight_decay"], group["nesterov"]) == (0.9, 3e-4, False)
+
+
+def test_the_auxiliary_loss_counts_with_its_weight() -> None:
+    big = Split(DIGITS.info, enlarged(DIGITS.train), None, enlarged(DIGITS.test))
+    common = {"auxiliary": True, "epochs": 1, "batch_size": 70, "drop_path": 0.0}
+    losses = [
+        trained(protocol=TINY.with_values({**common, "auxiliary_weight": weight}), images=big)
+        .history[0]
+        .train_loss
+        for weight in (0.0, 1.0, 2.0)
+    ]
+    assert losses[1] > losses[0] + 1, "a second classifier starts near log(10)"
+    assert losses[2] - losses[1] == pytest.approx(losses[1] - losses[0], rel=1e-4)
+
+
+def enlarged(images: Images) -> Images:
+    """Return 8x8 images as 32x32, which the auxiliary head is made for."""
+    pixels = images.pixels.repeat_interleave(4, 2).repeat_interleave(4, 3)
+    return Images(pixels, images.labels)
+
+
+@pytest.mark.parametrize("precision", ["float64", "bfloat16"])
+def test_other_precisions_train_and_differ(precision: str) -> None:
+    other = trained(protocol=TINY.with_values({"precision": precision}))
+    assert math.isfinite(other.history[-1].train_loss)
+    assert other.history[-1].train_loss != trained().history[-1].train_loss
+
+
+def test_validation_accuracy_is_there_exactly_where_images_are_held_out() -> None:
+    without = Split(DIGITS.info, DIGITS.train, None, DIGITS.test)
+    assert trained(images=without).history[-1].val_accuracy is None
+    assert trained().history[-1].val_accuracy is not None
+
+
+def test_known_cells_learn_digits() -> None:
+    images = split(load_dataset("digits"), DataOptions(dataset="digits", train_limit=480))
+    protocol = PRESETS["demo"].with_values({"init_channels": 4, "epochs": 5})
+    training = Training(KNOWN_CELLS["PDARTS"], protocol, images, seed=0)
+    history = list(training.epochs())
+    assert history[-1].train_loss < 0.5 * history[0].train_loss
+    assert history[-1].test_accuracy > 0.5
+
+
+def test_cells_of_other_than_four_nodes_are_refused() -> None:
+    three = CellEdges.uniform(Topology.from_index(0, nodes=3), "skip_connect")
+    with pytest.raises(InputError, match="trainings take cells with 4 nodes, got 3"):
+        Training(Genotype(three, three), TINY, DIGITS, seed=0)
