@@ -13,7 +13,7 @@ demo: $(INSTALLED)
 	$(BIN)/topo-sweep plot surface results/demo-*
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist worksteal
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
