@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nas_core.protocol import DataOptions, Protocol, stable_hash
+if TYPE_CHECKING:
+    from nas_core.protocol import DataOptions, Protocol
 
 RESULTS = Path("results")
 """Where sweeps go unless told otherwise."""
@@ -20,6 +22,8 @@ class StorePaths:
     @classmethod
     def of(cls, results: Path, *, sweep: str, protocol: Protocol, data: DataOptions) -> StorePaths:
         """Return the folder of a sweep: `<sweep>-<data set>-<hash of protocol and data>`."""
+        from nas_core.protocol import stable_hash
+
         digits = stable_hash("store", protocol.canonical(), data.canonical(), digits=8)
         return cls(results / f"{sweep}-{data.dataset}-{digits}")
 

@@ -99,6 +99,8 @@ class TrialRunner:
     ) -> None:
         check_device(execution.device)
         torch.set_num_threads(execution.threads)
+        # By default GPUs round the inputs of convolutions to TF32, whatever the protocol says.
+        torch.backends.cudnn.allow_tf32 = False
         self._protocol = protocol
         self._execution = execution
         self._split = split.to(torch.device(execution.device))

@@ -222,7 +222,7 @@ class ResultStore:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
-        except FileNotFoundError:
+        except OSError:  # no such file or folder, or not ours to open: nobody drives it here
             return False
         return False
 
