@@ -25,14 +25,14 @@ def test_a_new_sweep_is_described_without_a_guess_at_its_time(tmp_path: Path) ->
 
     text = describe(make_plan(spec, tmp_path), images=1437)
 
-    # 540 trials of 5 epochs, at 700 bytes a trial and 60 an epoch: 540,000 bytes.
+    # 540 trials of 5 epochs, at 900 bytes a trial and 80 an epoch: 702,000 bytes.
     assert text == (
         "sweep     small: topologies 0-179, seeds 0-1,4\n"
         "trials    540: 0 done, 0 failed, 540 to run\n"
         "epochs    5 a trial, 2700 to train\n"
         "images    digits: 1,437 to train on of 1,437\n"
         f"protocol  {spec.protocol.protocol_hash}: 5 cells, 4 channels\n"
-        "disk      about 540 kB of rows (estimate)\n"
+        "disk      about 702 kB of rows (estimate)\n"
         "time      no estimate: the store has no measured trial yet\n"
         f"results   {folder}"
     )
@@ -93,6 +93,6 @@ def test_a_sweep_of_cells_says_how_many(tmp_path: Path) -> None:
 
     text = describe(make_plan(spec, tmp_path), images=50_000)
 
-    # 200 trials of 600 epochs: 200 * (700 + 36,000) bytes.
+    # 200 trials of 600 epochs: 200 * (900 + 48,000) bytes.
     assert line(text, "sweep") == "cells: 2 genotypes, seeds 0-99"
-    assert line(text, "disk") == "about 7.3 MB of rows (estimate)"
+    assert line(text, "disk") == "about 9.8 MB of rows (estimate)"
