@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from nas_core.errors import InputError
 from nas_core.genotype import KNOWN_CELLS, CellEdges, Edge, Genotype
 from nas_core.network import (
+    AuxiliaryHead,
     Cell,
     EvalNetwork,
     check_image_size,
@@ -24,6 +25,7 @@ from nas_core.network import (
     reduction_positions,
 )
 from nas_core.operations import FactorizedReduce, ReluConvBn, SeparableConv
+from nas_core.streams import initialise_
 from nas_core.topology import Topology, enumerate_topologies, isomorphism_classes
 
 FACTS = Path(__file__).resolve().parents[3] / "shared" / "facts" / "darts.json"
@@ -63,7 +65,11 @@ def test_parameter_counts_are_the_authors_to_the_digit() -> None:
     assert sum(p.numel() for p in network.auxiliary_head.parameters()) == 476_426
 
 
-def test_every_topology_has_the_same_number_of_parameters_in_each_phase() -> None:
+def test_every_topology_has_the_same_number_of_parameters_in_each_phase(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Counting needs no numbers, and drawing them would take half of the time.
+    monkeypatch.setattr(nn.Conv2d, "reset_parameters", lambda _: None)
     for index in range(180):
         sweep = uniform(index, "sep_conv_3x3", 0, "max_pool_3x3")
         assert counted(sweep, 16, 5) == TOPOLOGY_SWEEP
@@ -171,6 +177,16 @@ def test_drop_path_applies_to_the_skip_that_halves_the_map() -> None:
     assert output[1].abs().max() > 0
 
 
+def test_each_cell_gets_its_own_masks() -> None:
+    network = build(KNOWN_CELLS["DARTS_V1"])
+    seen: list[Tensor] = []
+    for cell in network.cells:
+        cell.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[2]))
+    masks = torch.rand(5, 8, 2)
+    network(torch.randn(2, 3, 8, 8), masks)
+    assert torch.equal(torch.stack(seen), masks)
+
+
 def test_masks_are_ignored_in_evaluation() -> None:
     network = build(KNOWN_CELLS["DARTS_V2"]).eval()
     images = torch.randn(2, 3, 8, 8)
@@ -207,12 +223,47 @@ def test_stride_2_is_only_where_reduction_cells_read_their_inputs() -> None:
         assert strides == ([2, 2, 2, 1, 1, 1, 2, 1] if reduces else [1] * 8)
 
 
-def test_the_first_input_is_halved_exactly_after_a_reduction() -> None:
-    network = build(KNOWN_CELLS["DARTS_V1"], cells=8)
+@pytest.mark.parametrize(
+    ("cells", "halved"),
+    [(1, []), (2, [1]), (3, [2]), (4, [2, 3]), (5, [2, 4]), (8, [3, 6]), (20, [7, 14])],
+)
+def test_the_first_input_is_halved_exactly_after_a_reduction(cells: int, halved: list[int]) -> None:
+    network = build(KNOWN_CELLS["DARTS_V1"], cells=cells)
     kinds = [type(cell.preprocess0) for cell in network.cells if isinstance(cell, Cell)]
-    halved = [position for position, kind in enumerate(kinds) if kind is FactorizedReduce]
-    assert halved == [3, 6]
+    reduces = [FactorizedReduce if place in halved else ReluConvBn for place in range(cells)]
+    assert kinds == reduces
     assert all(isinstance(cell.preprocess1, ReluConvBn) for cell in network.cells)
+    assert network(torch.randn(2, 3, 8, 8)).shape == (2, 10)
+
+
+def test_each_cell_reads_the_outputs_of_the_two_before_it() -> None:
+    network = build(KNOWN_CELLS["DARTS_V1"])
+    outputs: list[Tensor] = []
+    inputs: list[tuple[Tensor, Tensor]] = []
+    network.stem.register_forward_hook(lambda _, __, output: outputs.extend([output, output]))
+    for cell in network.cells:
+        cell.register_forward_pre_hook(lambda _, given: inputs.append(given[:2]))
+        cell.register_forward_hook(lambda _, __, output: outputs.extend([output]))
+    network(torch.randn(2, 3, 8, 8))
+    assert len(inputs) == 5
+    for place, (input0, input1) in enumerate(inputs):
+        assert input0 is outputs[place]
+        assert input1 is outputs[place + 1]
+
+
+def test_logits_are_a_linear_map_of_the_mean_over_all_pixels() -> None:
+    network = build(KNOWN_CELLS["DARTS_V1"])
+    nn.init.zeros_(network.classifier.weight)
+    nn.init.zeros_(network.classifier.bias)
+    network.classifier.weight.data[7, 0] = 2.0  # class 7: twice the mean of channel 0, plus 1
+    network.classifier.bias.data[7] = 1.0
+    last: list[Tensor] = []
+    network.cells[4].register_forward_hook(lambda _, __, output: last.append(output))
+    logits = network(torch.randn(2, 3, 8, 8))
+    assert last[0].shape == (2, 4 * 8, 2, 2)  # C doubled twice from 2, maps halved twice from 8
+    means = last[0][:, 0].sum(dim=(1, 2)) / 4
+    torch.testing.assert_close(logits[:, 7], 2 * means + 1)
+    assert logits[:, :7].count_nonzero() == 0
 
 
 @pytest.mark.parametrize(
@@ -259,6 +310,30 @@ def test_the_auxiliary_head_reads_the_second_reduction_and_only_in_training() ->
     assert len(seen) == 1
 
 
+def test_an_auxiliary_head_leaves_the_main_logits_alone() -> None:
+    with_head, without = (
+        build(KNOWN_CELLS["DARTS_V1"], 2, 5, auxiliary=auxiliary) for auxiliary in (True, False)
+    )
+    for network in (with_head, without):
+        initialise_(network, seed=0)
+    images = torch.randn(2, 3, 32, 32)
+    assert torch.equal(with_head(images)[0], without(images))
+    assert torch.equal(with_head.eval()(images), without.eval()(images))
+    assert parameter_count(with_head) == parameter_count(without)
+
+
+def test_the_auxiliary_head_averages_four_windows_of_25_pixels() -> None:
+    head = AuxiliaryHead(1, 10)
+    maps = torch.arange(64.0).reshape(1, 1, 8, 8)
+    # Rows and columns 0..4 and 3..7; the mean of 8 * row + column is that of the centre.
+    pooled = head[1](head[0](maps))
+    assert pooled.tolist() == [[[[18, 21], [42, 45]]]]
+    assert [type(module) for module in head] == [
+        *(nn.ReLU, nn.AvgPool2d, nn.Conv2d, nn.BatchNorm2d, nn.ReLU),
+        *(nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.Flatten, nn.Linear),
+    ]
+
+
 def test_odd_images_pass_through_every_operation() -> None:
     for operation in ("max_pool_3x3", "skip_connect", "sep_conv_5x5", "dil_conv_5x5", "none"):
         network = build(uniform(179, operation, 179, operation))
@@ -285,6 +360,23 @@ def test_an_auxiliary_head_on_other_maps_than_8x8_is_an_error_that_says_what_to_
     with pytest.raises(InputError, match="give 2x2 after cell 3 of 5: set auxiliary=false"):
         check_image_size(8, 8, cells=5, auxiliary=True)
     check_image_size(32, 32, cells=20, auxiliary=True)
+
+
+@pytest.mark.parametrize(
+    ("cells", "fitting", "others"),
+    [(1, range(15, 17), (14, 17)), (2, range(29, 33), (28, 33)), (5, range(29, 33), (28, 33))],
+)
+def test_the_auxiliary_head_works_for_exactly_the_images_that_pass_the_check(
+    cells: int, fitting: range, others: tuple[int, int]
+) -> None:
+    network = build(uniform(0, "skip_connect", 0, "max_pool_3x3"), 2, cells, auxiliary=True)
+    for side in fitting:
+        check_image_size(side, side, cells=cells, auxiliary=True)
+        assert network(torch.randn(2, 3, side, side))[1].shape == (2, 10)
+    for side in others:
+        check_image_size(side, side, cells=cells, auxiliary=False)
+        with pytest.raises(InputError, match=f"{side}x{fitting[0]}.*set auxiliary=false"):
+            check_image_size(side, fitting[0], cells=cells, auxiliary=True)
 
 
 def test_a_network_needs_a_cell_a_channel_and_a_class() -> None:

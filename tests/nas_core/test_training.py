@@ -17,6 +17,7 @@ from nas_core.errors import InputError
 from nas_core.genotype import KNOWN_CELLS, CellEdges, Genotype
 from nas_core.network import EvalNetwork
 from nas_core.protocol import PRESETS, DataOptions, Protocol
+from nas_core.streams import EpochDraws
 from nas_core.topology import Topology
 from nas_core.training import EpochMetrics, Training, learning_rate
 
@@ -114,6 +115,26 @@ def test_the_learning_rate_is_a_cosine_from_its_full_value_stepped_once_an_epoch
     assert trained().history[0].learning_rate == TINY.learning_rate
 
 
+def test_every_epoch_steps_with_its_own_learning_rate() -> None:
+    # One step an epoch along a gradient clipped to 1e-3: the weights move by rate * 1e-3.
+    protocol = TINY.with_values(
+        {"epochs": 4, "learning_rate": 0.5, "gradient_clip": 1e-3, "batch_size": 70}
+        | {"weight_decay": 0.0, "momentum": 0.0, "precision": "float64"}
+    )
+    training = Training(cells(5), protocol, DIGITS, seed=0)
+    moved, before = [], weights(training)
+    for _ in training.epochs():
+        after = weights(training)
+        moved.append((after - before).norm().item())
+        before = after
+    rates = [0.5, 0.25 + 0.25 * math.sqrt(0.5), 0.25, 0.25 - 0.25 * math.sqrt(0.5)]
+    assert moved == pytest.approx([rate * 1e-3 for rate in rates], rel=1e-3)
+
+
+def weights(training: Training) -> Tensor:
+    return torch.cat([weight.detach().flatten() for weight in training.network.parameters()])
+
+
 def test_partial_batches_are_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = batch_sizes(monkeypatch, lambda: trained(protocol=TINY.with_values({"epochs": 1})))
     assert sizes == [32, 32, 6]
@@ -156,6 +177,79 @@ def test_drop_path_has_the_scheduled_strength_in_training_and_none_in_evaluation
         assert sorted(values) == pytest.approx([0, 1 / (1 - 0.3 * epoch / 3)])
 
 
+def test_loss_and_accuracy_are_means_over_images_not_over_batches() -> None:
+    # Nothing is learned or augmented, so the epoch's own batches can be recomputed at its end.
+    protocol = TINY.with_values(
+        {"learning_rate": 1e-300, "weight_decay": 0.0, "epochs": 1, "precision": "float64"}
+        | {"crop_padding": 0, "flip": False, "cutout": 0}
+    )
+    training = trained(protocol=protocol)
+    order = EpochDraws.draw(protocol, seed=0, epoch=0, images=70, image_size=(8, 8)).order
+    training.network.train()
+    losses, right = [], 0
+    for places in (order[:32], order[32:64], order[64:]):
+        labels = DIGITS.train.labels[places]
+        chances = training.network(scaled(DIGITS.train.pixels[places])).softmax(dim=1)
+        losses += [-math.log(chances[i, label].item()) for i, label in enumerate(labels)]
+        right += int((chances.argmax(dim=1) == labels).sum())
+
+    metrics = training.history[0]
+    assert metrics.train_loss == pytest.approx(sum(losses) / 70, rel=1e-9)
+    assert metrics.train_accuracy == right / 70
+
+
+def scaled(pixels: Tensor) -> Tensor:
+    """Scans have one grey in three channels: 0..255 -> 0..1 -> mean 0 and SD 1."""
+    return (pixels.double() / 255 - DIGITS.info.mean[0]) / DIGITS.info.std[0]
+
+
+def test_accuracies_are_fractions_of_all_images() -> None:
+    many = load_dataset("digits").train[torch.arange(700)]  # more than an evaluation batch holds
+    images = Split(DIGITS.info, DIGITS.train, DIGITS.test, many)
+    training = trained(protocol=TINY.with_values({"precision": "float64"}), images=images)
+    network = training.network.eval()
+
+    def right(images: Images) -> int:
+        answers = [
+            network(scaled(pixels)).argmax(dim=1) for pixels in images.pixels.split(7)
+        ]  # in evaluation mode it does not matter who shares a batch
+        return int((torch.cat(answers) == images.labels).sum())
+
+    with torch.no_grad():
+        assert training.history[-1].test_accuracy == right(many) / 700
+        assert training.history[-1].val_accuracy == right(DIGITS.test) / 360
+
+
+def test_training_leaves_the_images_alone() -> None:
+    parts = [part for part in (DIGITS.train, DIGITS.validation, DIGITS.test) if part is not None]
+    before = [(part.pixels.clone(), part.labels.clone()) for part in parts]
+    trained()
+    assert [part.pixels.dtype for part in parts] == [torch.uint8] * 3
+    for part, (pixels, labels) in zip(parts, before, strict=True):
+        assert torch.equal(part.pixels, pixels)
+        assert torch.equal(part.labels, labels)
+
+
+def test_training_leaves_the_global_generator_alone_once_it_is_built() -> None:
+    training = Training(cells(5), TINY, DIGITS, seed=0)
+    before = torch.get_rng_state()
+    list(training.epochs())
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_no_checkpoint_is_written_before_it_is_due(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(tmp_path / "state", key="trial", every_seconds=1000)
+    list(Training(cells(100), TINY, DIGITS, seed=0, checkpoint=checkpoint).epochs())
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_checkpoint_of_another_trial_is_not_used(tmp_path: Path) -> None:
+    for key in ("one", "other"):
+        checkpoint = Checkpoint(tmp_path / "state", key=key, every_seconds=0)
+        training = Training(cells(100), TINY, DIGITS, seed=0, checkpoint=checkpoint)
+        assert [metrics.epoch for metrics in training.epochs()] == [0, 1, 2]
+
+
 def test_gradients_are_clipped_to_the_protocols_norm() -> None:
     rate = 0.5
     protocol = TINY.with_values(
@@ -191,6 +285,8 @@ def test_the_auxiliary_loss_counts_with_its_weight() -> None:
         .train_loss
         for weight in (0.0, 1.0, 2.0)
     ]
+    alone = trained(protocol=TINY.with_values(common | {"auxiliary": False}), images=big)
+    assert losses[0] == pytest.approx(alone.history[0].train_loss, rel=1e-6)
     assert losses[1] > losses[0] + 1, "a second classifier starts near log(10)"
     assert losses[2] - losses[1] == pytest.approx(losses[1] - losses[0], rel=1e-4)
 
@@ -199,6 +295,13 @@ def enlarged(images: Images) -> Images:
     """Return 8x8 images as 32x32, which the auxiliary head is made for."""
     pixels = images.pixels.repeat_interleave(4, 2).repeat_interleave(4, 3)
     return Images(pixels, images.labels)
+
+
+def test_weights_have_the_precision_of_the_protocol() -> None:
+    kinds = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
+    for precision, kind in kinds.items():
+        training = Training(cells(5), TINY.with_values({"precision": precision}), DIGITS, seed=0)
+        assert {weight.dtype for weight in training.network.parameters()} == {kind}
 
 
 @pytest.mark.parametrize("precision", ["float64", "bfloat16"])
