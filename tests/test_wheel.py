@@ -14,40 +14,49 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = ("nas_core", "topo_sweep", "sweeps", "results/__init__.py")
+FOLDERS = {"nas_core": "nas_core", "topo_sweep": "topo_sweep", "sweeps": "topo_sweep/sweeps"}
+"""Folder of the checkout -> where the wheel has it."""
 FILES = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE")
+
+pytestmark = pytest.mark.slow
+
+
+def published() -> list[Path]:
+    """Return the files of results that are installed; a user's own sweeps stay where they are."""
+    return [ROOT / "results/__init__.py", *sorted((ROOT / "results").glob("*.csv"))]
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build from a copy, so that the checkout stays as it is."""
     copy = tmp_path_factory.mktemp("source")
-    for name in SOURCES:
-        source, target = ROOT / name, copy / name
-        target.parent.mkdir(exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, target)
-    for name in FILES:
-        shutil.copy(ROOT / name, copy / name)
+    for name in FOLDERS:
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (copy / "results").mkdir()
+    for path in (*published(), *(ROOT / name for name in FILES)):
+        shutil.copy(path, copy / path.relative_to(ROOT))
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", "dist"]
-    subprocess.run(build, cwd=copy, check=True, capture_output=True)
+    done = subprocess.run(build, cwd=copy, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
     (built,) = (copy / "dist").glob("*.whl")
     return built
 
 
-def test_the_wheel_holds_licence_types_and_shipped_sweeps(wheel: Path) -> None:
-    names = zipfile.ZipFile(wheel).namelist()
-    assert any(name.endswith("LICENSE") for name in names)
-    for name in ("nas_core/py.typed", "topo_sweep/py.typed", "topo_sweep/published/__init__.py"):
-        assert name in names
-    shipped = {path.name for path in (ROOT / "sweeps").glob("*.yaml")}
-    assert {Path(n).name for n in names if n.startswith("topo_sweep/sweeps/")} > shipped
-    assert not [name for name in names if name.startswith(("tests", "sweeps", "results"))]
+def test_the_wheel_holds_every_module_sweep_type_mark_and_the_licence_and_no_more(
+    wheel: Path,
+) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    wanted = {f"topo_sweep/published/{path.name}" for path in published()}
+    for folder, place in FOLDERS.items():
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix in (".py", ".yaml", ".typed"):
+                wanted.add(f"{place}/{path.relative_to(ROOT / folder)}")
+    assert {name for name in names if ".dist-info/" not in name} == wanted
+    assert {"nas_core/py.typed", "topo_sweep/py.typed", "topo_sweep/sweeps/demo.yaml"} <= wanted
+    assert any(name.endswith("LICENSE") for name in names if ".dist-info/" in name)
 
 
-@pytest.mark.slow
 def test_enumerate_and_the_shipped_sweeps_need_little_and_no_checkout(
     wheel: Path, tmp_path: Path
 ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -18,8 +20,9 @@ from tests.conftest import TINY
 from topo_sweep.cli import main
 from topo_sweep.paths import StorePaths
 from topo_sweep.results import open_sweep
-from topo_sweep.store import ResultStore
+from topo_sweep.spec import shipped_names
 
+ROOT = Path(__file__).resolve().parents[2]
 INLINE = ("--executor", "inline")
 SMALL = ("demo", *TINY, *INLINE, "--topologies", "0")
 
@@ -31,22 +34,38 @@ def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Refused:
-    """Runs the program and expects one line on stderr and exit code 2."""
+    """Runs the program and expects exit code 2, one line on stderr and nothing written.
+
+    `after` is how the lines begin that `say` printed before the mistake could be met.
+    """
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self.capsys = capsys
 
-    def __call__(self, *arguments: str, ignore: str = "data:") -> str:
-        before = {path for path in Path().rglob("*") if path.is_file()}
+    def __call__(self, *arguments: str, after: tuple[str, ...] = ()) -> str:
+        before = everything()
+        self.capsys.readouterr()
         with pytest.raises(SystemExit) as end:
             main(arguments)
         output, errors = self.capsys.readouterr()
-        lines = [line for line in errors.splitlines() if not line.startswith((ignore, "sweep:"))]
+        *said, line = errors.splitlines()
         assert (end.value.code, output) == (2, ""), errors
-        assert len(lines) == 1, errors
-        assert lines[0].startswith("topo-sweep: ")
-        assert {path for path in Path().rglob("*") if path.is_file()} == before
-        return lines[0]
+        assert tuple(text.partition(" ")[0] for text in said) == after, errors
+        assert line.startswith("topo-sweep: ")
+        assert everything() == before
+        return line
+
+
+def everything() -> dict[Path, bytes | None]:
+    """Return all that is in the working folder: files with their content, and folders."""
+    paths = Path().rglob("*")
+    return {path: path.read_bytes() if path.is_file() else None for path in paths}
+
+
+DATA = ("data:",)
+"""What `run` says once the images are read."""
+SWEEP = ("sweep:",)
+"""What `status`, `rank` and `plot` say once they chose a sweep in a folder of sweeps."""
 
 
 @pytest.fixture
@@ -54,11 +73,13 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
     return Refused(capsys)
 
 
-def write_images(*, classes: int = 10, side: int = 8, column: str = "img") -> None:
+def write_images(
+    *, classes: int = 10, side: int = 8, column: str = "img", colour: str = "black"
+) -> None:
     """Write a Parquet data set of one PNG a class to ./data."""
-    Path("data").mkdir()
+    Path("data").mkdir(exist_ok=True)
     png = io.BytesIO()
-    Image.new("RGB", (side, side)).save(png, format="PNG")
+    Image.new("RGB", (side, side), colour).save(png, format="PNG")
     image = {"bytes": png.getvalue(), "path": None}
     rows = pa.table({column: [image] * classes, "label": list(range(classes))})
     for part in ("train", "test"):
@@ -73,6 +94,14 @@ def write_sweep(*arguments: str) -> StorePaths:
     return open_sweep(Path("results")).store.paths
 
 
+def add_row(paths: StorePaths, **changed: str) -> None:
+    """Add a part with a copy of the store's only row in which some columns are changed."""
+    (part,) = paths.trials.glob("part-*.parquet")
+    rows = pd.read_parquet(part).assign(trial_id="f" * 16, **changed)
+    schema = pq.read_schema(part)
+    pq.write_table(pa.Table.from_pandas(rows, schema=schema), part.with_name("part-9.parquet"))
+
+
 @pytest.mark.parametrize(
     ("options", "parts"),
     [
@@ -83,14 +112,20 @@ def write_sweep(*arguments: str) -> StorePaths:
         (("--topologies", ""), ("--topologies", "0-3,17")),
         (("--seeds", ""), ("--seeds", "0-3,17")),
         (("--seeds", "x"), ("'x'", "0-3,17")),
-        (("--set", "epoch=3", "--set", "chanels=4"), ("epoch=3", "epochs", "chanels=4", "init_ch")),
+        (
+            ("--set", "epoch=3", "--set", "chanels=4"),
+            ("epoch=3", "mean epochs", "chanels=4", "mean init_channels"),
+        ),
         (("--set", "cells=many"), ("cells=many", "whole number")),
         (("--set", "cells"), ("--set cells", "=VALUE")),
         (("--set", "cells=0"), ("cells=0", "greater than or equal to 1")),
-        (("--epochs", "0"), ("--epochs", "0")),
-        (("--holdout", "1437"), ("holdout=1437", "1437 training images")),
-        (("--train-limit", "1438"), ("train_limit=1438", "1437")),
-        (("--set", "auxiliary=true"), ("8x8", "auxiliary=false")),
+        (("--set", "epochs=3"), ("--epochs 2", "epochs=3", "give one")),
+        (("--set", "preset=shallow"), ("preset=shallow", "in the file")),
+        (("--epochs", "0"), ("--epochs", "0", "x>=1")),
+        (("--train-limit", "0"), ("--train-limit", "0", "x>=1")),
+        (("--cpus-per-pack", "0"), ("--cpus-per-pack", "0", "x>=1")),
+        (("--gpus-per-pack", "-1"), ("--gpus-per-pack", "-1", "x>=0")),
+        (("--executor", "slurm"), ("slurm", "ray", "inline")),
         (("--seeds", "0-99999"), ("100,000", "--yes")),
     ],
 )
@@ -102,19 +137,38 @@ def test_bad_options_of_run(
 
 
 @pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        (("--holdout", "1437"), ("holdout=1437", "1437 training images")),
+        (("--train-limit", "1438"), ("train_limit=1438", "1437")),
+        (("--set", "auxiliary=true"), ("8x8", "auxiliary=false")),
+    ],
+)
+def test_options_that_do_not_fit_the_images(
+    options: tuple[str, ...], parts: tuple[str, ...], refused: Refused
+) -> None:
+    line = refused("run", *SMALL, *options, after=DATA)
+    assert all(part in line for part in parts), line
+
+
+@pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (("run", "topology"), ("'topology'", "topologies", "unified")),
+        (("run", "topology"), ("'topology'", *shipped_names())),
+        (("run", ""), ("''", *shipped_names())),
         (("run", "./none.yaml"), ("./none.yaml", "no file")),
         (("run", "unified", *INLINE), ("--topologies 0-3,17",)),
         (("run", "known_cells", "--topologies", "3"), ("--topologies 3", "genotypes")),
-        (("run", "demo", "--executor", "slurm"), ("slurm", "ray")),
         (("status", "nowhere"), ("nowhere", "run a sweep first")),
         (("rank", "nowhere"), ("nowhere", "run a sweep first")),
+        (("plot", "surface", "nowhere"), ("nowhere", "run a sweep first")),
         (("rank",), ("results", "run a sweep first")),
+        (("rank", "--top", "0"), ("--top", "0", "x>=1")),
         (("enumerate", "--nodes", "9"), ("9", "1<=x<=6")),
         (("enumerate", "-o", "none/x.json"), ("none/x.json", "No such file")),
+        (("enumerate", "--format", "xml"), ("xml", "json")),
         (("plot", "surface", "--style", "pie"), ("pie", "surface3d")),
+        (("plot", "pie"), ("pie",)),
         (("frobnicate",), ("frobnicate",)),
     ],
 )
@@ -126,22 +180,22 @@ def test_bad_arguments(
 
 
 @pytest.mark.parametrize(
-    ("content", "part"),
+    ("content", "parts"),
     [
-        (b"\xff\xfe", "UTF-8"),
-        (b"a: [", "not YAML"),
-        (b"", "empty"),
-        (b"- 1", "a list"),
-        (b"kind: topologies\n" + b"# long\n" * 1_500_000, "larger than"),
-        (b"a: &x [1]\nb: [*x, *x, *x]", "aliases"),
-        (b"kind: topologies\nseed: 1\nprotocol: {epoch: 3}", "seed = 1"),
+        (b"kind: \xff", ("not UTF-8", "0xff")),
+        (b"a: [", ("not YAML", "line 1")),
+        (b"", ("empty", "kind: topologies")),
+        (b"- 1", ("a list", "kind: topologies")),
+        (b"kind: topologies\n" + b"# long\n" * 1_500_000, ("larger than 1,000,000 bytes",)),
+        (b"a: &a [1]\n" + b"".join(b"%c: &%c [*a, *a]\n" % (c, c) for c in b"bcdef"), ("aliases",)),
+        (b"kind: topologies\nseed: 1\nprotocol: {epoch: 3}", ("seed = 1", "mean seeds")),
     ],
+    ids=["not UTF-8", "not YAML", "empty", "a list", "10 MB", "aliases", "unknown key"],
 )
-def test_bad_sweep_files(content: bytes, part: str, refused: Refused) -> None:
+def test_bad_sweep_files(content: bytes, parts: tuple[str, ...], refused: Refused) -> None:
     Path("mine.yaml").write_bytes(content)
     line = refused("run", "./mine.yaml")
-    assert "mine.yaml" in line
-    assert part in line
+    assert all(part in line for part in ("mine.yaml", *parts)), line
 
 
 def test_all_mistakes_of_a_file_are_reported_at_once(refused: Refused) -> None:
@@ -154,32 +208,40 @@ def test_all_mistakes_of_a_file_are_reported_at_once(refused: Refused) -> None:
         assert part in line
 
 
-def test_a_folder_without_data_names_what_was_looked_for(refused: Refused) -> None:
+@pytest.mark.parametrize("folder", ["empty", "nowhere"])
+def test_a_folder_without_data_names_what_was_looked_for(folder: str, refused: Refused) -> None:
     Path("empty").mkdir()
-    line = refused("run", *SMALL, "--dataset", "cifar10", "--data-dir", "empty")
-    for part in ("empty", "cifar-10-batches-py", "train-*.parquet", "--data-dir", "--download"):
+    line = refused("run", *SMALL, "--dataset", "cifar10", "--data-dir", folder)
+    for part in (
+        *(folder, "cifar-10-batches-py", "data_batch_1", "test_batch", "torchvision"),
+        *("train-*.parquet", "test-*.parquet", "Hugging Face", "--data-dir", "--download"),
+    ):
         assert part in line
 
 
-def test_damaged_data_files_are_named(refused: Refused) -> None:
+def test_a_truncated_parquet_file_is_named(refused: Refused) -> None:
     write_images()
     shard = Path("data/train-00000-of-00001.parquet")
     shard.write_bytes(shard.read_bytes()[:-50])
-    assert str(shard) in refused("run", *SMALL, "--dataset", "cifar10")
+    assert f"{shard} is not a readable Parquet file" in refused(
+        "run", *SMALL, "--dataset", "cifar10"
+    )
 
+
+def test_a_truncated_pickle_is_named(refused: Refused) -> None:
     folder = Path("pickles/cifar-10-batches-py")
     folder.mkdir(parents=True)
     for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
         (folder / name).write_bytes(pickle.dumps({b"labels": [1]})[:-3])
     line = refused("run", *SMALL, "--dataset", "cifar10", "--data-dir", "pickles")
-    assert str(folder / "data_batch_1") in line
+    assert f"{folder / 'data_batch_1'} is not a batch of CIFAR images" in line
 
 
 def test_wrong_columns_are_named(refused: Refused) -> None:
     write_images(column="picture")
     line = refused("run", *SMALL, "--dataset", "cifar10")
     assert "picture" in line
-    assert "img" in line
+    assert "expected one of img or image" in line
 
 
 def test_too_many_classes_are_refused(refused: Refused) -> None:
@@ -192,31 +254,31 @@ def test_too_many_classes_are_refused(refused: Refused) -> None:
 def test_too_small_images_say_which_depth_fits(refused: Refused) -> None:
     write_images(side=2)
     options = ("--dataset", "cifar10", "--train-limit", "8", "--set", "cells=5")
-    line = refused("run", *SMALL, *options)
+    line = refused("run", *SMALL, *options, after=DATA)
     assert "images of 2x2 are too small for 5 cells" in line
     assert "1 cell (one reduction) fits" in line
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_gpu_that_is_not_there_is_said(refused: Refused) -> None:
-    line = refused("run", *SMALL, "--gpus-per-pack", "1")
+    line = refused("run", *SMALL, "--gpus-per-pack", "1", after=DATA)
     assert "no CUDA device" in line
     assert "--gpus-per-pack 0" in line
 
 
-def test_a_results_folder_that_cannot_be_written_is_said(refused: Refused) -> None:
+@pytest.mark.parametrize("results", ["file", "file/below"])
+def test_a_results_folder_that_cannot_be_written_is_said(results: str, refused: Refused) -> None:
     Path("file").touch()
-    line = refused("run", *SMALL, "--results", "file")
-    assert "cannot write results to file" in line
-    assert "--results" in line
+    line = refused("run", *SMALL, "--results", results, after=DATA)
+    assert f"cannot write results to {results}" in line
+    assert "another folder with --results" in line
 
 
 @pytest.mark.parametrize("command", [("run", *SMALL), ("status",), ("rank",), ("plot", "surface")])
 def test_a_store_of_a_newer_version_is_left_alone(
-    command: tuple[str, ...], refused: Refused, capsys: pytest.CaptureFixture[str]
+    command: tuple[str, ...], refused: Refused
 ) -> None:
     paths = write_sweep()
-    capsys.readouterr()
     value = json.loads(paths.manifest.read_text(encoding="utf-8"))
     paths.manifest.write_text(json.dumps(value | {"store_version": 99}), encoding="utf-8")
     line = refused(*command)
@@ -224,62 +286,88 @@ def test_a_store_of_a_newer_version_is_left_alone(
     assert "upgrade" in line
 
 
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"store_version": 1}'])
+def test_a_damaged_description_of_a_sweep_is_named(content: str, refused: Refused) -> None:
+    Path("mine").mkdir()
+    Path("mine/sweep.json").write_text(content, encoding="utf-8")
+    line = refused("rank", "mine")
+    assert "mine" in line
+    assert "sweep.json" in line
+
+
 def test_a_folder_that_is_no_store_is_said(refused: Refused) -> None:
     Path("photos").mkdir()
-    assert "photos is no sweep and holds none" in refused("rank", "photos")
+    line = refused("rank", "photos")
+    assert "photos is no sweep and holds none" in line
+    assert "run a sweep first, or name its folder" in line
 
 
-def test_a_second_driver_is_told_who_is_first(
-    refused: Refused, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_second_driver_is_told_who_is_first(refused: Refused) -> None:
     paths = write_sweep()
-    capsys.readouterr()
-    with ResultStore(paths).lock():
+    code = (
+        "import pathlib, sys\n"
+        "from topo_sweep.paths import StorePaths\n"
+        "from topo_sweep.store import ResultStore\n"
+        "with ResultStore(StorePaths(pathlib.Path(sys.argv[1]))).lock():\n"
+        "    print('locked', flush=True)\n"
+        "    sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(paths.folder.absolute())]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "locked\n"
         line = refused("run", *SMALL, "--seeds", "0-3")
-    assert "in use by process" in line
+        assert first.communicate()[0] == ""
+    assert f"{paths.folder} is in use by process {first.pid} on " in line
+    assert "wait for it or stop it" in line
 
 
-def test_other_images_under_the_same_name_are_refused_by_run_and_rank(
-    refused: Refused, capsys: pytest.CaptureFixture[str]
+def test_other_images_under_the_same_name_are_refused_on_resume(refused: Refused) -> None:
+    options = ("--dataset", "cifar10", "--train-limit", "10")
+    write_images(colour="black")
+    before = open_sweep(write_sweep(*options).folder).manifest.fingerprint
+    write_images(colour="white")
+    line = refused("run", *SMALL, *options, "--seeds", "0-1", after=DATA)
+    assert "the cifar10 images differ" in line
+    assert before in line
+    assert "use the same files, or another folder with --results" in line
+
+
+@pytest.mark.parametrize("command", [("status",), ("rank",), ("plot", "surface")])
+def test_rows_of_other_images_are_refused_by_readers(
+    command: tuple[str, ...], refused: Refused
 ) -> None:
     paths = write_sweep()
-    capsys.readouterr()
-    value = json.loads(paths.manifest.read_text(encoding="utf-8"))
-    other = value | {"fingerprint": "0123456789abcdef"}
-    paths.manifest.write_text(json.dumps(other), encoding="utf-8")
-    for command in (("run", *SMALL, "--seeds", "1"), ("rank",)):
-        line = refused(*command)
-        assert "0123456789abcdef" in line
-        assert value["fingerprint"] in line
+    add_row(paths, fingerprint="0123456789abcdef")
+    line = refused(*command, after=SWEEP)
+    assert "0123456789abcdef" in line
+    assert open_sweep(paths.folder).manifest.fingerprint in line
+    assert "move the foreign Parquet parts away" in line
 
 
-def test_rank_by_validation_needs_a_hold_out(
-    refused: Refused, capsys: pytest.CaptureFixture[str]
-) -> None:
-    write_sweep()
-    capsys.readouterr()
-    assert "hold-out" in refused("rank", "--metric", "val")
-
-
-def test_two_protocols_in_one_store_are_never_ranked_together(
-    refused: Refused, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_two_protocols_in_one_store_are_never_ranked_together(refused: Refused) -> None:
     paths = write_sweep()
-    capsys.readouterr()
-    (part,) = paths.trials.glob("part-*.parquet")
-    rows = pd.read_parquet(part).assign(trial_id="f" * 16, protocol_hash="e" * 16)
-    schema = pq.read_schema(part)
-    pq.write_table(pa.Table.from_pandas(rows, schema=schema), part.with_name("part-9.parquet"))
-    line = refused("rank")
+    add_row(paths, protocol_hash="e" * 16)
+    line = refused("rank", after=SWEEP)
     assert "e" * 16 in line
-    assert open_sweep(Path("results")).manifest.protocol_hash in line
+    assert open_sweep(paths.folder).manifest.protocol_hash in line
 
 
-def test_a_picture_of_unknown_form_names_the_known_ones(
-    refused: Refused, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("command", "parts"),
+    [
+        (("rank", "--metric", "val"), ("hold-out",)),
+        (("rank", "--min-seeds", "9"), ("9",)),
+        (("plot", "surface", "--metric", "val"), ("hold-out",)),
+        (("plot", "surface", "-o", "surface.bmp"), (".bmp", ".png", ".svg", ".pdf")),
+        (("plot", "surface", "-o", "none/surface.png"), ("none/surface.png", "No such file")),
+    ],
+)
+def test_what_a_sweep_cannot_give(
+    command: tuple[str, ...], parts: tuple[str, ...], refused: Refused
 ) -> None:
     write_sweep()
-    capsys.readouterr()
-    line = refused("plot", "surface", "-o", "surface.bmp")
-    assert ".bmp" in line
-    assert all(suffix in line.lower() for suffix in ("png", "svg", "pdf"))
+    line = refused(*command, after=SWEEP)
+    assert all(part in line for part in parts), line
