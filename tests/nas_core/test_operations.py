@@ -235,7 +235,7 @@ def test_factorized_reduce_of_odd_sizes_reads_zeros_past_the_edge() -> None:
     assert reduced(pixels) == [[[1, 3], [7, 9]], [[50, 0], [0, 0]]]
 
 
-def test_factorized_reduce_pads_only_the_side_that_is_odd() -> None:
+def test_factorized_reduce_of_maps_with_one_odd_side() -> None:
     tall = image([[1, 2], [3, 4], [5, 6]])
     wide = image([[1, 2, 3], [4, 5, 6]])
 
