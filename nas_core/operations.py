@@ -28,7 +28,7 @@ class Zero(nn.Module):
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return zeros that keep the gradient's path, whatever x holds."""
+        """Return zeros, whatever x holds; no gradient flows back."""
         strided = x[:, :, :: self.stride, :: self.stride]
         return strided.new_zeros(()).expand_as(strided)
 

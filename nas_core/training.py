@@ -20,7 +20,7 @@ from nas_core.checkpoint import Checkpoint
 from nas_core.data import Images, Split
 from nas_core.errors import InputError
 from nas_core.genotype import Genotype
-from nas_core.network import EvalNetwork, check_image_size
+from nas_core.network import EvalNetwork, check_image_size, reduction_positions
 from nas_core.protocol import Protocol
 from nas_core.streams import EDGE_SLOTS, EpochDraws, StepDraws, initialise_
 
@@ -61,7 +61,8 @@ def build_network(genotype: Genotype, protocol: Protocol, split: Split) -> EvalN
     """Return the uninitialised network for these images.
 
     Raises:
-        InputError: images too small for the depth, or a cell with other than four nodes.
+        InputError: images too small for the depth, a cell with other than four nodes, or a last
+            batch that batch norm cannot normalise.
 
     """
     if len(genotype.normal.edges) != EDGE_SLOTS:
@@ -70,6 +71,7 @@ def build_network(genotype: Genotype, protocol: Protocol, split: Split) -> EvalN
         )
     height, width = split.train.pixels.shape[-2:]
     check_image_size(height, width, cells=protocol.cells, auxiliary=protocol.auxiliary)
+    _check_last_batch(len(split.train), (height, width), protocol)
     return EvalNetwork(
         genotype,
         init_channels=protocol.init_channels,
@@ -77,6 +79,17 @@ def build_network(genotype: Genotype, protocol: Protocol, split: Split) -> EvalN
         num_classes=split.info.num_classes,
         auxiliary=protocol.auxiliary,
     )
+
+
+def _check_last_batch(images: int, size: tuple[int, int], protocol: Protocol) -> None:
+    """Refuse a batch of one image where maps shrink to one pixel: batch norm has no variance."""
+    smallest = max(-(-side // 2 ** len(reduction_positions(protocol.cells))) for side in size)
+    lone_image = images % protocol.batch_size == 1 or protocol.batch_size == 1
+    if lone_image and (protocol.auxiliary or smallest == 1):
+        raise InputError(
+            f"{images} training images in batches of {protocol.batch_size} leave a batch of one "
+            "image, whose 1x1 maps batch norm cannot normalise: change batch_size or train_limit"
+        )
 
 
 class Training:
@@ -158,7 +171,8 @@ class Training:
         )
         for name, parameter in self.network.named_parameters():
             if f"momentum.{name}" in tensors:
-                momentum = tensors[f"momentum.{name}"].to(self.device, self.dtype)
+                # In the parameter's own layout: the fused step reads both as flat memory.
+                momentum = torch.empty_like(parameter).copy_(tensors[f"momentum.{name}"])
                 self.optimizer.state[parameter]["momentum_buffer"] = momentum
 
     def run_epoch(self, epoch: int) -> EpochMetrics:

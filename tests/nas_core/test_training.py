@@ -332,3 +332,13 @@ def test_cells_of_other_than_four_nodes_are_refused() -> None:
     three = CellEdges.uniform(Topology.from_index(0, nodes=3), "skip_connect")
     with pytest.raises(InputError, match="trainings take cells with 4 nodes, got 3"):
         Training(Genotype(three, three), TINY, DIGITS, seed=0)
+
+
+def test_a_last_batch_of_one_image_is_refused_where_maps_are_one_pixel() -> None:
+    one = DIGITS.train[torch.arange(33)]
+    small = Images(one.pixels[:, :, :4, :4], one.labels)
+    with pytest.raises(
+        InputError, match="33 training images in batches of 32 leave a batch of one"
+    ):
+        Training(cells(5), TINY, Split(DIGITS.info, small, None, small), seed=0)
+    trained(protocol=TINY.with_values({"epochs": 1}), images=Split(DIGITS.info, one, None, one))
