@@ -65,13 +65,15 @@ def run(plan: Plan, options: RunOptions, say: Say) -> RunResult:
         with plan.store.lock():
             pass
     dataset = load_dataset(plan.spec.data.dataset, options.data_dir, download=options.download)
-    say(f"data: {dataset.info.name}, {dataset.layout}, fingerprint {dataset.fingerprint}")
     check_fingerprint(plan.manifest, dataset)
     images = split(dataset, plan.spec.data)
     _check_networks(plan, images)
-    with _executor(options, images, say) as execute:
+    with _executor(options, images) as (execute, where):
         plan.store.create_folders()
         with plan.store.lock():
+            # Only now: whoever asked for the impossible gets one line, which says so.
+            say(f"data: {dataset.info.name}, {dataset.layout}, fingerprint {dataset.fingerprint}")
+            say(where)
             return _run_locked(plan, dataset, images, execute, say)
 
 
@@ -149,9 +151,14 @@ def _check_networks(plan: Plan, images: Split) -> None:
 
 
 @contextlib.contextmanager
-def _executor(options: RunOptions, images: Split, say: Say) -> Iterator[Execute]:
-    """Yield what trains the rest of a plan, connected and checked."""
+def _executor(options: RunOptions, images: Split) -> Iterator[tuple[Execute, str]]:
+    """Yield what trains the rest of a plan, connected and checked, and what it is in words."""
     if options.executor == "inline":
+        if options.cluster:
+            raise InputError(
+                "--executor inline trains in this process and joins no cluster: leave out "
+                "--executor, or --cluster and --address"
+            )
         yield _inline_executor(options, images)
         return
     from topo_sweep import cluster, driver
@@ -161,7 +168,6 @@ def _executor(options: RunOptions, images: Split, say: Say) -> Iterator[Execute]
         cluster=options.cluster, address=options.address, verbose=options.verbose
     ) as where:
         resources, how = cluster.settle(options.resources)
-        say(f"{where}; {how}")
 
         def execute(plan: Plan, recorder: Recorder, interrupts: Interrupts) -> None:
             job = Job(
@@ -179,10 +185,10 @@ def _executor(options: RunOptions, images: Split, say: Say) -> Iterator[Execute]
                 interrupts=interrupts,
             )
 
-        yield execute
+        yield execute, f"{where}; {how}"
 
 
-def _inline_executor(options: RunOptions, images: Split) -> Execute:
+def _inline_executor(options: RunOptions, images: Split) -> tuple[Execute, str]:
     gpus = options.resources.gpus
     if gpus is None:
         gpus = 1.0 if torch.cuda.is_available() else 0.0
@@ -199,4 +205,4 @@ def _inline_executor(options: RunOptions, images: Split) -> Execute:
         )
         run_inline(plan.left, runner, recorder, interrupts)
 
-    return execute
+    return execute, f"this process alone, on the {execution.device.upper()}"

@@ -121,7 +121,7 @@ def test_where_no_cluster_answers_one_line_says_where_it_looked_and_how_to_start
     result = run(*SWEEP, *options, **environment)
 
     assert result.returncode == 2
-    (line,) = (text for text in result.stderr.splitlines() if not text.startswith("data:"))
+    (line,) = result.stderr.splitlines()
     assert line.startswith(f"topo-sweep: no Ray cluster answers at {where}")
     assert "ray start --head" in line
     assert not (tmp_path / "results").exists()

@@ -294,7 +294,6 @@ def test_a_reader_that_takes_a_line_and_goes_gets_it_without_a_traceback() -> No
 
 
 @pytest.mark.parametrize("arguments", [["enumerate"], ["--help"]])
-@pytest.mark.xfail(strict=True, reason="click ends the process with 1 before `main` can end it")
 def test_a_reader_that_goes_away_is_no_failure(arguments: list[str]) -> None:
     assert into_a_closed_pipe(*arguments).returncode == 0
 

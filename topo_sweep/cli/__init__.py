@@ -42,9 +42,14 @@ for command in (enumerate_command, run, status, rank, plot):
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the program and end the process: 0 done, 1 failed, 2 bad input, 130 interrupted."""
     try:
-        code = cli.main(arguments, prog_name="topo-sweep", standalone_mode=False)
+        # Not `cli.main`, which ends the process with 1 where the reader of a pipe goes away.
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        with cli.make_context("topo-sweep", given) as context:
+            cli.invoke(context)
         sys.stdout.flush()
-        sys.exit(code if isinstance(code, int) else 0)
+        sys.exit(0)
+    except click.exceptions.Exit as end:
+        sys.exit(end.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         sys.exit(BAD_INPUT)

@@ -45,15 +45,11 @@ def results_argument(command: Command) -> Command:
     )(command)
 
 
-def opened(results: Path) -> OpenedSweep:
-    """Open a sweep and say which, where the folder held several."""
-    from topo_sweep.results import open_sweep
-
-    sweep = open_sweep(results)
+def say_which(sweep: OpenedSweep, results: Path) -> None:
+    """Name the sweep, where the folder that was given held several or was not the sweep."""
     if sweep.folder != results:
         more = f" (newest of {sweep.chosen_from} sweeps)" if sweep.chosen_from > 1 else ""
         say(f"sweep: {sweep.folder}{more}")
-    return sweep
 
 
 def formatted(

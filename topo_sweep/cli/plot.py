@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from topo_sweep.cli.common import opened, results_argument
+from topo_sweep.cli.common import results_argument, say_which
 
 
 @click.group()
@@ -45,11 +45,13 @@ def surface(results: Path, output: Path | None, style: str, metric: str | None) 
       topo-sweep plot surface --style surface3d -o surface.png
     """  # noqa: D301 - \b is click's mark for lines it must not wrap
     from topo_sweep import plots, ranking
+    from topo_sweep.results import open_sweep
 
-    sweep = opened(results)
+    sweep = open_sweep(results)
     figure = plots.surface(ranking.rank(sweep.trials(), metric=metric), style=style)
     target = output or sweep.store.paths.figures / "surface.png"
     if output is None:
         target.parent.mkdir(exist_ok=True)
     plots.write_figure(figure, target)
+    say_which(sweep, results)
     click.echo(target)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from topo_sweep.cli.common import emit, format_option, formatted, opened, results_argument, say
+from topo_sweep.cli.common import emit, format_option, formatted, results_argument, say, say_which
 
 
 @click.command()
@@ -44,8 +44,11 @@ def rank(
       topo-sweep rank --by class --min-seeds 3
     """  # noqa: D301 - \b is click's mark for lines it must not wrap
     from topo_sweep import ranking
+    from topo_sweep.results import open_sweep
 
-    ranked = ranking.rank(opened(results).trials(), by=by, metric=metric, min_seeds=min_seeds)
+    sweep = open_sweep(results)
+    ranked = ranking.rank(sweep.trials(), by=by, metric=metric, min_seeds=min_seeds)
+    say_which(sweep, results)
     records = ranking.to_records(ranked, top)
     if output_format != "table":
         say(ranked.header)

@@ -12,8 +12,8 @@ from topo_sweep.cli.common import (
     emit,
     format_option,
     formatted,
-    opened,
     results_argument,
+    say_which,
 )
 from topo_sweep.progress import duration
 
@@ -30,9 +30,12 @@ def status(results: Path, output_format: str) -> None:
     Example:
       topo-sweep status --format json
     """  # noqa: D301 - \b is click's mark for lines it must not wrap
+    from topo_sweep.results import open_sweep
     from topo_sweep.status import sweep_status
 
-    record = sweep_status(opened(results))
+    sweep = open_sweep(results)
+    record = sweep_status(sweep)
+    say_which(sweep, results)
     emit(formatted(record, output_format, lambda: _table(record)))
 
 
