@@ -6,7 +6,6 @@ Nothing here imports torch.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from nas_core.errors import InputError
+from nas_core.errors import InputError, valid_keys_hint
 
 DatasetName = Literal["digits", "cifar10", "cifar100"]
 
@@ -120,10 +119,7 @@ def _problem(detail: Mapping[str, Any], model: type[BaseModel]) -> str:
     """Return a sentence for one detail of a validation error, keys of `model` being valid."""
     key = ".".join(str(part) for part in detail["loc"])
     if detail["type"] == "extra_forbidden":
-        valid = sorted(model.model_fields)
-        last = str(detail["loc"][-1])
-        near = difflib.get_close_matches(last, valid, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"valid keys: {', '.join(valid)}"
+        hint = valid_keys_hint(str(detail["loc"][-1]), model.model_fields)
         return f"unknown key {key!r} ({hint})"
     if detail["type"] == "missing":
         return f"the key {key!r} is missing"

@@ -57,8 +57,8 @@ def learning_rate(protocol: Protocol, epoch: int) -> float:
     )
 
 
-def build_network(genotype: Genotype, protocol: Protocol, split: Split) -> EvalNetwork:
-    """Return the uninitialised network for these images.
+def check_trainable(genotype: Genotype, protocol: Protocol, split: Split) -> None:
+    """Refuse what would fail in the middle of a training; builds nothing, so it is cheap.
 
     Raises:
         InputError: images too small for the depth, a cell with other than four nodes, or a last
@@ -72,13 +72,6 @@ def build_network(genotype: Genotype, protocol: Protocol, split: Split) -> EvalN
     height, width = split.train.pixels.shape[-2:]
     check_image_size(height, width, cells=protocol.cells, auxiliary=protocol.auxiliary)
     _check_last_batch(len(split.train), (height, width), protocol)
-    return EvalNetwork(
-        genotype,
-        init_channels=protocol.init_channels,
-        cells=protocol.cells,
-        num_classes=split.info.num_classes,
-        auxiliary=protocol.auxiliary,
-    )
 
 
 def _check_last_batch(images: int, size: tuple[int, int], protocol: Protocol) -> None:
@@ -118,7 +111,14 @@ class Training:
         self.seed = seed
         self.device = split.train.pixels.device
         self.dtype = _DTYPES[protocol.precision]
-        self.network = build_network(genotype, protocol, split)
+        check_trainable(genotype, protocol, split)
+        self.network = EvalNetwork(
+            genotype,
+            init_channels=protocol.init_channels,
+            cells=protocol.cells,
+            num_classes=split.info.num_classes,
+            auxiliary=protocol.auxiliary,
+        )
         initialise_(self.network, seed)
         self.network.to(self.device, self.dtype)
         self.optimizer = torch.optim.SGD(

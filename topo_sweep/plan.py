@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +48,7 @@ class Plan:
 
     def count(self, status: str) -> int:
         """Return how many trials of this request have this status."""
-        return Counter(self.finished[t] for t in self.trials if t in self.finished)[status]
+        return sum(self.finished.get(trial_id) == status for trial_id in self.trials)
 
 
 def make_plan(spec: SweepSpec, results: Path, *, retry_failed: bool = False) -> Plan:

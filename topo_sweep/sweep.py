@@ -12,7 +12,7 @@ import torch
 
 from nas_core.data import Dataset, Split, load_dataset, split
 from nas_core.errors import InputError
-from nas_core.training import build_network
+from nas_core.training import check_trainable
 from topo_sweep.inline import run_inline
 from topo_sweep.interrupts import Interrupts
 from topo_sweep.manifest import Manifest
@@ -29,7 +29,12 @@ Execute = Callable[[Plan, Recorder, Interrupts], None]
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How a sweep runs; nothing here changes what its trials are."""
+    """How a sweep runs; nothing here changes what its trials are.
+
+    Raises:
+        InputError: options that contradict each other.
+
+    """
 
     executor: Literal["ray", "inline"] = "ray"
     cluster: bool = False
@@ -39,6 +44,14 @@ class RunOptions:
     resources: Resources = field(default_factory=Resources)
     checkpoint_seconds: float = 20.0
     verbose: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a cluster that nothing would run on."""
+        if self.executor == "inline" and self.cluster:
+            raise InputError(
+                "--executor inline trains in this process and joins no cluster: leave out "
+                "--executor, or --cluster and --address"
+            )
 
 
 @dataclass(frozen=True)
@@ -61,13 +74,14 @@ def run(plan: Plan, options: RunOptions, say: Say) -> RunResult:
         StoreError: the disk filled up; all earlier rows are kept.
 
     """
-    if plan.store.is_locked:
+    if plan.store.is_locked:  # say so now, not after the images are loaded
         with plan.store.lock():
             pass
     dataset = load_dataset(plan.spec.data.dataset, options.data_dir, download=options.download)
     check_fingerprint(plan.manifest, dataset)
     images = split(dataset, plan.spec.data)
-    _check_networks(plan, images)
+    for trial in plan.left.values():
+        check_trainable(trial.genotype, trial.protocol, images)
     with _executor(options, images) as (execute, where):
         plan.store.create_folders()
         with plan.store.lock():
@@ -141,24 +155,10 @@ def _new_manifest(plan: Plan, dataset: Dataset) -> Manifest:
     )
 
 
-def _check_networks(plan: Plan, images: Split) -> None:
-    """Build each kind of network once without memory: what fails, fails before any training."""
-    with torch.device("meta"):
-        for genotype in {
-            str(trial.genotype): trial.genotype for trial in plan.left.values()
-        }.values():
-            build_network(genotype, plan.spec.protocol, images)
-
-
 @contextlib.contextmanager
 def _executor(options: RunOptions, images: Split) -> Iterator[tuple[Execute, str]]:
     """Yield what trains the rest of a plan, connected and checked, and what it is in words."""
     if options.executor == "inline":
-        if options.cluster:
-            raise InputError(
-                "--executor inline trains in this process and joins no cluster: leave out "
-                "--executor, or --cluster and --address"
-            )
         yield _inline_executor(options, images)
         return
     from topo_sweep import cluster, driver

@@ -5,7 +5,6 @@ What the keys mean is not known here; that is `spec.py`.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from typing import Any, Final, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from nas_core.errors import InputError
+from nas_core.errors import InputError, valid_keys_hint
 
 SIZE_LIMIT: Final = 1_000_000
 """Bytes; a sweep of a thousand written genotypes is half of it."""
@@ -151,8 +150,12 @@ class Draft:
                     self.miss(key)
                 elif kind == "extra_forbidden":
                     more = also if key not in self.labels else frozenset()
-                    valid = sorted({*model.model_fields, *more})
-                    self.refuse(key, detail["input"], _unknown_key(str(key[-1]), valid))
+                    valid = {*model.model_fields, *more}
+                    self.refuse(
+                        key,
+                        detail["input"],
+                        f"unknown key ({valid_keys_hint(str(key[-1]), valid)})",
+                    )
                 else:
                     self.refuse(key, detail["input"], _allowed(kind, detail["msg"]))
             return None
@@ -177,12 +180,6 @@ def _dotted(key: Key) -> str:
     parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in key)
     text = "".join(parts).removeprefix(".")
     return text if text.isprintable() and len(text) <= 80 else shown_value(text)
-
-
-def _unknown_key(name: str, valid: list[str]) -> str:
-    near = difflib.get_close_matches(name, valid, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"valid keys: {', '.join(valid)}"
-    return f"unknown key ({hint})"
 
 
 def _allowed(kind: str, message: str) -> str:

@@ -54,6 +54,16 @@ def test_a_second_run_trains_nothing_and_writes_no_parquet(run: Run, tmp_path: P
     assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.parquet")} == before
 
 
+def test_a_float32_protocol_is_not_rounded_to_tf32_on_gpus(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    digits = split(load_dataset("digits"), DataOptions(dataset="digits", train_limit=64))
+    TrialRunner(PRESETS["demo"], digits, execution=Execution())
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
+
+
 def test_rows_do_not_depend_on_what_a_worker_trained_before() -> None:
     protocol = PRESETS["demo"].with_values({"init_channels": 2, "cells": 2, "epochs": 2})
     digits = split(load_dataset("digits"), DataOptions(dataset="digits", train_limit=64))
