@@ -14,7 +14,7 @@ from topo_sweep.paths import StorePaths
 from topo_sweep.spec import SweepSpec, TopologySweep
 from topo_sweep.store import ResultStore
 
-pytest.register_assert_rewrite("tests.topo_sweep.store_contract")
+pytest.register_assert_rewrite("tests.topo_sweep.store_contract", "tests.topo_sweep.store_rows")
 
 FINGERPRINT = "fedcba9876543210"
 

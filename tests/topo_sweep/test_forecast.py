@@ -4,7 +4,7 @@ from pathlib import Path
 
 from nas_core.protocol import DataOptions, Protocol
 from tests.topo_sweep.conftest import make_sweep, small_spec
-from tests.topo_sweep.store_contract import trial_row
+from tests.topo_sweep.store_rows import trial_row
 from topo_sweep.forecast import describe
 from topo_sweep.paths import StorePaths
 from topo_sweep.plan import make_plan

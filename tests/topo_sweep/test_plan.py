@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from nas_core.errors import InputError
 from tests.topo_sweep.conftest import make_sweep, small_spec
-from tests.topo_sweep.store_contract import ON_DISK, T0, trial_row
+from tests.topo_sweep.store_rows import ON_DISK, T0, trial_row
 from topo_sweep.paths import StorePaths
 from topo_sweep.plan import make_plan
 from topo_sweep.trials import expand

@@ -1,9 +1,8 @@
-"""What a ranking promises: its statistics, what it leaves out, and what it refuses to mix."""
+"""What a ranking promises: its statistics, what it leaves out, and what it shows."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -15,64 +14,12 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from nas_core.errors import InputError
-from nas_core.genotype import KNOWN_CELLS, CellEdges, Genotype
-from nas_core.topology import Topology
+from nas_core.genotype import KNOWN_CELLS, Genotype
+from tests.topo_sweep.ranking_rows import frame, row, seeds, uniform
 from topo_sweep.ranking import COLUMNS, format_table, rank, to_records
 
 T_975 = {1: 12.706205, 2: 4.302653, 3: 3.182446}
 """97.5% quantile of Student's t by degrees of freedom, from a printed table."""
-
-TYPES: dict[str, Any] = {
-    "topology": "Int64", "class_id": "Int64", "reduction_topology": "Int64", "seed": "Int64",
-    "holdout": "Int64", "train_limit": "Int64", "val_accuracy": float, "test_accuracy": float,
-}  # fmt: skip
-
-
-def uniform(
-    index: int,
-    *,
-    reduction: int | None = 0,
-    operation: str = "sep_conv_3x3",
-    reduction_operation: str = "max_pool_3x3",
-    nodes: int = 4,
-) -> Genotype:
-    """A topology with equal operations; `reduction` None wires both cells alike."""
-    normal = Topology.from_index(index, nodes)
-    other = normal if reduction is None else Topology.from_index(reduction, nodes)
-    return Genotype(
-        CellEdges.uniform(normal, operation), CellEdges.uniform(other, reduction_operation)
-    )
-
-
-def row(network: int | Genotype, seed: int, test: float, **values: Any) -> dict[str, Any]:
-    genotype = uniform(network) if isinstance(network, int) else network
-    topology = genotype.topology
-    return {
-        "trial_id": f"{genotype} {seed}",
-        "kind": "topologies",
-        "genotype": str(genotype),
-        "topology": topology.index if topology else None,
-        "class_id": topology.class_id if topology else None,
-        "reduction_topology": genotype.reduction.topology.index,
-        "seed": seed,
-        "protocol_hash": "aaaa0000aaaa0000",
-        "dataset": "cifar10",
-        "holdout": 0,
-        "train_limit": None,
-        "fingerprint": "f1",
-        "status": "ok",
-        "error": None,
-        "val_accuracy": None,
-        "test_accuracy": test,
-    } | values
-
-
-def frame(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    return pd.DataFrame(list(rows)).astype(TYPES)
-
-
-def seeds(network: int | Genotype, *accuracies: float, **values: Any) -> list[dict[str, Any]]:
-    return [row(network, seed, value, **values) for seed, value in enumerate(accuracies)]
 
 
 def only(trials: pd.DataFrame, **options: Any) -> dict[str, Any]:
@@ -302,92 +249,6 @@ def test_validation_without_a_holdout_is_refused_with_the_way_out() -> None:
 def test_an_unknown_option_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         rank(frame(seeds(0, 0.9)), **options)
-
-
-# Never mixed
-
-
-@pytest.mark.parametrize(
-    ("other", "named"),
-    [
-        ({"protocol_hash": "bbbb1111bbbb1111"}, ("aaaa0000aaaa0000", "bbbb1111bbbb1111")),
-        ({"dataset": "digits"}, ("cifar10", "digits")),
-        ({"holdout": 5000}, ("holdout 0", "holdout 5000")),
-        ({"train_limit": 800}, ("train_limit 800", "train_limit none")),
-        ({"fingerprint": "f2"}, ("f1", "f2")),
-        ({"kind": "genotypes"}, ("kind genotypes", "kind topologies")),
-    ],
-)
-def test_what_is_not_one_experiment_is_refused_and_both_are_named(
-    other: dict[str, Any], named: tuple[str, str]
-) -> None:
-    trials = frame([row(0, 0, 0.9), row(1, 0, 0.9, **other)])
-
-    with pytest.raises(InputError, match="never mixes") as caught:
-        rank(trials)
-    for name in named:
-        assert name in str(caught.value)
-
-
-MAX_0 = "reduction all max_pool_3x3 on wiring 0"
-MAX_SAME = "reduction all max_pool_3x3 wired like the normal cell"
-SEP_SAME = "reduction all sep_conv_3x3 wired like the normal cell"
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "named"),
-    [
-        ({}, {"reduction_operation": "sep_conv_3x3", "reduction": None}, (MAX_0, SEP_SAME)),
-        ({}, {"reduction": None}, (MAX_0, MAX_SAME)),
-        ({}, {"reduction": 3}, (MAX_0, "reduction all max_pool_3x3 on wiring 3")),
-        ({}, {"operation": "dil_conv_3x3"}, ("normal all sep_conv_3x3", "normal all dil_conv_3x3")),
-        ({}, {"nodes": 3}, ("cells of 4 nodes", "cells of 3 nodes")),
-    ],
-)
-def test_two_phases_are_refused_and_both_are_named(
-    first: dict[str, Any], second: dict[str, Any], named: tuple[str, str]
-) -> None:
-    trials = [row(uniform(index, **first), 0, 0.9) for index in (0, 1, 2)]
-    trials += [row(uniform(index, **second), 0, 0.9) for index in (4, 5, 6)]
-
-    with pytest.raises(InputError, match="never mixes phases") as caught:
-        rank(frame(trials))
-    for name in named:
-        assert name in str(caught.value)
-
-
-@pytest.mark.parametrize(("reduction", "named"), [(0, MAX_0), (None, MAX_SAME)])
-def test_one_phase_is_named_also_where_topology_0_fits_two(
-    reduction: int | None, named: str
-) -> None:
-    trials = frame([row(uniform(index, reduction=reduction), 0, 0.9) for index in (0, 1)])
-
-    ranking = rank(trials)
-    assert ranking.phase == f"cells of 4 nodes, normal all sep_conv_3x3, {named}"
-    assert ranking.phase in ranking.header
-
-
-def test_a_failed_trial_of_another_protocol_mixes_nothing() -> None:
-    other = row(1, 0, 0.9, status="failed", protocol_hash="bbbb1111bbbb1111")
-
-    assert rank(frame([row(0, 0, 0.9), other])).failed == 1
-
-
-def test_classes_of_cells_with_mixed_operations_are_refused() -> None:
-    cells = [KNOWN_CELLS["DARTS_V2"], uniform(3)]
-    trials = frame([row(cell, 0, 0.9, kind="genotypes") for cell in cells])
-
-    with pytest.raises(InputError, match=r"1 genotype here mix.*DARTS_V2.*rank by topology"):
-        rank(trials, by="class")
-
-
-def test_classes_of_genotypes_with_other_reduction_cells_are_refused() -> None:
-    other = Genotype(uniform(50).normal, KNOWN_CELLS["DARTS_V2"].reduction)
-    trials = frame([row(cell, 0, 0.9, kind="genotypes") for cell in (uniform(7), other)])
-
-    assert len(rank(trials).table) == 2
-    with pytest.raises(InputError, match="never mixes phases"):
-        rank(trials, by="class")
 
 
 # What is shown

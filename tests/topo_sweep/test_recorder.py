@@ -1,3 +1,5 @@
+"""From reports to rows, checkpoints and progress, whatever order the reports come in."""
+
 from __future__ import annotations
 
 import errno
@@ -7,7 +9,6 @@ import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -15,69 +16,16 @@ import pytest
 from nas_core.errors import TopoSweepError
 from nas_core.genotype import KNOWN_CELLS, Genotype
 from nas_core.protocol import DataOptions
-from nas_core.training import EpochMetrics
-from tests.topo_sweep.conftest import FINGERPRINT, Clock, make_sweep, small_spec
-from tests.topo_sweep.store_contract import trial_row
+from tests.topo_sweep.conftest import FINGERPRINT, Clock, make_sweep
+from tests.topo_sweep.recorder_run import IDS, SPEC, Run, metrics, outcome
+from tests.topo_sweep.store_rows import trial_row
 from topo_sweep.plan import make_plan
 from topo_sweep.progress import Progress
 from topo_sweep.recorder import Recorder, failed, trial_name
 from topo_sweep.runner import Outcome
 from topo_sweep.spec import GenotypeSweep
 from topo_sweep.store import EPOCH_SCHEMA, TRIAL_SCHEMA, Row, StoreError
-from topo_sweep.trials import Trial, expand
-
-SPEC = small_spec(topologies=(0, 17), seeds=(0, 1))
-IDS = list(expand(SPEC))
-
-
-def metrics(epoch: int, **values: Any) -> EpochMetrics:
-    """Return what an epoch of a good training gave; `values` replace some of it."""
-    defaults: dict[str, Any] = {
-        "learning_rate": 0.1,
-        "train_loss": 1.0 / (epoch + 1),
-        "train_accuracy": 0.5,
-        "val_accuracy": None,
-        "test_accuracy": 0.25,
-        "seconds": 2.0,
-    }
-    return EpochMetrics(epoch=epoch, **(defaults | values))
-
-
-def outcome(status: str, *history: EpochMetrics, error: str | None = None) -> Outcome:
-    return Outcome(
-        status=status,
-        error=error,
-        history=history,
-        parameters=1234,
-        multiply_adds=56789,
-        device="cpu",
-        node="node",
-        execution='{"threads": 1}',
-    )
-
-
-class Run:
-    """A recorder at work on a sweep of four trials, and what it left behind."""
-
-    def __init__(self, results: Path, *, retry_failed: bool = False, **progress: Any) -> None:
-        self.store = make_sweep(results, SPEC)
-        self.plan = make_plan(SPEC, results, retry_failed=retry_failed)
-        self.progress = Progress(planned=len(IDS), **progress)
-        self.recorder = Recorder(self.plan, fingerprint=FINGERPRINT, progress=self.progress)
-
-    def row(self, trial_id: str) -> dict[str, Any]:
-        rows = self.store.trials().set_index("trial_id", drop=False)
-        return {str(key): value for key, value in rows.loc[trial_id].items()}
-
-    def curve(self, trial_id: str) -> list[int]:
-        epochs = self.store.epochs()
-        return list(epochs.loc[epochs["trial_id"] == trial_id, "epoch"])
-
-    def checkpoint(self, trial_id: str) -> Path:
-        """Return the file of a checkpoint, which is now there."""
-        path = self.store.paths.checkpoint(trial_id)
-        path.touch()
-        return path
+from topo_sweep.trials import Trial
 
 
 @pytest.fixture

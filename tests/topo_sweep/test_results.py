@@ -11,7 +11,7 @@ import topo_sweep
 import topo_sweep.results
 from nas_core.errors import InputError
 from tests.topo_sweep.conftest import make_sweep, small_spec
-from tests.topo_sweep.store_contract import T0, trial_row
+from tests.topo_sweep.store_rows import T0, trial_row
 from topo_sweep.results import load_results, open_sweep
 from topo_sweep.trials import expand
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.topo_sweep.conftest import FINGERPRINT, Clock, make_sweep, small_spec
-from tests.topo_sweep.store_contract import ON_DISK, trial_row
+from tests.topo_sweep.store_rows import ON_DISK, trial_row
 from topo_sweep.progress import Progress
 from topo_sweep.results import open_sweep
 from topo_sweep.status import sweep_status
