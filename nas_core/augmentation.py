@@ -1,6 +1,7 @@
 """Augmentation of whole batches on the device that holds them; no per-image Python.
 
-Letters: B batch, H and W pixels. The randomness comes in as tensors, see `streams.StepDraws`.
+Letters: N images, B batch, H and W pixels. The randomness comes in as tensors, see
+`streams.StepDraws`.
 """
 
 from __future__ import annotations
@@ -12,11 +13,26 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from nas_core.datasets import Channels, DatasetInfo
-from nas_core.protocol import Protocol
+from nas_core.protocol import NetworkTraining
 from nas_core.streams import StepDraws
 
 
-def augment(pixels: Tensor, draws: StepDraws, protocol: Protocol) -> Tensor:
+def training_batch(
+    pixels: Tensor,
+    draws: StepDraws,
+    protocol: NetworkTraining,
+    info: DatasetInfo,
+    dtype: torch.dtype,
+) -> Tensor:
+    """Return one step's images, augmented and normalised: (N, 3, H, W) uint8 -> (B, 3, H, W)."""
+    chosen = pixels[draws.order.to(pixels.device)]
+    images = normalise(augment(chosen, draws, protocol), info, dtype)
+    if draws.cutout_centres is None:
+        return images
+    return cutout(images, draws.cutout_centres, protocol.cutout)
+
+
+def augment(pixels: Tensor, draws: StepDraws, protocol: NetworkTraining) -> Tensor:
     """Crop from black-padded images, then mirror: (B, 3, H, W) uint8 -> the same.
 
     `draws.offsets` (B, 2) are the top row and left column of each crop in the padded image,

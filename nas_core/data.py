@@ -102,6 +102,19 @@ class Split:
         return cls(DATASETS[arrays["dataset"]], images("train"), validation, images("test"))
 
 
+@dataclass(frozen=True)
+class SearchSplit:
+    """What a search sees: images for the weights and others for the alphas, equally many."""
+
+    info: DatasetInfo
+    weights: Images
+    alphas: Images
+
+    def to(self, device: torch.device) -> SearchSplit:
+        """Return the split on a device."""
+        return SearchSplit(self.info, self.weights.to(device), self.alphas.to(device))
+
+
 def data_directory(option: Path | None) -> Path:
     """Return the folder to look in: the option, else $TOPO_SWEEP_DATA, else data/."""
     return option or Path(os.environ.get(DATA_VARIABLE) or "data")
@@ -184,6 +197,28 @@ def split(dataset: Dataset, options: DataOptions) -> Split:
         train=dataset.train if untouched else dataset.train[rest.sort().values],
         validation=dataset.train[held_out.sort().values] if options.holdout else None,
         test=dataset.test,
+    )
+
+
+def search_split(split: Split, images: int) -> SearchSplit:
+    """Return two disjoint class-balanced parts of the training images, `images` each.
+
+    Validation and test images are never searched on. Where there are fewer than twice as many
+    images, each part is half of them. The parts do not depend on a seed; a smaller part is a
+    subset of a larger one.
+
+    Raises:
+        InputError: fewer than two training images.
+
+    """
+    size = min(images, len(split.train) // 2)
+    if size < 1:
+        raise InputError(f"a search needs 2 training images or more, got {len(split.train)}")
+    order = _balanced_order(split.train.labels, "search halves", split.info.name)
+    return SearchSplit(
+        split.info,
+        weights=split.train[order[0 : 2 * size : 2].sort().values],
+        alphas=split.train[order[1 : 2 * size : 2].sort().values],
     )
 
 

@@ -44,17 +44,15 @@ class Settings(BaseModel):
             raise InputError("; ".join(_problems(error, type(self)))) from None
 
 
-class Protocol(Settings):
-    """Every setting of a training that can change an accuracy.
+class NetworkTraining(Settings):
+    """What the training of any network needs, that of a cell or that of a supernet.
 
-    The defaults are the paper's shallow protocol ("5-16"; section III-A and the DARTS code that
-    it builds on). Epochs count passes over the training images; rates are per epoch.
+    Epochs count passes over the training images; rates are per epoch. The defaults are those of
+    the DARTS code, on which the paper builds; subclasses add their own.
     """
 
     cells: int = Field(default=5, ge=1, le=100)
     init_channels: int = Field(default=16, ge=1, le=1024)
-    auxiliary: bool = False
-    auxiliary_weight: float = Field(default=0.4, ge=0)
     epochs: int = Field(default=100, ge=1)
     batch_size: int = Field(default=64, ge=1)
     learning_rate: float = Field(default=0.025, gt=0)
@@ -62,7 +60,6 @@ class Protocol(Settings):
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(default=3e-4, ge=0)
     gradient_clip: float = Field(default=5.0, gt=0)
-    drop_path: float = Field(default=0.2, ge=0, lt=1)
     crop_padding: int = Field(default=4, ge=0, le=64)
     flip: bool = True
     cutout: int = Field(default=0, ge=0, le=512)
@@ -74,6 +71,18 @@ class Protocol(Settings):
     def protocol_hash(self) -> str:
         """Sixteen hexadecimal digits that name this protocol everywhere."""
         return stable_hash("protocol", self.canonical())
+
+
+class Protocol(NetworkTraining):
+    """Every setting of a cell's training that can change an accuracy.
+
+    The defaults are the paper's shallow protocol ("5-16"; section III-A and the DARTS code that
+    it builds on).
+    """
+
+    auxiliary: bool = False
+    auxiliary_weight: float = Field(default=0.4, ge=0)
+    drop_path: float = Field(default=0.2, ge=0, lt=1)
 
 
 class DataOptions(Settings):
@@ -100,6 +109,16 @@ PRESETS: Final[Mapping[str, Protocol]] = {
         drop_path=0.0,
         crop_padding=0,
         flip=False,
+    ),
+    # The paper's final evaluation, after P-DARTS and PC-DARTS.
+    "final": Protocol(
+        cells=20,
+        init_channels=32,
+        epochs=600,
+        batch_size=96,
+        cutout=16,
+        auxiliary=True,
+        drop_path=0.3,
     ),
 }
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nas_core.protocol import Protocol
+from nas_core.protocol import NetworkTraining, Protocol
 
 EDGE_SLOTS = 8
 """Edges of a cell with four nodes; slot 2 * node + place is the same edge place everywhere."""
@@ -24,12 +24,22 @@ EDGE_SLOTS = 8
 
 def generator(*key: str | int) -> torch.Generator:
     """Return a CPU generator that depends on this key alone."""
+    return torch.Generator().manual_seed(key_number(*key))
+
+
+def key_number(*key: str | int) -> int:
+    """Return 64 bits that depend on this key alone."""
     digest = hashlib.sha256(json.dumps(key).encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big"))
+    return int.from_bytes(digest[:8], "big")
 
 
-def initialise_(network: nn.Module, seed: int) -> None:
+def initialise_(network: nn.Module, seed: int, *, purpose: str = "weights") -> None:
     """Draw every parameter from PyTorch's default distribution, keyed by its name.
+
+    Args:
+        network: its batch norms forget what they have seen.
+        seed: of the training or search.
+        purpose: names another stream, such as a later stage's.
 
     Raises:
         TypeError: a module holds parameters for which no default is known here.
@@ -37,7 +47,7 @@ def initialise_(network: nn.Module, seed: int) -> None:
     """
     for prefix, module in network.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
-            _initialise_linear_map_(module, prefix, seed)
+            _initialise_linear_map_(module, prefix, (purpose, seed))
         elif isinstance(module, nn.BatchNorm2d):
             module.reset_running_stats()
             if module.affine:
@@ -47,11 +57,13 @@ def initialise_(network: nn.Module, seed: int) -> None:
             raise TypeError(f"no default initialisation is known for {type(module).__name__}")
 
 
-def _initialise_linear_map_(module: nn.Conv2d | nn.Linear, prefix: str, seed: int) -> None:
+def _initialise_linear_map_(
+    module: nn.Conv2d | nn.Linear, prefix: str, key: tuple[str, int]
+) -> None:
     """Draw U(-1/sqrt(fan_in), 1/sqrt(fan_in)) for weight and bias, as PyTorch's layers do."""
     bound = 1 / math.sqrt(module.weight[0].numel())
     for name, parameter in module.named_parameters(recurse=False):
-        stream = generator("weights", seed, f"{prefix}.{name}")
+        stream = generator(*key, f"{prefix}.{name}")
         drawn = torch.empty(parameter.shape).uniform_(-bound, bound, generator=stream)
         with torch.no_grad():
             parameter.copy_(drawn)
@@ -91,12 +103,23 @@ class EpochDraws:
 
     @classmethod
     def draw(
-        cls, protocol: Protocol, *, seed: int, epoch: int, images: int, image_size: tuple[int, int]
+        cls,
+        protocol: NetworkTraining,
+        *,
+        seed: int,
+        epoch: int,
+        images: int,
+        image_size: tuple[int, int],
+        role: str = "",
     ) -> EpochDraws:
-        """Draw the streams of `epoch` (from 0) for `images` images of (height, width)."""
+        """Draw the streams of `epoch` (from 0) for `images` images of (height, width).
+
+        `role` names streams of their own for other images of the same epoch, such as those of
+        the alpha steps. Only a cell's training drops paths.
+        """
 
         def stream(purpose: str) -> torch.Generator:
-            return generator(purpose, seed, epoch)
+            return generator(f"{role}{purpose}", seed, epoch)
 
         shifts = 2 * protocol.crop_padding + 1
         keep_probability = 1 - drop_path_probability(protocol, epoch)
@@ -138,6 +161,8 @@ class EpochDraws:
             )
 
 
-def drop_path_probability(protocol: Protocol, epoch: int) -> float:
+def drop_path_probability(protocol: NetworkTraining, epoch: int) -> float:
     """Return DARTS' linear schedule: p * epoch / epochs, so 0 in epoch 0 and never quite p."""
+    if not isinstance(protocol, Protocol):
+        return 0.0
     return protocol.drop_path * epoch / protocol.epochs

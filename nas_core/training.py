@@ -15,17 +15,20 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from nas_core.augmentation import augment, cutout, normalise
+from nas_core.augmentation import normalise, training_batch
 from nas_core.checkpoint import Checkpoint
 from nas_core.data import Images, Split
 from nas_core.errors import InputError
 from nas_core.genotype import Genotype
 from nas_core.network import EvalNetwork, check_image_size, reduction_positions
-from nas_core.protocol import Protocol
+from nas_core.optimizer_state import optimizer_tensors, restore_optimizer
+from nas_core.protocol import NetworkTraining, Protocol
 from nas_core.streams import EDGE_SLOTS, EpochDraws, StepDraws, initialise_
 
-_EVALUATION_BATCH = 512
-_DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
+EVALUATION_BATCH = 512
+MOMENTUM = {"momentum": "momentum_buffer"}
+"""Names of the state of SGD in a checkpoint."""
+DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +52,7 @@ class EpochMetrics:
         return not math.isfinite(self.train_loss)
 
 
-def learning_rate(protocol: Protocol, epoch: int) -> float:
+def learning_rate(protocol: NetworkTraining, epoch: int) -> float:
     """Return the cosine schedule, stepped once an epoch: epoch 0 has the full initial rate."""
     swing = protocol.learning_rate - protocol.learning_rate_min
     return (
@@ -110,7 +113,7 @@ class Training:
         self.split = split
         self.seed = seed
         self.device = split.train.pixels.device
-        self.dtype = _DTYPES[protocol.precision]
+        self.dtype = DTYPES[protocol.precision]
         check_trainable(genotype, protocol, split)
         self.network = EvalNetwork(
             genotype,
@@ -154,11 +157,8 @@ class Training:
     def tensors(self) -> dict[str, Tensor]:
         """Return everything that the next epoch depends on, by name."""
         state = {f"network.{name}": value for name, value in self.network.state_dict().items()}
-        for name, parameter in self.network.named_parameters():
-            momentum = self.optimizer.state[parameter].get("momentum_buffer")
-            if momentum is not None:
-                state[f"momentum.{name}"] = momentum
-        return state
+        named = self.network.named_parameters()
+        return state | optimizer_tensors(self.optimizer, named, MOMENTUM)
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Take over what `tensors` returned."""
@@ -169,11 +169,8 @@ class Training:
                 if name.startswith("network.")
             }
         )
-        for name, parameter in self.network.named_parameters():
-            if f"momentum.{name}" in tensors:
-                # In the parameter's own layout: the fused step reads both as flat memory.
-                momentum = torch.empty_like(parameter).copy_(tensors[f"momentum.{name}"])
-                self.optimizer.state[parameter]["momentum_buffer"] = momentum
+        named = self.network.named_parameters()
+        restore_optimizer(self.optimizer, named, MOMENTUM, tensors)
 
     def run_epoch(self, epoch: int) -> EpochMetrics:
         """Train one epoch and evaluate."""
@@ -218,10 +215,9 @@ class Training:
         self, step: StepDraws, labels: Tensor, keep_probability: float
     ) -> tuple[Tensor, Tensor]:
         """Take one optimiser step; return its loss () and logits (B, classes) before the step."""
-        pixels = augment(self.split.train.pixels[step.order.to(self.device)], step, self.protocol)
-        images = normalise(pixels, self.split.info, self.dtype)
-        if step.cutout_centres is not None:
-            images = cutout(images, step.cutout_centres, self.protocol.cutout)
+        images = training_batch(
+            self.split.train.pixels, step, self.protocol, self.split.info, self.dtype
+        )
         keep = None
         if step.keep_masks is not None:
             keep = step.keep_masks.to(self.device, self.dtype) / keep_probability
@@ -242,8 +238,8 @@ class Training:
         """Return the fraction of these images that the network classifies correctly."""
         self.network.eval()
         correct = torch.zeros((), dtype=torch.int64, device=self.device)
-        for start in range(0, len(images), _EVALUATION_BATCH):
-            chosen = slice(start, start + _EVALUATION_BATCH)
+        for start in range(0, len(images), EVALUATION_BATCH):
+            chosen = slice(start, start + EVALUATION_BATCH)
             batch = normalise(images.pixels[chosen], self.split.info, self.dtype)
             with self._autocast():
                 logits = self.network(batch)
@@ -251,8 +247,10 @@ class Training:
         return correct.item() / len(images)
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(
-            self.device.type,
-            dtype=torch.bfloat16,
-            enabled=self.protocol.precision == "bfloat16",
-        )
+        return autocast(self.protocol, self.device)
+
+
+def autocast(protocol: NetworkTraining, device: torch.device) -> torch.autocast:
+    """Return the context in which a network of this protocol computes."""
+    enabled = protocol.precision == "bfloat16"
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)

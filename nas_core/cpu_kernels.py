@@ -1,0 +1,249 @@
+"""The same operations, computed faster where a CPU runs them; a GPU runs PyTorch's own.
+
+PyTorch 2.14 with oneDNN is slow at what a supernet is full of: weight gradients of 5x5 and of
+dilated depthwise convolutions, and pooling of plain (not channels-last) maps. The forms here
+give the same values and gradients up to the order in which floats are added; the benchmark
+`benchmarks/search_step.py` compares both. Letters: B batch, C channels, H and W pixels.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, pad
+
+_TILE = 3  # the kernel size whose weight gradient oneDNN computes fast
+_LARGE = 5
+_SMALLEST = 2**17  # numbers in a batch of maps; below, calls cost more than arithmetic
+
+
+class DepthwiseConv2d(nn.Conv2d):
+    """A padded depthwise convolution: (B, C, H, W) -> (B, C, H / stride, W / stride)."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - PyTorch's own name
+        """Convolve."""
+        stride, dilation = self.stride[0], self.dilation[0]
+        factor = max(stride, dilation)
+        if not _worthwhile(input) or any(side % factor for side in input.shape[-2:]):
+            return super().forward(input)
+        if stride == dilation:  # both 1, or both 2: then only pixels of one residue are read
+            return _depthwise(input[..., ::stride, ::stride], self.weight)
+        if dilation > 1:
+            # Pixels of one residue only meet each other: each residue is an image of its own.
+            apart = _residues_apart(input, dilation)
+            return _residues_joined(_depthwise(apart, self.weight), dilation)
+        if self.kernel_size[0] == _LARGE:
+            return _strided_5x5(input, self.weight)
+        return super().forward(input)
+
+
+class PointwiseConv2d(nn.Conv2d):
+    """A 1x1 convolution of stride 1: (B, C_in, H, W) -> (B, C_out, H, W)."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - PyTorch's own name
+        """Convolve."""
+        if not _worthwhile(input):
+            return super().forward(input)
+        y: Tensor = _Pointwise.apply(input, self.weight)
+        return y
+
+
+class MaxPool2d(nn.MaxPool2d):
+    """Max pooling through a channels-last copy, whose kernel is vectorised."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - PyTorch's own name
+        """Pool."""
+        if not _worthwhile(input):
+            pooled: Tensor = super().forward(input)
+        else:
+            pooled = super().forward(input.contiguous(memory_format=torch.channels_last))
+        return pooled.contiguous()
+
+
+class AvgPool2d(nn.AvgPool2d):
+    """3x3 average pooling over real pixels as a depthwise convolution and a division."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - PyTorch's own name
+        """Pool."""
+        if not _worthwhile(input):
+            return super().forward(input)
+        channels, height, width = input.shape[1:]
+        ones = input.new_ones(channels, 1, _TILE, _TILE)
+        real = conv2d(input.new_ones(1, 1, height, width), ones[:1], None, self.stride, 1)
+        return conv2d(input, ones, None, self.stride, 1, groups=channels) / real
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """Batch norm without affine parameters: (B, C, H, W) -> the same."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - PyTorch's own name
+        """Normalise, in training by the batch, and then remember its statistics."""
+        if not self.training or not _worthwhile(input) or input.dtype == torch.bfloat16:
+            return super().forward(input)
+        y: Tensor
+        y, mean, variance = _BatchNorm.apply(input, self.eps)
+        if self.track_running_stats and self.running_mean is not None:
+            assert self.running_var is not None and self.num_batches_tracked is not None  # noqa: PT018, S101
+            count = input.numel() / input.shape[1]
+            momentum = 0.1 if self.momentum is None else self.momentum
+            self.num_batches_tracked.add_(1)
+            self.running_mean.lerp_(mean, momentum)
+            self.running_var.lerp_(variance * (count / (count - 1)), momentum)
+        return y
+
+
+def accelerated(module: nn.Module) -> nn.Module:
+    """Turn what is inside into the forms above; returns the module.
+
+    Parameters and buffers keep their names, shapes and values.
+    """
+    for child in module.modules():
+        if isinstance(child, nn.Conv2d):
+            if child.kernel_size == child.stride == (1, 1):
+                child.__class__ = PointwiseConv2d
+            elif child.groups == child.in_channels == child.out_channels:
+                child.__class__ = DepthwiseConv2d
+        elif type(child) is nn.MaxPool2d:
+            child.__class__ = MaxPool2d
+        elif type(child) is nn.AvgPool2d:
+            child.__class__ = AvgPool2d
+        elif type(child) is nn.BatchNorm2d and not child.affine:
+            child.__class__ = BatchNorm2d
+    return module
+
+
+class _Depthwise5x5(torch.autograd.Function):
+    """A padded 5x5 depthwise convolution whose weight gradient is put together from 3x3 tiles."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:  # noqa: ANN401 - PyTorch's
+        ctx.save_for_backward(x, weight)
+        return conv2d(x, weight, padding=2, groups=len(weight))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None]:  # noqa: ANN401
+        x, weight = ctx.saved_tensors
+        (gradient,) = gradients
+        wants_x, wants_weight = ctx.needs_input_grad
+        flipped = weight.flip(2, 3)
+        return (
+            conv2d(gradient, flipped, padding=2, groups=len(weight)) if wants_x else None,
+            _tiled_weight_gradient(gradient, x, weight) if wants_weight else None,
+        )
+
+
+def _tiled_weight_gradient(gradient: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+    """Return (C, 1, 5, 5) from the gradients of four 3x3 kernels that overlap in the middle."""
+    padded = pad(x, [2] * 4)
+    height, width = x.shape[-2] + _TILE - 1, x.shape[-1] + _TILE - 1
+
+    def tile(row: int, column: int) -> Tensor:
+        part = padded[:, :, row : row + height, column : column + width]
+        _, found, _ = torch.ops.aten.convolution_backward(
+            gradient,
+            part.contiguous(),
+            weight[:, :, :_TILE, :_TILE],
+            None,
+            *([1, 1], [0, 0], [1, 1], False, [0, 0], len(weight), [False, True, False]),
+        )
+        result: Tensor = found
+        return result
+
+    upper = torch.cat([tile(0, 0), tile(0, 2)[..., 1:]], dim=3)
+    lower = torch.cat([tile(2, 0), tile(2, 2)[..., 1:]], dim=3)
+    return torch.cat([upper, lower[:, :, 1:]], dim=2)
+
+
+class _Pointwise(torch.autograd.Function):
+    """A 1x1 convolution as matrix products."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:  # noqa: ANN401 - PyTorch's
+        ctx.save_for_backward(x, weight)
+        return torch.einsum("oi,bihw->bohw", weight[:, :, 0, 0], x).contiguous()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None]:  # noqa: ANN401
+        x, weight = ctx.saved_tensors
+        (gradient,) = gradients
+        wants_x, wants_weight = ctx.needs_input_grad
+        of_weight = None
+        if wants_weight:
+            products = torch.bmm(gradient.flatten(2), x.flatten(2).transpose(1, 2))
+            of_weight = products.sum(0)[:, :, None, None]
+        of_x = torch.einsum("oi,bohw->bihw", weight[:, :, 0, 0], gradient).contiguous()
+        return of_x if wants_x else None, of_weight
+
+
+class _BatchNorm(torch.autograd.Function):
+    """Normalisation by the batch; also returns its mean and (biased) variance, both (C,)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:  # noqa: ANN401
+        mean = _channel_mean(x)
+        y = x - mean[:, None, None]
+        variance = _channel_mean(y * y)
+        scale = torch.rsqrt(variance + eps)[:, None, None]
+        y.mul_(scale)
+        ctx.save_for_backward(x, y, scale)
+        ctx.eps = eps
+        ctx.mark_non_differentiable(mean, variance)
+        return y, mean, variance
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
+        x, y, scale = ctx.saved_tensors
+        gradient = gradients[0]
+        if torch.is_grad_enabled():  # for a second derivative, as functions of x
+            y = x - _channel_mean(x)[:, None, None]
+            scale = torch.rsqrt(_channel_mean(y * y) + ctx.eps)[:, None, None]
+            y = y * scale
+        along = _channel_mean(gradient * y)[:, None, None]
+        rest = gradient - _channel_mean(gradient)[:, None, None]
+        return torch.addcmul(rest, y, along, value=-1) * scale, None
+
+
+def _channel_mean(x: Tensor) -> Tensor:
+    """(B, C, H, W) -> (C,); innermost sums first, which are vectorised."""
+    return x.flatten(2).sum(2).sum(0) / (x.numel() // x.shape[1])
+
+
+def _depthwise(x: Tensor, weight: Tensor) -> Tensor:
+    if weight.shape[-1] == _LARGE:
+        y: Tensor = _Depthwise5x5.apply(x, weight)
+        return y
+    return conv2d(x, weight, padding=weight.shape[-1] // 2, groups=len(weight))
+
+
+def _strided_5x5(x: Tensor, weight: Tensor) -> Tensor:
+    """Convolve with stride 2: each of the four residues with its own taps, which are 3x3."""
+    even, odd = weight[..., 0::2, :], pad(weight[..., 1::2, :], (0, 0, 0, 1))
+    taps = [
+        part for rows in (even, odd) for part in (rows[..., 0::2], pad(rows[..., 1::2], (0, 1)))
+    ]
+    batch = len(x)
+    apart = _residues_apart(x, 2).unflatten(0, (batch, 4)).flatten(1, 2)  # (B, 4 * C, H/2, W/2)
+    y = conv2d(apart, torch.cat(taps), padding=1, groups=4 * len(weight))
+    total: Tensor = y.unflatten(1, (4, len(weight))).sum(1)
+    return total
+
+
+def _residues_apart(x: Tensor, n: int) -> Tensor:
+    """(B, C, H, W) -> (B * n * n, C, H / n, W / n)."""
+    split = x.unflatten(3, (-1, n)).unflatten(2, (-1, n))  # (B, C, H / n, n, W / n, n)
+    apart: Tensor = split.permute(0, 3, 5, 1, 2, 4).flatten(0, 2)
+    return apart
+
+
+def _residues_joined(x: Tensor, n: int) -> Tensor:
+    """(B * n * n, C, H / n, W / n) -> (B, C, H, W)."""
+    split = x.unflatten(0, (-1, n, n)).permute(0, 3, 4, 1, 5, 2)
+    joined: Tensor = split.flatten(4, 5).flatten(2, 3)
+    return joined
+
+
+def _worthwhile(x: Tensor) -> bool:
+    """Whether maps are on a CPU and large enough to repay the extra calls."""
+    return x.device.type == "cpu" and x.numel() >= _SMALLEST
