@@ -11,8 +11,8 @@ import contextlib
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -20,63 +20,25 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from nas_core.alpha_step import Batch, Unrolling, Weights, alpha_gradient
+from nas_core.alphas import CELL_TYPES, Alphas, SearchSpace
 from nas_core.augmentation import normalise, training_batch
 from nas_core.checkpoint import Checkpoint
 from nas_core.data import Images, SearchSplit
-from nas_core.discretisation import EdgeWeights, discretise, narrowed, skip_count
+from nas_core.discretisation import discretise, narrowed, skip_count
 from nas_core.errors import InputError
 from nas_core.genotype import Genotype
+from nas_core.meter import Meter
 from nas_core.network import check_image_size
 from nas_core.optimizer_state import optimizer_tensors, restore_optimizer
+from nas_core.search_epoch import SearchEpoch, stop_reason
 from nas_core.search_protocol import SearchProtocol
-from nas_core.spaces import LEARNABLE
 from nas_core.streams import EpochDraws, StepDraws, initialise_, key_number
-from nas_core.supernet import CELL_TYPES, Alphas, Dropout, SearchNetwork, SearchSpace
+from nas_core.supernet import Dropout, SearchNetwork
 from nas_core.training import DTYPES, EVALUATION_BATCH, MOMENTUM, autocast, learning_rate
 
 _ADAM = {"alpha_step": "step", "alpha_mean": "exp_avg", "alpha_square": "exp_avg_sq"}
 _DROPOUT_DECAY = 0.2
 """P-DARTS: once alphas learn, the dropout behind skips decays by e^-0.2 an epoch."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchEpoch:
-    """What one epoch (counted from 0 over all stages) gave; accuracies are fractions 0..1.
-
-    `train_*` are means over the weights' images and `alpha_*` over the images of the alpha steps,
-    both as seen before each step; `alpha_*` are None where no alpha step was taken.
-    `val_accuracy` is that of the whole half of the alphas in evaluation mode, in the last epoch
-    only. `alphas` holds the weights after softmax as `EdgeWeights.to_json_value` gives them, for
-    'normal' and 'reduction'. `genotype` (canonical text) and `skips` are those of now; None and
-    0 where the alphas are not finite. Seconds are wall clock.
-    """
-
-    epoch: int
-    stage: int
-    learning_rate: float
-    train_loss: float
-    train_accuracy: float
-    alpha_loss: float | None
-    alpha_accuracy: float | None
-    val_accuracy: float | None
-    genotype: str | None
-    skips_normal: int
-    skips_reduction: int
-    alphas: dict[str, list[dict[str, Any]]]
-    weight_steps: int
-    alpha_steps: int
-    weight_seconds: float
-    alpha_seconds: float
-    seconds: float
-
-    @property
-    def diverged(self) -> bool:
-        """Whether the loss is no longer finite, which ends the search."""
-        return not math.isfinite(self.train_loss) or self.genotype is None
-
-    def edge_weights(self, cell_type: str) -> list[EdgeWeights]:
-        """Return the weights of 'normal' or 'reduction' cells."""
-        return [EdgeWeights.from_json_value(value) for value in self.alphas[cell_type]]
 
 
 def check_searchable(protocol: SearchProtocol, split: SearchSplit) -> None:
@@ -98,32 +60,13 @@ def check_searchable(protocol: SearchProtocol, split: SearchSplit) -> None:
         )
 
 
-def stop_reason(protocol: SearchProtocol, history: list[SearchEpoch]) -> str | None:
-    """Return why DARTS+ would stop after these epochs, in words; None to go on.
-
-    Its first criterion is two (`stop_skips`) or more skip connections in the normal cell, its
-    second a ranking of the learnable operations of every edge that has not changed for ten
-    (`stop_stable_epochs`) epochs. Warm-up epochs do not count.
-    """
-    searched = [epoch for epoch in history if epoch.alpha_steps]
-    if protocol.stop == "skips" and searched:
-        skips = searched[-1].skips_normal
-        if skips >= protocol.stop_skips:
-            return f"{skips} skip connections in the normal cell"
-    if protocol.stop == "ranking":
-        rankings = [_learnable_ranking(epoch) for epoch in searched]
-        stable = sum(1 for _ in itertools.takewhile(lambda r: r == rankings[-1], rankings[::-1]))
-        if stable > protocol.stop_stable_epochs:
-            return f"the ranking of learnable operations was stable for {stable - 1} epochs"
-    return None
-
-
-def _learnable_ranking(epoch: SearchEpoch) -> list[list[str]]:
-    return [
-        sorted((n for n in edge.weights if n in LEARNABLE), key=lambda n: -edge.weights[n])
-        for cell_type in CELL_TYPES
-        for edge in epoch.edge_weights(cell_type)
-    ]
+def skip_dropout_rate(protocol: SearchProtocol, epoch: int) -> float:
+    """Return P-DARTS' schedule: linear decay while weights warm up, then exponential."""
+    stage, in_stage = divmod(epoch, protocol.epochs)
+    initial = protocol.all_stages[stage].skip_dropout
+    if in_stage < protocol.warmup_epochs:
+        return initial * (protocol.epochs - in_stage - 1) / protocol.epochs
+    return initial * math.exp(-_DROPOUT_DECAY * (in_stage - protocol.warmup_epochs))
 
 
 class Search:
@@ -266,7 +209,7 @@ class Search:
         rate = learning_rate(self.protocol, in_stage)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        weights, alphas = _Meter(self.device), _Meter(self.device)
+        weights, alphas = Meter(self.device), Meter(self.device)
         self.network.train()
         for step, (draws, alpha_draws) in enumerate(self._steps(epoch)):
             if alpha_draws is not None:
@@ -450,61 +393,3 @@ class Search:
             correct += int((logits.argmax(dim=1) == images.labels[chosen]).sum())
         self.network.train()
         return correct / len(images)
-
-
-def skip_dropout_rate(protocol: SearchProtocol, epoch: int) -> float:
-    """Return P-DARTS' schedule: linear decay while weights warm up, then exponential."""
-    stage, in_stage = divmod(epoch, protocol.epochs)
-    initial = protocol.all_stages[stage].skip_dropout
-    if in_stage < protocol.warmup_epochs:
-        return initial * (protocol.epochs - in_stage - 1) / protocol.epochs
-    return initial * math.exp(-_DROPOUT_DECAY * (in_stage - protocol.warmup_epochs))
-
-
-class _Meter:
-    """Means of one kind of step over an epoch; sums stay on the device."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self._loss = torch.zeros((), dtype=torch.float64, device=device)
-        self._correct = torch.zeros((), dtype=torch.int64, device=device)
-        self._images = 0
-        self.steps = 0
-        self.seconds = 0.0
-
-    def timed(self) -> _Stopwatch:
-        """Return a context whose wall time counts."""
-        return _Stopwatch(self._spent)
-
-    def _spent(self, seconds: float) -> None:
-        self.seconds += seconds
-
-    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Count one step."""
-        self._loss += loss.detach() * len(labels)
-        self._correct += (logits.argmax(dim=1) == labels).sum()
-        self._images += len(labels)
-        self.steps += 1
-
-    @property
-    def loss(self) -> float | None:
-        """Mean loss an image; None without steps."""
-        return self._loss.item() / self._images if self.steps else None
-
-    @property
-    def accuracy(self) -> float | None:
-        """Fraction of the images; None without steps."""
-        return self._correct.item() / self._images if self.steps else None
-
-
-class _Stopwatch:
-    """Passes the seconds of a block on."""
-
-    def __init__(self, spent: Callable[[float], None]) -> None:
-        self._spent = spent
-
-    def __enter__(self) -> None:
-        self._started = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self._spent(time.perf_counter() - self._started)

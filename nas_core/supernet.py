@@ -1,192 +1,29 @@
 """The search network of DARTS: cells in which every edge mixes all candidate operations.
 
-After Liu et al. (2019) and the authors' `model_search.py`. How alphas are learnt is in
-`search.py`, how a genotype is read from them in `discretisation.py`. Letters: B batch,
+After Liu et al. (2019) and the authors' `model_search.py`. Its alphas are in
+`alphas.py`, how they are learnt in `search.py`. Letters: B batch,
 C channels of a node, H and W pixels, E edges of a cell, O operations of an edge.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
+from nas_core.alphas import CellSpace, Mixing, SearchSpace, discretise
 from nas_core.cpu_kernels import accelerated
-from nas_core.discretisation import EdgeWeights
-from nas_core.discretisation import discretise as discretise_edges
-from nas_core.genotype import Genotype
 from nas_core.network import reduction_positions
 from nas_core.operations import OPS, FactorizedReduce, ReluConvBn, Zero
-from nas_core.search_protocol import ATTENTION, NODES
-from nas_core.spaces import canonical_operations
-from nas_core.streams import generator
+from nas_core.search_protocol import NODES
 from nas_core.topology import INPUTS, Topology
 
 Dropout = Callable[[Tensor, str], Tensor]
 """(output of an identity skip, name of its place in the network) -> the same with parts at 0."""
 
-CELL_TYPES = ("normal", "reduction")
-
-
-@dataclass(frozen=True)
-class CellSpace:
-    """What a relaxed cell may become: its edges (source, node) and the operations of each.
-
-    All edges have the same number of operations, so that alphas are a matrix (E, O).
-    """
-
-    edges: tuple[tuple[int, int], ...]
-    operations: tuple[tuple[str, ...], ...]
-
-    @classmethod
-    def full(cls, operations: Sequence[str], topology: Topology | None = None) -> CellSpace:
-        """Return all 14 edges, or the 8 of a fixed topology, each with these operations."""
-        names = canonical_operations(operations)
-        edges = tuple(
-            (source, node)
-            for node in range(INPUTS, INPUTS + NODES)
-            for source in range(node)
-            if topology is None or source in topology.pairs[node - INPUTS]
-        )
-        return cls(edges, (names,) * len(edges))
-
-    def narrowed(self, kept: Mapping[tuple[int, int], tuple[str, ...]]) -> CellSpace:
-        """Return the same edges with fewer operations each."""
-        return CellSpace(self.edges, tuple(kept[edge] for edge in self.edges))
-
-
-@dataclass(frozen=True)
-class SearchSpace:
-    """The spaces of both cell types."""
-
-    normal: CellSpace
-    reduction: CellSpace
-
-    @classmethod
-    def full(
-        cls,
-        operations: Sequence[str],
-        topology: Topology | tuple[Topology, Topology] | None = None,
-    ) -> SearchSpace:
-        """Return the space of these operations; a topology holds for both cells, a pair for each.
-
-        Raises:
-            InputError: unknown operations, or none that is learnable.
-
-        """
-        normal, reduction = topology if isinstance(topology, tuple) else (topology, topology)
-        return cls(CellSpace.full(operations, normal), CellSpace.full(operations, reduction))
-
-    def cell(self, cell_type: str) -> CellSpace:
-        """Return the space of 'normal' or 'reduction' cells."""
-        return self.normal if cell_type == "normal" else self.reduction
-
-
-@dataclass(frozen=True)
-class Mixing:
-    """How one cell type mixes: `operations` (E, O) after softmax, `edges` (E,) or None."""
-
-    operations: Tensor
-    edges: Tensor | None = None
-
-
-class Alphas:
-    """The architecture parameters of both cell types, apart from the weights.
-
-    `tensors` holds `normal` and `reduction` (E, O), and with edge normalisation also
-    `normal_edges` and `reduction_edges` (E,).
-
-    Args:
-        space: which edges and operations there are.
-        attention: add the paper's operation attention inside the softmax, as a constant.
-        edge_normalisation: let the edges of a node compete by a softmax of their own.
-
-    """
-
-    def __init__(
-        self, space: SearchSpace, *, attention: bool = False, edge_normalisation: bool = False
-    ) -> None:
-        self.space = space
-        self.tensors: dict[str, Tensor] = {}
-        self._offsets: dict[str, Tensor] = {}
-        for cell_type in CELL_TYPES:
-            cell = space.cell(cell_type)
-            self.tensors[cell_type] = torch.zeros(len(cell.edges), len(cell.operations[0]))
-            self._offsets[cell_type] = attention_offsets(cell) * float(attention)
-            if edge_normalisation:
-                self.tensors[f"{cell_type}_edges"] = torch.zeros(len(cell.edges))
-
-    def initialise_(self, seed: int, *, std: float, purpose: str = "alphas") -> None:
-        """Draw std * N(0, 1), keyed by cell type, edge and operation."""
-        for name, tensor in self.tensors.items():
-            cell = self.space.cell(name.removesuffix("_edges"))
-            for row, (source, node) in enumerate(cell.edges):
-                labels = ("edge",) if tensor.ndim == 1 else cell.operations[row]
-                drawn = [
-                    torch.randn((), generator=generator(purpose, seed, name, source, node, label))
-                    for label in labels
-                ]
-                with torch.no_grad():
-                    tensor[row] = std * torch.stack(drawn).reshape(tensor[row].shape)
-
-    def to(self, device: torch.device, dtype: torch.dtype) -> Alphas:
-        """Move to a device and make them leaves that require gradients; returns itself."""
-        self.tensors = {
-            name: tensor.detach().to(device, dtype).requires_grad_()
-            for name, tensor in self.tensors.items()
-        }
-        self._offsets = {name: tensor.to(device, dtype) for name, tensor in self._offsets.items()}
-        return self
-
-    def attend_(self) -> None:
-        """Add the operation attention to the alphas themselves, for good."""
-        with torch.no_grad():
-            for cell_type in CELL_TYPES:
-                offsets = attention_offsets(self.space.cell(cell_type))
-                self.tensors[cell_type] += offsets.to(self.tensors[cell_type])
-
-    def mixing(self) -> dict[str, Mixing]:
-        """Return the weights of both cell types, differentiable in the alphas."""
-        return {
-            cell_type: Mixing(
-                torch.softmax(self.tensors[cell_type] + self._offsets[cell_type], dim=-1),
-                self._edge_weights(cell_type),
-            )
-            for cell_type in CELL_TYPES
-        }
-
-    def _edge_weights(self, cell_type: str) -> Tensor | None:
-        logits = self.tensors.get(f"{cell_type}_edges")
-        if logits is None:
-            return None
-        nodes = [node for _, node in self.space.cell(cell_type).edges]
-        groups = [nodes.count(node) for node in dict.fromkeys(nodes)]
-        return torch.cat([torch.softmax(group, dim=0) for group in logits.split(groups)])
-
-    @torch.no_grad()
-    def edge_weights(self) -> dict[str, tuple[EdgeWeights, ...]]:
-        """Return the weights of both cell types as plain numbers."""
-        return {
-            cell_type: _plain(self.space.cell(cell_type), mixing)
-            for cell_type, mixing in self.mixing().items()
-        }
-
-
-def discretise(alphas: Alphas, *, max_skips: int | None = None) -> Genotype:
-    """Return the genotype that these alphas prefer now; see `discretisation.discretise_cell`.
-
-    Along a fixed topology every node has just two edges, so only operations are chosen.
-    """
-    edges = alphas.edge_weights()
-    return discretise_edges(edges["normal"], edges["reduction"], max_skips=max_skips)
-
-
-def attention_offsets(cell: CellSpace) -> Tensor:
-    """Return the paper's w_o for each edge and operation: (E, O)."""
-    return torch.tensor([[ATTENTION.get(name, 0.0) for name in names] for names in cell.operations])
+__all__ = ["Dropout", "MixedOp", "SearchCell", "SearchNetwork", "discretise"]
 
 
 class MixedOp(nn.Module):
@@ -212,10 +49,11 @@ class MixedOp(nn.Module):
         self.operations = nn.ModuleDict(
             {name: _candidate(name, self.channels, stride) for name in names}
         )
+        self._adding = slice(list(names).count("none"), None)  # none is the first of any list
         self.halve = nn.MaxPool2d(2, 2, ceil_mode=True) if stride == 2 else nn.Identity()
 
     def forward(
-        self, x: Tensor, weights: Sequence[Tensor], dropout: Dropout | None = None, place: str = ""
+        self, x: Tensor, weights: Tensor, dropout: Dropout | None = None, place: str = ""
     ) -> Tensor:
         """Mix; `dropout` acts behind an identity skip and is told its place."""
         passing = x[:, self.channels :]
@@ -227,20 +65,19 @@ class MixedOp(nn.Module):
         shuffled: Tensor = groups.transpose(1, 2).flatten(1, 2)
         return shuffled
 
-    def _mixed(
-        self, x: Tensor, weights: Sequence[Tensor], dropout: Dropout | None, place: str
-    ) -> Tensor:
-        total: Tensor | None = None
-        zero = x
-        for weight, operation in zip(weights, self.operations.values(), strict=True):
+    def _mixed(self, x: Tensor, weights: Tensor, dropout: Dropout | None, place: str) -> Tensor:
+        """Sum weight * operation(x); none adds nothing: only its share of the softmax counts."""
+        outputs = []
+        for operation in self.operations.values():
             if isinstance(operation, Zero):
-                zero = operation(x)  # adds nothing: only its share of the softmax counts
                 continue
             y = operation(x)
             if dropout is not None and isinstance(operation, nn.Identity):
                 y = dropout(y, place)
-            total = weight * y if total is None else total + weight * y
-        return zero if total is None else total
+            outputs.append(y)
+        # One product over all operations: far fewer kernels than a sum of scaled maps.
+        mixed: Tensor = torch.tensordot(weights[self._adding], torch.stack(outputs), dims=1)
+        return mixed
 
 
 def _candidate(name: str, channels: int, stride: int) -> nn.Module:
@@ -306,7 +143,7 @@ class SearchCell(nn.Module):
     ) -> Tensor:
         """Compute the cell with these weights."""
         states = [self.preprocess0(input0), self.preprocess1(input1)]
-        weights = [row.unbind() for row in mixing.operations.unbind()]
+        weights = mixing.operations.unbind()
         for rows in self.sources:
             node: Tensor | None = None
             for row in rows:
@@ -403,14 +240,3 @@ class SearchNetwork(nn.Module):
     def batch_norms(self) -> list[nn.BatchNorm2d]:
         """All batch norms, whose running statistics alpha steps leave alone."""
         return [module for module in self.modules() if isinstance(module, nn.BatchNorm2d)]
-
-
-def _plain(cell: CellSpace, mixing: Mixing) -> tuple[EdgeWeights, ...]:
-    rows = mixing.operations.tolist()
-    edge_weights = [1.0] * len(rows) if mixing.edges is None else mixing.edges.tolist()
-    return tuple(
-        EdgeWeights(source, node, dict(zip(names, row, strict=True)), edge_weight)
-        for (source, node), names, row, edge_weight in zip(
-            cell.edges, cell.operations, rows, edge_weights, strict=True
-        )
-    )

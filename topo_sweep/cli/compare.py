@@ -1,0 +1,39 @@
+"""`topo-sweep compare`: our figures beside those of the paper."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from topo_sweep.cli.common import emit, format_option, formatted, say
+from topo_sweep.paths import RESULTS
+
+
+@click.command()
+@click.argument(
+    "results", nargs=-1, type=click.Path(path_type=Path), metavar="[RESULTS]...", default=(RESULTS,)
+)
+@click.option(
+    "--table",
+    type=click.Choice(["2", "3", "4", "fig2", "phases"]),
+    help="One table of the paper.  [default: all that there are rows for]",
+)
+@format_option
+def compare(results: tuple[Path, ...], table: str | None, output_format: str) -> None:
+    """Print our figures beside the published ones, and what differs in protocol and data.
+
+    RESULTS are sweeps' folders, or folders of sweeps (then all of them). Rows of other protocols
+    or images are never averaged: each gets a table of its own.
+
+    \b
+    Example:
+      topo-sweep compare results/subspaces-* --table fig2
+    """  # noqa: D301 - \b is click's mark for lines it must not wrap
+    from topo_sweep import compare as comparing
+    from topo_sweep.compare_records import to_records
+
+    found = comparing.compare(comparing.open_sources(results), table)
+    if output_format != "table" and found.missing:
+        say(found.missing)
+    emit(formatted(to_records(found.comparisons), output_format, lambda: found.text))

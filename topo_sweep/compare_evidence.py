@@ -1,0 +1,293 @@
+"""What sweeps give a comparison with the paper, and how they differ from it in their settings.
+
+Rows are joined with their searches here; no store is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import pandas as pd
+
+from nas_core.datasets import DATASETS
+from nas_core.errors import InputError
+from nas_core.protocol import PRESETS, Protocol
+from nas_core.search_protocol import SEARCH_PRESETS, SearchProtocol
+from topo_sweep.accuracy import accuracies, counted, data_words
+
+DATA: Final = ("dataset", "holdout", "train_limit", "fingerprint")
+"""Columns that say which images; rows that differ in one are never averaged."""
+
+SETTING: Final = ("protocol_hash", *DATA)
+
+ORIGINAL_LAYOUT: Final = "torchvision layout"
+"""How the layout of CIFAR's original files begins."""
+
+_DEEP = 10
+"""Cells from which on a network is taken for a final one; the paper has 5 and 20."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Source:
+    """One sweep.
+
+    Args:
+        name: its folder's name.
+        trials: one row a training, as its store gives them.
+        searches: one row a search; no rows or columns for a sweep without any.
+        protocols: of its trainings, by hash.
+        search_protocols: of its searches, by hash, as far as they are known; of others only
+            what stands in their rows can be compared.
+        layout: the form in which its images were found.
+
+    """
+
+    name: str
+    trials: pd.DataFrame
+    searches: pd.DataFrame
+    protocols: Mapping[str, Protocol]
+    layout: str
+    search_protocols: Mapping[str, SearchProtocol] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Evidence:
+    """The rows of several sweeps, each training and each search once.
+
+    `trials` has further columns: `source`, `layout`, `role` ('shallow' or 'final'), `accuracy`
+    (test accuracy of the last epoch in percent, NaN for a failed training, 0 for a diverged one
+    without any) and those of the search that it evaluates with `found_` before their names.
+    """
+
+    trials: pd.DataFrame
+    searches: pd.DataFrame
+    protocols: Mapping[str, Protocol]
+    search_protocols: Mapping[str, SearchProtocol]
+
+
+def gather(sources: Sequence[Source]) -> Evidence:
+    """Join trainings with the searches that found their cells.
+
+    The same sweep given twice, or a copy of it, changes nothing.
+    """
+    protocols = {key: value for source in sources for key, value in source.protocols.items()}
+    of_searches = {k: value for source in sources for k, value in source.search_protocols.items()}
+    searches = _once([_marked(s.searches, s) for s in sources if len(s.searches)], "search_id")
+    trials = _once([_marked(s.trials, s) for s in sources if len(s.trials)], "trial_id")
+    if len(trials):
+        trials = _described(trials, searches, protocols)
+    return Evidence(
+        trials=trials, searches=searches, protocols=protocols, search_protocols=of_searches
+    )
+
+
+def _described(
+    trials: pd.DataFrame, searches: pd.DataFrame, protocols: Mapping[str, Protocol]
+) -> pd.DataFrame:
+    """Return the trials with the further columns of `Evidence`."""
+    accuracy = 100 * accuracies(trials[trials["status"] != "failed"], "test")
+    roles = {key: role(protocols.get(key)) for key in trials["protocol_hash"].unique()}
+    trials = trials.assign(accuracy=accuracy, role=trials["protocol_hash"].map(roles))
+    if len(searches):
+        found = searches.add_prefix("found_").rename(columns={"found_search_id": "search_id"})
+        trials = trials.merge(found, on="search_id", how="left")
+    return trials
+
+
+def role(protocol: Protocol | None) -> str:
+    """Return which of the paper's two evaluations a protocol stands for, also at a small size.
+
+    'final' has an auxiliary head or ten cells and more; all else is 'shallow', and what is not
+    as in the paper is said beside the numbers.
+    """
+    deep = protocol is not None and (protocol.auxiliary or protocol.cells >= _DEEP)
+    return "final" if deep else "shallow"
+
+
+def groups(rows: pd.DataFrame, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+    """Yield the rows that agree in all these columns, a missing value being one of its own."""
+    if len(rows):
+        for _, group in rows.groupby(list(columns), dropna=False, sort=True):
+            yield group
+
+
+def shallow_evaluations(evidence: Evidence, searches: pd.DataFrame) -> list[pd.DataFrame]:
+    """Return the evaluations of these searches, a frame a setting; one without rows for none."""
+    trials = evidence.trials
+    if trials.empty:
+        return [trials]
+    own = trials[trials["search_id"].isin(searches["search_id"]) & (trials["role"] == "shallow")]
+    return list(groups(own, SETTING)) or [own]
+
+
+def has_results(trials: pd.DataFrame) -> bool:
+    """Whether any of these trainings did not fail."""
+    return bool(len(trials)) and bool(trials["accuracy"].notna().any())
+
+
+def usable(rows: pd.DataFrame, result: str) -> tuple[pd.DataFrame, list[str]]:
+    """Return the rows that have a result, and sentences on those that have none or diverged.
+
+    Args:
+        rows: trainings or searches, with `status`.
+        result: the column of the result: 'accuracy' of a training, 'genotype' of a search.
+
+    """
+    what = "training" if result == "accuracy" else "search"
+    kept = rows[rows[result].notna()]
+    notes = []
+    if count := len(rows) - len(kept):
+        notes.append(f"Left out as failed: {counted_of(count, what)}.")
+    if count := int((kept["status"] == "diverged").sum()):
+        notes.append(f"Counted although diverged: {counted_of(count, what)}.")
+    return kept, notes
+
+
+def counted_of(count: int, noun: str) -> str:
+    """Return '1 search' or '2 searches'."""
+    return f"{count:,} searches" if noun == "search" and count != 1 else counted(count, noun)
+
+
+def setting_text(rows: pd.DataFrame) -> str:
+    """Return data, protocol and sweeps of trainings of one setting, in words."""
+    return f"ours: {data_words(rows)}; {protocol_text(rows)}"
+
+
+def protocol_text(rows: pd.DataFrame) -> str:
+    """Return protocol and sweeps of trainings of one setting, in words."""
+    key = str(rows["protocol_hash"].iloc[0])
+    names = [name for name, own in PRESETS.items() if own.protocol_hash == key]
+    return f"protocol {names[0] if names else key}, {sweeps_text(rows)}"
+
+
+def sweeps_text(rows: pd.DataFrame) -> str:
+    """Return which sweeps the rows come from."""
+    names = sorted(set(rows["source"]))
+    return f"{'sweep' if len(names) == 1 else 'sweeps'} {', '.join(names)}"
+
+
+def evaluation_differences(
+    evidence: Evidence, rows: pd.DataFrame, preset: str, dataset: str = "cifar10"
+) -> list[str]:
+    """Return how trainings of one setting differ from the paper's preset and data.
+
+    Args:
+        evidence: knows the protocols.
+        rows: of one setting.
+        preset: what the paper used, a name in `PRESETS`.
+        dataset: what the paper used.
+
+    """
+    key = rows["protocol_hash"].iloc[0]
+    protocol = evidence.protocols.get(key)
+    found = []
+    if protocol is None:
+        found.append(f"evaluation protocol {key}: unknown here, so it could not be compared")
+    elif changed := _changed(protocol.model_dump(), PRESETS[preset].model_dump()):
+        found.append(f"evaluation: {changed}")
+    return found + data_differences(rows, dataset)
+
+
+def data_differences(rows: pd.DataFrame, dataset: str = "cifar10") -> list[str]:
+    """Return how the images differ from the paper's."""
+    first = rows.iloc[0]
+    found = []
+    if first["dataset"] != dataset:
+        found.append(f"{first['dataset']} (paper {dataset})")
+    if first["holdout"]:
+        found.append(f"{first['holdout']:,} training images held out (paper 0)")
+    if not pd.isna(first["train_limit"]):
+        images = DATASETS[dataset].train_images
+        found.append(f"{first['train_limit']:,} training images (paper {images:,})")
+    layout = str(first["layout"])
+    if first["dataset"] == dataset and not layout.startswith(ORIGINAL_LAYOUT):
+        found.append(
+            f"read from {layout}, fingerprint {first['fingerprint']}: pixels may be re-compressed, "
+            "which only the original files rule out"
+        )
+    return [f"data: {'; '.join(found)}"] if found else []
+
+
+def search_differences(
+    evidence: Evidence, searches: pd.DataFrame, *, free: Sequence[str] = ()
+) -> list[str]:
+    """Return how searches differ from the presets of their methods, methods that agree together.
+
+    Args:
+        evidence: knows the search protocols.
+        searches: one row a search.
+        free: settings that the table itself varies: 'cells', 'operations'.
+
+    """
+    by_text: dict[str, set[str]] = {}
+    for group in groups(searches, ("method", "protocol_hash", "images", "topology")):
+        if text := _search_difference(evidence, group.iloc[0], free):
+            by_text.setdefault(text, set()).add(str(group["method"].iloc[0]))
+    names = {
+        text: "" if own == set(searches["method"]) else f" ({', '.join(sorted(own))})"
+        for text, own in by_text.items()
+    }
+    return [f"search{name}: {text}" for text, name in names.items()]
+
+
+def _search_difference(evidence: Evidence, row: pd.Series[Any], free: Sequence[str]) -> str:
+    """Return what differs in a search; '' for nothing."""
+    preset = SEARCH_PRESETS.get(str(row["method"]))
+    if preset is None:
+        return f"{row['method']} is no preset, so its settings could not be compared"
+    key = str(row["protocol_hash"])
+    protocol = evidence.search_protocols.get(key) or _rebuilt(row, preset)
+    # Where a data set has fewer images than were asked for, half of them are what was used.
+    ours = protocol.model_dump(exclude={"topology", *free}) | {"images": int(row["images"])}
+    found = [text] if (text := _changed(ours, preset.model_dump())) else []
+    if not pd.isna(row["topology"]):
+        wirings = dict.fromkeys(int(row[own]) for own in ("topology", "reduction_topology"))
+        found.append(f"along wiring {' and '.join(map(str, wirings))} (paper: does not say which)")
+    if protocol.protocol_hash != key:
+        found.append(f"further settings, by the hash of its protocol {key}")
+    return ", ".join(found)
+
+
+def _rebuilt(row: pd.Series[Any], preset: SearchProtocol) -> SearchProtocol:
+    """Return the preset with the settings that a search's row holds."""
+    values: dict[str, Any] = {
+        "cells": int(row["cells"]),
+        "operations": str(row["operations"]),
+        "attention": str(row["attention"]),
+    }
+    if not pd.isna(row["topology"]):
+        values["topology"] = (int(row["topology"]), int(row["reduction_topology"]))
+    if not preset.stages and row["stopped_early"] is not True:
+        values["epochs"] = int(row["epochs"])
+    try:
+        as_asked = preset.with_values(values)
+        as_used = preset.with_values(values | {"images": int(row["images"])})
+    except InputError:
+        return preset
+    return as_used if as_used.protocol_hash == row["protocol_hash"] else as_asked
+
+
+def _changed(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{key} {_value(value)} (paper {_value(theirs[key])})"
+        for key, value in ours.items()
+        if value != theirs[key]
+    )
+
+
+def _value(value: object) -> str:
+    if isinstance(value, tuple):
+        return "+".join(map(str, value))
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _marked(rows: pd.DataFrame, source: Source) -> pd.DataFrame:
+    return rows.assign(source=source.name, layout=source.layout)
+
+
+def _once(frames: Sequence[pd.DataFrame], key: str) -> pd.DataFrame:
+    if not frames:
+        return pd.DataFrame()
+    return pd.concat(frames, ignore_index=True).drop_duplicates(key, ignore_index=True)
