@@ -22,6 +22,7 @@ from ray import tune
 
 from nas_core.training import EpochMetrics
 from topo_sweep import cluster
+from topo_sweep.agenda import Agenda
 from topo_sweep.driver import run_on_ray
 from topo_sweep.interrupts import Interrupts
 from topo_sweep.plan import Plan, make_plan
@@ -52,11 +53,11 @@ class NoTraining(tune.Trainable):
         self, config: dict[str, Any], *, job: Job, arrays: Mapping[str, Any]
     ) -> None:
         """Take what the real trainable takes."""
-        self._epochs = job.protocol.epochs
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Begin another trial."""
+        self._epochs: int = new_config["trial"].epochs
         self._history: list[EpochMetrics] = []
         return True
 
@@ -77,9 +78,9 @@ class NoTraining(tune.Trainable):
 
 def on_ray(plan: Plan, recorder: Recorder) -> None:
     """Run the plan through the real driver."""
-    job = Job(protocol=plan.spec.protocol, execution=Execution(), checkpoints=None)
+    job = Job(execution=Execution(), checkpoints=None)
     run_on_ray(
-        plan.left,
+        Agenda(plan.left, plan.found),
         job=job,
         arrays={},
         resources=Resources(cpus=1, gpus=0),

@@ -245,5 +245,10 @@ def _residues_joined(x: Tensor, n: int) -> Tensor:
 
 
 def _worthwhile(x: Tensor) -> bool:
-    """Whether maps are on a CPU and large enough to repay the extra calls."""
-    return x.device.type == "cpu" and x.numel() >= _SMALLEST
+    """Whether maps are on a CPU and large enough to repay the extra calls.
+
+    Under autocast PyTorch's own forms run: only they know in which type to take gradients.
+    """
+    return (
+        x.device.type == "cpu" and x.numel() >= _SMALLEST and not torch.is_autocast_enabled("cpu")
+    )

@@ -17,13 +17,17 @@ MOST_LINES = 400
 OWNERS: Mapping[str, tuple[str, ...]] = {
     "click": ("topo_sweep.cli",),
     "ray": ("topo_sweep.driver", "topo_sweep.worker", "topo_sweep.cluster"),
-    "pandas": ("topo_sweep.ranking", "topo_sweep.store"),
+    "pandas": ("topo_sweep.ranking", "topo_sweep.store", "topo_sweep.compare_evidence"),
     "pyarrow": ("topo_sweep.store", "nas_core.cifar"),
-    "matplotlib": ("topo_sweep.plots",),
+    "matplotlib": (
+        *("topo_sweep.plots", "topo_sweep.search_plots", "topo_sweep.alpha_plots"),
+        *("topo_sweep.cell_plots", "topo_sweep.figure_parts", "topo_sweep.point_plots"),
+        "topo_sweep.skip_plots",
+    ),
     "mpl_toolkits": ("topo_sweep.plots",),
     "rich": ("topo_sweep.progress", "topo_sweep.cli"),
     "yaml": ("topo_sweep.yaml_file",),
-    "scipy": ("topo_sweep.ranking",),
+    "scipy": ("topo_sweep.accuracy", "topo_sweep.compare_records", "topo_sweep.compare_cells"),
     "safetensors": ("nas_core.checkpoint",),
     "sklearn": ("nas_core.data",),
     "torchvision": ("nas_core.cifar",),
@@ -33,7 +37,14 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
 LAYERS = ("errors", "topology", "genotype", "operations", "network", "training")
 """Of nas_core: each may import those before it, never those after it."""
 
-PURE = ("topo_sweep.ranking", "topo_sweep.plots")
+PURE = (
+    *("topo_sweep.accuracy", "topo_sweep.ranking", "topo_sweep.search_summary"),
+    *("topo_sweep.plots", "topo_sweep.search_plots", "topo_sweep.alpha_plots"),
+    *("topo_sweep.cell_plots", "topo_sweep.cell_layout", "topo_sweep.figure_parts"),
+    *("topo_sweep.point_plots", "topo_sweep.skip_plots"),
+    *("topo_sweep.compare_records", "topo_sweep.compare_evidence", "topo_sweep.compare_methods"),
+    *("topo_sweep.compare_cells", "topo_sweep.compare_phases", "topo_sweep.compare_claims"),
+)
 """What takes a DataFrame and gives data or a figure; it knows no store."""
 
 IN_WORKERS = ("topo_sweep.worker", "topo_sweep.runner")
@@ -49,11 +60,13 @@ LIGHT: Mapping[str, tuple[str, ...]] = {
         *("nas_core.datasets", "nas_core.files", "topo_sweep.spec", "topo_sweep.trials"),
         *("topo_sweep.store", "topo_sweep.plan", "topo_sweep.ranking", "topo_sweep.results"),
         *("topo_sweep.status", "topo_sweep.plots", "topo_sweep.cli", "topo_sweep.manifest"),
+        *("topo_sweep.search_plots", "topo_sweep.alpha_plots", "topo_sweep.cell_plots"),
+        *("topo_sweep.compare", "topo_sweep.presets", "topo_sweep.protocol_notes"),
     ),
     "ray": ("topo_sweep.sweep", "topo_sweep.inline", "topo_sweep.runner", "topo_sweep.cli"),
     "pandas": (
         *("topo_sweep.store", "topo_sweep.plan", "topo_sweep.results", "topo_sweep.plots"),
-        "topo_sweep.cli",
+        *("topo_sweep.literature", "topo_sweep.cli"),
     ),
     "pyarrow": ("topo_sweep.ranking", "topo_sweep.plots", "topo_sweep.spec", "topo_sweep.cli"),
     "pydantic": ("nas_core.topology", "nas_core.genotype", "topo_sweep.cli"),

@@ -15,16 +15,15 @@ from ray import tune
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.search import Searcher
 
-from nas_core.training import EpochMetrics
+from topo_sweep.agenda import Agenda
 from topo_sweep.interrupts import Interrupts
 from topo_sweep.recorder import Recorder, failed
-from topo_sweep.runner import Outcome, Resources
-from topo_sweep.trials import Trial
+from topo_sweep.runner import Outcome, Resources, epoch_from_dict
 from topo_sweep.worker import Job, TrialTrainable
 
 
 def run_on_ray(
-    trials: dict[str, Trial],
+    agenda: Agenda,
     *,
     job: Job,
     arrays: Mapping[str, Any],
@@ -33,10 +32,10 @@ def run_on_ray(
     interrupts: Interrupts,
     trainable: type[tune.Trainable] = TrialTrainable,
 ) -> None:
-    """Run these trials on the connected cluster and record what comes of them.
+    """Run what is on the agenda on the connected cluster and record what comes of it.
 
     Args:
-        trials: by id, in the order in which they start.
+        agenda: what is left; it grows as searches end.
         job: what they share.
         arrays: the images as arrays, put into Ray's object store once.
         resources: of one trial, settled.
@@ -55,7 +54,7 @@ def run_on_ray(
                 {"cpu": resources.cpus, "gpu": resources.gpus or 0},
             ),
             tune_config=tune.TuneConfig(
-                search_alg=_Queue(trials), num_samples=-1, reuse_actors=True
+                search_alg=_Queue(agenda), num_samples=-1, reuse_actors=True
             ),
             run_config=tune.RunConfig(
                 name="sweep",
@@ -71,22 +70,18 @@ def run_on_ray(
 
 
 class _Queue(Searcher):
-    """Hands out trials one by one as workers become free."""
+    """Hands out trials one by one as workers become free and searches end."""
 
-    def __init__(self, trials: dict[str, Trial]) -> None:
+    def __init__(self, agenda: Agenda) -> None:
         super().__init__(metric=None, mode=None)
-        self._trials = iter(trials.values())
+        self._agenda = agenda
 
     def suggest(self, trial_id: str) -> Any:  # noqa: ANN401 - Tune's signature
-        """Return the next trial's config, or that there is none."""
-        trial = next(self._trials, None)
-        if trial is None:
-            return Searcher.FINISHED
-        return {
-            "trial_id": trial.trial_id,
-            "genotype": str(trial.genotype),
-            "seed": trial.seed,
-        }
+        """Return the next trial's config, None to be asked later, or that there is none."""
+        trial = self._agenda.next()
+        if trial is not None:
+            return {"trial_id": trial.trial_id, "trial": trial}
+        return Searcher.FINISHED if self._agenda.is_exhausted else None
 
     def on_trial_complete(self, *_: object, **__: object) -> None:
         """Do nothing: what was found does not change what comes next."""
@@ -122,7 +117,7 @@ class _Reports(tune.Callback):
         if "outcome" in result:
             self._recorder.end(trial_id, Outcome.from_dict(json.loads(result["outcome"])))
         elif "epoch" in result:
-            self._recorder.epoch(trial_id, EpochMetrics(**json.loads(result["epoch"])))
+            self._recorder.epoch(trial_id, epoch_from_dict(json.loads(result["epoch"])))
 
     def on_trial_error(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object

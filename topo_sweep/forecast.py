@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from topo_sweep.int_sets import format_int_set
+from topo_sweep.kinds import TopologySweep
 from topo_sweep.plan import Plan
 from topo_sweep.progress import duration
-from topo_sweep.spec import TopologySweep, format_int_set
+from topo_sweep.search_kind import SearchSweep
+from topo_sweep.trials import SearchTrial
 
 _BYTES_A_TRIAL = 900
 _BYTES_AN_EPOCH = 80
 """Compressed Parquet; 906 and 78 measured on the store that `make demo` left, in 15 parts."""
+_BYTES_A_SEARCH = 1500
+_BYTES_A_SEARCH_EPOCH = 2500
+"""A guess: alphas of 28 edges are noise, which does not compress."""
 
 
 def describe(plan: Plan, *, images: int) -> str:
@@ -29,14 +35,14 @@ def describe(plan: Plan, *, images: int) -> str:
             f"trials    {len(plan.trials)}: {plan.count('ok') + plan.count('diverged')} done, "
             f"{plan.count('failed')} failed, {left} to run"
         ),
-        f"epochs    {spec.protocol.epochs} a trial, {left * spec.protocol.epochs} to train",
+        f"epochs    {_epochs(plan)}",
         f"images    {spec.data.dataset}: {trained_on:,} to train on of {images:,}"
         + (f", {spec.data.holdout:,} held out" if spec.data.holdout else ""),
         (
             f"protocol  {spec.protocol.protocol_hash}: {spec.protocol.cells} cells, "
             f"{spec.protocol.init_channels} channels"
         ),
-        f"disk      about {_size(left * _bytes(plan))} of rows (estimate)",
+        f"disk      about {_size(_bytes(plan))} of rows (estimate)",
         f"time      {_time(plan)}",
         f"results   {plan.store.paths.folder}",
     ]
@@ -44,13 +50,31 @@ def describe(plan: Plan, *, images: int) -> str:
 
 
 def _networks(plan: Plan) -> str:
-    if isinstance(plan.spec, TopologySweep):
-        return f"topologies {format_int_set(plan.spec.topologies)}"
-    return f"{len(plan.spec.genotypes)} genotypes"
+    spec = plan.spec
+    if isinstance(spec, TopologySweep):
+        return f"topologies {format_int_set(spec.topologies)}"
+    if isinstance(spec, SearchSweep):
+        searches = sum(isinstance(trial, SearchTrial) for trial in plan.trials.values())
+        evaluated = f"evaluation seeds {format_int_set(spec.evaluation_seeds) or 'none'}"
+        return f"{searches} searches by {', '.join(spec.methods)}, {evaluated}"
+    return f"{len(spec.genotypes)} genotypes"
+
+
+def _epochs(plan: Plan) -> str:
+    epochs = {True: 0, False: 0}
+    for trial in plan.left.values():
+        epochs[isinstance(trial, SearchTrial)] += trial.epochs
+    to_train = f"{plan.spec.protocol.epochs} a training, {epochs[False]} to train"
+    return f"{to_train}, {epochs[True]} to search" if epochs[True] else to_train
 
 
 def _bytes(plan: Plan) -> int:
-    return _BYTES_A_TRIAL + _BYTES_AN_EPOCH * plan.spec.protocol.epochs
+    return sum(
+        _BYTES_A_SEARCH + _BYTES_A_SEARCH_EPOCH * trial.epochs
+        if isinstance(trial, SearchTrial)
+        else _BYTES_A_TRIAL + _BYTES_AN_EPOCH * trial.epochs
+        for trial in plan.left.values()
+    )
 
 
 def _size(count: int) -> str:

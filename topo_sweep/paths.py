@@ -20,11 +20,17 @@ class StorePaths:
     folder: Path
 
     @classmethod
-    def of(cls, results: Path, *, sweep: str, protocol: Protocol, data: DataOptions) -> StorePaths:
-        """Return the folder of a sweep: `<sweep>-<data set>-<hash of protocol and data>`."""
+    def of(
+        cls, results: Path, *, sweep: str, protocol: Protocol, data: DataOptions, more: str = ""
+    ) -> StorePaths:
+        """Return the folder of a sweep: `<sweep>-<data set>-<hash of protocol and data>`.
+
+        `more` is what else tells two stores of one name apart, such as settings of a search.
+        """
         from nas_core.protocol import stable_hash
 
-        digits = stable_hash("store", protocol.canonical(), data.canonical(), digits=8)
+        key = (protocol.canonical(), data.canonical(), *([more] if more else []))
+        digits = stable_hash("store", *key, digits=8)
         return cls(results / f"{sweep}-{data.dataset}-{digits}")
 
     @property
@@ -32,15 +38,19 @@ class StorePaths:
         """What the sweep is: requests, protocol, data fingerprint, versions, hardware."""
         return self.folder / "sweep.json"
 
+    def part_folder(self, name: str) -> Path:
+        """Parquet parts of a table's rows or curves, see `tables.py`."""
+        return self.folder / name
+
     @property
     def trials(self) -> Path:
         """Parquet parts with a row a finished, diverged or failed trial."""
-        return self.folder / "trials"
+        return self.part_folder("trials")
 
     @property
     def epochs(self) -> Path:
         """Parquet parts with a row an epoch of each such trial."""
-        return self.folder / "epochs"
+        return self.part_folder("epochs")
 
     @property
     def checkpoints(self) -> Path:

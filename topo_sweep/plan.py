@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from nas_core.genotype import Genotype
 from topo_sweep.manifest import Manifest, read_manifest
 from topo_sweep.paths import StorePaths
 from topo_sweep.spec import SweepSpec
 from topo_sweep.store import ResultStore
-from topo_sweep.trials import Trial, expand
+from topo_sweep.trials import Planned, expand, without_void
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -20,8 +26,10 @@ class Plan:
         spec: the request.
         store: where its rows are or will be.
         manifest: what the store says it is; None for a new store.
-        trials: all trials of the request by id, in running order.
+        trials: all trials of the request by id, in running order; without the evaluations of
+            searches that ended with nothing to evaluate.
         finished: the status of each trial that the store has a row of.
+        found: the genotype of each search that has found one, by search id.
         attempts: how often each failed trial was tried.
         seconds: the mean training time of the store's rows, if any.
 
@@ -30,14 +38,15 @@ class Plan:
     spec: SweepSpec
     store: ResultStore
     manifest: Manifest | None
-    trials: dict[str, Trial]
+    trials: Mapping[str, Planned]
     finished: dict[str, str]
+    found: dict[str, Genotype]
     attempts: dict[str, int]
     seconds: float | None
     retry_failed: bool
 
     @property
-    def left(self) -> dict[str, Trial]:
+    def left(self) -> dict[str, Planned]:
         """The trials to run: those without a row, and with `retry_failed` the failed ones."""
         again = {"failed"} if self.retry_failed else set()
         return {
@@ -58,20 +67,34 @@ def make_plan(spec: SweepSpec, results: Path, *, retry_failed: bool = False) -> 
         InputError: the store was made by a newer version or is damaged.
 
     """
-    paths = StorePaths.of(results, sweep=spec.name, protocol=spec.protocol, data=spec.data)
+    paths = StorePaths.of(
+        results, sweep=spec.name, protocol=spec.protocol, data=spec.data, more=spec.store_key
+    )
     store = ResultStore(paths)
     trials = expand(spec)
     if not paths.manifest.exists():
-        return Plan(spec, store, None, trials, {}, {}, None, retry_failed)
-    rows = store.trials()
+        return Plan(spec, store, None, trials, {}, {}, {}, None, retry_failed)
+    rows, searches = store.trials(), store.searches()
     trained = rows.loc[rows["status"] != "failed", "train_seconds"]
+    ended = found_by_search(searches)
+    statuses = dict(zip(searches["search_id"], searches["status"], strict=True))
     return Plan(
         spec=spec,
         store=store,
         manifest=read_manifest(paths.manifest),
-        trials=trials,
-        finished=dict(zip(rows["trial_id"], rows["status"], strict=True)),
+        trials=without_void(trials, ended),
+        finished=statuses | dict(zip(rows["trial_id"], rows["status"], strict=True)),
+        found={search_id: genotype for search_id, genotype in ended.items() if genotype},
         attempts=store.attempts(),
         seconds=float(trained.mean()) if len(trained) else None,
         retry_failed=retry_failed,
     )
+
+
+def found_by_search(searches: pd.DataFrame) -> dict[str, Genotype | None]:
+    """Return what each search that ended found, by search id; failed ones have not ended."""
+    ended = searches[searches["status"] != "failed"]
+    return {
+        str(search_id): Genotype.from_string(text) if isinstance(text, str) else None
+        for search_id, text in zip(ended["search_id"], ended["genotype"], strict=True)
+    }

@@ -50,7 +50,7 @@ _NODES = 4
 _COUNT = topology_count(_NODES)
 
 _DPI = 150
-_HATCH = "////"
+HATCH = "////"
 _OUTLINED: Final[dict[str, Any]] = {
     "linestyle": "",
     "color": "white",
@@ -197,14 +197,14 @@ def _map(ranking: Ranking, drawn: _Surface) -> Figure:
         extend = _extend(drawn.sd, drawn.sd_scale)
         label = "SD over seeds (percentage points)"
         figure.colorbar(image, ax=panels[1], label=label, format="%.2f", extend=extend, pad=0.03)
-    missing = Patch(facecolor="white", edgecolor="0.45", hatch=_HATCH)
+    missing = Patch(facecolor="white", edgecolor="0.45", hatch=HATCH)
     _annotate(figure, ranking, drawn, missing)
     return figure
 
 
 def _panel(axes: Axes, values: Grid, scale: Scale, colours: str) -> AxesImage:
     """Draw one grid of cells; where it is NaN the hatched background shows."""
-    axes.patch.set(facecolor="white", edgecolor="0.45", hatch=_HATCH)
+    axes.patch.set(facecolor="white", edgecolor="0.45", hatch=HATCH)
     image = axes.imshow(
         np.ma.masked_invalid(values),
         norm=Normalize(*scale),

@@ -7,7 +7,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
@@ -28,6 +28,8 @@ class Progress:
         ok, diverged, failed: those with a row, before this run and in it.
         epochs: of one trial.
         images: training images an epoch.
+        kinds: where trials differ in cost, their kind by id; `epochs_left` then holds the epochs
+            of each kind that had no row when the run began.
 
     """
 
@@ -40,8 +42,12 @@ class Progress:
     best: tuple[float, str] | None = None
     """Best last-epoch accuracy (a fraction) of this run and the name of its network."""
     metric: str = "test"
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    epochs_left: dict[str, int] = field(default_factory=dict)
     running: dict[str, int] = field(default_factory=dict)
     """Epochs done by each trial that runs now."""
+    _spent: dict[str, tuple[int, float]] = field(default_factory=dict)
+    """Epochs of each kind in this run and the seconds that workers took for them."""
     _epochs_trained: int = 0
     _started_at: float | None = None
 
@@ -51,8 +57,12 @@ class Progress:
             self._started_at = time.monotonic()
         self.running[trial_id] = epochs_done
 
-    def epoch(self, trial_id: str, epochs_done: int) -> None:
-        """Note one more epoch of a trial."""
+    def epoch(self, trial_id: str, epochs_done: int, *, seconds: float = 0.0) -> None:
+        """Note one more epoch of a trial and how long its worker took for it."""
+        if (kind := self.kinds.get(trial_id)) is not None:
+            epochs, spent = self._spent.get(kind, (0, 0.0))
+            self._spent[kind] = epochs + 1, spent + seconds
+            self.epochs_left[kind] = max(self.epochs_left.get(kind, 0) - 1, 0)
         if trial_id not in self.running:
             self.start(trial_id)
         self.running[trial_id] = epochs_done
@@ -68,6 +78,10 @@ class Progress:
         else:
             self.failed += 1
 
+    def drop(self, count: int) -> None:
+        """Note that so many trials will not run: there is nothing to evaluate."""
+        self.planned -= count
+
     @property
     def done(self) -> int:
         """Trials with a result."""
@@ -80,18 +94,38 @@ class Progress:
 
     @property
     def images_per_second(self) -> float | None:
-        """Training images a second over all workers since the first trial began."""
-        if not self._epochs_trained:
+        """Training images a second over all workers since the first trial began.
+
+        None where trials differ in kind: an image of a search is not one of a training.
+        """
+        if not self._epochs_trained or self.kinds:
             return None
         return self._epochs_trained * self.images / self._elapsed
 
     @property
     def seconds_left(self) -> float | None:
-        """Estimate from the epochs that this run has trained so far."""
+        """Estimate from the epochs that this run has trained so far, each kind by its own."""
         if not self._epochs_trained:
             return None
+        if self.kinds:
+            return self._seconds_left_by_kind()
         epochs_left = self.left * self.epochs - sum(self.running.values())
         return epochs_left * self._elapsed / self._epochs_trained
+
+    def _seconds_left_by_kind(self) -> float | None:
+        """Return the work left at the seconds an epoch of its kind, over the busy workers.
+
+        A kind of which no epoch has ended yet counts like the mean of the others.
+        """
+        epochs = sum(count for count, _ in self._spent.values())
+        busy_seconds = sum(seconds for _, seconds in self._spent.values())
+        if not epochs or not busy_seconds:
+            return None
+        work = 0.0
+        for kind, left in self.epochs_left.items():
+            count, seconds = self._spent.get(kind, (epochs, busy_seconds))
+            work += left * seconds / count
+        return work * self._elapsed / busy_seconds
 
     @property
     def _elapsed(self) -> float:

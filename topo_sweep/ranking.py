@@ -13,10 +13,17 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
 
 from nas_core.errors import InputError
 from nas_core.genotype import CellEdges, Genotype, known_name
+from topo_sweep.accuracy import (
+    METRICS,
+    accuracies,
+    chosen_metric,
+    counted,
+    data_words,
+    half_width,
+)
 
 COLUMNS: Final = (
     "rank", "genotype", "topology", "class_id", "n", "runs",
@@ -24,11 +31,6 @@ COLUMNS: Final = (
 )  # fmt: skip
 """The columns of a ranking's table: `n` counts seeds, `runs` trainings, `diverged` those of them
 that diverged. `sd` (ddof 1) and `ci_*` are NaN where n = 1."""
-
-METRICS: Final = {
-    "val": "last-epoch validation accuracy",
-    "test": "last-epoch test accuracy",
-}
 
 _TIE = 1e-9  # means of counts of correct images differ by more, or only by rounding
 _KEYS: Final = {"topology": "genotype", "class": "class_id"}
@@ -122,8 +124,8 @@ def rank(
     if by == "class":
         _check_poolable(rows)
     phase = _phase(rows) if kind == "topologies" or by == "class" else ""
-    metric = _chosen_metric(metric, holdout=holdout)
-    groups = _grouped(rows.assign(value=_values(rows, metric)), _KEYS[by])
+    metric = chosen_metric(metric, holdout=holdout)
+    groups = _grouped(rows.assign(value=accuracies(rows, metric)), _KEYS[by])
     table = _ranked(groups[groups["n"] >= min_seeds])
     if table.empty:
         most = groups["n"].max()
@@ -140,7 +142,7 @@ def rank(
         failed=len(trials) - len(rows),
         kind=kind,
         nodes=len(Genotype.from_string(rows["genotype"].iloc[0]).normal.nodes),
-        data=_data(rows),
+        data=data_words(rows),
         protocol_hash=str(rows["protocol_hash"].iloc[0]),
         phase=phase,
     )
@@ -193,7 +195,7 @@ def _with_results(trials: pd.DataFrame) -> pd.DataFrame:
     if rows.empty:
         error = _most_common([str(error)] for error in trials["error"])
         raise InputError(
-            f"nothing to rank: {_counted(len(trials), 'trial')} ran and all failed, most often "
+            f"nothing to rank: {counted(len(trials), 'trial')} ran and all failed, most often "
             f"with {error!r}: run them again with --retry-failed"
         )
     return rows
@@ -220,7 +222,7 @@ def _check_poolable(rows: pd.DataFrame) -> None:
         example = known_name(Genotype.from_string(mixed[0])) or mixed[0]
         raise InputError(
             "classes pool networks whose normal operations are all equal, and "
-            f"{_counted(len(mixed), 'genotype')} here mix operations ({example}): "
+            f"{counted(len(mixed), 'genotype')} here mix operations ({example}): "
             "rank by topology instead"
         )
 
@@ -262,31 +264,6 @@ def _mixed(what: str, names: Sequence[str]) -> InputError:
     )
 
 
-def _chosen_metric(metric: str | None, *, holdout: int) -> str:
-    if metric is None:
-        return "val" if holdout else "test"
-    if metric not in METRICS:
-        raise InputError(f"the metric is val or test, got {metric!r}")
-    if metric == "val" and not holdout:
-        raise InputError(
-            "these trials have no validation accuracy, for no images were held out: use "
-            "--metric test, or run a sweep with a hold-out"
-        )
-    return metric
-
-
-def _values(rows: pd.DataFrame, metric: str) -> pd.Series[float]:
-    """Return each trial's accuracy; a diverged trial without one counts as 0."""
-    values = rows[f"{metric}_accuracy"].astype(float)
-    broken = rows.loc[values.isna() & (rows["status"] != "diverged"), "trial_id"]
-    if len(broken):
-        raise InputError(
-            f"no {METRICS[metric]} in {_counted(len(broken), 'trial')} that ended ok, such as "
-            f"{broken.min()}: rank by the other --metric"
-        )
-    return values.fillna(0.0)
-
-
 def _grouped(rows: pd.DataFrame, key: str) -> pd.DataFrame:
     """Return a row a group, unranked; which order the trials came in does not matter."""
     rows = rows.sort_values([key, "seed", "value"])  # the order in which floats are added up
@@ -302,7 +279,7 @@ def _grouped(rows: pd.DataFrame, key: str) -> pd.DataFrame:
             "diverged": runs["diverged"].sum(),
         }
     ).join(smallest[[name for name in ("genotype", "topology", "class_id") if name != key]])
-    half = stdtrit(groups["n"] - 1.0, 0.975) * groups["sd"] / np.sqrt(groups["n"])
+    half = half_width(groups["sd"], groups["n"])
     return groups.assign(ci_low=groups["mean"] - half, ci_high=groups["mean"] + half).reset_index()
 
 
@@ -328,7 +305,7 @@ def _cautions(table: pd.DataFrame) -> list[str]:
     elif (table["n"] == 1).any():
         sentences.append("Where n = 1 there is no interval, and the place is not evidence.")
     if diverged := int(table["diverged"].sum()):
-        sentences.append(f"{_counted(diverged, 'diverged trial')} counted, with the last accuracy.")
+        sentences.append(f"{counted(diverged, 'diverged trial')} counted, with the last accuracy.")
     return sentences
 
 
@@ -338,15 +315,8 @@ def _omissions(ranking: Ranking) -> list[str]:
         groups = _units(ranking.kind, ranking.by, ranking.left_out)
         sentences.append(f"{groups} with fewer than {ranking.min_seeds} seeds left out.")
     if ranking.failed:
-        sentences.append(f"{_counted(ranking.failed, 'failed trial')} left out.")
+        sentences.append(f"{counted(ranking.failed, 'failed trial')} left out.")
     return sentences
-
-
-def _data(rows: pd.DataFrame) -> str:
-    first = rows.iloc[0]
-    held_out = f"{first['holdout']:,} images held out" if first["holdout"] else "no hold-out"
-    limit = first["train_limit"]
-    return f"{first['dataset']} ({held_out}{'' if pd.isna(limit) else f', {limit:,} trained on'})"
 
 
 def _names(ranking: Ranking, shown: pd.DataFrame) -> dict[str, list[str]]:
@@ -393,7 +363,3 @@ def _units(kind: str, by: str, count: int) -> str:
     if (by, kind) == ("topology", "genotypes"):
         one, many = "genotype", "genotypes"
     return f"{count} {one if count == 1 else many}"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 from nas_core.errors import InputError
 from topo_sweep.manifest import Manifest, read_manifest
 from topo_sweep.paths import RESULTS, StorePaths
+from topo_sweep.plan import found_by_search
 from topo_sweep.store import ResultStore
-from topo_sweep.trials import expand_all
+from topo_sweep.trials import SearchTrial, expand_all, without_void
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from nas_core.search_protocol import SearchProtocol
 
 
 @dataclass(frozen=True)
@@ -33,13 +36,34 @@ class OpenedSweep:
         return self.store.paths.folder
 
     def trials(self) -> pd.DataFrame:
-        """Return one row a trial.
+        """Return one row a training, those of cells that searches found included.
 
         Raises:
             InputError: rows that were trained on other images than the sweep says.
 
         """
-        rows = self.store.trials()
+        return self._checked(self.store.trials())
+
+    def searches(self) -> pd.DataFrame:
+        """Return one row a search.
+
+        Raises:
+            InputError: rows that were searched on other images than the sweep says.
+
+        """
+        return self._checked(self.store.searches())
+
+    def search_epochs(self) -> pd.DataFrame:
+        """Return the alphas and genotypes of the searches, a row an epoch."""
+        return self.store.search_epochs()
+
+    def search_protocols(self) -> dict[str, SearchProtocol]:
+        """Return the settings of every search that was asked for, by protocol hash."""
+        planned = expand_all(self.manifest.specs()).values()
+        protocols = [trial.protocol for trial in planned if isinstance(trial, SearchTrial)]
+        return {protocol.protocol_hash: protocol for protocol in protocols}
+
+    def _checked(self, rows: pd.DataFrame) -> pd.DataFrame:
         others = set(rows["fingerprint"]) - {self.manifest.fingerprint}
         if others:
             raise InputError(
@@ -50,8 +74,9 @@ class OpenedSweep:
         return rows
 
     def planned(self) -> set[str]:
-        """Return the ids of all trials that were ever asked of this sweep."""
-        return set(expand_all(self.manifest.specs()))
+        """Return the ids of all trials and searches that were ever asked of this sweep."""
+        planned = expand_all(self.manifest.specs())
+        return set(without_void(planned, found_by_search(self.store.searches())))
 
 
 def open_sweep(path: Path) -> OpenedSweep:

@@ -1,23 +1,28 @@
-"""One trial after another in this process: what every executor does around `nas_core.training`."""
+"""One trial after another in this process: what every executor does around `nas_core`.
+
+A trial is a training (`nas_core.training`) or a search (`nas_core.search`).
+"""
 
 from __future__ import annotations
 
 import json
 import platform
+import resource
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from nas_core.checkpoint import Checkpoint
-from nas_core.data import Split
+from nas_core.data import Split, search_split
 from nas_core.errors import InputError
-from nas_core.genotype import Genotype
 from nas_core.network import multiply_adds, parameter_count
-from nas_core.protocol import Protocol
+from nas_core.search import Search
+from nas_core.search_epoch import SearchEpoch
 from nas_core.training import EpochMetrics, Training
+from topo_sweep.trials import Runnable, SearchTrial
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,13 +55,21 @@ class Resources:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How one trial ended; `history` holds every epoch, resumed ones too."""
+    """How one trial ended; `history` holds every epoch, resumed ones too.
+
+    `images` are those of each half that a search saw; `stopped_because` says why it ended before
+    its last epoch. `peak_memory_bytes` is that of the GPU, else the greatest that the process
+    has had so far, so a search on the CPU is charged with what ran there before.
+    """
 
     status: str
     error: str | None = None
-    history: tuple[EpochMetrics, ...] = ()
+    history: tuple[EpochMetrics, ...] | tuple[SearchEpoch, ...] = ()
     parameters: int | None = None
     multiply_adds: int | None = None
+    images: int | None = None
+    stopped_because: str | None = None
+    peak_memory_bytes: int | None = None
     device: str | None = None
     node: str | None = None
     execution: str | None = None
@@ -68,15 +81,23 @@ class Outcome:
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Outcome:
         """Return the outcome that `to_dict` came from."""
-        history = tuple(EpochMetrics(**epoch) for epoch in value["history"])
+        history = tuple(epoch_from_dict(epoch) for epoch in value["history"])
         return cls(**{**value, "history": history})
 
 
+def epoch_from_dict(value: Mapping[str, Any]) -> EpochMetrics | SearchEpoch:
+    """Return the epoch whose fields these are; that of a search has alphas."""
+    return SearchEpoch(**value) if "alphas" in value else EpochMetrics(**value)
+
+
+Report = EpochMetrics | SearchEpoch | Outcome
+"""What a running trial yields: its epochs, then its outcome."""
+
+
 class TrialRunner:
-    """Runs trials of one protocol on one device, where the images stay.
+    """Runs trainings and searches on one device, where the images stay.
 
     Args:
-        protocol: of all trials.
         split: the images, anywhere.
         execution: threads and device.
         checkpoints: folder for states of unfinished trials; where this machine does not see
@@ -90,7 +111,6 @@ class TrialRunner:
 
     def __init__(
         self,
-        protocol: Protocol,
         split: Split,
         *,
         execution: Execution,
@@ -101,31 +121,35 @@ class TrialRunner:
         torch.set_num_threads(execution.threads)
         # By default GPUs round the inputs of convolutions to TF32, whatever the protocol says.
         torch.backends.cudnn.allow_tf32 = False
-        self._protocol = protocol
         self._execution = execution
         self._split = split.to(torch.device(execution.device))
         self._checkpoints = checkpoints
         self._checkpoint_seconds = checkpoint_seconds
 
-    def run(self, trial_id: str, genotype: str, seed: int) -> Iterator[EpochMetrics | Outcome]:
-        """Train one network; yield each new epoch and at the end the outcome.
+    def run(self, trial: Runnable) -> Iterator[Report]:
+        """Train or search; yield each new epoch and at the end the outcome.
 
         A trial that raises ends with a `failed` outcome: one bad trial is a row, not the end
         of a sweep.
         """
-        training: Training | None = None
+        running: Training | Search | None = None
         try:
-            training = Training(
-                Genotype.from_string(genotype),
-                self._protocol,
-                self._split,
-                seed=seed,
-                checkpoint=self._checkpoint(trial_id),
-            )
-            yield from training.epochs()
-            yield self._outcome(training, "diverged" if training.diverged else "ok")
+            if self._execution.device == "cuda":
+                torch.cuda.reset_peak_memory_stats()
+            running = self._begun(trial)
+            yield from running.epochs()
+            yield self._outcome(running, "diverged" if running.diverged else "ok")
         except Exception as error:  # noqa: BLE001 - the boundary at which an error becomes a row
-            yield self._outcome(training, "failed", f"{type(error).__name__}: {error}")
+            yield self._outcome(running, "failed", f"{type(error).__name__}: {error}")
+
+    def _begun(self, trial: Runnable) -> Training | Search:
+        checkpoint = self._checkpoint(trial.trial_id)
+        if isinstance(trial, SearchTrial):
+            halves = search_split(self._split, trial.protocol.images)
+            return Search(trial.protocol, halves, seed=trial.seed, checkpoint=checkpoint)
+        return Training(
+            trial.genotype, trial.protocol, self._split, seed=trial.seed, checkpoint=checkpoint
+        )
 
     def _checkpoint(self, trial_id: str) -> Checkpoint | None:
         if self._checkpoints is None or not self._checkpoints.is_dir():
@@ -133,19 +157,43 @@ class TrialRunner:
         path = self._checkpoints / f"{trial_id}.safetensors"
         return Checkpoint(path, key=trial_id, every_seconds=self._checkpoint_seconds)
 
-    def _outcome(self, training: Training | None, status: str, error: str | None = None) -> Outcome:
-        network = training.network if training and status != "failed" else None
-        height, width = self._split.train.pixels.shape[-2:]
-        return Outcome(
+    def _outcome(
+        self, running: Training | Search | None, status: str, error: str | None = None
+    ) -> Outcome:
+        outcome = Outcome(
             status=status,
             error=error,
-            history=tuple(training.history) if training else (),
-            parameters=parameter_count(network) if network else None,
-            multiply_adds=multiply_adds(network, height, width) if network else None,
+            history=_history(running),
             device=device_name(self._execution.device),
             node=platform.node(),
             execution=self._execution.to_json(),
         )
+        if running is None or status == "failed":
+            return outcome
+        outcome = replace(outcome, parameters=parameter_count(running.network))
+        if isinstance(running, Search):
+            return replace(
+                outcome,
+                images=len(running.split.weights),
+                stopped_because=running.stopped_because,
+                peak_memory_bytes=self._peak_memory_bytes(),
+            )
+        height, width = self._split.train.pixels.shape[-2:]
+        return replace(outcome, multiply_adds=multiply_adds(running.network, height, width))
+
+    def _peak_memory_bytes(self) -> int:
+        if self._execution.device == "cuda":
+            return torch.cuda.max_memory_allocated()
+        kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return kibibytes * 1024
+
+
+def _history(
+    running: Training | Search | None,
+) -> tuple[EpochMetrics, ...] | tuple[SearchEpoch, ...]:
+    if running is None:
+        return ()
+    return tuple(running.history) if isinstance(running, Search) else tuple(running.history)
 
 
 def check_device(device: str) -> None:

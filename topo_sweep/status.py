@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 from topo_sweep.results import OpenedSweep
@@ -17,10 +18,12 @@ def sweep_status(sweep: OpenedSweep) -> dict[str, Any]:
     workers; otherwise `seconds_left` is what is left times the mean `seconds_a_trial`, as if on
     one worker.
     """
-    rows = sweep.trials()
+    rows, searches = sweep.trials(), sweep.searches()
     planned = sweep.planned()
-    counts = rows.loc[rows["trial_id"].isin(planned), "status"].value_counts()
-    ok, diverged, failed = (int(counts.get(key, 0)) for key in ("ok", "diverged", "failed"))
+    statuses = dict(zip(searches["search_id"], searches["status"], strict=True))
+    statuses |= dict(zip(rows["trial_id"], rows["status"], strict=True))
+    counts = Counter(statuses[key] for key in planned if key in statuses)
+    ok, diverged, failed = (counts[key] for key in ("ok", "diverged", "failed"))
     left = len(planned) - ok - diverged - failed
     trained = rows.loc[rows["status"] != "failed", "train_seconds"]
     seconds_a_trial = float(trained.mean()) if len(trained) else None

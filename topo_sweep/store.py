@@ -5,8 +5,10 @@ The contract, which every store must keep:
 - `append` either makes all given rows durable or none visible, and a crash at any instant leaves
   a readable store. Epoch rows become visible no later than the trial row they belong to.
 - Appending the same rows again changes nothing that a reader sees.
-- `trials` gives one row a `trial_id`: ok before diverged before failed, then the earliest
-  `finished_at`, so a result once read never changes. `epochs` gives the curves of those rows.
+- There are two tables: trainings (`trials`) and searches (`searches`), each with its curves.
+- `trials` gives one row a `trial_id`, `searches` one a `search_id`: ok before diverged before
+  failed, then the earliest `finished_at`, so a result once read never changes. `epochs` and
+  `search_epochs` give the curves of those rows.
 - `compact` changes nothing that a reader sees, before, during or after.
 - Readers need no lock. `lock` admits one writer.
 """
@@ -32,6 +34,7 @@ import pyarrow.parquet as pq
 from nas_core.errors import InputError, TopoSweepError
 from nas_core.files import write_durably
 from topo_sweep.paths import StorePaths
+from topo_sweep.tables import SEARCHES, TABLES, TRIALS, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,55 +43,6 @@ Row = Mapping[str, Any]
 
 STATUSES: Final = ("ok", "diverged", "failed")
 """In the order in which readers prefer them."""
-
-_TIME = pa.timestamp("us", tz="UTC")
-TRIAL_SCHEMA: Final = pa.schema(
-    [
-        pa.field("trial_id", pa.string(), nullable=False),
-        pa.field("sweep", pa.string(), nullable=False),
-        pa.field("kind", pa.string(), nullable=False),
-        pa.field("genotype", pa.string(), nullable=False),
-        pa.field("topology", pa.int64()),
-        pa.field("class_id", pa.int64()),
-        pa.field("reduction_topology", pa.int64()),
-        pa.field("seed", pa.int64(), nullable=False),
-        pa.field("protocol_hash", pa.string(), nullable=False),
-        pa.field("dataset", pa.string(), nullable=False),
-        pa.field("holdout", pa.int64(), nullable=False),
-        pa.field("train_limit", pa.int64()),
-        pa.field("fingerprint", pa.string(), nullable=False),
-        pa.field("status", pa.string(), nullable=False),
-        pa.field("error", pa.string()),
-        pa.field("attempt", pa.int64(), nullable=False),
-        pa.field("epochs", pa.int64(), nullable=False),
-        pa.field("train_loss", pa.float64()),
-        pa.field("train_accuracy", pa.float64()),
-        pa.field("val_accuracy", pa.float64()),
-        pa.field("test_accuracy", pa.float64()),
-        pa.field("best_test_accuracy", pa.float64()),
-        pa.field("parameters", pa.int64()),
-        pa.field("multiply_adds", pa.int64()),
-        pa.field("train_seconds", pa.float64()),
-        pa.field("device", pa.string()),
-        pa.field("node", pa.string()),
-        pa.field("execution", pa.string()),
-        pa.field("search_id", pa.string()),
-        pa.field("finished_at", _TIME, nullable=False),
-    ]
-)
-EPOCH_SCHEMA: Final = pa.schema(
-    [
-        pa.field("trial_id", pa.string(), nullable=False),
-        pa.field("epoch", pa.int64(), nullable=False),
-        pa.field("learning_rate", pa.float64()),
-        pa.field("train_loss", pa.float64()),
-        pa.field("train_accuracy", pa.float64()),
-        pa.field("val_accuracy", pa.float64()),
-        pa.field("test_accuracy", pa.float64()),
-        pa.field("seconds", pa.float64()),
-        pa.field("finished_at", _TIME, nullable=False),
-    ]
-)
 
 _MOST_PARTS = 32
 _SMALL_PART_BYTES = 16 * 2**20
@@ -112,7 +66,8 @@ class ResultStore:
 
         """
         try:
-            for folder in (self.paths.trials, self.paths.epochs, self.paths.checkpoints):
+            folders = [self.paths.part_folder(name) for name in ("trials", "epochs")]
+            for folder in (*folders, self.paths.checkpoints):
                 folder.mkdir(parents=True, exist_ok=True)
             probe = self.paths.trials / f".probe-{uuid.uuid4().hex}.tmp"
             write_durably(probe, bytes(2**16))
@@ -123,8 +78,8 @@ class ResultStore:
                 "free some space or choose another folder with --results"
             ) from None
 
-    def append(self, trials: Sequence[Row], epochs: Sequence[Row]) -> None:
-        """Make these rows durable; values in the columns of the two schemas.
+    def append(self, rows: Sequence[Row], curves: Sequence[Row], *, table: Table = TRIALS) -> None:
+        """Make these rows durable; values in the columns of the table's two schemas.
 
         Raises:
             StoreError: the disk is full or not writable; the caller still has the rows.
@@ -132,9 +87,12 @@ class ResultStore:
         """
         try:
             # Curves first: a trial that is visible has its epochs.
-            _write_part(self.paths.epochs, pa.Table.from_pylist(list(epochs), EPOCH_SCHEMA))
-            _write_part(self.paths.trials, pa.Table.from_pylist(list(trials), TRIAL_SCHEMA))
-            if len(_parts(self.paths.trials)) > _MOST_PARTS:
+            for name, schema, values in (
+                (table.curve_name, table.curve_schema, curves),
+                (table.name, table.schema, rows),
+            ):
+                _write_part(self.paths.part_folder(name), pa.Table.from_pylist(values, schema))
+            if len(_parts(self.paths.part_folder(table.name))) > _MOST_PARTS:
                 self.compact()
         except OSError as error:
             reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
@@ -146,48 +104,75 @@ class ResultStore:
         The merged part appears before the old ones go, and readers drop repeated rows, so there
         is no instant at which a row is missing or counts twice.
         """
-        for folder, schema in (
-            (self.paths.epochs, EPOCH_SCHEMA),
-            (self.paths.trials, TRIAL_SCHEMA),
-        ):
-            small = [p for p in _parts(folder) if p.stat().st_size < _SMALL_PART_BYTES]
-            if len(small) > 1:
-                _write_part(folder, pa.concat_tables(_read_part(p, schema) for p in small))
-                for part in small:
-                    part.unlink()
+        for table in TABLES:
+            for name, schema in (
+                (table.curve_name, table.curve_schema),
+                (table.name, table.schema),
+            ):
+                folder = self.paths.part_folder(name)
+                small = [p for p in _parts(folder) if p.stat().st_size < _SMALL_PART_BYTES]
+                if len(small) > 1:
+                    _write_part(folder, pa.concat_tables(_read_part(p, schema) for p in small))
+                    for part in small:
+                        part.unlink()
 
     def trials(self) -> pd.DataFrame:
         """Return one row a trial; integer columns may hold NA, accuracies are fractions."""
-        frame = _read(self.paths.trials, TRIAL_SCHEMA)
+        return self.rows(TRIALS)
+
+    def epochs(self) -> pd.DataFrame:
+        """Return the learning curves of the rows that `trials` gives, a row an epoch."""
+        return self.curves(TRIALS)
+
+    def searches(self) -> pd.DataFrame:
+        """Return one row a search; integer columns may hold NA, accuracies are fractions."""
+        return self.rows(SEARCHES)
+
+    def search_epochs(self) -> pd.DataFrame:
+        """Return the alphas and genotypes of the rows that `searches` gives, a row an epoch."""
+        return self.curves(SEARCHES)
+
+    def rows(self, table: Table) -> pd.DataFrame:
+        """Return one row for each key of the table."""
+        frame = self._read(table.name, table.schema)
         preference = frame["status"].map({status: i for i, status in enumerate(STATUSES)})
         return (
             frame.assign(_preference=preference)
             .sort_values(["_preference", "finished_at", "attempt"], kind="stable")
-            .drop_duplicates("trial_id")
+            .drop_duplicates(table.key)
             .drop(columns="_preference")
-            .sort_values(["finished_at", "trial_id"], ignore_index=True)
+            .sort_values(["finished_at", table.key], ignore_index=True)
         )
 
-    def epochs(self) -> pd.DataFrame:
-        """Return the learning curves of the rows that `trials` gives, a row an epoch."""
-        kept = self.trials()[["trial_id", "finished_at"]]
+    def curves(self, table: Table) -> pd.DataFrame:
+        """Return the epochs of the rows that `rows` gives."""
+        kept = self.rows(table)[[table.key, "finished_at"]]
         return (
-            _read(self.paths.epochs, EPOCH_SCHEMA)
-            .merge(kept, on=["trial_id", "finished_at"])
-            .drop_duplicates(["trial_id", "epoch"])
-            .sort_values(["finished_at", "trial_id", "epoch"], ignore_index=True)
+            self._read(table.curve_name, table.curve_schema)
+            .merge(kept, on=[table.key, "finished_at"])
+            .drop_duplicates([table.key, "epoch"])
+            .sort_values(["finished_at", table.key, "epoch"], ignore_index=True)
         )
 
     def attempts(self) -> dict[str, int]:
-        """Return the number of the last attempt at each trial, whichever row counts."""
-        frame = _read(self.paths.trials, TRIAL_SCHEMA)
-        last = frame.groupby("trial_id")["attempt"].max()
-        return {str(trial_id): int(attempt) for trial_id, attempt in last.items()}
+        """Return the number of the last attempt at each trial or search, whichever row counts."""
+        attempts: dict[str, int] = {}
+        for table in TABLES:
+            frame = self._read(table.name, table.schema)
+            last = frame.groupby(table.key)["attempt"].max()
+            attempts |= {str(key): int(attempt) for key, attempt in last.items()}
+        return attempts
 
     def newest_row(self) -> datetime | None:
         """Return when the last row was finished (UTC)."""
-        rows = _read(self.paths.trials, pa.schema([TRIAL_SCHEMA.field("finished_at")]))
-        return None if rows.empty else rows["finished_at"].max().to_pydatetime()
+        newest = []
+        for table in TABLES:
+            rows = self._read(table.name, pa.schema([table.schema.field("finished_at")]))
+            newest += [] if rows.empty else [rows["finished_at"].max().to_pydatetime()]
+        return max(newest, default=None)
+
+    def _read(self, name: str, schema: pa.Schema) -> pd.DataFrame:
+        return _read(self.paths.part_folder(name), schema)
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -237,29 +222,31 @@ class BufferedWriter:
     def __init__(self, store: ResultStore, *, seconds: float = 2.0) -> None:
         self._store = store
         self._seconds = seconds
-        self._trials: list[Row] = []
-        self._epochs: list[Row] = []
+        self._waiting: dict[str, tuple[list[Row], list[Row]]] = {}
         self._flushed_at = -float("inf")
 
-    def add(self, trial: Row, epochs: Sequence[Row]) -> list[str]:
-        """Take the rows of one trial; return the ids of the trials that became durable."""
-        self._trials.append(trial)
-        self._epochs.extend(epochs)
+    def add(self, row: Row, curve: Sequence[Row], *, table: Table = TRIALS) -> list[str]:
+        """Take a row and its curve; return the ids of the rows that became durable."""
+        rows, curves = self._waiting.setdefault(table.name, ([], []))
+        rows.append(row)
+        curves.extend(curve)
         return self.tick()
 
     def tick(self) -> list[str]:
-        """Write what has waited long enough; return the ids of the trials that became durable."""
+        """Write what has waited long enough; return the ids of the rows that became durable."""
         due = time.monotonic() - self._flushed_at >= self._seconds
         return self.flush() if due else []
 
     def flush(self) -> list[str]:
-        """Write everything now; return the ids of the trials that became durable."""
-        if not self._trials:
-            return []
-        self._store.append(self._trials, self._epochs)
-        written = [str(row["trial_id"]) for row in self._trials]
-        self._trials, self._epochs = [], []
-        self._flushed_at = time.monotonic()
+        """Write everything now; return the ids of the rows that became durable."""
+        written: list[str] = []
+        for table in TABLES:
+            if table.name in self._waiting:
+                rows, curves = self._waiting[table.name]
+                self._store.append(rows, curves, table=table)
+                del self._waiting[table.name]
+                written += [str(row[table.key]) for row in rows]
+                self._flushed_at = time.monotonic()
         return written
 
 
@@ -275,6 +262,7 @@ def _flock(file: TextIO) -> None:
 
 def _write_part(folder: Path, table: pa.Table) -> None:
     if table.num_rows:
+        folder.mkdir(exist_ok=True)
         buffer = io.BytesIO()
         pq.write_table(table, buffer, compression="zstd")
         write_durably(

@@ -10,9 +10,12 @@ from typing import Literal
 
 import torch
 
-from nas_core.data import Dataset, Split, load_dataset, split
+from nas_core.data import Dataset, Split, load_dataset, search_split, split
 from nas_core.errors import InputError
+from nas_core.genotype import KNOWN_CELLS
+from nas_core.search import check_searchable
 from nas_core.training import check_trainable
+from topo_sweep.agenda import Agenda
 from topo_sweep.inline import run_inline
 from topo_sweep.interrupts import Interrupts
 from topo_sweep.manifest import Manifest
@@ -20,11 +23,13 @@ from topo_sweep.plan import Plan, make_plan
 from topo_sweep.progress import Progress, shown
 from topo_sweep.recorder import Recorder
 from topo_sweep.runner import Resources, TrialRunner, check_device
+from topo_sweep.search_kind import SearchSweep
+from topo_sweep.trials import Planned, SearchTrial, Trial
 
 Say = Callable[[str], None]
 """Prints one line for the user, on stderr."""
 
-Execute = Callable[[Plan, Recorder, Interrupts], None]
+Execute = Callable[[Plan, Agenda, Recorder, Interrupts], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,15 +85,38 @@ def run(plan: Plan, options: RunOptions, say: Say) -> RunResult:
     dataset = load_dataset(plan.spec.data.dataset, options.data_dir, download=options.download)
     check_fingerprint(plan.manifest, dataset)
     images = split(dataset, plan.spec.data)
-    for trial in plan.left.values():
-        check_trainable(trial.genotype, trial.protocol, images)
+    _check(plan, images)
     with _executor(options, images) as (execute, where):
         plan.store.create_folders()
         with plan.store.lock():
             # Only now: whoever asked for the impossible gets one line, which says so.
             say(f"data: {dataset.info.name}, {dataset.layout}, fingerprint {dataset.fingerprint}")
             say(where)
+            _say_halves(plan, images, say)
             return _run_locked(plan, dataset, images, execute, say)
+
+
+def _check(plan: Plan, images: Split) -> None:
+    """Refuse what would fail in the middle of a trial."""
+    for trial in plan.left.values():
+        if isinstance(trial, SearchTrial):
+            halves = search_split(images, trial.protocol.images)
+            check_searchable(trial.protocol, halves)
+        elif isinstance(trial, Trial):
+            check_trainable(trial.genotype, trial.protocol, images)
+        else:  # any cell of a search has four nodes; the rest depends on the protocol alone
+            check_trainable(KNOWN_CELLS["DARTS_V2"], trial.protocol, images)
+
+
+def _say_halves(plan: Plan, images: Split, say: Say) -> None:
+    """Say where a data set is smaller than a search asks for: then half and half is used."""
+    asked = {t.protocol.images for t in plan.left.values() if isinstance(t, SearchTrial)}
+    for size in sorted(asked):
+        if (half := len(images.train) // 2) < size:
+            say(
+                f"searches ask for {size:,} + {size:,} images and {images.info.name} has "
+                f"{len(images.train):,} here: half and half, {half:,} + {half:,}, is used"
+            )
 
 
 def _run_locked(
@@ -100,13 +128,14 @@ def _run_locked(
     check_fingerprint(manifest, dataset)
     manifest.with_request(plan.spec).write(plan.store.paths.manifest)
     progress = start_progress(plan, images=len(images.train))
-    recorder = Recorder(plan, fingerprint=dataset.fingerprint, progress=progress)
+    agenda = Agenda(plan.left, plan.found)
+    recorder = Recorder(plan, fingerprint=dataset.fingerprint, progress=progress, agenda=agenda)
     interrupts, interrupted = Interrupts(), False
     say(f"results: {plan.store.paths.folder}")
     with interrupts.caught():
         try:
             with shown(progress, plan.store.paths.progress):
-                execute(plan, recorder, interrupts)
+                execute(plan, agenda, recorder, interrupts)
         except KeyboardInterrupt:
             interrupted = True
         finally:
@@ -116,7 +145,7 @@ def _run_locked(
 
 def start_progress(plan: Plan, *, images: int) -> Progress:
     """Return the progress of a plan before anything of it runs."""
-    return Progress(
+    progress = Progress(
         planned=len(plan.trials),
         ok=plan.count("ok"),
         diverged=plan.count("diverged"),
@@ -125,6 +154,18 @@ def start_progress(plan: Plan, *, images: int) -> Progress:
         images=images,
         metric="val" if plan.spec.data.holdout else "test",
     )
+    if isinstance(plan.spec, SearchSweep):
+        progress.kinds = {trial_id: _kind(trial) for trial_id, trial in plan.trials.items()}
+        for trial_id, trial in plan.left.items():
+            kind = progress.kinds[trial_id]
+            progress.epochs_left[kind] = progress.epochs_left.get(kind, 0) + trial.epochs
+    return progress
+
+
+def _kind(trial: Planned) -> str:
+    """Return what trials share that take equally long for an epoch."""
+    protocol = trial.protocol.protocol_hash
+    return f"search {protocol}" if isinstance(trial, SearchTrial) else f"training {protocol}"
 
 
 def check_fingerprint(manifest: Manifest | None, dataset: Dataset) -> None:
@@ -169,15 +210,14 @@ def _executor(options: RunOptions, images: Split) -> Iterator[tuple[Execute, str
     ) as where:
         resources, how = cluster.settle(options.resources)
 
-        def execute(plan: Plan, recorder: Recorder, interrupts: Interrupts) -> None:
+        def execute(plan: Plan, agenda: Agenda, recorder: Recorder, interrupts: Interrupts) -> None:
             job = Job(
-                protocol=plan.spec.protocol,
                 execution=resources.execution(),
                 checkpoints=plan.store.paths.checkpoints.absolute(),
                 checkpoint_seconds=options.checkpoint_seconds,
             )
             driver.run_on_ray(
-                plan.left,
+                agenda,
                 job=job,
                 arrays=images.to_arrays(),
                 resources=resources,
@@ -195,14 +235,13 @@ def _inline_executor(options: RunOptions, images: Split) -> tuple[Execute, str]:
     execution = replace(options.resources, gpus=gpus).execution()
     check_device(execution.device)
 
-    def execute(plan: Plan, recorder: Recorder, interrupts: Interrupts) -> None:
+    def execute(plan: Plan, agenda: Agenda, recorder: Recorder, interrupts: Interrupts) -> None:
         runner = TrialRunner(
-            plan.spec.protocol,
             images,
             execution=execution,
             checkpoints=plan.store.paths.checkpoints,
             checkpoint_seconds=options.checkpoint_seconds,
         )
-        run_inline(plan.left, runner, recorder, interrupts)
+        run_inline(agenda, runner, recorder, interrupts)
 
     return execute, f"this process alone, on the {execution.device.upper()}"

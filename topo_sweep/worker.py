@@ -11,16 +11,13 @@ from typing import Any
 from ray import tune
 
 from nas_core.data import Split
-from nas_core.protocol import Protocol
-from nas_core.training import EpochMetrics
-from topo_sweep.runner import Execution, Outcome, TrialRunner
+from topo_sweep.runner import Execution, Outcome, Report, TrialRunner
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """What all trials of a run share, in the form in which it travels to the workers."""
 
-    protocol: Protocol
     execution: Execution
     checkpoints: Path | None
     checkpoint_seconds: float = 20.0
@@ -28,7 +25,6 @@ class Job:
     def runner(self, split: Split) -> TrialRunner:
         """Return the runner of one worker."""
         return TrialRunner(
-            self.protocol,
             split,
             execution=self.execution,
             checkpoints=self.checkpoints,
@@ -39,7 +35,7 @@ class Job:
 class TrialTrainable(tune.Trainable):
     """`step` is one epoch, the last one the outcome; state lives in our own checkpoints.
 
-    A config holds `trial_id`, `genotype` and `seed`. The images stay in the actor from trial to
+    A config holds `trial_id` and `trial`. The images stay in the actor from trial to
     trial.
     """
 
@@ -53,15 +49,13 @@ class TrialTrainable(tune.Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Begin another trial; nothing of the one before is left in the runner."""
-        self._reports: Iterator[EpochMetrics | Outcome] = self._runner.run(
-            new_config["trial_id"], new_config["genotype"], new_config["seed"]
-        )
+        self._reports: Iterator[Report] = self._runner.run(new_config["trial"])
         return True
 
     def step(self) -> dict[str, Any]:
         """Return one report as JSON text, so that Tune does not take it to pieces."""
         report = next(self._reports)
-        if isinstance(report, EpochMetrics):
+        if not isinstance(report, Outcome):
             return {"epoch": json.dumps(asdict(report))}
         if report.status == "failed" and self._on_gpu:
             # A CUDA error can outlive its trial: end the actor, so that the next one is clean.

@@ -121,7 +121,8 @@ class Draft:
 
     def refuse(self, key: Key, value: object, allowed: str) -> None:
         """Note that a value is wrong, and what is allowed instead."""
-        label = self.labels.get(key) or f"{self.file}: {_dotted(key)} = {shown_value(value)}"
+        place = f"{self.file}: {_dotted(key)} = {shown_value(value)}" if key else self.file
+        label = self.labels.get(key) or place
         self.problems.append(f"{label}: {allowed}")
 
     def miss(self, key: Key) -> None:

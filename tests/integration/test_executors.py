@@ -10,11 +10,12 @@ import torch
 
 from nas_core.data import load_dataset, split
 from nas_core.genotype import CellEdges, Genotype
-from nas_core.protocol import PRESETS, DataOptions
+from nas_core.protocol import PRESETS, DataOptions, Protocol
 from nas_core.topology import Topology
 from nas_core.training import EpochMetrics
 from tests.conftest import TINY, Run, comparable
 from topo_sweep.runner import Execution, Outcome, TrialRunner
+from topo_sweep.trials import Trial
 
 SWEEP = ("run", "demo", *TINY, "--topologies", "0,100,179", "--seeds", "0-1")
 
@@ -59,7 +60,7 @@ def test_a_float32_protocol_is_not_rounded_to_tf32_on_gpus(
 ) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     digits = split(load_dataset("digits"), DataOptions(dataset="digits", train_limit=64))
-    TrialRunner(PRESETS["demo"], digits, execution=Execution())
+    TrialRunner(digits, execution=Execution())
     assert not torch.backends.cudnn.allow_tf32
     assert not torch.backends.cuda.matmul.allow_tf32
 
@@ -69,20 +70,20 @@ def test_rows_do_not_depend_on_what_a_worker_trained_before() -> None:
     digits = split(load_dataset("digits"), DataOptions(dataset="digits", train_limit=64))
 
     def histories(order: list[int]) -> dict[int, tuple[float, ...]]:
-        runner = TrialRunner(protocol, digits, execution=Execution())
-        return {index: _accuracies(runner, index) for index in order}
+        runner = TrialRunner(digits, execution=Execution())
+        return {index: _accuracies(runner, protocol, index) for index in order}
 
     first = histories([0, 90, 179])
     assert histories([179, 90, 0]) == first
     assert len(set(first.values())) == 3
 
 
-def _accuracies(runner: TrialRunner, index: int) -> tuple[float, ...]:
+def _accuracies(runner: TrialRunner, protocol: Protocol, index: int) -> tuple[float, ...]:
     topology = Topology.from_index(index)
     genotype = Genotype(
         CellEdges.uniform(topology, "sep_conv_3x3"), CellEdges.uniform(topology, "max_pool_3x3")
     )
-    *epochs, outcome = runner.run(f"trial-{index}", str(genotype), 3)
+    *epochs, outcome = runner.run(Trial(genotype, protocol, DataOptions(), 3))
     assert isinstance(outcome, Outcome)
     assert outcome.status == "ok"
     assert torch.get_num_threads() == 1

@@ -16,7 +16,11 @@ from nas_core.errors import InputError
 from nas_core.protocol import PRESETS, DataOptions, Protocol, stable_hash
 
 # Stores are named by these: a change of one makes every older store of it unreachable.
-GOLDEN_HASHES = {"shallow": "ebb023640034d977", "demo": "86a477f5a5191c00"}
+GOLDEN_HASHES = {
+    "shallow": "ebb023640034d977",
+    "demo": "86a477f5a5191c00",
+    "final": "44871cf5fe61c8a1",
+}
 
 # The paper's proxy "5-16". The hash leaves defaults out, so they must never change.
 SHALLOW: dict[str, Any] = {
@@ -170,6 +174,19 @@ def test_settings_cannot_change() -> None:
         Protocol().cells = 8
     with pytest.raises(ValidationError, match="frozen"):
         DataOptions().holdout = 8
+
+
+def test_the_final_evaluation_is_the_papers() -> None:
+    assert PRESETS["final"].model_dump() == SHALLOW | {
+        "cells": 20,
+        "init_channels": 32,
+        "epochs": 600,
+        "batch_size": 96,
+        "cutout": 16,
+        "auxiliary": True,
+        "auxiliary_weight": 0.4,
+        "drop_path": 0.3,
+    }
 
 
 def test_with_values_replaces_these_values_only() -> None:

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from nas_core.protocol import DataOptions, Protocol
+from topo_sweep.kinds import TopologySweep
 from topo_sweep.manifest import Manifest
 from topo_sweep.paths import StorePaths
-from topo_sweep.spec import SweepSpec, TopologySweep
+from topo_sweep.spec import SweepSpec
 from topo_sweep.store import ResultStore
 
 pytest.register_assert_rewrite("tests.topo_sweep.store_contract", "tests.topo_sweep.store_rows")

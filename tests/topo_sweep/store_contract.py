@@ -30,7 +30,7 @@ from tests.topo_sweep.store_rows import (
     append,
     trial_row,
 )
-from topo_sweep.store import EPOCH_SCHEMA, TRIAL_SCHEMA
+from topo_sweep.tables import EPOCH_SCHEMA, TRIAL_SCHEMA
 
 PREFERRED = ("ok", "diverged", "failed")
 

@@ -19,7 +19,7 @@ from tests.topo_sweep.conftest import FINGERPRINT, make_sweep, small_spec
 from tests.topo_sweep.store_rows import append, trial_row
 from topo_sweep.cli.compare import compare
 from topo_sweep.compare import open_sources
-from topo_sweep.spec import TopologySweep
+from topo_sweep.kinds import TopologySweep
 
 PAPER: dict[str, Any] = {"protocol": Protocol(), "data": DataOptions(dataset="cifar10")}
 

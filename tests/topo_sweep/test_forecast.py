@@ -6,9 +6,10 @@ from nas_core.protocol import DataOptions, Protocol
 from tests.topo_sweep.conftest import make_sweep, small_spec
 from tests.topo_sweep.store_rows import trial_row
 from topo_sweep.forecast import describe
+from topo_sweep.kinds import GenotypeSweep
 from topo_sweep.paths import StorePaths
 from topo_sweep.plan import make_plan
-from topo_sweep.spec import GenotypeSweep, SweepSpec
+from topo_sweep.spec import SweepSpec
 from topo_sweep.trials import expand
 
 

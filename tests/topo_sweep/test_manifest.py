@@ -17,8 +17,9 @@ import topo_sweep.manifest
 from nas_core.errors import InputError
 from nas_core.protocol import DataOptions, Protocol
 from tests.topo_sweep.conftest import new_manifest, small_spec
+from topo_sweep.kinds import GenotypeSweep
 from topo_sweep.manifest import STORE_VERSION, code_version, read_manifest
-from topo_sweep.spec import GenotypeSweep, SweepSpec
+from topo_sweep.spec import SweepSpec
 
 SPECS: st.SearchStrategy[SweepSpec] = st.builds(
     small_spec,

@@ -19,12 +19,13 @@ from nas_core.protocol import DataOptions
 from tests.topo_sweep.conftest import FINGERPRINT, Clock, make_sweep
 from tests.topo_sweep.recorder_run import IDS, SPEC, Run, metrics, outcome
 from tests.topo_sweep.store_rows import trial_row
+from topo_sweep.kinds import GenotypeSweep
 from topo_sweep.plan import make_plan
 from topo_sweep.progress import Progress
 from topo_sweep.recorder import Recorder, failed, trial_name
 from topo_sweep.runner import Outcome
-from topo_sweep.spec import GenotypeSweep
-from topo_sweep.store import EPOCH_SCHEMA, TRIAL_SCHEMA, Row, StoreError
+from topo_sweep.store import Row, StoreError
+from topo_sweep.tables import EPOCH_SCHEMA, TRIAL_SCHEMA
 from topo_sweep.trials import Trial
 
 
@@ -47,6 +48,7 @@ def test_a_trial_that_ended_well_is_a_row_of_what_its_last_epoch_gave(run: Run) 
 
     row = run.row(trial_id)
     trial = run.plan.trials[trial_id]
+    assert isinstance(trial, Trial)
     finished_at = row.pop("finished_at")
     assert datetime.now(UTC) - timedelta(minutes=1) < finished_at <= datetime.now(UTC)
     missing = {key for key, value in row.items() if pd.isna(value)}

@@ -11,14 +11,8 @@ import pytest
 from nas_core.errors import InputError
 from nas_core.genotype import KNOWN_CELLS
 from nas_core.protocol import PRESETS, DataOptions, Protocol
-from topo_sweep.spec import (
-    GenotypeSweep,
-    Overrides,
-    SweepSpec,
-    TopologySweep,
-    load_spec,
-    shipped_names,
-)
+from topo_sweep.kinds import GenotypeSweep, TopologySweep
+from topo_sweep.spec import Overrides, SweepSpec, load_spec, shipped_names
 
 # With topologies by option where a sweep needs them.
 COUNTS = {"classes": 79, "demo": 180, "known_cells": 40, "topologies": 180, "unified": 20}

@@ -15,15 +15,10 @@ from nas_core.errors import InputError
 from nas_core.genotype import KNOWN_CELLS, OPERATION_NAMES
 from nas_core.protocol import PRESETS, DataOptions, DatasetName, Protocol
 from nas_core.topology import Topology, isomorphism_classes
-from topo_sweep.spec import (
-    GenotypeSweep,
-    SweepSpec,
-    TopologySweep,
-    format_int_set,
-    load_spec,
-    parse_int_set,
-    spec_from_json_value,
-)
+from topo_sweep.int_sets import format_int_set, parse_int_set
+from topo_sweep.kinds import GenotypeSweep, TopologySweep
+from topo_sweep.search_kind import SearchSweep
+from topo_sweep.spec import SweepSpec, load_spec, spec_from_json_value
 
 OF_TOPOLOGIES = "kind: topologies\ntopologies: 0-3\n"
 OF_GENOTYPES = "kind: genotypes\ngenotypes: [DARTS_V1]\n"
@@ -349,6 +344,8 @@ def test_a_spec_survives_json_exactly(spec: SweepSpec) -> None:
     value = spec.to_json_value()
     text = json.dumps(value)
     again = spec_from_json_value(value)
+    assert not isinstance(spec, SearchSweep)
+    assert not isinstance(again, SearchSweep)
 
     assert again == spec == spec_from_json_value(json.loads(text))
     assert json.loads(text) == value == again.to_json_value(), "and the value is left alone"

@@ -31,13 +31,12 @@ from tests.topo_sweep.store_rows import (
 )
 from topo_sweep.paths import StorePaths
 from topo_sweep.store import (
-    EPOCH_SCHEMA,
-    TRIAL_SCHEMA,
     BufferedWriter,
     ResultStore,
     Row,
     StoreError,
 )
+from topo_sweep.tables import EPOCH_SCHEMA, TRIAL_SCHEMA, TRIALS, Table
 
 
 @pytest.fixture
@@ -259,7 +258,8 @@ class Appends(ResultStore):
         self._clock = clock
         self.calls: list[tuple[float, list[str], int]] = []
 
-    def append(self, trials: Sequence[Row], epochs: Sequence[Row]) -> None:
+    def append(self, rows: Sequence[Row], curves: Sequence[Row], *, table: Table = TRIALS) -> None:
+        trials, epochs = rows, curves
         self.calls.append((self._clock.now, [row["trial_id"] for row in trials], len(epochs)))
 
 

@@ -13,8 +13,8 @@ from nas_core.genotype import KNOWN_CELLS, OPERATION_NAMES, CellEdges, Edge, Gen
 from nas_core.protocol import DataOptions, Protocol
 from nas_core.topology import enumerate_topologies
 from tests.topo_sweep.conftest import small_spec
+from topo_sweep.kinds import GenotypeSweep
 from topo_sweep.runner import Execution
-from topo_sweep.spec import GenotypeSweep
 from topo_sweep.trials import Trial, expand, expand_all
 
 GOLDEN = "68ac1bcafd363644"
@@ -139,6 +139,7 @@ def test_seeds_are_the_outer_loop() -> None:
     order = []
     for trial_id, trial in trials.items():
         assert trial_id == trial.trial_id
+        assert isinstance(trial, Trial)
         assert trial.genotype.topology is not None
         order.append((trial.seed, trial.genotype.topology.index))
     assert order == [(0, 5), (0, 9), (3, 5), (3, 9)]

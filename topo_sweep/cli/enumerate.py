@@ -1,4 +1,4 @@
-"""`topo-sweep enumerate`: the topologies of a cell, without training anything."""
+"""`topo-sweep enumerate`: the topologies of a cell or a grid of searches; nothing is trained."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
+from nas_core.errors import InputError
 from nas_core.topology import MAX_NODES, Topology, enumerate_topologies, isomorphism_classes
 from topo_sweep.cli.common import aligned, emit, format_option, formatted
+from topo_sweep.cli.enumerate_grid import GRID_NAMES, Grid, grid_records, grid_table
 
 
 @click.command("enumerate")
@@ -21,22 +24,47 @@ from topo_sweep.cli.common import aligned, emit, format_option, formatted
     show_default=True,
     help="Intermediate nodes of the cell.",
 )
+@click.option(
+    "--grid",
+    type=click.Choice(GRID_NAMES),
+    help="List the searches of a grid of the paper instead.",
+)
 @format_option
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file.")
+@click.pass_context
 def enumerate_command(
+    context: click.Context,
+    *,
     unique: bool,
     nodes: int,
+    grid: Grid | None,
     output_format: str,
     output: Path | None,
 ) -> None:
-    """List the 180 topologies of a DARTS cell, or one per class.
+    """List the 180 topologies of a DARTS cell, or one per class, or a grid of searches.
 
     \b
     Example:
       topo-sweep enumerate --unique --format json -o classes.json
+      topo-sweep enumerate --grid subspaces
     """  # noqa: D301 - \b is click's mark for lines it must not wrap
+    if grid is not None:
+        _refuse_options_of_topologies(context)
+        searches = grid_records(grid)
+        emit(formatted(searches, output_format, lambda: grid_table(searches)), output)
+        return
     records = list(_classes(nodes) if unique else _topologies(nodes))
     emit(formatted(records, output_format, lambda: _table(records)), output)
+
+
+def _refuse_options_of_topologies(context: click.Context) -> None:
+    given = [
+        f"--{name}"
+        for name in ("unique", "nodes")
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT
+    ]
+    if given:
+        raise InputError(f"--grid lists searches, not topologies: leave out {' and '.join(given)}")
 
 
 def _record(topology: Topology) -> dict[str, Any]:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import click
 
-from topo_sweep.cli.common import results_argument, say_which
+from nas_core.errors import InputError
+from topo_sweep.cli.common import results_argument
+from topo_sweep.cli.plot_search import alphas, cell, depth, save, skips, subspaces, supernet
 
 
 @click.group()
@@ -36,7 +38,7 @@ def plot() -> None:
 )
 @click.option("--metric", type=click.Choice(["val", "test"]), help="Accuracy to draw.")
 def surface(results: Path, output: Path | None, style: str, metric: str | None) -> None:
-    """Draw the accuracy of all 180 topologies, the paper's figure 3.
+    """Draw the accuracy of all 180 topologies, the paper's figure 3, or of a grid of searches.
 
     RESULTS is a sweep's folder, or a folder of sweeps (then the one with the newest row).
 
@@ -44,14 +46,18 @@ def surface(results: Path, output: Path | None, style: str, metric: str | None) 
     Example:
       topo-sweep plot surface --style surface3d -o surface.png
     """  # noqa: D301 - \b is click's mark for lines it must not wrap
-    from topo_sweep import plots, ranking
+    from topo_sweep import plots, ranking, search_plots
     from topo_sweep.results import open_sweep
 
     sweep = open_sweep(results)
-    figure = plots.surface(ranking.rank(sweep.trials(), metric=metric), style=style)
-    target = output or sweep.store.paths.figures / "surface.png"
-    if output is None:
-        target.parent.mkdir(exist_ok=True)
-    plots.write_figure(figure, target)
-    say_which(sweep, results)
-    click.echo(target)
+    if sweep.manifest.kind != "search":
+        figure = plots.surface(ranking.rank(sweep.trials(), metric=metric), style=style)
+    elif style == "map":
+        figure = search_plots.grid_map(sweep.searches(), sweep.trials(), metric=metric)
+    else:
+        raise InputError(f"a grid of searches is drawn as a map, got --style {style}")
+    save(figure, sweep, results, output, "surface")
+
+
+for command in (subspaces, depth, skips, alphas, cell, supernet):
+    plot.add_command(command)

@@ -1,0 +1,176 @@
+"""The plot commands of searches and cells as their users meet them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import topo_sweep.results
+from nas_core.genotype import KNOWN_CELLS
+from tests.topo_sweep.search_rows import (
+    evaluation,
+    evaluations,
+    search,
+    search_epochs,
+    searches,
+)
+from topo_sweep.cli import main
+from topo_sweep.paths import StorePaths
+
+PNG = b"\x89PNG"
+COMMANDS = ("subspaces", "depth", "skips", "alphas", "surface")
+
+
+class Program:
+    """Runs the program in this process."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.capsys = capsys
+        self.errors = ""
+
+    def __call__(self, *arguments: str, code: int = 0) -> str:
+        """Return stdout; the exit code must be the one expected."""
+        with pytest.raises(SystemExit) as end:
+            main(arguments)
+        output, self.errors = self.capsys.readouterr()
+        assert end.value.code == code, self.errors
+        return output
+
+
+@pytest.fixture
+def program(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Program:
+    monkeypatch.chdir(tmp_path)
+    return Program(capsys)
+
+
+@pytest.fixture
+def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A sweep of two searches, whatever folder is opened."""
+    folder = tmp_path / "sweep"
+    folder.mkdir()
+    rows = [search("a", seed=20), search("b", seed=21)]
+    made_up = SimpleNamespace(
+        store=SimpleNamespace(paths=StorePaths(folder)),
+        manifest=SimpleNamespace(kind="search"),
+        folder=folder,
+        chosen_from=1,
+        searches=lambda: searches(rows),
+        trials=lambda: evaluations([evaluation("a", 0.9), evaluation("b", 0.8)]),
+        search_epochs=lambda: search_epochs("b", [("none", "sep_conv_3x3")], [(0, 2), (1, 2)]),
+    )
+    monkeypatch.setattr(topo_sweep.results, "open_sweep", lambda _: made_up)
+    return made_up
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_picture_goes_to_the_figures_of_the_sweep_and_its_path_to_stdout(
+    command: str, program: Program, sweep: Any
+) -> None:
+    path = Path(program("plot", command, str(sweep.folder)).strip())
+    assert path == sweep.folder / "figures" / f"{command}.png"
+    assert path.read_bytes().startswith(PNG)
+    assert program.errors == ""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_picture_goes_where_it_is_told_in_the_format_of_its_name(
+    command: str, program: Program, sweep: Any
+) -> None:
+    assert program("plot", command, "-o", "own.pdf") == "own.pdf\n"
+    assert Path("own.pdf").read_bytes().startswith(b"%PDF")
+    assert not (sweep.folder / "figures").exists()
+
+
+@pytest.mark.parametrize("command", COMMANDS[:-1])
+def test_a_sweep_of_another_kind_is_refused_in_one_line(
+    command: str, program: Program, sweep: Any
+) -> None:
+    sweep.manifest.kind = "topologies"
+    assert program("plot", command, code=2) == ""
+    assert program.errors.count("\n") == 1
+    assert f"plot {command} draws a sweep of searches" in program.errors
+    assert "is one of topologies" in program.errors
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_sweep_without_finished_searches_is_refused_in_one_line(
+    command: str, program: Program, sweep: Any
+) -> None:
+    sweep.searches = lambda: searches([search("a")])[:0]
+    assert program("plot", command, code=2) == ""
+    assert program.errors.count("\n") == 1
+    assert "no finished search to draw" in program.errors
+
+
+@pytest.mark.usefixtures("sweep")
+def test_a_grid_of_searches_has_no_3d_surface(program: Program) -> None:
+    program("plot", "surface", "--style", "surface3d", code=2)
+    assert "drawn as a map, got --style surface3d" in program.errors
+
+
+@pytest.mark.usefixtures("sweep")
+def test_alphas_takes_a_search_by_its_id_or_seed(program: Program) -> None:
+    program("plot", "alphas", "--seed", "21", "-o", "seed.svg")
+    program("plot", "alphas", "--search", "b", "-o", "id.svg")
+    assert Path("seed.svg").read_bytes() == Path("id.svg").read_bytes()
+    program("plot", "alphas", "--seed", "20", code=2)
+    assert "search a has no epochs" in program.errors
+
+
+def test_a_cell_can_be_given_as_a_name_as_text_or_in_a_file(program: Program) -> None:
+    genotype = KNOWN_CELLS["PDARTS"]
+    Path("darts.txt").write_text(genotype.to_darts() + "\n", encoding="utf-8")
+    Path("own.json").write_text(genotype.to_json(), encoding="utf-8")
+
+    assert program("plot", "cell", "PDARTS") == "cell.png\n"
+    for number, given in enumerate(("PDARTS", str(genotype), "darts.txt", "own.json")):
+        program("plot", "cell", given, "-o", f"{number}.svg")
+    first, *others = (path.read_bytes() for path in Path().glob("*.svg"))
+    assert len(others) == 3
+    assert set(others) == {first}
+    assert Path("cell.png").read_bytes().startswith(PNG)
+
+
+@pytest.mark.parametrize("text", ["DARTS_V9", "none.json", "x" * 5000, "{}"])
+def test_what_is_no_cell_is_refused_in_one_line(text: str, program: Program) -> None:
+    program("plot", "cell", text, code=2)
+    assert program.errors.count("\n") == 1
+    assert not list(Path().iterdir())
+
+
+def test_the_search_cell_is_drawn_with_what_was_asked_for(program: Program) -> None:
+    assert program("plot", "supernet") == "supernet.png\n"
+    for name, arguments in (
+        ("space", ("--space", "SS3")),
+        (
+            "operations",
+            ("--operations", "none,skip_connect,max_pool_3x3,sep_conv_5x5,sep_conv_3x3"),
+        ),
+        ("both", ("--space", "SS3", "--topology", "93")),
+    ):
+        program("plot", "supernet", *arguments, "-o", f"{name}.svg")
+    assert Path("space.svg").read_bytes() == Path("operations.svg").read_bytes()
+    assert Path("space.svg").read_bytes() != Path("both.svg").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--space", "SS9"), "unknown space 'SS9'"),
+        (("--operations", "sep_conv_3x2"), "use sep_conv_3x3 or"),
+        (("--operations", "none,skip_connect"), "needs a learnable operation"),
+        (("--operations", "sep_conv_3x3", "--space", "SS1"), "not both"),
+        (("--topology", "180"), "180 is not in the range"),
+    ],
+)
+def test_a_search_cell_that_cannot_be_is_refused_in_one_line(
+    arguments: tuple[str, ...], message: str, program: Program
+) -> None:
+    program("plot", "supernet", *arguments, code=2)
+    assert program.errors.count("\n") == 1
+    assert message in program.errors

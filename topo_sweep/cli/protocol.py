@@ -1,0 +1,147 @@
+"""`topo-sweep protocol ...`: what the presets set, how two differ, how they stand to the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from topo_sweep.cli.common import aligned, emit, format_option, formatted, say
+
+if TYPE_CHECKING:
+    from nas_core.protocol import NetworkTraining
+    from topo_sweep.presets import Comparison
+    from topo_sweep.protocol_choices import Note
+
+
+@click.group()
+def protocol() -> None:
+    """Look at the presets of trainings and searches.
+
+    \b
+    Example:
+      topo-sweep protocol show search_edarts --against paper
+    """  # noqa: D301 - \b is click's mark for lines it must not wrap
+
+
+@protocol.command()
+@click.argument("name", metavar="NAME")
+@click.option(
+    "--against",
+    type=click.Choice(["paper"]),
+    help="Print differences from the paper's text and open choices instead, one a line.",
+)
+@format_option
+def show(name: str, *, against: str | None, output_format: str) -> None:
+    """Print every setting of a preset, its hash, and what differs from the defaults.
+
+    \b
+    Example:
+      topo-sweep protocol show final --format json
+      topo-sweep protocol show search_edarts --against paper
+    """  # noqa: D301 - \b is click's mark for lines it must not wrap
+    from topo_sweep.presets import find_preset
+
+    preset = find_preset(name)
+    if against is None:
+        _print_settings(name, preset, output_format)
+    else:
+        _print_notes(name, preset, output_format)
+
+
+@protocol.command()
+@click.argument("first", metavar="A")
+@click.argument("second", metavar="B")
+@format_option
+def diff(first: str, second: str, output_format: str) -> None:
+    """Print the settings in which two presets differ, one a line.
+
+    A search and an evaluation are compared in the settings that both have.
+
+    \b
+    Example:
+      topo-sweep protocol diff search_subspace search_edarts
+    """  # noqa: D301 - \b is click's mark for lines it must not wrap
+    from topo_sweep.presets import compare, find_preset, value_text
+
+    compared = compare(find_preset(first), find_preset(second))
+    records = [
+        {"setting": name, "first": own, "second": other}
+        for name, (own, other) in compared.different.items()
+    ]
+    rows = [[r["setting"], value_text(r["first"]), value_text(r["second"])] for r in records]
+    said = _remarks(first, second, compared)
+    _print(said, records, output_format, aligned(["setting", first, second], rows) if rows else "")
+
+
+def _print_settings(name: str, preset: NetworkTraining, output_format: str) -> None:
+    from topo_sweep.presets import purpose, settings, value_text
+
+    found = settings(preset)
+    common = {"preset": name, "protocol_hash": preset.protocol_hash}
+    records = [
+        common
+        | {"setting": own.name, "value": own.value, "default": own.default, "differs": own.differs}
+        for own in found
+    ]
+    rows = [
+        [own.name, value_text(own.value) + f"  (default {value_text(own.default)})" * own.differs]
+        for own in found
+    ]
+    changed = sum(own.differs for own in found)
+    said = (
+        f"{name}: settings of {purpose(preset)}, hash {preset.protocol_hash}; "
+        f"{changed or 'none'} of {len(found)} differ{'s' if changed == 1 else ''} from the default"
+    )
+    _print([said], records, output_format, aligned(["setting", "value"], rows))
+
+
+def _print_notes(name: str, preset: NetworkTraining, output_format: str) -> None:
+    from topo_sweep.protocol_choices import KINDS
+    from topo_sweep.protocol_notes import notes
+
+    found = notes(name)
+    given = {note.kind for note in found}
+    said = [
+        f"{name} ({preset.protocol_hash}) against the paper's text: {len(found)} notes",
+        "; ".join(f"{kind}: {meaning}" for kind, meaning in KINDS.items() if kind in given),
+    ]
+    records = [
+        {"preset": name, "kind": note.kind, "setting": note.setting}
+        | {"paper": note.paper, "ours": note.ours, "why": note.why}
+        for note in found
+    ]
+    _print(said, records, output_format, _lines(found))
+
+
+def _lines(found: Sequence[Note]) -> str:
+    width = max(len(note.kind) for note in found)
+    return "\n".join(f"{note.kind.ljust(width)}  {note}" for note in found)
+
+
+def _remarks(first: str, second: str, compared: Comparison) -> list[str]:
+    """Return how many settings differ, and which were not compared."""
+    different = len(compared.different)
+    counted = f"{compared.common} {'common ' if compared.only_first else ''}settings"
+    said = [
+        f"{first} and {second} differ in {different} of {counted}"
+        if different
+        else f"{first} and {second} are the same in all {counted}"
+    ]
+    for name, only in ((first, compared.only_first), (second, compared.only_second)):
+        if only:
+            said.append(f"not compared, only in {name}: {', '.join(only)}")
+    return said
+
+
+def _print(
+    said: Sequence[str], records: Sequence[dict[str, Any]], output_format: str, table: str
+) -> None:
+    """Print remarks and data; where a program reads, remarks go to stderr."""
+    if output_format == "table":
+        emit("\n".join([*said, table] if table else said))
+        return
+    for line in said:
+        say(line)
+    emit(formatted(records, output_format, lambda: table))

@@ -1,0 +1,145 @@
+"""`kind: search`: a grid of searches, and how what they find is evaluated. No torch."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from nas_core.errors import InputError
+from nas_core.search_protocol import SEARCH_PRESETS, SearchProtocol, check_topology_given
+from nas_core.spaces import canonical_operations, space_name, space_operations
+from topo_sweep.int_sets import members
+from topo_sweep.kinds import AS_TEXT, Sweep
+
+Space = str | tuple[str, ...]
+
+
+def _listed(value: object) -> object:
+    return (
+        tuple(value) if isinstance(value, list) else (value,) if isinstance(value, str) else value
+    )
+
+
+def _method(value: str) -> str:
+    if value not in SEARCH_PRESETS:
+        near = difflib.get_close_matches(value, SEARCH_PRESETS, n=2) or list(SEARCH_PRESETS)
+        raise ValueError(f"unknown method: write {' or '.join(near)}")
+    return value
+
+
+def _space(value: object) -> Space:
+    """Check a space's name, or bring a list of operations into canonical order."""
+    try:
+        if isinstance(value, str):
+            space_operations(value)
+            return value
+        if isinstance(value, list | tuple):
+            return canonical_operations(value)
+    except InputError as error:
+        raise ValueError(str(error)) from None
+    raise ValueError("write SS1 to SS8, all, or a list of operations")
+
+
+def _spaces(value: object) -> object:
+    """Turn the one form that people write for one space into a list of them."""
+    if value is None or isinstance(value, str):
+        return value if value is None else (value,)
+    return (
+        tuple(tuple(v) if isinstance(v, list) else v for v in value)
+        if isinstance(value, list | tuple)
+        else value
+    )
+
+
+def _depths(value: object) -> object:
+    return None if value is None else members(value, 100)
+
+
+def _evaluation_seeds(value: object) -> tuple[int, ...]:
+    empty = isinstance(value, str | list | tuple) and not value
+    return () if empty else members(value, None)
+
+
+@dataclass(frozen=True)
+class SearchEntry:
+    """One point of the grid: a method in a space, with its settings, and a seed."""
+
+    method: str
+    protocol: SearchProtocol
+    seed: int
+
+    @property
+    def space(self) -> str:
+        """What people call the operations."""
+        return space_name(self.protocol.operations)
+
+
+class SearchSweep(Sweep):
+    """Searches by each method in each space at each depth, for each seed of `seeds`.
+
+    What a search finds is trained by `protocol`, once for each of `evaluation_seeds`; with none
+    of them, cells are found and not evaluated.
+    """
+
+    kind: Literal["search"] = "search"
+    methods: Annotated[
+        tuple[Annotated[str, AfterValidator(_method)], ...], BeforeValidator(_listed)
+    ] = Field(min_length=1)
+    spaces: Annotated[
+        tuple[Annotated[Space, BeforeValidator(_space)], ...] | None, BeforeValidator(_spaces)
+    ] = None
+    """Names SS1 to SS8 or all, or lists of operations; None leaves each method its own."""
+    pooling: Literal["max", "avg"] = "max"
+    """The pooling of the sub-spaces SS1 to SS8; the paper does not give it."""
+    cells: Annotated[tuple[int, ...] | None, BeforeValidator(_depths)] = None
+    """Depths of the search network; None leaves each method its own."""
+    attention: Annotated[
+        tuple[Literal["none", "once", "per_update"], ...] | None, BeforeValidator(_listed)
+    ] = None
+    """Kinds of operation attention; None leaves each method its own."""
+    search: dict[str, Any] = Field(default_factory=dict)
+    """Settings that replace those of every method, such as `epochs` or `topology`."""
+    evaluation_seeds: Annotated[tuple[int, ...], BeforeValidator(_evaluation_seeds), AS_TEXT] = (0,)
+
+    @model_validator(mode="after")
+    def _searchable(self) -> Self:
+        """Refuse a grid of which any point is impossible."""
+        try:
+            for entry in self._grid(self.seeds[:1]):
+                check_topology_given(entry.method, entry.protocol)
+        except InputError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    @property
+    def trial_count(self) -> int:
+        """Number of searches and evaluations."""
+        return len(self.entries()) * (1 + len(self.evaluation_seeds))
+
+    @property
+    def store_key(self) -> str:
+        """Settings of the searches that no column tells apart."""
+        return json.dumps({"search": self.search, "pooling": self.pooling}, sort_keys=True)
+
+    def entries(self) -> list[SearchEntry]:
+        """Return the grid; seeds are the outer loop, each search comes once."""
+        return list(
+            {(e.method, e.protocol.canonical(), e.seed): e for e in self._grid(self.seeds)}.values()
+        )
+
+    def _grid(self, seeds: tuple[int, ...]) -> Iterator[SearchEntry]:
+        axes = (self.spaces or (None,), self.cells or (None,), self.attention or (None,))
+        for seed, method, space, cells, attention in itertools.product(seeds, self.methods, *axes):
+            operations = None if space is None else self._operations(space)
+            axis = {"operations": operations, "cells": cells, "attention": attention}
+            given = self.search | {name: v for name, v in axis.items() if v is not None}
+            yield SearchEntry(method, SEARCH_PRESETS[method].with_values(given), seed)
+
+    def _operations(self, space: Space) -> tuple[str, ...]:
+        return space_operations(space, self.pooling) if isinstance(space, str) else space
