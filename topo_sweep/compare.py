@@ -108,4 +108,5 @@ def _source(sweep: OpenedSweep) -> Source:
         searches=sweep.searches(),
         protocols=protocols | {manifest.protocol_hash: manifest.protocol},
         layout=manifest.layout,
+        search_protocols=sweep.search_protocols(),
     )

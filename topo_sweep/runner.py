@@ -191,9 +191,9 @@ class TrialRunner:
 def _history(
     running: Training | Search | None,
 ) -> tuple[EpochMetrics, ...] | tuple[SearchEpoch, ...]:
-    if running is None:
-        return ()
-    return tuple(running.history) if isinstance(running, Search) else tuple(running.history)
+    if isinstance(running, Search):
+        return tuple(running.history)
+    return tuple(running.history) if running is not None else ()
 
 
 def check_device(device: str) -> None:

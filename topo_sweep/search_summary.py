@@ -69,6 +69,7 @@ def found(
     metric: str | None = None,
     method: str | None = None,
     space: str | None = None,
+    any_method: bool = False,
 ) -> Found:
     """Join searches with the evaluations of what they found.
 
@@ -80,13 +81,15 @@ def found(
         metric: 'val' or 'test'; None is 'val' where there is a hold-out, else 'test'.
         method: keep the searches of this method alone.
         space: keep those in this space alone.
+        any_method: let methods and settings of searches mix, to choose among all cells.
 
     Raises:
         InputError: nothing is left, or it mixes methods, settings or data (both are named).
 
     """
     chosen = choose(searches, method=method, space=space)
-    check_one(chosen, {"method": "methods"} | _SEARCH)
+    if not any_method:
+        check_one(chosen, {"method": "methods"} | _SEARCH)
     ended = chosen[chosen["genotype"].notna()]
     results = trials[(trials["status"] != "failed") & trials["search_id"].isin(ended["search_id"])]
     if results.empty:
@@ -95,7 +98,8 @@ def found(
             "these has an evaluation yet (`topo-sweep status` shows how far the run is)"
         )
     check_one(results, _EVALUATION)
-    check_groups(ended)
+    if not any_method:
+        check_groups(ended)
     metric = chosen_metric(metric, holdout=int(results["holdout"].iloc[0]))
     values = results.assign(
         value=accuracies(results, metric), lost=results["status"] == "diverged"

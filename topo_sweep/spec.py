@@ -108,6 +108,18 @@ def load_spec(
     return _resolved(draft)
 
 
+def make_spec(values: Mapping[str, Any], overrides: Overrides = _NO_OVERRIDES) -> SweepSpec:
+    """Return the sweep with these values, as a file would hold them.
+
+    Raises:
+        InputError: everything that is wrong with it, in one line.
+
+    """
+    draft = _draft(str(values.get("name", "sweep")), dict(values))
+    _override(draft, overrides)
+    return _resolved(draft)
+
+
 def _looked_up(entry: object, found: Callable[[str], str]) -> object:
     if isinstance(entry, str) and entry.startswith(FOUND):
         return found(entry.removeprefix(FOUND))
@@ -189,7 +201,8 @@ def _override(draft: Draft, overrides: Overrides) -> None:
             draft.give(("protocol", name), value, label)
     for name, value in overrides.search.items():
         draft.values.setdefault("search", {})
-        draft.give(("search", name), value, f"--{name} {_typed(str(value))}")
+        label = f"--{name} " if name == "topology" else f"--set {name}="
+        draft.give(("search", name), value, f"{label}{_typed(str(value))}")
 
 
 def _typed(text: str) -> str:

@@ -98,7 +98,7 @@ def error(found: Sequence[Tensor], exact: Sequence[Tensor]) -> float:
     """Return the relative distance of all gradients together."""
     one, two = (torch.cat([g.flatten() for g in gradients]) for gradients in (found, exact))
     assert two.norm() > 0
-    return ((one - two).norm() / two.norm()).item()
+    return float((one - two).norm() / two.norm())
 
 
 def test_first_order_is_the_gradient_at_the_weights_as_they_are() -> None:

@@ -140,11 +140,6 @@ def test_attention_per_update_accumulates_by_its_offset_each_time(
     assert list(edge.weights.values()) == pytest.approx(by_hand([0.0, 0.0, 0.03]), rel=1e-6)
 
 
-def test_without_attention_nothing_moves(monkeypatch: pytest.MonkeyPatch) -> None:
-    edge = fifty_epochs("none", monkeypatch).history[-1].edge_weights("normal")[0]
-    assert list(edge.weights.values()) == pytest.approx([1 / 3] * 3)
-
-
 def values(alphas: Alphas) -> dict[tuple[object, ...], float]:
     """Return each alpha by cell type, edge and operation."""
     return {

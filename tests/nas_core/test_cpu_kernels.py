@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Sequence
 
 import pytest
@@ -16,7 +17,7 @@ from nas_core.operations import OPS
 
 NAMES = [name for name in OPERATION_NAMES if name != "none"]
 SIZES = ((8, 8), (6, 10), (7, 7), (5, 8), (2, 2), (1, 3))
-EXACT = {"rtol": 1e-9, "atol": 1e-10}
+close = functools.partial(torch.testing.assert_close, rtol=1e-9, atol=1e-10)
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def test_values_gradients_and_second_derivatives_are_pytorchs(
 ) -> None:
     plain, fast = built(name, stride)
     x = torch.randn(3, 4, *size, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    torch.testing.assert_close(derivatives(fast, x), derivatives(plain, x), **EXACT)
+    close(derivatives(fast, x), derivatives(plain, x))
 
 
 @pytest.mark.usefixtures("always")
@@ -71,7 +72,7 @@ def test_values_gradients_and_second_derivatives_are_pytorchs(
 def test_channels_last_maps_give_the_same(name: str, stride: int) -> None:
     plain, fast = built(name, stride)
     x = torch.randn(2, 4, 8, 8, dtype=torch.float64).to(memory_format=torch.channels_last)
-    torch.testing.assert_close(derivatives(fast, x), derivatives(plain, x), **EXACT)
+    close(derivatives(fast, x), derivatives(plain, x))
 
 
 @pytest.mark.usefixtures("always")
@@ -81,9 +82,7 @@ def test_only_the_gradients_that_are_asked_for_are_computed() -> None:
         for module in (plain, fast):
             module.requires_grad_(requires_grad=False)
         x = torch.randn(2, 4, 8, 8, dtype=torch.float64, requires_grad=True)
-        torch.testing.assert_close(
-            torch.autograd.grad(fast(x).sum(), x), torch.autograd.grad(plain(x).sum(), x), **EXACT
-        )
+        close(torch.autograd.grad(fast(x).sum(), x), torch.autograd.grad(plain(x).sum(), x))
 
 
 def norms() -> tuple[nn.BatchNorm2d, BatchNorm2d]:
@@ -98,13 +97,13 @@ def test_running_statistics_and_evaluation_are_pytorchs() -> None:
     plain, fast = norms()
     for batch in range(4):
         x = batch + (1 + batch) * torch.randn(5, 3, 4, 3, dtype=torch.float64)
-        torch.testing.assert_close(fast(x), plain(x), **EXACT)
-        torch.testing.assert_close(fast.state_dict(), plain.state_dict(), **EXACT)
+        close(fast(x), plain(x))
+        close(fast.state_dict(), plain.state_dict())
     assert fast.num_batches_tracked is not None
     assert fast.num_batches_tracked.item() == 4
     before = copy.deepcopy(fast.state_dict())
     x = torch.randn(2, 3, 4, 3, dtype=torch.float64)
-    torch.testing.assert_close(fast.eval()(x), plain.eval()(x), **EXACT)
+    close(fast.eval()(x), plain.eval()(x))
     assert all(torch.equal(before[name], value) for name, value in fast.state_dict().items())
 
 
@@ -115,7 +114,7 @@ def test_statistics_that_are_frozen_stay_and_the_batch_still_normalises() -> Non
     for norm in (plain, fast):
         norm.track_running_stats = False
     x = 5 + torch.randn(5, 3, 4, 3, dtype=torch.float64)
-    torch.testing.assert_close(fast(x), plain(x), **EXACT)
+    close(fast(x), plain(x))
     assert all(torch.equal(before[name], value) for name, value in fast.state_dict().items())
 
 

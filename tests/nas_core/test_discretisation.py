@@ -22,6 +22,8 @@ from nas_core.topology import Topology
 SKIP, SEP, MAX = "skip_connect", "sep_conv_3x3", "max_pool_3x3"
 PRIMES = (113, 127, 131, 137, 139, 149, 151, 157, 163, 167, 173, 179, 181, 191)
 """More than the 112 weights of a cell, so that no two products of both are equal."""
+# A cell has 112 weights to draw, which is slow.
+few = settings(max_examples=30)
 WIRES = [(source, node) for node in range(2, 6) for source in range(node)]
 
 
@@ -65,11 +67,13 @@ def heaviest(edges: list[EdgeWeights]) -> tuple[tuple[Edge, Edge], ...]:
     return tuple(nodes)
 
 
+@few
 @given(cells())
 def test_each_node_gets_its_heaviest_pair_of_edges_and_operations(edges: list[EdgeWeights]) -> None:
     assert discretise_cell(edges).nodes == heaviest(edges)
 
 
+@few
 @given(cells(normalised=True))
 def test_where_edges_are_normalised_their_weights_count(edges: list[EdgeWeights]) -> None:
     assert discretise_cell(edges).nodes == heaviest(edges)
@@ -82,6 +86,7 @@ def test_an_edges_weight_can_decide() -> None:
     assert discretise_cell(edges).topology.pairs == ((0, 1), (0, 2), (0, 2), (0, 2))
 
 
+@few
 @given(cells())
 def test_none_is_never_chosen_though_it_is_the_strongest(edges: list[EdgeWeights]) -> None:
     dominated = [
@@ -106,6 +111,7 @@ def test_ties_go_to_lower_sources_and_to_the_first_operation() -> None:
     assert discretise_cell(edges) == CellEdges.uniform(Topology.from_index(0), MAX)
 
 
+@few
 @given(cells(), st.integers(0, 179))
 def test_a_fixed_topology_keeps_its_edges_and_only_operations_are_chosen(
     edges: list[EdgeWeights], index: int
@@ -121,8 +127,8 @@ def test_a_fixed_topology_keeps_its_edges_and_only_operations_are_chosen(
             assert learnt[edge.operation] == max(learnt.values())
 
 
+@few
 @given(cells(), st.integers(0, 8))
-@settings(max_examples=50)
 def test_there_are_never_more_skips_than_the_limit(edges: list[EdgeWeights], limit: int) -> None:
     skippy = [
         EdgeWeights(e.source, e.node, dict(e.weights) | {SKIP: e.weights[SKIP] + 0.09})
@@ -134,8 +140,8 @@ def test_there_are_never_more_skips_than_the_limit(edges: list[EdgeWeights], lim
         assert limited == free
 
 
+@few
 @given(cells(), st.integers(0, 179), st.integers(0, 8))
-@settings(max_examples=50)
 def test_along_a_fixed_topology_the_strongest_skips_stay_and_others_get_their_second_choice(
     edges: list[EdgeWeights], index: int, limit: int
 ) -> None:
@@ -194,6 +200,7 @@ def test_the_limit_holds_for_the_normal_cell_alone() -> None:
     assert skip_count(genotype.reduction) == 8
 
 
+@few
 @given(cells(), st.integers(1, 8))
 def test_narrowing_keeps_the_strongest_operations_and_none_competes(
     edges: list[EdgeWeights], keep: int
@@ -215,6 +222,7 @@ def test_narrowing_can_keep_and_can_drop_none() -> None:
     assert narrowed([strong, weak], 2) == {(0, 2): ("none", SKIP), (1, 2): (MAX, SKIP)}
 
 
+@few
 @given(cells(normalised=True))
 def test_weights_survive_json(edges: list[EdgeWeights]) -> None:
     assert [EdgeWeights.from_json_value(edge.to_json_value()) for edge in edges] == edges

@@ -13,10 +13,15 @@ from typing import NoReturn
 import click
 
 from nas_core.errors import InputError, TopoSweepError
+from topo_sweep.cli.compare import compare
 from topo_sweep.cli.enumerate import enumerate_command
+from topo_sweep.cli.evaluate import evaluate
 from topo_sweep.cli.plot import plot
+from topo_sweep.cli.promote import promote
+from topo_sweep.cli.protocol import protocol
 from topo_sweep.cli.rank import rank
 from topo_sweep.cli.run import run
+from topo_sweep.cli.search import search
 from topo_sweep.cli.status import status
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
@@ -25,7 +30,7 @@ FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="topo-sweep")
 def cli() -> None:
-    """Which wiring of a DARTS cell is good? Enumerate, train, rank and look.
+    """Which wiring of a DARTS cell is good? Enumerate, train, rank, search and look.
 
     \b
     Example, on a laptop, without any data set:
@@ -35,7 +40,10 @@ def cli() -> None:
     """  # noqa: D301 - \b is click's mark for lines it must not wrap
 
 
-for command in (enumerate_command, run, status, rank, plot):
+for command in (
+    *(enumerate_command, run, status, rank, plot),
+    *(search, evaluate, promote, compare, protocol),
+):
     cli.add_command(command)
 
 

@@ -10,11 +10,11 @@ import click
 
 from nas_core.errors import InputError
 from topo_sweep.cli.common import Command, results_argument, say_which
+from topo_sweep.cli.genotypes import read_genotype
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from nas_core.genotype import Genotype
     from topo_sweep.results import OpenedSweep
 
 _SUFFIXES = "PNG, SVG or PDF by suffix."
@@ -174,7 +174,7 @@ def cell(genotype: str, output: Path | None) -> None:
     from topo_sweep import cell_plots
     from topo_sweep.plots import write_figure
 
-    found, name = _read_genotype(genotype)
+    found, name = read_genotype(genotype)
     target = output or Path("cell.png")
     write_figure(cell_plots.cell(found, name=name), target)
     click.echo(target)
@@ -216,27 +216,3 @@ def supernet(
     target = output or Path("supernet.png")
     write_figure(figure, target)
     click.echo(target)
-
-
-def _read_genotype(text: str) -> tuple[Genotype, str]:
-    """Return a genotype and what to call it."""
-    from nas_core.genotype import Genotype, known_name
-
-    path = Path(text)
-    try:
-        is_folder, is_file = path.is_dir(), path.is_file()
-    except (OSError, ValueError):  # a text that is too long for a file name
-        is_folder, is_file = False, False
-    if is_folder:
-        from topo_sweep.selection import winner_genotype
-
-        genotype = winner_genotype(path)
-        return genotype, f"found by the best search of {path.resolve().name}"
-    if is_file:
-        try:
-            genotype = Genotype.parse(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"cannot read {path}: {error}") from None
-        return genotype, known_name(genotype) or path.name
-    genotype = Genotype.parse(text)
-    return genotype, known_name(genotype) or ""

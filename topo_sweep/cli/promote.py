@@ -1,0 +1,74 @@
+"""`topo-sweep promote`: the best of a sweep go on, as a sweep of their own."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nas_core.errors import InputError
+from topo_sweep.cli.common import results_argument, say, say_which
+from topo_sweep.cli.execution import execute, execution_options, options, settings
+
+_REQUEST = [
+    click.option("--top", type=click.IntRange(min=1), help="How many go on.  [default: 20]"),
+    click.option(
+        "--final", is_flag=True, help="The final evaluation instead of phase 2, see --above."
+    ),
+    click.option(
+        "--above",
+        type=click.FloatRange(0, 1),
+        help="With --final: networks above this accuracy go on.  [default: 0.93, the paper's]",
+    ),
+    click.option(
+        "--seeds", metavar="SET", help="Such as 0-4.  [default: others than those that selected]"
+    ),
+    click.option(
+        "--set", "settings", metavar="KEY=VALUE", multiple=True, help="Any key of the protocol."
+    ),
+]
+
+
+@click.command()
+@results_argument
+@options(_REQUEST)
+@execution_options()
+def promote(results: Path, top: int | None, final: bool, above: float | None, **given: Any) -> None:  # noqa: ANN401
+    """Train the best topologies of a sweep with the same wiring in both cells (phase 2).
+
+    With --final, what is above --above in a sweep of any kind gets the paper's final evaluation.
+    Where images were held out, validation accuracy selects.
+
+    \b
+    Examples:
+      topo-sweep promote results/topologies-cifar10-12345678 --top 20 --seeds 100-104
+      topo-sweep promote results/edarts-cifar10-12345678 --final --above 0.93 --cluster
+    """  # noqa: D301 - \b is click's mark for lines it must not wrap
+    from nas_core.protocol import PRESETS
+    from topo_sweep import promotion, selection
+    from topo_sweep.int_sets import parse_int_set
+    from topo_sweep.results import open_sweep
+    from topo_sweep.yaml_file import parse_scalar
+
+    if final and top is not None:
+        raise InputError("--final takes all above --above, so leave out --top")
+    if above is not None and not final:
+        raise InputError("--above belongs to --final; phase 2 takes --top")
+    sweep = open_sweep(results)
+    say_which(sweep, results)
+    seeds = None if given["seeds"] is None else parse_int_set(given["seeds"], what="--seeds")
+    texts = settings(given)
+    values = {key: parse_scalar(text, f"--set {key}={text}") for key, text in texts.items()}
+    if final:
+        choice = selection.above(sweep, 0.93 if above is None else above)
+        protocol = PRESETS["final"].with_values(values)
+        spec: Any = promotion.final_evaluation(sweep.manifest, choice, seeds, protocol)
+    else:
+        choice = selection.best_topologies(sweep, 20 if top is None else top)
+        spec = promotion.phase_two(sweep.manifest, choice, seeds, values)
+    for remark in choice.remarks:
+        say(remark)
+    say(f"{spec.name}: {choice.origin}")
+    sys.exit(execute(spec, given))
