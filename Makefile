@@ -1,16 +1,23 @@
-# Two commands matter: `make demo` and `make test`. Both make .venv and install first.
+# Two commands matter: `make demo` and `make test`. Both make .venv and install first, and so does
+# `make demo-search`, which goes on where the demo ended (and runs it first where it did not).
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint install clean
+.PHONY: demo demo-search test lint install clean
 
 demo: $(INSTALLED)
 	$(BIN)/topo-sweep run demo
 	$(BIN)/topo-sweep rank results/demo-* --top 20
 	$(BIN)/topo-sweep plot surface results/demo-*
+
+demo-search: $(INSTALLED)
+	ls -d results/demo-* >/dev/null 2>&1 || $(BIN)/topo-sweep run demo
+	$(BIN)/topo-sweep run search_demo --topology-from results/demo-*
+	$(BIN)/topo-sweep rank results/search_demo-*
+	$(BIN)/topo-sweep plot cell results/search_demo-*
 
 test: lint
 	$(BIN)/pytest -n 2 --dist worksteal

@@ -18,7 +18,7 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
     "click": ("topo_sweep.cli",),
     "ray": ("topo_sweep.driver", "topo_sweep.worker", "topo_sweep.cluster"),
     "pandas": ("topo_sweep.ranking", "topo_sweep.store", "topo_sweep.compare_evidence"),
-    "pyarrow": ("topo_sweep.store", "nas_core.cifar"),
+    "pyarrow": ("topo_sweep.store", "topo_sweep.tables", "nas_core.cifar"),
     "matplotlib": (
         *("topo_sweep.plots", "topo_sweep.search_plots", "topo_sweep.alpha_plots"),
         *("topo_sweep.cell_plots", "topo_sweep.figure_parts", "topo_sweep.point_plots"),

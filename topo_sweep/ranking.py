@@ -323,7 +323,7 @@ def _names(ranking: Ranking, shown: pd.DataFrame) -> dict[str, list[str]]:
     """Return the columns that say which network a row is; genotypes are too long to print."""
     genotypes = [Genotype.from_string(text) for text in shown["genotype"]]
     wirings = [str(genotype.normal.topology) for genotype in genotypes]
-    if ranking.kind == "genotypes" and ranking.by == "topology":
+    if ranking.kind != "topologies" and ranking.by == "topology":
         names = [known_name(own) or f"normal {_operations(own.normal)}" for own in genotypes]
         return {"genotype": names, "wiring": wirings}
     topologies = {"topology": [str(value) for value in shown["topology"]]}
@@ -360,6 +360,6 @@ def _percent(fraction: float) -> str:
 
 def _units(kind: str, by: str, count: int) -> str:
     one, many = ("class", "classes") if by == "class" else ("topology", "topologies")
-    if (by, kind) == ("topology", "genotypes"):
+    if by == "topology" and kind != "topologies":
         one, many = "genotype", "genotypes"
     return f"{count} {one if count == 1 else many}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,20 +18,17 @@ def read_genotype(text: str) -> tuple[Genotype, str]:
 
     Args:
         text: a known cell's name, JSON, DARTS notation or the canonical string, a file that
-            holds one of these, or a folder of results, whose best network is taken.
+            holds one of these or what `topo-sweep search` wrote, or a folder of results, whose
+            best network is taken.
 
     Raises:
         InputError: none of these.
 
     """
-    from nas_core.genotype import Genotype, known_name
+    from nas_core.genotype import known_name
 
     path = Path(text)
-    try:
-        is_folder, is_file = path.is_dir(), path.is_file()
-    except (OSError, ValueError):  # a text that is too long for a file name
-        is_folder, is_file = False, False
-    if is_folder:
+    if is_folder(path):
         from topo_sweep.results import open_sweep
         from topo_sweep.selection import winner
 
@@ -38,11 +36,38 @@ def read_genotype(text: str) -> tuple[Genotype, str]:
         for remark in choice.remarks:
             say(remark)
         return choice.genotypes[0], choice.origin
-    if is_file:
+    if _is_file(path):
         try:
-            genotype = Genotype.parse(path.read_text(encoding="utf-8"))
+            genotype = _parsed(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"cannot read {path}: {error}") from None
         return genotype, known_name(genotype) or path.name
-    genotype = Genotype.parse(text)
+    genotype = _parsed(text)
     return genotype, known_name(genotype) or ""
+
+
+def _parsed(text: str) -> Genotype:
+    """Read any notation, and the JSON of `topo-sweep search`, which holds one beside its facts."""
+    from nas_core.genotype import Genotype
+
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    inner = value.get("genotype") if isinstance(value, dict) else None
+    return Genotype.parse(inner if isinstance(inner, str) else text)
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether there is such a folder; a text too long for a file name is none."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False

@@ -10,7 +10,7 @@ import click
 
 from nas_core.errors import InputError
 from topo_sweep.cli.common import Command, results_argument, say_which
-from topo_sweep.cli.genotypes import read_genotype
+from topo_sweep.cli.genotypes import is_folder, read_genotype
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -175,9 +175,20 @@ def cell(genotype: str, output: Path | None) -> None:
     from topo_sweep.plots import write_figure
 
     found, name = read_genotype(genotype)
-    target = output or Path("cell.png")
+    target = output or _cell_target(Path(genotype))
     write_figure(cell_plots.cell(found, name=name), target)
     click.echo(target)
+
+
+def _cell_target(genotype: Path) -> Path:
+    """Return the sweep's figures folder where a folder of results was given, else this folder."""
+    from topo_sweep.results import open_sweep
+
+    if not is_folder(genotype):
+        return Path("cell.png")
+    target = open_sweep(genotype).store.paths.figures / "cell.png"
+    target.parent.mkdir(exist_ok=True)
+    return target
 
 
 @click.command()

@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from nas_core.errors import InputError
-from topo_sweep.cli.common import results_argument, say, say_which
+from topo_sweep.cli.common import say, say_which
 from topo_sweep.cli.execution import execute, execution_options, options, settings
+from topo_sweep.paths import RESULTS
 
 _REQUEST = [
     click.option("--top", type=click.IntRange(min=1), help="How many go on.  [default: 20]"),
@@ -32,10 +33,12 @@ _REQUEST = [
 
 
 @click.command()
-@results_argument
+@click.argument(  # not `results`, which is where the new sweep goes
+    "source", type=click.Path(path_type=Path), default=RESULTS, metavar="[RESULTS]"
+)
 @options(_REQUEST)
 @execution_options()
-def promote(results: Path, top: int | None, final: bool, above: float | None, **given: Any) -> None:  # noqa: ANN401
+def promote(source: Path, top: int | None, final: bool, above: float | None, **given: Any) -> None:  # noqa: ANN401
     """Train the best topologies of a sweep with the same wiring in both cells (phase 2).
 
     With --final, what is above --above in a sweep of any kind gets the paper's final evaluation.
@@ -56,8 +59,8 @@ def promote(results: Path, top: int | None, final: bool, above: float | None, **
         raise InputError("--final takes all above --above, so leave out --top")
     if above is not None and not final:
         raise InputError("--above belongs to --final; phase 2 takes --top")
-    sweep = open_sweep(results)
-    say_which(sweep, results)
+    sweep = open_sweep(source)
+    say_which(sweep, source)
     seeds = None if given["seeds"] is None else parse_int_set(given["seeds"], what="--seeds")
     texts = settings(given)
     values = {key: parse_scalar(text, f"--set {key}={text}") for key, text in texts.items()}

@@ -1,0 +1,90 @@
+"""What a step of a search costs: weights, first- and second-order alphas, as ratios of one run.
+
+Claim: along a fixed topology at the paper's size (5 cells, 16 channels, batch 64, 32x32 images) a
+first-order alpha step costs about as much as a weight step, a second-order one about four times
+as much, and `nas_core.cpu_kernels` make a weight step on a CPU about half as long as PyTorch's own.
+
+Run: python benchmarks/search_step.py [--threads 1] [--steps 3] [--cells 5] [--channels 16]
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from statistics import median
+
+import torch
+
+from nas_core import cpu_kernels
+from nas_core.data import Images, SearchSplit
+from nas_core.datasets import DATASETS
+from nas_core.search import Search
+from nas_core.search_protocol import SEARCH_PRESETS, SearchProtocol
+
+BATCH = 64
+
+
+def images(count: int, *, seed: int) -> Images:
+    """Return random images: what they show does not change what a step costs."""
+    source = torch.Generator().manual_seed(seed)
+    pixels = torch.randint(256, (count, 3, 32, 32), generator=source, dtype=torch.uint8)
+    return Images(pixels, torch.randint(10, (count,), generator=source))
+
+
+def search(protocol: SearchProtocol, steps: int) -> Search:
+    """Return a search of one epoch with so many steps of each kind."""
+    split = SearchSplit(
+        DATASETS["cifar10"], images(steps * BATCH, seed=0), images(steps * BATCH, seed=1)
+    )
+    return Search(protocol.with_values({"alpha_every": "step"}), split, seed=0)
+
+
+def seconds_a_step(protocol: SearchProtocol, steps: int) -> tuple[float, float]:
+    """Return the median seconds of a weight step and of an alpha step, after a warm-up epoch."""
+    measured = search(protocol, 1)
+    epochs = [measured.run_epoch(0) for _ in range(steps + 2)][2:]  # memory is claimed first
+    return (
+        median(epoch.weight_seconds for epoch in epochs),
+        median(epoch.alpha_seconds for epoch in epochs),
+    )
+
+
+def without_our_kernels(measure: Callable[[], tuple[float, float]]) -> tuple[float, float]:
+    """Measure with PyTorch's own kernels."""
+    smallest = cpu_kernels._SMALLEST  # noqa: SLF001 - the one switch there is
+    cpu_kernels._SMALLEST = 2**62  # noqa: SLF001
+    try:
+        return measure()
+    finally:
+        cpu_kernels._SMALLEST = smallest  # noqa: SLF001
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=3, help="measured steps; the median counts")
+    parser.add_argument("--cells", type=int, default=5)
+    parser.add_argument("--channels", type=int, default=16)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    values = {"topology": 1, "cells": arguments.cells, "init_channels": arguments.channels}
+    second = SEARCH_PRESETS["search_edarts"].with_values(values)
+    first = second.with_values({"alpha_order": 1})
+
+    weight, second_order = seconds_a_step(second, arguments.steps)
+    weight_again, first_order = seconds_a_step(first, arguments.steps)
+    plain, _ = without_our_kernels(lambda: seconds_a_step(first, arguments.steps))
+    print(f"torch {torch.__version__}, {arguments.threads} thread(s), n = {arguments.steps} steps")
+    for name, seconds in (
+        ("weight step", weight),
+        ("weight step again", weight_again),
+        ("first-order alpha step", first_order),
+        ("second-order alpha step", second_order),
+        ("weight step, PyTorch's kernels", plain),
+    ):
+        print(f"{name:32s} {seconds:7.2f} s  {seconds / weight:5.2f} weight steps")
+
+
+if __name__ == "__main__":
+    main()
