@@ -39,15 +39,15 @@ class Agenda:
         """Whether nothing will ever be ready again."""
         return not self._ready and not self._waiting
 
-    def search_ended(self, search_id: str, genotype: Genotype | None) -> int:
+    def search_ended(self, search_id: str, genotype: Genotype | None) -> list[str]:
         """Make the evaluations of what a search found ready, before all else.
 
         Returns:
-            How many evaluations will not run, because nothing was found.
+            The ids of evaluations that will not run, because nothing was found.
 
         """
         evaluations = self._waiting.pop(search_id, [])
         if genotype is None:
-            return len(evaluations)
+            return [trial.trial_id for trial in evaluations]
         self._ready.extendleft(trial.of(genotype) for trial in reversed(evaluations))
-        return 0
+        return []

@@ -7,7 +7,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
@@ -29,7 +29,7 @@ class Progress:
         epochs: of one trial.
         images: training images an epoch.
         kinds: where trials differ in cost, their kind by id; `epochs_left` then holds the epochs
-            of each kind that had no row when the run began.
+            of each trial that has no row yet.
 
     """
 
@@ -62,7 +62,6 @@ class Progress:
         if (kind := self.kinds.get(trial_id)) is not None:
             epochs, spent = self._spent.get(kind, (0, 0.0))
             self._spent[kind] = epochs + 1, spent + seconds
-            self.epochs_left[kind] = max(self.epochs_left.get(kind, 0) - 1, 0)
         if trial_id not in self.running:
             self.start(trial_id)
         self.running[trial_id] = epochs_done
@@ -71,6 +70,7 @@ class Progress:
     def end(self, trial_id: str, status: str) -> None:
         """Note how a trial ended."""
         self.running.pop(trial_id, None)
+        self.epochs_left.pop(trial_id, None)
         if status == "ok":
             self.ok += 1
         elif status == "diverged":
@@ -78,9 +78,11 @@ class Progress:
         else:
             self.failed += 1
 
-    def drop(self, count: int) -> None:
-        """Note that so many trials will not run: there is nothing to evaluate."""
-        self.planned -= count
+    def drop(self, trial_ids: Sequence[str]) -> None:
+        """Note that these trials will not run: there is nothing to evaluate."""
+        self.planned -= len(trial_ids)
+        for trial_id in trial_ids:
+            self.epochs_left.pop(trial_id, None)
 
     @property
     def done(self) -> int:
@@ -122,9 +124,9 @@ class Progress:
         if not epochs or not busy_seconds:
             return None
         work = 0.0
-        for kind, left in self.epochs_left.items():
-            count, seconds = self._spent.get(kind, (epochs, busy_seconds))
-            work += left * seconds / count
+        for trial_id, left in self.epochs_left.items():
+            count, seconds = self._spent.get(self.kinds[trial_id], (epochs, busy_seconds))
+            work += max(left - self.running.get(trial_id, 0), 0) * seconds / count
         return work * self._elapsed / busy_seconds
 
     @property

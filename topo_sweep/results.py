@@ -98,7 +98,7 @@ def open_sweep(path: Path) -> OpenedSweep:
             f"{path} is no sweep and holds none (looked for {path}/sweep.json and "
             f"{path}/*/sweep.json): run a sweep first, or name its folder"
         )
-    newest = max(sweeps, key=_newest_row)
+    newest = max(sweeps, key=by_newest_row)
     return OpenedSweep(newest.store, newest.manifest, chosen_from=len(sweeps))
 
 
@@ -124,7 +124,7 @@ def _is_sweep(folder: Path) -> bool:
     return StorePaths(folder).manifest.exists()
 
 
-def _newest_row(sweep: OpenedSweep) -> tuple[str, str]:
+def by_newest_row(sweep: OpenedSweep) -> tuple[str, str]:
     """Order by newest row, sweeps without rows first, by request."""
     newest = sweep.store.newest_row()
     requested = max((r.requested_at.isoformat() for r in sweep.manifest.requests), default="")

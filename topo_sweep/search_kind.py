@@ -26,6 +26,12 @@ def _listed(value: object) -> object:
     )
 
 
+def _methods(value: object) -> object:
+    if not value:
+        raise ValueError("list searches, as in methods: [search_edarts]")
+    return _listed(value)
+
+
 def _method(value: str) -> str:
     if value not in SEARCH_PRESETS:
         near = difflib.get_close_matches(value, SEARCH_PRESETS, n=2) or list(SEARCH_PRESETS)
@@ -89,8 +95,8 @@ class SearchSweep(Sweep):
 
     kind: Literal["search"] = "search"
     methods: Annotated[
-        tuple[Annotated[str, AfterValidator(_method)], ...], BeforeValidator(_listed)
-    ] = Field(min_length=1)
+        tuple[Annotated[str, AfterValidator(_method)], ...], BeforeValidator(_methods)
+    ]
     spaces: Annotated[
         tuple[Annotated[Space, BeforeValidator(_space)], ...] | None, BeforeValidator(_spaces)
     ] = None
@@ -129,9 +135,10 @@ class SearchSweep(Sweep):
 
     def entries(self) -> list[SearchEntry]:
         """Return the grid; seeds are the outer loop, each search comes once."""
-        return list(
-            {(e.method, e.protocol.canonical(), e.seed): e for e in self._grid(self.seeds)}.values()
-        )
+        entries: dict[tuple[str, int], SearchEntry] = {}
+        for entry in self._grid(self.seeds):  # methods may differ in name alone
+            entries.setdefault((entry.protocol.canonical(), entry.seed), entry)
+        return list(entries.values())
 
     def _grid(self, seeds: tuple[int, ...]) -> Iterator[SearchEntry]:
         axes = (self.spaces or (None,), self.cells or (None,), self.attention or (None,))

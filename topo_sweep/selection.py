@@ -13,7 +13,7 @@ from nas_core.errors import InputError
 from nas_core.genotype import Genotype
 from topo_sweep import ranking
 from topo_sweep.accuracy import METRICS, accuracies, counted, half_width
-from topo_sweep.results import OpenedSweep, open_sweep
+from topo_sweep.results import OpenedSweep, by_newest_row, open_sweep
 from topo_sweep.search_summary import found
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def found_by(results: Path, name: str) -> str:
             f"found:{name} asks for what the searches of {name} found, and {results} has no such "
             f"sweep: run `topo-sweep run {name}` first, or write your own list of genotypes"
         )
-    newest = max(named, key=lambda sweep: str(sweep.store.newest_row()))
+    newest = max(named, key=by_newest_row)
     return str(winner(newest).genotypes[0])
 
 

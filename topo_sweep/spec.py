@@ -193,16 +193,21 @@ def _override(draft: Draft, overrides: Overrides) -> None:
         if name == "preset":
             draft.problems.append(f"{label}: a preset is chosen in the file, set single keys")
         elif name.startswith(_SEARCH):
-            draft.values.setdefault("search", {})
-            draft.give(("search", name.removeprefix(_SEARCH)), value, label)
+            _give_search(draft, name.removeprefix(_SEARCH), value, label)
         elif name == "epochs" and overrides.epochs not in (None, value):
             draft.problems.append(f"--epochs {overrides.epochs} and {label} differ: give one")
         else:
             draft.give(("protocol", name), value, label)
     for name, value in overrides.search.items():
-        draft.values.setdefault("search", {})
-        label = f"--{name} " if name == "topology" else f"--set {name}="
-        draft.give(("search", name), value, f"{label}{_typed(str(value))}")
+        option = f"--{name} " if name == "topology" else f"--set {_SEARCH}{name}="
+        _give_search(draft, name, value, f"{option}{_typed(str(value))}")
+
+
+def _give_search(draft: Draft, name: str, value: object, label: str) -> None:
+    if "search" not in draft.values:
+        draft.values["search"] = {}
+        draft.labels["search",] = label  # the file has no such section to be blamed
+    draft.give(("search", name), value, label)
 
 
 def _typed(text: str) -> str:

@@ -156,9 +156,7 @@ def start_progress(plan: Plan, *, images: int) -> Progress:
     )
     if isinstance(plan.spec, SearchSweep):
         progress.kinds = {trial_id: _kind(trial) for trial_id, trial in plan.trials.items()}
-        for trial_id, trial in plan.left.items():
-            kind = progress.kinds[trial_id]
-            progress.epochs_left[kind] = progress.epochs_left.get(kind, 0) + trial.epochs
+        progress.epochs_left = {trial_id: trial.epochs for trial_id, trial in plan.left.items()}
     return progress
 
 
