@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from topo_sweep.int_sets import format_int_set
 from topo_sweep.kinds import TopologySweep
 from topo_sweep.plan import Plan
@@ -64,7 +66,7 @@ def _epochs(plan: Plan) -> str:
     epochs = {True: 0, False: 0}
     for trial in plan.left.values():
         epochs[isinstance(trial, SearchTrial)] += trial.epochs
-    to_train = f"{plan.spec.protocol.epochs} a training, {epochs[False]} to train"
+    to_train = f"{plan.spec.protocol.epochs} a trial, {epochs[False]} to train"
     return f"{to_train}, {epochs[True]} to search" if epochs[True] else to_train
 
 
@@ -83,10 +85,23 @@ def _size(count: int) -> str:
 
 def _time(plan: Plan) -> str:
     """Estimate from measured seconds; where the store has none, say so rather than guess."""
-    if plan.seconds is None:
-        return "no estimate: the store has no measured trial yet"
-    total = plan.seconds * len(plan.left)
+    total = plan.seconds_left
+    if total is None or not (plan.durations.training or plan.durations.searches):
+        unmeasured = "trial of each kind" if isinstance(plan.spec, SearchSweep) else "trial"
+        return f"no estimate: the store has no measured {unmeasured} yet"
+    measured = [
+        f"{duration(seconds)} a {what}"
+        for what, seconds in (
+            ("search", _mean(plan.durations.searches.values())),
+            ("trial", plan.durations.training),
+        )
+        if seconds is not None
+    ]
     return (
-        f"about {duration(total)} of training on one worker (estimate: "
-        f"{duration(plan.seconds)} a trial measured in this store), divided by your workers"
+        f"about {duration(total)} of training on one worker (estimate: {' and '.join(measured)} "
+        "measured in this store), divided by your workers"
     )
+
+
+def _mean(values: Collection[float]) -> float | None:
+    return sum(values) / len(values) if values else None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas_core.genotype import Genotype
+from topo_sweep.durations import Durations
 from topo_sweep.manifest import Manifest, read_manifest
 from topo_sweep.paths import StorePaths
 from topo_sweep.spec import SweepSpec
@@ -31,7 +32,7 @@ class Plan:
         finished: the status of each trial that the store has a row of.
         found: the genotype of each search that has found one, by search id.
         attempts: how often each failed trial was tried.
-        seconds: the mean training time of the store's rows, if any.
+        durations: how long the store's rows took.
 
     """
 
@@ -42,7 +43,7 @@ class Plan:
     finished: dict[str, str]
     found: dict[str, Genotype]
     attempts: dict[str, int]
-    seconds: float | None
+    durations: Durations
     retry_failed: bool
 
     @property
@@ -54,6 +55,11 @@ class Plan:
             for trial_id, trial in self.trials.items()
             if self.finished.get(trial_id) is None or self.finished[trial_id] in again
         }
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimate for what is left on one worker; None where nothing like it was measured."""
+        return self.durations.of(self.left.values())
 
     def count(self, status: str) -> int:
         """Return how many trials of this request have this status."""
@@ -73,9 +79,8 @@ def make_plan(spec: SweepSpec, results: Path, *, retry_failed: bool = False) -> 
     store = ResultStore(paths)
     trials = expand(spec)
     if not paths.manifest.exists():
-        return Plan(spec, store, None, trials, {}, {}, {}, None, retry_failed)
+        return Plan(spec, store, None, trials, {}, {}, {}, Durations(None, {}), retry_failed)
     rows, searches = store.trials(), store.searches()
-    trained = rows.loc[rows["status"] != "failed", "train_seconds"]
     ended = found_by_search(searches)
     statuses = dict(zip(searches["search_id"], searches["status"], strict=True))
     return Plan(
@@ -86,7 +91,7 @@ def make_plan(spec: SweepSpec, results: Path, *, retry_failed: bool = False) -> 
         finished=statuses | dict(zip(rows["trial_id"], rows["status"], strict=True)),
         found={search_id: genotype for search_id, genotype in ended.items() if genotype},
         attempts=store.attempts(),
-        seconds=float(trained.mean()) if len(trained) else None,
+        durations=Durations.measured(rows, searches),
         retry_failed=retry_failed,
     )
 

@@ -11,7 +11,7 @@ from topo_sweep.manifest import Manifest, read_manifest
 from topo_sweep.paths import RESULTS, StorePaths
 from topo_sweep.plan import found_by_search
 from topo_sweep.store import ResultStore
-from topo_sweep.trials import SearchTrial, expand_all, without_void
+from topo_sweep.trials import Planned, SearchTrial, expand_all, without_void
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,10 +73,10 @@ class OpenedSweep:
             )
         return rows
 
-    def planned(self) -> set[str]:
-        """Return the ids of all trials and searches that were ever asked of this sweep."""
+    def planned(self) -> dict[str, Planned]:
+        """Return all trials and searches that were ever asked of this sweep, by id."""
         planned = expand_all(self.manifest.specs())
-        return set(without_void(planned, found_by_search(self.store.searches())))
+        return without_void(planned, found_by_search(self.store.searches()))
 
 
 def open_sweep(path: Path) -> OpenedSweep:

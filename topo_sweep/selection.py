@@ -60,7 +60,9 @@ def best_topologies(sweep: OpenedSweep, top: int = 1) -> Choice:
     return Choice(
         genotypes=tuple(Genotype.from_string(text) for text in ranked.table["genotype"][:top]),
         seeds=_seeds(trials),
-        origin=_origin(sweep, ranked.metric, f"the best {top} of {len(ranked.table)}"),
+        origin=_origin(
+            sweep, ranked.metric, f"the best{f' {top}' * (top > 1)} of {len(ranked.table)}"
+        ),
         remarks=(*_warnings(ranked.metric), _margin(trials, ranked)),
     )
 

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from typing import Any
 
+from topo_sweep.durations import Durations
 from topo_sweep.results import OpenedSweep
 from topo_sweep.store import ResultStore
 
@@ -15,8 +16,8 @@ def sweep_status(sweep: OpenedSweep) -> dict[str, Any]:
 
     `planned = ok + diverged + failed + left`; running trials are among those left. While a
     driver runs, `seconds_left` is its own estimate, and `images_per_second` its speed over all
-    workers; otherwise `seconds_left` is what is left times the mean `seconds_a_trial`, as if on
-    one worker.
+    workers; otherwise `seconds_left` is what is left times the mean seconds of its kind, as if on
+    one worker; `seconds_a_trial` is that of trainings.
     """
     rows, searches = sweep.trials(), sweep.searches()
     planned = sweep.planned()
@@ -25,10 +26,9 @@ def sweep_status(sweep: OpenedSweep) -> dict[str, Any]:
     counts = Counter(statuses[key] for key in planned if key in statuses)
     ok, diverged, failed = (counts[key] for key in ("ok", "diverged", "failed"))
     left = len(planned) - ok - diverged - failed
-    trained = rows.loc[rows["status"] != "failed", "train_seconds"]
-    seconds_a_trial = float(trained.mean()) if len(trained) else None
+    durations = Durations.measured(rows, searches)
+    alone = durations.of(trial for key, trial in planned.items() if key not in statuses)
     live = _live(sweep.store)
-    alone = None if seconds_a_trial is None else left * seconds_a_trial
     return {
         "sweep": sweep.manifest.sweep,
         "planned": len(planned),
@@ -38,7 +38,7 @@ def sweep_status(sweep: OpenedSweep) -> dict[str, Any]:
         "running": live.get("running", 0),
         "left": left,
         "is_running": bool(live),
-        "seconds_a_trial": seconds_a_trial,
+        "seconds_a_trial": durations.training,
         "images_per_second": live.get("images_per_second"),
         "seconds_left": live.get("seconds_left") if live else alone,
         "protocol_hash": sweep.manifest.protocol_hash,

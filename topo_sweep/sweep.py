@@ -92,7 +92,8 @@ def run(plan: Plan, options: RunOptions, say: Say) -> RunResult:
             # Only now: whoever asked for the impossible gets one line, which says so.
             say(f"data: {dataset.info.name}, {dataset.layout}, fingerprint {dataset.fingerprint}")
             say(where)
-            _say_halves(plan, images, say)
+            for remark in _remarks(plan, images):
+                say(remark)
             return _run_locked(plan, dataset, images, execute, say)
 
 
@@ -108,15 +109,21 @@ def _check(plan: Plan, images: Split) -> None:
             check_trainable(KNOWN_CELLS["DARTS_V2"], trial.protocol, images)
 
 
-def _say_halves(plan: Plan, images: Split, say: Say) -> None:
-    """Say where a data set is smaller than a search asks for: then half and half is used."""
-    asked = {t.protocol.images for t in plan.left.values() if isinstance(t, SearchTrial)}
-    for size in sorted(asked):
+def _remarks(plan: Plan, images: Split) -> Iterator[str]:
+    """Yield what to know of the searches: a small data set, attention that accumulates."""
+    searches = [trial.protocol for trial in plan.left.values() if isinstance(trial, SearchTrial)]
+    for size in sorted({protocol.images for protocol in searches}):
         if (half := len(images.train) // 2) < size:
-            say(
+            yield (
                 f"searches ask for {size:,} + {size:,} images and {images.info.name} has "
                 f"{len(images.train):,} here: half and half, {half:,} + {half:,}, is used"
             )
+    if any(protocol.attention == "per_update" for protocol in searches):
+        yield (
+            "warning: attention per_update adds w_o to the alphas at every update; that "
+            "accumulates to more than Adam's steps of 3e-4 and leaves only separable convolutions; "
+            "attention once is the constant offset"
+        )
 
 
 def _run_locked(

@@ -9,10 +9,15 @@ from hypothesis import strategies as st
 
 from nas_core.errors import InputError
 from tests.topo_sweep.conftest import make_sweep, small_spec
+from tests.topo_sweep.search_run import FOUND, search_spec, stored_search
 from tests.topo_sweep.store_rows import ON_DISK, T0, trial_row
 from topo_sweep.paths import StorePaths
 from topo_sweep.plan import make_plan
-from topo_sweep.trials import expand
+from topo_sweep.results import open_sweep
+from topo_sweep.search_kind import SearchSweep
+from topo_sweep.store import Row
+from topo_sweep.tables import SEARCHES
+from topo_sweep.trials import Evaluation, expand
 
 SPEC = small_spec()
 IDS = list(expand(SPEC))
@@ -48,7 +53,7 @@ def test_everything_is_left_where_there_is_no_store_and_none_is_made(tmp_path: P
 
     assert list(plan.left) == IDS
     assert plan.manifest is None
-    assert plan.seconds is None
+    assert plan.seconds_left is None
     assert not results.exists()
 
 
@@ -93,7 +98,7 @@ def test_time_is_the_mean_over_trials_that_were_trained_to_an_end(tmp_path: Path
     ]
     make_sweep(tmp_path, SPEC).append(rows, [])
 
-    assert make_plan(SPEC, tmp_path).seconds == 6.0
+    assert make_plan(SPEC, tmp_path).durations.training == 6.0
 
 
 def test_every_attempt_at_a_failed_trial_is_counted(tmp_path: Path) -> None:
@@ -104,6 +109,98 @@ def test_every_attempt_at_a_failed_trial_is_counted(tmp_path: Path) -> None:
         store.append([row], [])
 
     assert make_plan(SPEC, tmp_path, retry_failed=True).attempts[IDS[0]] == 3
+
+
+# Searches
+
+
+def stored(results: Path, spec: SearchSweep, rows: list[Row], searches: list[Row]) -> None:
+    """Make the sweep's store with these rows."""
+    store = make_sweep(results, spec)
+    store.append(rows, [])
+    store.append(searches, [], table=SEARCHES)
+
+
+SEARCH_SPEC = search_spec(seeds=(0, 1), evaluation_seeds=(0, 1))
+FIRST, EVALUATION, OTHER_EVALUATION, SECOND, *REST = list(expand(SEARCH_SPEC))
+
+
+def test_of_searches_everything_is_left_where_there_is_no_store(tmp_path: Path) -> None:
+    plan = make_plan(SEARCH_SPEC, tmp_path)
+
+    assert list(plan.left) == [FIRST, EVALUATION, OTHER_EVALUATION, SECOND, *REST]
+    assert plan.found == {}
+
+
+def test_a_search_that_ended_is_done_and_what_it_found_is_known(tmp_path: Path) -> None:
+    rows = [trial_row(EVALUATION, status="diverged", search_id=FIRST, train_seconds=4.0)]
+    stored(tmp_path, SEARCH_SPEC, rows, [stored_search(FIRST)])
+
+    plan = make_plan(SEARCH_SPEC, tmp_path)
+
+    assert plan.finished == {FIRST: "ok", EVALUATION: "diverged"}
+    assert plan.found == {FIRST: FOUND}
+    assert list(plan.left) == [OTHER_EVALUATION, SECOND, *REST]
+    assert (plan.count("ok"), plan.count("diverged"), plan.count("failed")) == (1, 1, 0)
+    assert plan.seconds == 4.0, "of trainings"
+
+
+def test_a_search_that_diverged_with_a_cell_has_its_evaluations_left(tmp_path: Path) -> None:
+    stored(tmp_path, SEARCH_SPEC, [], [stored_search(FIRST, status="diverged")])
+
+    plan = make_plan(SEARCH_SPEC, tmp_path)
+
+    assert plan.found == {FIRST: FOUND}
+    assert list(plan.left) == [EVALUATION, OTHER_EVALUATION, SECOND, *REST]
+
+
+@pytest.mark.parametrize("retry_failed", [False, True])
+def test_a_search_that_diverged_without_a_cell_has_nothing_to_evaluate(
+    tmp_path: Path, retry_failed: bool
+) -> None:
+    stored(tmp_path, SEARCH_SPEC, [], [stored_search(FIRST, status="diverged", genotype=None)])
+
+    plan = make_plan(SEARCH_SPEC, tmp_path, retry_failed=retry_failed)
+
+    assert list(plan.trials) == [FIRST, SECOND, *REST]
+    assert list(plan.left) == [SECOND, *REST]
+    assert plan.found == {}
+    assert open_sweep(plan.store.paths.folder).planned() == {FIRST, SECOND, *REST}
+
+
+def test_a_failed_search_runs_again_on_request_and_its_evaluations_stay_planned(
+    tmp_path: Path,
+) -> None:
+    failed = stored_search(FIRST, status="failed", genotype=None, attempt=2)
+    stored(tmp_path, SEARCH_SPEC, [], [failed])
+
+    plan = make_plan(SEARCH_SPEC, tmp_path)
+    again = make_plan(SEARCH_SPEC, tmp_path, retry_failed=True)
+
+    assert list(plan.left) == [EVALUATION, OTHER_EVALUATION, SECOND, *REST]
+    assert list(again.left) == [FIRST, EVALUATION, OTHER_EVALUATION, SECOND, *REST]
+    assert plan.count("failed") == 1
+    assert again.attempts == {FIRST: 2}
+    assert again.found == {}
+
+
+def test_more_evaluation_seeds_search_nothing_again(tmp_path: Path) -> None:
+    stored(tmp_path, SEARCH_SPEC, [], [stored_search(FIRST), stored_search(SECOND)])
+    more = search_spec(seeds=(0, 1), evaluation_seeds=(0, 1, 2))
+
+    plan = make_plan(more, tmp_path)
+
+    assert all(isinstance(trial, Evaluation) for trial in plan.left.values())
+    assert len(plan.left) == 6
+    assert set(plan.found) == {FIRST, SECOND}
+
+
+def test_searches_with_other_settings_find_no_rows_here(tmp_path: Path) -> None:
+    stored(tmp_path, SEARCH_SPEC, [], [stored_search(FIRST)])
+    other = search_spec(search={"epochs": 9}, seeds=(0, 1), evaluation_seeds=(0, 1))
+
+    assert len(make_plan(other, tmp_path).left) == 6
+    assert make_plan(other, tmp_path).manifest is None
 
 
 def test_a_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:

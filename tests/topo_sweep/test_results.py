@@ -97,7 +97,7 @@ def test_what_is_planned_is_the_union_of_all_requests(tmp_path: Path) -> None:
     first, second = small_spec(seeds=0), small_spec(topologies=(17, 18), seeds=(0, 1))
     make_sweep(tmp_path, first, second)
 
-    planned = open_sweep(tmp_path).planned()
+    planned = set(open_sweep(tmp_path).planned())
 
     assert planned == set(expand(first)) | set(expand(second))
     assert len(planned) == 3 + 4 - 1

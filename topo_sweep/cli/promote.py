@@ -60,7 +60,6 @@ def promote(source: Path, top: int | None, final: bool, above: float | None, **g
     if above is not None and not final:
         raise InputError("--above belongs to --final; phase 2 takes --top")
     sweep = open_sweep(source)
-    say_which(sweep, source)
     seeds = None if given["seeds"] is None else parse_int_set(given["seeds"], what="--seeds")
     texts = settings(given)
     values = {key: parse_scalar(text, f"--set {key}={text}") for key, text in texts.items()}
@@ -71,6 +70,7 @@ def promote(source: Path, top: int | None, final: bool, above: float | None, **g
     else:
         choice = selection.best_topologies(sweep, 20 if top is None else top)
         spec = promotion.phase_two(sweep.manifest, choice, seeds, values)
+    say_which(sweep, source)  # only now: what is refused gets one line
     for remark in choice.remarks:
         say(remark)
     say(f"{spec.name}: {choice.origin}")

@@ -55,12 +55,14 @@ def _requested(spec: str, given: dict[str, Any]) -> Any:  # noqa: ANN401
     from topo_sweep.selection import found_by
     from topo_sweep.spec import Overrides, load_spec
 
-    wiring, origin = chosen_topology(given)
+    wiring = chosen_topology(given)
     overrides = Overrides(
         **{name: given[name] for name in ("dataset", "holdout", "train_limit", "topologies")},
         **{name: given[name] for name in ("seeds", "epochs")},
         protocol=settings(given),
-        search=wiring,
-        origin=origin,
+        search=wiring.settings,
+        origin=wiring.origin,
     )
-    return load_spec(spec, overrides, found=lambda name: found_by(given["results"], name))
+    requested = load_spec(spec, overrides, found=lambda name: found_by(given["results"], name))
+    wiring.say_remarks()
+    return requested

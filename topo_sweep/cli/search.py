@@ -79,7 +79,7 @@ def _requested(given: dict[str, Any]) -> SearchSweep:
     from topo_sweep.spec import Overrides, make_spec
     from topo_sweep.yaml_file import parse_scalar
 
-    wiring, origin = chosen_topology(given)
+    wiring = chosen_topology(given)
     values: dict[str, Any] = {
         "kind": "search",
         "name": "search",
@@ -93,11 +93,12 @@ def _requested(given: dict[str, Any]) -> SearchSweep:
     search_values = {key: parse_scalar(text, f"--set {key}={text}") for key, text in texts.items()}
     overrides = Overrides(
         **{name: given[name] for name in ("dataset", "holdout", "train_limit")},
-        search=search_values | wiring,
-        origin=origin,
+        search=search_values | wiring.settings,
+        origin=wiring.origin,
     )
     spec = make_spec(values, overrides)
     assert isinstance(spec, SearchSweep)  # noqa: S101 - the values above say so
+    wiring.say_remarks()
     return spec
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from topo_sweep.cli.common import say
 
 TOPOLOGY_OPTIONS = [
     click.option(
-        "--topology", type=click.IntRange(min=0), help="Search along this fixed wiring, such as 17."
+        "--topology", type=click.IntRange(0, 179), help="Search along this fixed wiring, such as 17."
     ),
     click.option(
         "--topology-from",
@@ -23,10 +24,26 @@ TOPOLOGY_OPTIONS = [
 ]
 
 
-def chosen_topology(given: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
-    """Return the search settings that the two options ask for, and where the choice came from.
+@dataclass(frozen=True)
+class Wiring:
+    """The search settings that the two options ask for, and where the choice came from.
 
-    Says how sure the choice is.
+    `remarks` say how sure the choice is: for once the whole request is known to be good, so that
+    a refused one gets a single line.
+    """
+
+    settings: dict[str, Any]
+    origin: str | None = None
+    remarks: tuple[str, ...] = ()
+
+    def say_remarks(self) -> None:
+        """Print them."""
+        for remark in self.remarks:
+            say(remark)
+
+
+def chosen_topology(given: dict[str, Any]) -> Wiring:
+    """Return what the two options ask for.
 
     Raises:
         InputError: both options, or a sweep that ranks no topologies.
@@ -34,7 +51,7 @@ def chosen_topology(given: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
     """
     index, folder = given["topology"], given["topology_from"]
     if folder is None:
-        return ({} if index is None else {"topology": index}), None
+        return Wiring({} if index is None else {"topology": index})
     if index is not None:
         raise InputError("--topology and --topology-from both name a wiring: give one")
     from topo_sweep.results import open_sweep
@@ -42,7 +59,5 @@ def chosen_topology(given: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
 
     choice = best_topologies(open_sweep(folder))
     best = choice.genotypes[0].normal.topology.index
-    for remark in choice.remarks:
-        say(remark)
-    say(f"topology {best}: {choice.origin}")
-    return {"topology": best}, choice.origin
+    said = (*choice.remarks, f"topology {best}: {choice.origin}")
+    return Wiring({"topology": best}, choice.origin, said)
