@@ -7,8 +7,9 @@ C channels of a node, H and W pixels, E edges of a cell, O operations of an edge
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from nas_core.alphas import CellSpace, Mixing, SearchSpace, discretise
 from nas_core.cpu_kernels import accelerated
 from nas_core.network import reduction_positions
 from nas_core.operations import OPS, FactorizedReduce, ReluConvBn, Zero
+from nas_core.packed_edges import mixed_together, packable
 from nas_core.search_protocol import NODES
 from nas_core.topology import INPUTS, Topology
 
@@ -115,10 +117,6 @@ class SearchCell(nn.Module):
         preprocess0 = FactorizedReduce if reduction_before else ReluConvBn
         self.preprocess0 = preprocess0(channels_before[0], channels, affine=False)
         self.preprocess1 = ReluConvBn(channels_before[1], channels, affine=False)
-        self.sources = [
-            [row for row, (_, to) in enumerate(space.edges) if to == node]
-            for node in range(INPUTS, INPUTS + NODES)
-        ]
         # Named by their ends, so that an edge's weights have the same key in every space.
         self.edges = nn.ModuleDict(
             {
@@ -131,7 +129,7 @@ class SearchCell(nn.Module):
                 for (source, node), names in zip(space.edges, space.operations, strict=True)
             }
         )
-        self._rows = [(source, f"{source}to{node}") for source, node in space.edges]
+        self._space = space
 
     def forward(
         self,
@@ -143,18 +141,32 @@ class SearchCell(nn.Module):
     ) -> Tensor:
         """Compute the cell with these weights."""
         states = [self.preprocess0(input0), self.preprocess1(input1)]
-        weights = mixing.operations.unbind()
-        for rows in self.sources:
-            node: Tensor | None = None
-            for row in rows:
-                source, name = self._rows[row]
-                y = self.edges[name](states[source], weights[row], dropout, f"{place} {name}")
-                if mixing.edges is not None:
-                    y = y * mixing.edges[row]
-                node = y if node is None else node + y
-            assert node is not None  # noqa: S101 - every node of a space has edges
-            states.append(node)
+        sums: dict[int, Tensor] = {}
+        for source in range(INPUTS + NODES - 1):
+            for node, y in self._edges_of(source, states[source], mixing, dropout, place):
+                sums[node] = sums[node] + y if node in sums else y
+            if source + 1 >= INPUTS:  # all that node reads has been added up
+                states.append(sums[source + 1])
         return torch.cat(states[INPUTS:], dim=1)
+
+    def _edges_of(
+        self, source: int, x: Tensor, mixing: Mixing, dropout: Dropout | None, place: str
+    ) -> Iterator[tuple[int, Tensor]]:
+        """Yield node and output (B, C, H', W') of each edge that reads this source."""
+        rows = [row for row, (start, _) in enumerate(self._space.edges) if start == source]
+        names = [f"{source}to{self._space.edges[row][1]}" for row in rows]
+        mixed = [cast("MixedOp", self.edges[name]) for name in names]
+        operations = [own.operations for own in mixed]
+        whole = all(own.partial_channels == 1 for own in mixed)
+        if whole and dropout is None and packable(operations, x):
+            outputs = mixed_together(operations, x, mixing.operations[rows]).unbind(1)
+        else:
+            outputs = tuple(
+                own(x, mixing.operations[row], dropout, f"{place} {name}")
+                for own, row, name in zip(mixed, rows, names, strict=True)
+            )
+        for row, y in zip(rows, outputs, strict=True):
+            yield self._space.edges[row][1], y if mixing.edges is None else y * mixing.edges[row]
 
 
 class SearchNetwork(nn.Module):

@@ -1,0 +1,75 @@
+"""Edges that are computed together give what they give one by one."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from nas_core import packed_edges
+from nas_core.alphas import Alphas, SearchSpace
+from nas_core.genotype import OPERATION_NAMES
+from nas_core.streams import initialise_
+from nas_core.supernet import SearchNetwork
+from nas_core.topology import Topology
+
+EVERYTHING = 2**40
+
+
+def computed(space: SearchSpace, side: int, *, frozen: bool) -> dict[str, Tensor]:
+    """Return outputs, gradients and buffers of a small network after two batches."""
+    network = SearchNetwork(init_channels=4, cells=4, num_classes=10, operations=space)
+    initialise_(network, seed=3)
+    network.double()
+    alphas = Alphas(space)
+    alphas.initialise_(3, std=0.5)
+    alphas.to(torch.device("cpu"), torch.float64)
+    images = torch.randn(
+        6, 3, side, side, dtype=torch.float64, generator=torch.Generator().manual_seed(5)
+    )
+    for norm in network.batch_norms:
+        norm.track_running_stats = not frozen
+    network(images, alphas.mixing())
+    trained = network(2 * images, alphas.mixing())
+    parameters = {**dict(network.named_parameters()), **alphas.tensors}
+    gradients = torch.autograd.grad(
+        trained.square().sum(), list(parameters.values()), materialize_grads=True
+    )
+    for norm in network.batch_norms:
+        norm.track_running_stats = True
+    evaluated = network.eval()(images, alphas.mixing())
+    buffers = {name: buffer.double() for name, buffer in network.named_buffers()}
+    kept = {"trained": trained, "evaluated": evaluated, **buffers}
+    return kept | dict(zip((f"gradient {name}" for name in parameters), gradients, strict=True))
+
+
+@pytest.mark.parametrize("side", [8, 7])
+@pytest.mark.parametrize("topology", [None, 1, 100])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_together_is_one_by_one(
+    topology: int | None, side: int, frozen: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wiring = None if topology is None else Topology.from_index(topology)
+    space = SearchSpace.full(OPERATION_NAMES, wiring)
+    monkeypatch.setattr(packed_edges, "LARGEST", EVERYTHING)
+    together = computed(space, side, frozen=frozen)
+    monkeypatch.setattr(packed_edges, "LARGEST", 0)
+    one_by_one = computed(space, side, frozen=frozen)
+
+    assert together.keys() == one_by_one.keys()
+    for name, values in together.items():
+        torch.testing.assert_close(values, one_by_one[name], rtol=1e-10, atol=1e-10, msg=name)
+
+
+def test_edges_with_other_operations_or_alone_or_large_are_computed_one_by_one() -> None:
+    network = SearchNetwork(
+        init_channels=4, cells=3, num_classes=10, operations=("skip_connect", "sep_conv_3x3")
+    )
+    edges = [edge.operations for edge in network.cells[0].edges.values()]  # type: ignore[union-attr]
+    x = torch.zeros(2, 4, 8, 8)
+
+    assert packed_edges.packable(edges[:2], x)
+    assert not packed_edges.packable(edges[:1], x)
+    assert not packed_edges.packable(edges[:2], torch.zeros(2, 4, 256, 256))
+    del edges[0]["skip_connect"]
+    assert not packed_edges.packable(edges[:2], x)
