@@ -215,10 +215,15 @@ def search_split(split: Split, images: int) -> SearchSplit:
     if size < 1:
         raise InputError(f"a search needs 2 training images or more, got {len(split.train)}")
     order = _balanced_order(split.train.labels, "search halves", split.info.name)
+    # Every second image of each class: prefixes of either half are balanced like the whole.
+    by_class = order[split.train.labels[order].argsort(stable=True)]
+    is_first = torch.zeros(len(order), dtype=torch.bool)
+    is_first[by_class[::2]] = True
+    first, second = order[is_first[order]][:size], order[~is_first[order]][:size]
     return SearchSplit(
         split.info,
-        weights=split.train[order[0 : 2 * size : 2].sort().values],
-        alphas=split.train[order[1 : 2 * size : 2].sort().values],
+        weights=split.train[first.sort().values],
+        alphas=split.train[second.sort().values],
     )
 
 

@@ -16,8 +16,12 @@ from torch.nn.functional import batch_norm, conv2d, relu
 
 from nas_core.operations import FactorizedReduce, Zero
 
-LARGEST = 2**17
-"""Numbers in the maps of all edges of a source; above, arithmetic decides and copies cost."""
+LARGEST = 2**19
+"""Numbers in the maps of all edges of a source; above, arithmetic decides and copies cost.
+
+Measured with 2 to 4 edges on one CPU core: together takes 0.7 of the time at 2**16, 0.9 at 2**19,
+as long at 2**20 and 1.3 times as long at 2**22.
+"""
 
 
 def packable(operations: Sequence[nn.ModuleDict], x: Tensor) -> bool:

@@ -28,7 +28,7 @@ from nas_core.discretisation import discretise, narrowed, skip_count
 from nas_core.errors import InputError
 from nas_core.genotype import Genotype
 from nas_core.meter import Meter
-from nas_core.network import check_image_size
+from nas_core.network import check_image_size, reduction_positions
 from nas_core.optimizer_state import optimizer_tensors, restore_optimizer
 from nas_core.search_epoch import SearchEpoch, stop_reason
 from nas_core.search_protocol import SearchProtocol
@@ -45,18 +45,26 @@ def check_searchable(protocol: SearchProtocol, split: SearchSplit) -> None:
     """Refuse what would fail in the middle of a search; builds nothing, so it is cheap.
 
     Raises:
-        InputError: images too small for the depth, or a batch of one image whose maps are one
-            pixel, which batch norm cannot normalise.
+        InputError: images too small for the depth, a batch of one image whose maps are one
+            pixel, which batch norm cannot normalise, or alpha steps that would never come.
 
     """
     height, width = split.weights.pixels.shape[-2:]
+    count = len(split.weights)
     for stage in protocol.all_stages:
         check_image_size(height, width, cells=stage.cells, auxiliary=False)
-    lone = len(split.weights) % protocol.batch_size == 1 or protocol.batch_size == 1
-    if lone and min(height, width) <= 4:
+        halvings = 2 ** len(reduction_positions(stage.cells))
+        lone = count % protocol.batch_size == 1 or protocol.batch_size == 1
+        if lone and max(-(-height // halvings), -(-width // halvings)) == 1:
+            raise InputError(
+                f"{count} images in batches of {protocol.batch_size} leave a batch of one image, "
+                "whose 1x1 maps batch norm cannot normalise: change batch_size or images"
+            )
+    steps = math.ceil(count / protocol.batch_size)
+    if isinstance(protocol.alpha_every, int) and protocol.alpha_every > steps:
         raise InputError(
-            f"{len(split.weights)} images in batches of {protocol.batch_size} leave a batch of "
-            "one image, whose 1x1 maps batch norm cannot normalise: change batch_size or images"
+            f"alpha_every={protocol.alpha_every} is more than the {steps} steps of an epoch of "
+            f"{count} images, so alphas would never learn: use {steps} or less, or epoch"
         )
 
 
@@ -112,6 +120,8 @@ class Search:
     @property
     def stopped_because(self) -> str | None:
         """Why the search ended before its last epoch, if it did."""
+        if len(self.history) >= self.protocol.total_epochs:
+            return None
         return stop_reason(self.protocol, self.history)
 
     def epochs(self) -> Iterator[SearchEpoch]:

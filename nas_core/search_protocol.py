@@ -131,6 +131,12 @@ class SearchProtocol(NetworkTraining):
             raise ValueError(
                 f"max_skips={self.max_skips} is more than the {2 * NODES} edges of a cell"
             )
+        kept_last = self.all_stages[-1].operations_kept
+        if self.max_skips is not None and self.topology is not None and kept_last < 3:  # noqa: PLR2004
+            raise ValueError(
+                "max_skips along a fixed topology needs 3 operations or more in the last stage, "
+                f"got {kept_last}: an edge with none and skip alone cannot do without the skip"
+            )
         if self.warmup_epochs >= self.epochs:
             raise ValueError(
                 f"warmup_epochs={self.warmup_epochs} leaves no epoch of {self.epochs} for alphas"
