@@ -132,7 +132,7 @@ class SearchProtocol(NetworkTraining):
                 f"max_skips={self.max_skips} is more than the {2 * NODES} edges of a cell"
             )
         kept_last = self.all_stages[-1].operations_kept
-        if self.max_skips is not None and self.topology is not None and kept_last < 3:  # noqa: PLR2004
+        if self.max_skips is not None and self.topology is not None and kept_last < 3:
             raise ValueError(
                 "max_skips along a fixed topology needs 3 operations or more in the last stage, "
                 f"got {kept_last}: an edge with none and skip alone cannot do without the skip"

@@ -65,7 +65,9 @@ def new_manifest(spec: SweepSpec) -> Manifest:
 
 def make_sweep(results: Path, spec: SweepSpec, *more: SweepSpec) -> ResultStore:
     """Return the store of a sweep of which these requests were made; it holds no rows."""
-    paths = StorePaths.of(results, sweep=spec.name, protocol=spec.protocol, data=spec.data)
+    paths = StorePaths.of(
+        results, sweep=spec.name, protocol=spec.protocol, data=spec.data, more=spec.store_key
+    )
     store = ResultStore(paths)
     store.create_folders()
     manifest = new_manifest(spec)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from nas_core.errors import InputError
 from tests.topo_sweep.conftest import make_sweep, small_spec
-from tests.topo_sweep.search_run import FOUND, search_spec, stored_search
+from tests.topo_sweep.search_run import FOUND, search_of, search_spec, stored_search
 from tests.topo_sweep.store_rows import ON_DISK, T0, trial_row
 from topo_sweep.paths import StorePaths
 from topo_sweep.plan import make_plan
@@ -114,7 +115,7 @@ def test_every_attempt_at_a_failed_trial_is_counted(tmp_path: Path) -> None:
 # Searches
 
 
-def stored(results: Path, spec: SearchSweep, rows: list[Row], searches: list[Row]) -> None:
+def stored(results: Path, spec: SearchSweep, rows: Sequence[Row], searches: Sequence[Row]) -> None:
     """Make the sweep's store with these rows."""
     store = make_sweep(results, spec)
     store.append(rows, [])
@@ -123,6 +124,7 @@ def stored(results: Path, spec: SearchSweep, rows: list[Row], searches: list[Row
 
 SEARCH_SPEC = search_spec(seeds=(0, 1), evaluation_seeds=(0, 1))
 FIRST, EVALUATION, OTHER_EVALUATION, SECOND, *REST = list(expand(SEARCH_SPEC))
+PROTOCOL_HASH = search_of(SEARCH_SPEC).protocol.protocol_hash
 
 
 def test_of_searches_everything_is_left_where_there_is_no_store(tmp_path: Path) -> None:
@@ -134,7 +136,7 @@ def test_of_searches_everything_is_left_where_there_is_no_store(tmp_path: Path) 
 
 def test_a_search_that_ended_is_done_and_what_it_found_is_known(tmp_path: Path) -> None:
     rows = [trial_row(EVALUATION, status="diverged", search_id=FIRST, train_seconds=4.0)]
-    stored(tmp_path, SEARCH_SPEC, rows, [stored_search(FIRST)])
+    stored(tmp_path, SEARCH_SPEC, rows, [stored_search(FIRST, protocol_hash=PROTOCOL_HASH)])
 
     plan = make_plan(SEARCH_SPEC, tmp_path)
 
@@ -142,7 +144,8 @@ def test_a_search_that_ended_is_done_and_what_it_found_is_known(tmp_path: Path) 
     assert plan.found == {FIRST: FOUND}
     assert list(plan.left) == [OTHER_EVALUATION, SECOND, *REST]
     assert (plan.count("ok"), plan.count("diverged"), plan.count("failed")) == (1, 1, 0)
-    assert plan.seconds == 4.0, "of trainings"
+    assert plan.durations.training == 4.0
+    assert plan.seconds_left == 6.0 + 4.0 * 3
 
 
 def test_a_search_that_diverged_with_a_cell_has_its_evaluations_left(tmp_path: Path) -> None:
@@ -165,7 +168,7 @@ def test_a_search_that_diverged_without_a_cell_has_nothing_to_evaluate(
     assert list(plan.trials) == [FIRST, SECOND, *REST]
     assert list(plan.left) == [SECOND, *REST]
     assert plan.found == {}
-    assert open_sweep(plan.store.paths.folder).planned() == {FIRST, SECOND, *REST}
+    assert set(open_sweep(plan.store.paths.folder).planned()) == {FIRST, SECOND, *REST}
 
 
 def test_a_failed_search_runs_again_on_request_and_its_evaluations_stay_planned(

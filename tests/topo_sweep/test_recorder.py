@@ -25,7 +25,7 @@ from topo_sweep.progress import Progress
 from topo_sweep.recorder import Recorder, failed, trial_name
 from topo_sweep.runner import Outcome
 from topo_sweep.store import Row, StoreError
-from topo_sweep.tables import EPOCH_SCHEMA, TRIAL_SCHEMA
+from topo_sweep.tables import EPOCH_SCHEMA, TRIAL_SCHEMA, TRIALS, Table
 from topo_sweep.trials import Trial
 
 
@@ -95,12 +95,13 @@ def test_a_trial_that_ended_well_is_a_row_of_what_its_last_epoch_gave(run: Run) 
 def test_every_column_is_named_in_every_row(
     run: Run, monkeypatch: pytest.MonkeyPatch, ended: Outcome
 ) -> None:
-    given: list[tuple[Sequence[Row], Sequence[Row]]] = []
-    monkeypatch.setattr(run.plan.store, "append", lambda *rows: given.append(rows))
+    given: list[tuple[Sequence[Row], Sequence[Row], Table]] = []
+    monkeypatch.setattr(run.plan.store, "append", lambda *rows, table: given.append((*rows, table)))
 
     run.recorder.end(IDS[0], ended)
 
-    ((trials, epochs),) = given
+    ((trials, epochs, table),) = given
+    assert table is TRIALS
     assert [sorted(row) for row in trials] == [sorted(TRIAL_SCHEMA.names)]
     assert all(set(row) == set(EPOCH_SCHEMA.names) for row in epochs)
 

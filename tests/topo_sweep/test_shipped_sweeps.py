@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib.resources
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,12 +10,18 @@ import pytest
 from nas_core.errors import InputError
 from nas_core.genotype import KNOWN_CELLS
 from nas_core.protocol import PRESETS, DataOptions, Protocol
+from tests.topo_sweep.shipped import (
+    COUNTS,
+    FOUND,
+    SEARCHES,
+    first_lines,
+    of_networks,
+    of_topologies,
+    shipped,
+    training_cost,
+)
 from topo_sweep.kinds import GenotypeSweep, TopologySweep
-from topo_sweep.spec import Overrides, SweepSpec, load_spec, shipped_names
-
-# With topologies by option where a sweep needs them.
-COUNTS = {"classes": 79, "demo": 180, "known_cells": 40, "topologies": 180, "unified": 20}
-IMAGES = {"digits": 1437, "cifar10": 50_000}
+from topo_sweep.spec import Overrides, load_spec, shipped_names
 
 
 @pytest.fixture(autouse=True)
@@ -24,28 +29,13 @@ def _another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def shipped(name: str) -> SweepSpec:
-    return load_spec(name, Overrides(topologies="0-19" if name == "unified" else None))
-
-
-def of_topologies(name: str) -> TopologySweep:
-    spec = shipped(name)
-    assert isinstance(spec, TopologySweep)
-    return spec
-
-
-def lines(name: str) -> list[str]:
-    file = importlib.resources.files("topo_sweep.sweeps") / f"{name}.yaml"
-    return file.read_text(encoding="utf-8").splitlines()
-
-
 def test_the_shipped_sweeps_are_these() -> None:
-    assert shipped_names() == sorted(COUNTS)
+    assert shipped_names() == sorted([*COUNTS, *SEARCHES])
 
 
 @pytest.mark.parametrize("name", COUNTS)
 def test_a_shipped_sweep_loads_from_any_folder_with_its_name_and_trials(name: str) -> None:
-    spec = shipped(name)
+    spec = of_networks(name)
 
     assert spec.name == name
     assert spec.trial_count == COUNTS[name]
@@ -54,15 +44,20 @@ def test_a_shipped_sweep_loads_from_any_folder_with_its_name_and_trials(name: st
 
 @pytest.mark.parametrize("name", COUNTS)
 def test_a_shipped_sweep_begins_with_what_it_repeats_and_what_it_costs(name: str) -> None:
-    spec, (repeats, cost, first, *_) = shipped(name), lines(name)
+    spec = shipped(name)
+    repeats, cost = first_lines(name)
 
-    assert repeats.startswith("# ")
     assert "paper" in repeats
-    assert cost.startswith("# Cost: ")
-    assert not first.startswith("#"), "exactly two lines"
-    images = spec.data.train_limit or IMAGES[spec.data.dataset]
-    assert f" x {spec.protocol.epochs} epochs x {images:,} images" in cost
+    assert training_cost(spec) in cost
     assert re.search(rf"\b{COUNTS[name]}\b", cost)
+
+
+def test_table_iv_evaluates_the_published_cells_and_those_that_were_found() -> None:
+    spec = of_networks("table4")
+
+    published = [KNOWN_CELLS[name] for name in ("DARTS_V1", "DARTS_V2", "PDARTS", "PC_DARTS")]
+    assert spec.genotype_list() == (*published, *FOUND.values())
+    assert spec.protocol == PRESETS["final"]
 
 
 def test_the_topology_sweeps_are_the_papers() -> None:
@@ -79,13 +74,13 @@ def test_the_topology_sweeps_are_the_papers() -> None:
 
 
 def test_classes_has_one_topology_of_each_class() -> None:
-    class_ids = [g.normal.topology.class_id for g in shipped("classes").genotype_list()]
+    class_ids = [g.normal.topology.class_id for g in of_networks("classes").genotype_list()]
 
     assert class_ids == list(range(79))
 
 
 def test_unified_trains_one_wiring_in_both_cells_all_separable() -> None:
-    for genotype in shipped("unified").genotype_list():
+    for genotype in of_networks("unified").genotype_list():
         assert genotype.normal == genotype.reduction
         assert genotype.normal.uniform_operation == "sep_conv_3x3"
 

@@ -260,7 +260,7 @@ def test_all_problems_of_a_file_are_told_at_once_with_file_key_value_and_what_is
     assert sorted(message.split("; my.yaml: ")) == sorted(
         [
             "my.yaml: genotypes = [1]: belongs to kind: genotypes, this is kind: topologies",
-            "protocol.preset = 'shalow': write demo or shallow",
+            "protocol.preset = 'shalow': write demo or final or shallow",
             "protocol.epochs = 0: must be greater than or equal to 1",
             "protocol.flip = 'no': write true or false",
             "protocol.cells = 10.0: write a whole number",
@@ -280,7 +280,7 @@ def test_all_problems_of_a_file_are_told_at_once_with_file_key_value_and_what_is
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("topologies: 0", "kind is missing: write kind: topologies or kind: genotypes"),
+        ("topologies: 0", "kind is missing: write kind: topologies, kind: genotypes or"),
         ("kind: topology\ntopologies: 0", "kind = 'topology': write topologies or genotypes"),
         ("kind: [topologies]", "kind = ['topologies']: write topologies or genotypes"),
         ("kind: topologies", "topologies is missing: give --topologies 0-3,17"),

@@ -130,6 +130,7 @@ def test_no_execution_setting_is_part_of_a_trial() -> None:
         "protocol",
         "data",
         "seed",
+        "search_id",
     }
 
 

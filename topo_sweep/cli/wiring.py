@@ -13,7 +13,9 @@ from topo_sweep.cli.common import say
 
 TOPOLOGY_OPTIONS = [
     click.option(
-        "--topology", type=click.IntRange(0, 179), help="Search along this fixed wiring, such as 17."
+        "--topology",
+        type=click.IntRange(0, 179),
+        help="Search along this fixed wiring, such as 17.",
     ),
     click.option(
         "--topology-from",
