@@ -11,10 +11,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
 from tests.conftest import TINY, Run, comparable
+from tests.integration.program import comparable_alphas, comparable_searches
 from tests.integration.test_crash import children
 
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "5" * 64}
@@ -91,6 +93,28 @@ def test_cluster_joins_a_running_cluster_and_gives_the_same_rows(
     assert (joined.returncode, alone.returncode) == (0, 0), joined.stderr + alone.stderr
     assert "Ray cluster with 1 node, 2 CPUs, 1 GPUs; 1 CPU a trial, no GPU" in joined.stderr
     assert comparable(tmp_path / "ray").equals(comparable(tmp_path / "inline"))
+
+
+@pytest.mark.slow
+def test_searches_and_their_evaluations_run_on_a_cluster_and_give_the_same_rows(
+    run: Run, cluster: str, tmp_path: Path
+) -> None:
+    sweep = (
+        *("run", "table2", *TINY, "--seeds", "0", "--set", "search.init_channels=2"),
+        *("--set", "search.cells=2", "--set", "search.epochs=1", "--set", "search.alpha_order=1"),
+    )
+    joined = run(
+        *(*sweep, "--cluster", "--gpus-per-pack", "0", "--results", "ray"),
+        **{"RAY_ADDRESS": cluster, **TOKEN},
+    )
+    alone = run(*sweep, "--executor", "inline", "--results", "inline")
+
+    assert (joined.returncode, alone.returncode) == (0, 0), joined.stderr + alone.stderr
+    assert "Ray cluster with 1 node, 2 CPUs, 1 GPUs; 1 CPU a trial, no GPU" in joined.stderr
+    for frame in (comparable_searches, comparable_alphas, comparable):
+        rows = frame(tmp_path / "ray")
+        pd.testing.assert_frame_equal(rows, frame(tmp_path / "inline"), check_exact=True)
+        assert len(rows) == 4, "four methods, an epoch and an evaluation each"
 
 
 @pytest.mark.slow
