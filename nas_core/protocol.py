@@ -143,4 +143,6 @@ def _problem(detail: Mapping[str, Any], model: type[BaseModel]) -> str:
     if detail["type"] == "missing":
         return f"the key {key!r} is missing"
     message = detail["msg"].removeprefix("Value error, ")
+    if not key:  # values that do not fit each other: the message names them
+        return str(message)
     return f"{key} = {detail['input']!r:.80}: {message[:1].lower()}{message[1:]}"

@@ -31,14 +31,12 @@ from nas_core.meter import Meter
 from nas_core.network import check_image_size, reduction_positions
 from nas_core.optimizer_state import optimizer_tensors, restore_optimizer
 from nas_core.search_epoch import SearchEpoch, stop_reason
-from nas_core.search_protocol import SearchProtocol
+from nas_core.search_protocol import SearchProtocol, skip_dropout_rate
 from nas_core.streams import EpochDraws, StepDraws, initialise_, key_number
 from nas_core.supernet import Dropout, SearchNetwork
 from nas_core.training import DTYPES, EVALUATION_BATCH, MOMENTUM, autocast, learning_rate
 
 _ADAM = {"alpha_step": "step", "alpha_mean": "exp_avg", "alpha_square": "exp_avg_sq"}
-_DROPOUT_DECAY = 0.2
-"""P-DARTS: once alphas learn, the dropout behind skips decays by e^-0.2 an epoch."""
 
 
 def check_searchable(protocol: SearchProtocol, split: SearchSplit) -> None:
@@ -66,15 +64,6 @@ def check_searchable(protocol: SearchProtocol, split: SearchSplit) -> None:
             f"alpha_every={protocol.alpha_every} is more than the {steps} steps of an epoch of "
             f"{count} images, so alphas would never learn: use {steps} or less, or epoch"
         )
-
-
-def skip_dropout_rate(protocol: SearchProtocol, epoch: int) -> float:
-    """Return P-DARTS' schedule: linear decay while weights warm up, then exponential."""
-    stage, in_stage = divmod(epoch, protocol.epochs)
-    initial = protocol.all_stages[stage].skip_dropout
-    if in_stage < protocol.warmup_epochs:
-        return initial * (protocol.epochs - in_stage - 1) / protocol.epochs
-    return initial * math.exp(-_DROPOUT_DECAY * (in_stage - protocol.warmup_epochs))
 
 
 class Search:

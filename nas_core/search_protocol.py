@@ -6,6 +6,7 @@ What a search does with them is in `search.py`; nothing here imports torch.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -248,3 +249,16 @@ def check_topology_given(preset: str, protocol: SearchProtocol) -> None:
             f"{preset} searches along a fixed topology, and none is given: add --topology 17, or "
             "--topology-from RESULTS for the best of a sweep"
         )
+
+
+_DROPOUT_DECAY = 0.2
+"""P-DARTS: once alphas learn, the dropout behind skips decays by e^-0.2 an epoch."""
+
+
+def skip_dropout_rate(protocol: SearchProtocol, epoch: int) -> float:
+    """Return P-DARTS' schedule: linear decay while weights warm up, then exponential."""
+    stage, in_stage = divmod(epoch, protocol.epochs)
+    initial = protocol.all_stages[stage].skip_dropout
+    if in_stage < protocol.warmup_epochs:
+        return initial * (protocol.epochs - in_stage - 1) / protocol.epochs
+    return initial * math.exp(-_DROPOUT_DECAY * (in_stage - protocol.warmup_epochs))

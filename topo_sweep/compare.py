@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from nas_core.errors import InputError
 from nas_core.protocol import PRESETS
+from topo_sweep.compare_ablations import ablations
 from topo_sweep.compare_cells import table_3, table_4
 from topo_sweep.compare_claims import figure_2
 from topo_sweep.compare_evidence import Evidence, Source, gather
@@ -24,19 +25,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class _Table:
-    """A table of the paper: its name in a sentence, what fills it, and the function that does."""
+    """A table of the paper: its name in a sentence, commands that fill it, what compares it."""
 
     name: str
-    filled_by: str
+    filled_by: tuple[str, ...]
     compare: Callable[[Evidence], list[Comparison]]
+
+    @property
+    def how(self) -> str:
+        """Its name, and in brackets the commands."""
+        return f"{self.name} ({' or '.join(f'`{command}`' for command in self.filled_by)})"
 
 
 _TABLES: Final[Mapping[str, _Table]] = {
-    "2": _Table(name="table 2", filled_by="topo-sweep run table2", compare=table_2),
-    "3": _Table(name="table 3", filled_by="topo-sweep run known_cells", compare=table_3),
-    "4": _Table(name="table 4", filled_by="topo-sweep run table4", compare=table_4),
-    "fig2": _Table(name="figure 2", filled_by="topo-sweep run subspaces", compare=figure_2),
-    "phases": _Table(name="the phases", filled_by="topo-sweep run topologies", compare=phases),
+    "2": _Table(name="table 2", filled_by=("topo-sweep run table2",), compare=table_2),
+    "3": _Table(name="table 3", filled_by=("topo-sweep run known_cells",), compare=table_3),
+    "4": _Table(name="table 4", filled_by=("topo-sweep run table4",), compare=table_4),
+    "fig2": _Table(name="figure 2", filled_by=("topo-sweep run subspaces",), compare=figure_2),
+    "phases": _Table(name="the phases", filled_by=("topo-sweep run topologies",), compare=phases),
+    "ablations": _Table(
+        name="the ablations",
+        filled_by=(
+            "topo-sweep run ablation_deep",
+            "topo-sweep run ablation_equal --topology N",
+        ),
+        compare=ablations,
+    ),
 }
 
 
@@ -74,7 +88,7 @@ def compare(sources: Sequence[Source], table: str | None = None) -> Compared:
 
     Args:
         sources: the sweeps.
-        table: '2', '3', '4', 'fig2' or 'phases'.
+        table: '2', '3', '4', 'fig2', 'phases' or 'ablations'.
 
     Raises:
         InputError: nothing fits; says what would.
@@ -84,9 +98,7 @@ def compare(sources: Sequence[Source], table: str | None = None) -> Compared:
     chosen = {name: own for name, own in _TABLES.items() if table in {None, name}}
     found = {name: own.compare(evidence) for name, own in chosen.items()}
     comparisons = tuple(own for name in found for own in found[name])
-    ways = ", ".join(
-        f"{own.name} (`{own.filled_by}`)" for name, own in chosen.items() if not found[name]
-    )
+    ways = ", ".join(own.how for name, own in chosen.items() if not found[name])
     if not comparisons:
         names = ", ".join(source.name for source in sources)
         raise InputError(f"{names}: no rows for {ways}")

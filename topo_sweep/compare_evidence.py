@@ -72,6 +72,9 @@ def gather(sources: Sequence[Source]) -> Evidence:
 
     The same sweep given twice, or a copy of it, changes nothing.
     """
+    # Sweeps may share searches (those of SS1 are in `depth` and `subspaces`): the larger one, of
+    # which a whole figure is made, keeps them.
+    sources = sorted(sources, key=lambda source: -len(source.searches))
     protocols = {key: value for source in sources for key, value in source.protocols.items()}
     of_searches = {k: value for source in sources for k, value in source.search_protocols.items()}
     searches = _once([_marked(s.searches, s) for s in sources if len(s.searches)], "search_id")
@@ -218,7 +221,7 @@ def search_differences(
     Args:
         evidence: knows the search protocols.
         searches: one row a search.
-        free: settings that the table itself varies: 'cells', 'operations'.
+        free: settings that the table itself varies: 'cells', 'operations', 'attention'.
 
     """
     by_text: dict[str, set[str]] = {}
@@ -230,6 +233,14 @@ def search_differences(
         for text, own in by_text.items()
     }
     return [f"search{name}: {text}" for text, name in names.items()]
+
+
+def known_search_protocol(evidence: Evidence, row: pd.Series[Any]) -> SearchProtocol | None:
+    """Return every setting of a search; None where what is known here cannot tell them all."""
+    key = str(row["protocol_hash"])
+    preset = SEARCH_PRESETS.get(str(row["method"]))
+    found = evidence.search_protocols.get(key) or (preset and _rebuilt(row, preset))
+    return found if found and found.protocol_hash == key else None
 
 
 def _search_difference(evidence: Evidence, row: pd.Series[Any], free: Sequence[str]) -> str:

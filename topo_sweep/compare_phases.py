@@ -52,7 +52,7 @@ def phases(evidence: Evidence) -> list[Comparison]:
     trials = evidence.trials
     if trials.empty:
         return []
-    rows = trials[trials["role"] == "shallow"]
+    rows = trials[(trials["role"] == "shallow") & (trials["kind"] == "topologies")]
     by_genotype = {text: phase(Genotype.from_string(text)) for text in rows["genotype"].unique()}
     rows = rows.assign(phase=rows["genotype"].map(by_genotype))
     both = rows[rows["phase"].isin(PHASES)]

@@ -1,7 +1,8 @@
 """What a comparison with the paper is made of: estimates, entries, and how they are printed.
 
 Nothing here knows a table of the paper: II is in `compare_methods.py`, III and IV are in
-`compare_cells.py`, the two phases in `compare_phases.py` and figure 2 in `compare_claims.py`.
+`compare_cells.py`, the two phases in `compare_phases.py`, figure 2 in `compare_claims.py` and the
+ablations in `compare_ablations.py`.
 """
 
 from __future__ import annotations
@@ -133,7 +134,7 @@ class Comparison:
     """One table of the paper beside ours, of one protocol and data set.
 
     Args:
-        table: '2', '3', '4', 'fig2' or 'phases'.
+        table: '2', '3', '4', 'fig2', 'phases' or 'ablations'.
         title: what it compares.
         setting: data, protocol and sweeps that ours come from.
         differs: what is not as in the paper, a sentence each.

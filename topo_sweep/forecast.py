@@ -40,15 +40,22 @@ def describe(plan: Plan, *, images: int) -> str:
         f"epochs    {_epochs(plan)}",
         f"images    {spec.data.dataset}: {trained_on:,} to train on of {images:,}"
         + (f", {spec.data.holdout:,} held out" if spec.data.holdout else ""),
-        (
-            f"protocol  {spec.protocol.protocol_hash}: {spec.protocol.cells} cells, "
-            f"{spec.protocol.init_channels} channels"
-        ),
+        *_protocol(plan),
         f"disk      about {_size(_bytes(plan))} of rows (estimate)",
         f"time      {_time(plan)}",
         f"results   {plan.store.paths.folder}",
     ]
     return "\n".join(lines)
+
+
+def _protocol(plan: Plan) -> list[str]:
+    """Return the line on how cells are trained; none where a search's are not."""
+    spec = plan.spec
+    if isinstance(spec, SearchSweep) and not spec.evaluation_seeds:
+        return []
+    protocol = spec.protocol
+    shape = f"{protocol.cells} cells, {protocol.init_channels} channels"
+    return [f"protocol  {protocol.protocol_hash}: {shape}"]
 
 
 def _networks(plan: Plan) -> str:
@@ -58,7 +65,8 @@ def _networks(plan: Plan) -> str:
     if isinstance(spec, SearchSweep):
         searches = sum(isinstance(trial, SearchTrial) for trial in plan.trials.values())
         evaluated = f"evaluation seeds {format_int_set(spec.evaluation_seeds) or 'none'}"
-        return f"{searches} searches by {', '.join(spec.methods)}, {evaluated}"
+        count = f"{searches} search{'' if searches == 1 else 'es'}"
+        return f"{count} by {', '.join(spec.methods)}, {evaluated}"
     return f"{len(spec.genotypes)} genotypes"
 
 
@@ -66,8 +74,10 @@ def _epochs(plan: Plan) -> str:
     epochs = {True: 0, False: 0}
     for trial in plan.left.values():
         epochs[isinstance(trial, SearchTrial)] += trial.epochs
+    to_search = [f"{epochs[True]} to search"] if epochs[True] else []
+    is_trained = not isinstance(plan.spec, SearchSweep) or plan.spec.evaluation_seeds
     to_train = f"{plan.spec.protocol.epochs} a trial, {epochs[False]} to train"
-    return f"{to_train}, {epochs[True]} to search" if epochs[True] else to_train
+    return ", ".join([*([to_train] if is_trained else []), *to_search]) or "0 to search"
 
 
 def _bytes(plan: Plan) -> int:

@@ -115,7 +115,15 @@ class SearchSweep(Sweep):
 
     @model_validator(mode="after")
     def _searchable(self) -> Self:
-        """Refuse a grid of which any point is impossible."""
+        """Refuse a grid of which any point is impossible, or that sets one thing twice."""
+        axes = {"operations": self.spaces, "cells": self.cells, "attention": self.attention}
+        for name, axis in axes.items():
+            if axis is not None and name in self.search:
+                key = "spaces" if name == "operations" else name
+                raise ValueError(
+                    f"search.{name} = {self.search[name]!r} and {key} both set the {name}: "
+                    f"give one of them, as in {key}: [...] in a file of your own"
+                )
         try:
             for entry in self._grid(self.seeds[:1]):
                 check_topology_given(entry.method, entry.protocol)

@@ -100,6 +100,8 @@ def winner(sweep: OpenedSweep) -> Choice:
     """
     if sweep.manifest.kind == "topologies":
         return best_topologies(sweep)
+    if (only := _only_cell(sweep)) is not None:
+        return only
     cells = _cells(sweep)
     best, metric = cells.iloc[0], str(cells["metric"].iloc[0])
     remark = (
@@ -112,6 +114,24 @@ def winner(sweep: OpenedSweep) -> Choice:
         seeds=_seeds(sweep.trials()),
         origin=_origin(sweep, metric, f"the best of {len(cells)}"),
         remarks=(*_warnings(metric), f"{remark}: the best of many looks better than it is"),
+    )
+
+
+def _only_cell(sweep: OpenedSweep) -> Choice | None:
+    """Return what a sweep found that holds one search and no evaluation: there is no choice."""
+    if sweep.manifest.kind != "search" or len(sweep.trials()):
+        return None
+    found_texts = list(dict.fromkeys(sweep.searches()["genotype"].dropna()))
+    if len(found_texts) != 1:
+        raise InputError(
+            f"{sweep.folder} found {counted(len(found_texts), 'cell')} and none of them is "
+            "evaluated, so none is best: evaluate them first, or name one"
+        )
+    return Choice(
+        genotypes=(Genotype.from_string(found_texts[0]),),
+        seeds=_seeds(sweep.searches()),
+        origin=f"the one cell that {sweep.folder.name} found",
+        remarks=(),
     )
 
 

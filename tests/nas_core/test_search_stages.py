@@ -13,8 +13,7 @@ from torch import Tensor
 from nas_core.alphas import CELL_TYPES, Alphas
 from nas_core.discretisation import discretise_cell
 from nas_core.genotype import OPERATION_NAMES, Genotype
-from nas_core.search import skip_dropout_rate
-from nas_core.search_protocol import SEARCH_PRESETS
+from nas_core.search_protocol import SEARCH_PRESETS, skip_dropout_rate
 from nas_core.supernet import MixedOp, SearchCell, SearchNetwork
 from tests.nas_core.searches import TINY, reference, same, searched, started, stopped_after
 

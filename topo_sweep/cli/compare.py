@@ -16,7 +16,7 @@ from topo_sweep.paths import RESULTS
 )
 @click.option(
     "--table",
-    type=click.Choice(["2", "3", "4", "fig2", "phases"]),
+    type=click.Choice(["2", "3", "4", "fig2", "phases", "ablations"]),
     help="One table of the paper.  [default: all that there are rows for]",
 )
 @format_option

@@ -15,6 +15,7 @@ from topo_sweep.cli.execution import execute, execution_options, options, settin
 from topo_sweep.cli.wiring import TOPOLOGY_OPTIONS, chosen_topology
 
 if TYPE_CHECKING:
+    from nas_core.genotype import Genotype
     from topo_sweep.search_kind import SearchSweep
 
 _REQUEST = [
@@ -39,7 +40,8 @@ _REQUEST = [
         type=click.Choice(["text", "json"]),
         default="text",
         show_default=True,
-        help="DARTS' notation, or JSON with skips, parameters, epochs and seconds.",
+        help="DARTS' notation, or JSON with skips, parameters (of the shallow network), epochs "
+        "and seconds.",
     ),
     click.option(
         "-o", "--output", type=click.Path(path_type=Path), help="Write the genotype to this file."
@@ -70,7 +72,7 @@ def search(output_format: str, output: Path | None, **given: Any) -> None:  # no
         skips = record["skips"]
         say(
             f"{skips['normal']} + {skips['reduction']} skip connections (normal + reduction), "
-            f"{record['epochs']} epochs, {record['seconds']:.0f} s"
+            f"epochs: {record['epochs']}, seconds: {record['seconds']:.0f}"
         )
 
 
@@ -113,14 +115,33 @@ def _found(spec: SearchSweep, results: Path) -> dict[str, Any]:
     row: dict[Any, Any] = rows[rows["search_id"] == search_id].to_dict("records")[0]
     if not isinstance(row["genotype"], str):
         raise TopoSweepError(f"the search found nothing: {row['error']}")
+    genotype = Genotype.from_string(row["genotype"])
     return {
-        "genotype": Genotype.from_string(row["genotype"]).to_darts(),
+        "genotype": genotype.to_darts(),
         "skips": {
             "normal": int(row["skips_normal"]),
             "reduction": int(row["skips_reduction"]),
         },
-        "parameters": int(row["parameters"]),
+        "parameters": _parameters(genotype, row["dataset"]),
+        "supernet_parameters": int(row["parameters"]),
         "epochs": int(row["epochs"]),
         "seconds": float(row["search_seconds"]),
         "search_id": search_id,
     }
+
+
+def _parameters(genotype: Genotype, dataset: str) -> int:
+    """Return the parameters of the cell's network by the shallow protocol."""
+    from nas_core.datasets import dataset_info
+    from nas_core.network import EvalNetwork, parameter_count
+    from nas_core.protocol import PRESETS
+
+    shallow = PRESETS["shallow"]
+    return parameter_count(
+        EvalNetwork(
+            genotype,
+            init_channels=shallow.init_channels,
+            cells=shallow.cells,
+            num_classes=dataset_info(dataset).num_classes,
+        )
+    )
