@@ -29,10 +29,11 @@ _INTEGERS = (
 
 
 def search(method: str, seed: int, space: str = "all", **values: Any) -> dict[str, Any]:
-    """A search by a preset; `cells` and `space` change its protocol as they would in a sweep."""
-    settings: dict[str, Any] = {"cells": values["cells"]} if "cells" in values else {}
+    """A search by a preset; these change its protocol as in a sweep: `space` and what is given of
+    `cells`, `topology` and `attention`."""
+    given = ("cells", "topology", "attention")
+    settings: dict[str, Any] = {key: values[key] for key in given if key in values}
     settings |= {"operations": SPACES[space]} if space in SPACES else {}
-    settings |= {"topology": values["topology"]} if "topology" in values else {}
     protocol = SEARCH_PRESETS[method].with_values(settings)
     row = _IMAGES | {
         "method": method,

@@ -267,12 +267,13 @@ def test_tables_without_rows_are_named_in_one_line_with_what_fills_them() -> Non
     assert [own.table for own in compared.comparisons] == ["phases"]
     assert compared.missing == (
         "No rows for: table 2 (`topo-sweep run table2`), table 3 (`topo-sweep run known_cells`), "
-        "table 4 (`topo-sweep run table4`), figure 2 (`topo-sweep run subspaces`)."
+        "table 4 (`topo-sweep run table4`), figure 2 (`topo-sweep run subspaces`), the ablations "
+        "(`topo-sweep run ablation_deep` or `topo-sweep run ablation_equal --topology N`)."
     )
     assert compared.text.endswith(f"\n{compared.missing}")
 
 
-@pytest.mark.parametrize("table", [None, "2", "3", "4", "fig2", "phases"])
+@pytest.mark.parametrize("table", [None, "2", "3", "4", "fig2", "phases", "ablations"])
 def test_where_nothing_fits_one_sentence_names_the_sweeps_and_the_way(table: str | None) -> None:
     with pytest.raises(InputError, match=r"empty: no rows for .*`topo-sweep run") as error:
         compare([source(name="empty")], table)
@@ -309,7 +310,7 @@ def test_records_are_flat_json_that_carries_setting_and_differences() -> None:
 
 
 def test_the_text_shows_percent_with_two_decimals_and_the_papers_number_as_printed() -> None:
-    lines = everything().text.splitlines()
+    *lines, _missing = everything().text.splitlines()
     (line,) = (text for text in lines if text.split()[:1] == ["PC_DARTS"] and "93.0" in text)
 
     assert line.split() == ["PC_DARTS", "1", "93.00", "-", "-", "93.0", "+0.00"]

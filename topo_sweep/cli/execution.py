@@ -98,7 +98,9 @@ def execute(spec: TopologySweep | GenotypeSweep | SearchSweep, given: dict[str, 
         click.echo(_described(plan, given))
         return 0
     if not plan.left:
-        say(f"nothing to do: all {len(plan.trials)} trials are in {plan.store.paths.folder}")
+        count = len(plan.trials)
+        which = f"all {count} trials are" if count != 1 else "the one trial is"
+        say(f"nothing to do: {which} in {plan.store.paths.folder}")
         return _failures_said(plan.count("failed"), ())
     return _report(plan, _run(plan, given))
 
