@@ -62,6 +62,7 @@ def search(method: str, seed: int, space: str = "all", **values: Any) -> dict[st
 def training(genotype: str, seed: int, test: float, **values: Any) -> dict[str, Any]:
     """A training of a cell by the paper's shallow protocol; `test` is a fraction."""
     row = _IMAGES | {
+        "kind": "genotypes",
         "genotype": genotype,
         "topology": None,
         "class_id": None,
@@ -74,16 +75,15 @@ def training(genotype: str, seed: int, test: float, **values: Any) -> dict[str, 
         "search_id": None,
     }
     row |= values
-    measured = {"status", "val_accuracy", "test_accuracy", "parameters"}
+    measured = {"kind", "status", "val_accuracy", "test_accuracy", "parameters"}
     identity = [str(value) for key, value in row.items() if key not in measured]
     return {"trial_id": " ".join(identity)} | row
 
 
 def evaluation(of: Mapping[str, Any], test: float, **values: Any) -> dict[str, Any]:
     """A training of what a search found."""
-    return training(
-        of["genotype"], **{"seed": 0, "test": test, "search_id": of["search_id"]} | values
-    )
+    own = {"kind": "search", "seed": 0, "test": test, "search_id": of["search_id"]}
+    return training(of["genotype"], **own | values)
 
 
 def topology(
@@ -93,8 +93,8 @@ def topology(
     normal = CellEdges.uniform(Topology.from_index(index), "sep_conv_3x3")
     fixed = CellEdges.uniform(Topology.from_index(0), "max_pool_3x3")
     genotype = Genotype(normal, normal if unified else fixed)
-    wiring = {"topology": index, "reduction_topology": index if unified else 0}
-    return training(str(genotype), seed, test, **wiring | values)
+    own = {"kind": "topologies", "topology": index, "reduction_topology": index if unified else 0}
+    return training(str(genotype), seed, test, **own | values)
 
 
 def known(name: str, seed: int, test: float, **values: Any) -> dict[str, Any]:
