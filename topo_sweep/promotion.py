@@ -29,7 +29,7 @@ def phase_two(
     operation = choice.genotypes[0].normal.uniform_operation
     assert operation is not None, "networks of a topology sweep have one normal operation"  # noqa: S101
     return TopologySweep(
-        name=f"{manifest.sweep}-top{len(choice.genotypes)}",
+        name=f"{_short(manifest)}-top{len(choice.genotypes)}",
         protocol=manifest.protocol.with_values(values) if values else manifest.protocol,
         data=manifest.data,
         topologies=tuple(genotype.normal.topology.index for genotype in choice.genotypes),
@@ -59,7 +59,7 @@ def final_evaluation(
             f"well: use others, such as --seeds {format_int_set(fresh_seeds(choice.seeds))}"
         )
     return GenotypeSweep(
-        name=f"{manifest.sweep}-final",
+        name=f"{_short(manifest)}-final",
         protocol=protocol,
         data=manifest.data,
         genotypes=tuple(str(genotype) for genotype in choice.genotypes),
@@ -72,3 +72,8 @@ def fresh_seeds(used: Sequence[int]) -> tuple[int, ...]:
     """Return as many seeds as were used, and none of those."""
     first = max(used) + 1
     return tuple(range(first, first + len(set(used))))
+
+
+def _short(manifest: Manifest) -> str:
+    """Return the sweep's name, with room for a suffix in the 64 letters that a name may have."""
+    return manifest.sweep[:54]

@@ -138,8 +138,10 @@ class SearchSweep(Sweep):
 
     @property
     def store_key(self) -> str:
-        """Settings of the searches that no column tells apart."""
-        return json.dumps({"search": self.search, "pooling": self.pooling}, sort_keys=True)
+        """Settings of the searches that no column tells apart, however they were written."""
+        resolved = next(self._grid(self.seeds[:1])).protocol.model_dump(mode="json")
+        search = {name: resolved[name] for name in self.search}
+        return json.dumps({"search": search, "pooling": self.pooling}, sort_keys=True)
 
     def entries(self) -> list[SearchEntry]:
         """Return the grid; seeds are the outer loop, each search comes once."""

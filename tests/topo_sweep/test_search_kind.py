@@ -191,8 +191,7 @@ def test_settings_of_search_hold_for_every_method_beside_the_axes() -> None:
 def test_without_evaluation_seeds_cells_are_found_and_not_evaluated(none: object) -> None:
     spec = sweep(evaluation_seeds=none, seeds="0-2")
 
-    assert spec.evaluation_seeds == ()
-    assert spec.trial_count == 3
+    assert (spec.evaluation_seeds, spec.trial_count) == ((), 3)
     assert all(isinstance(trial, SearchTrial) for trial in expand(spec).values())
 
 
@@ -262,10 +261,9 @@ def test_more_of_a_grid_goes_into_the_same_store(values: dict[str, Any]) -> None
 
 
 def test_the_order_of_settings_names_no_other_store() -> None:
-    first = sweep(search={"epochs": 3, "images": 50})
-    second = sweep(search={"images": 50, "epochs": 3})
+    first, second = {"epochs": 3, "images": 50}, {"images": 50, "epochs": 3}
 
-    assert first.store_key == second.store_key
+    assert sweep(search=first).store_key == sweep(search=second).store_key
 
 
 # What is wrong
