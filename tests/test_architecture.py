@@ -17,7 +17,10 @@ MOST_LINES = 400
 OWNERS: Mapping[str, tuple[str, ...]] = {
     "click": ("topo_sweep.cli",),
     "ray": ("topo_sweep.driver", "topo_sweep.worker", "topo_sweep.cluster"),
-    "pandas": ("topo_sweep.ranking", "topo_sweep.store", "topo_sweep.compare_evidence"),
+    "pandas": (
+        *("topo_sweep.ranking", "topo_sweep.store", "topo_sweep.compare_evidence"),
+        *("topo_sweep.compare_ablations", "topo_sweep.compare_attention"),
+    ),
     "pyarrow": ("topo_sweep.store", "topo_sweep.tables", "nas_core.cifar"),
     "matplotlib": (
         *("topo_sweep.plots", "topo_sweep.search_plots", "topo_sweep.alpha_plots"),
@@ -43,7 +46,13 @@ PURE = (
     *("topo_sweep.cell_plots", "topo_sweep.cell_layout", "topo_sweep.figure_parts"),
     *("topo_sweep.point_plots", "topo_sweep.skip_plots"),
     *("topo_sweep.compare_records", "topo_sweep.compare_evidence", "topo_sweep.compare_methods"),
-    *("topo_sweep.compare_cells", "topo_sweep.compare_phases", "topo_sweep.compare_claims"),
+    *(
+        "topo_sweep.compare_cells",
+        "topo_sweep.compare_phases",
+        "topo_sweep.compare_ablations",
+        "topo_sweep.compare_attention",
+        "topo_sweep.compare_claims",
+    ),
 )
 """What takes a DataFrame and gives data or a figure; it knows no store."""
 
