@@ -14,10 +14,10 @@ demo: $(INSTALLED)
 	$(BIN)/topo-sweep plot surface results/demo-*
 
 demo-search: $(INSTALLED)
-	ls -d results/demo-* >/dev/null 2>&1 || $(BIN)/topo-sweep run demo
-	$(BIN)/topo-sweep run search_demo --topology-from results/demo-*
-	$(BIN)/topo-sweep rank results/search_demo-*
-	$(BIN)/topo-sweep plot cell results/search_demo-*
+	$(BIN)/topo-sweep run demo
+	$(BIN)/topo-sweep run search_demo --topology-from "$$(ls -dt results/demo-* | head -1)"
+	$(BIN)/topo-sweep rank "$$(ls -dt results/search_demo-* | head -1)"
+	$(BIN)/topo-sweep plot cell "$$(ls -dt results/search_demo-* | head -1)"
 
 test: lint
 	$(BIN)/pytest -n 2 --dist worksteal

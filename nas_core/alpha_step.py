@@ -76,7 +76,7 @@ def alpha_gradient(
     gradients = _gradients(loss, [*alphas, *unrolled.values()])
     direct, direction = gradients[: len(alphas)], gradients[len(alphas) :]
     length = torch.linalg.vector_norm(torch.stack([d.norm() for d in direction]))
-    if not length > 0:  # the validation loss is flat in the weights: nothing to correct
+    if not length > 0:  # flat in the weights, or not a number: there is nothing to correct
         return direct, loss.detach(), logits.detach()
     step = epsilon / length
 

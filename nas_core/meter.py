@@ -1,4 +1,7 @@
-"""Means and seconds of the steps of an epoch, without reading the device in every step."""
+"""Means and seconds of the steps of an epoch.
+
+Sums stay on the device, but a step's seconds are those until the device has done it.
+"""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -35,8 +36,8 @@ def _operations(value: object) -> object:
     try:
         if isinstance(value, str):
             names = [name.strip() for name in value.split(",")]
-            known = len(names) == 1 and names[0] not in OPERATION_NAMES
-            return space_operations(names[0]) if known else tuple(names)
+            is_space = re.fullmatch(r"SS\d+|all", names[0], re.IGNORECASE) is not None
+            return space_operations(names[0]) if is_space else tuple(names)
     except InputError as error:
         raise ValueError(str(error)) from None
     return tuple(value) if isinstance(value, list) else value
@@ -133,10 +134,15 @@ class SearchProtocol(NetworkTraining):
                 f"max_skips={self.max_skips} is more than the {2 * NODES} edges of a cell"
             )
         kept_last = self.all_stages[-1].operations_kept
-        if self.max_skips is not None and self.topology is not None and kept_last < 3:
+        could_be_skip_alone = {"none", "skip_connect"} <= set(self.operations) and kept_last < 3
+        if self.max_skips is not None and could_be_skip_alone:
             raise ValueError(
-                "max_skips along a fixed topology needs 3 operations or more in the last stage, "
-                f"got {kept_last}: an edge with none and skip alone cannot do without the skip"
+                f"max_skips needs 3 operations or more in the last stage, got {kept_last}: an edge "
+                "with none and skip alone cannot do without the skip"
+            )
+        if self.stop != "none" and self.stages:
+            raise ValueError(
+                f"stop={self.stop} would end a search in stages before its last: use stop=none"
             )
         if self.warmup_epochs >= self.epochs:
             raise ValueError(
@@ -149,8 +155,9 @@ class SearchProtocol(NetworkTraining):
             or any(after >= before for before, after in itertools.pairwise(kept[1:]))
         ):
             raise ValueError(
-                f"the first stage has cells={self.cells} and all {kept[0]} operations, and each "
-                "later one keeps fewer"
+                f"stages do not fit cells={self.cells} and {kept[0]} operations: the first stage "
+                "has just these, and each later one keeps fewer; give search: {stages: [...]} in "
+                "a file"
             )
         return self
 

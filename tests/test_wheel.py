@@ -85,8 +85,11 @@ def test_enumerate_and_the_shipped_sweeps_need_little_and_no_checkout(
     code = (
         "from topo_sweep.spec import Overrides, load_spec, shipped_names\n"
         "for name in shipped_names():\n"
-        "    few = Overrides(topologies='0') if name == 'unified' else Overrides()\n"
-        "    print(name, load_spec(name, few).trial_count)"
+        "    few = {'unified': Overrides(topologies='0')}.get(name, Overrides())\n"
+        "    if name in ('edarts', 'edarts_c100', 'ablation_equal', 'search_demo'):\n"
+        "        few = Overrides(search={'topology': 17})\n"
+        "    known = lambda found, dataset: 'DARTS_V1'\n"
+        "    print(name, load_spec(name, few, found=known).trial_count)"
     )
     found = subprocess.run(
         [python, "-c", code], cwd=elsewhere, check=True, capture_output=True, text=True
@@ -98,4 +101,13 @@ def test_enumerate_and_the_shipped_sweeps_need_little_and_no_checkout(
         "known_cells": "40",
         "topologies": "180",
         "unified": "1",
+        "ablation_deep": "20",
+        "ablation_equal": "40",
+        "depth": "80",
+        "edarts": "20",
+        "edarts_c100": "20",
+        "search_demo": "4",
+        "subspaces": "320",
+        "table2": "40",
+        "table4": "4",  # both found cells are given as one that is known
     }

@@ -13,7 +13,7 @@ from topo_sweep.manifest import Manifest, read_manifest
 from topo_sweep.paths import StorePaths
 from topo_sweep.spec import SweepSpec
 from topo_sweep.store import ResultStore
-from topo_sweep.trials import Planned, expand, without_void
+from topo_sweep.trials import Evaluation, Planned, expand, without_void
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,13 +48,31 @@ class Plan:
 
     @property
     def left(self) -> dict[str, Planned]:
-        """The trials to run: those without a row, and with `retry_failed` the failed ones."""
+        """The trials to run: those without a row, and with `retry_failed` the failed ones.
+
+        Without it, evaluations of failed searches are not among them: see `blocked`.
+        """
         again = {"failed"} if self.retry_failed else set()
+        blocked = self.blocked
         return {
             trial_id: trial
             for trial_id, trial in self.trials.items()
-            if self.finished.get(trial_id) is None or self.finished[trial_id] in again
+            if (self.finished.get(trial_id) is None or self.finished[trial_id] in again)
+            and trial_id not in blocked
         }
+
+    @property
+    def blocked(self) -> frozenset[str]:
+        """Evaluations that cannot run before a search that failed is run again."""
+        if self.retry_failed:
+            return frozenset()
+        return frozenset(
+            trial_id
+            for trial_id, trial in self.trials.items()
+            if isinstance(trial, Evaluation)
+            and self.finished.get(trial.search.search_id) == "failed"
+            and trial_id not in self.finished
+        )
 
     @property
     def seconds_left(self) -> float | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from nas_core.datasets import dataset_info
 from nas_core.errors import InputError
 from nas_core.protocol import PRESETS, Protocol
 from topo_sweep.int_sets import format_int_set
@@ -66,6 +67,19 @@ def final_evaluation(
         seeds=tuple(seeds or fresh_seeds(choice.seeds)),
         origin=choice.origin,
     )
+
+
+def on_dataset(manifest: Manifest, dataset: str | None) -> Manifest:
+    """Return what a sweep is, as if on another data set; None leaves its own.
+
+    Raises:
+        InputError: no such data set.
+
+    """
+    if dataset is None:
+        return manifest
+    data = manifest.data.with_values({"dataset": dataset_info(dataset).name})
+    return manifest.model_copy(update={"data": data})
 
 
 def fresh_seeds(used: Sequence[int]) -> tuple[int, ...]:

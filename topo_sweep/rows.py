@@ -108,7 +108,8 @@ def _search_result(outcome: Outcome, history: tuple[SearchEpoch, ...]) -> Row:
         **_shared_result(outcome, last),
         "images": outcome.images,
         "stopped_early": outcome.stopped_because is not None if last else None,
-        "genotype": last.genotype if last and outcome.status != "failed" else None,
+        # A search that diverged found nothing, though its alphas may still be numbers.
+        "genotype": last.genotype if last and outcome.status == "ok" else None,
         "skips_normal": last.skips_normal if last else None,
         "skips_reduction": last.skips_reduction if last else None,
         "alpha_loss": learnt[-1].alpha_loss if learnt else None,

@@ -9,13 +9,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from nas_core.errors import InputError
 from nas_core.search_protocol import SEARCH_PRESETS, SearchProtocol, check_topology_given
 from nas_core.spaces import canonical_operations, space_name, space_operations
 from topo_sweep.int_sets import members
 from topo_sweep.kinds import AS_TEXT, Sweep
+
+_IN_COLUMNS = ("operations", "cells", "attention")
+"""Settings that a row of a search holds, so that one store may hold several of each."""
 
 Space = str | tuple[str, ...]
 
@@ -32,11 +35,9 @@ def _methods(value: object) -> object:
     return _listed(value)
 
 
-def _method(value: str) -> str:
-    if value not in SEARCH_PRESETS:
-        near = difflib.get_close_matches(value, SEARCH_PRESETS, n=2) or list(SEARCH_PRESETS)
-        raise ValueError(f"unknown method: write {' or '.join(near)}")
-    return value
+def _unknown_method(value: str) -> str:
+    near = difflib.get_close_matches(value, SEARCH_PRESETS, n=2)
+    return f"unknown method {value!r}: write {' or '.join(near) or ', '.join(SEARCH_PRESETS)}"
 
 
 def _space(value: object) -> Space:
@@ -94,9 +95,10 @@ class SearchSweep(Sweep):
     """
 
     kind: Literal["search"] = "search"
-    methods: Annotated[
-        tuple[Annotated[str, AfterValidator(_method)], ...], BeforeValidator(_methods)
-    ]
+    methods: Annotated[tuple[str, ...], BeforeValidator(_methods)]
+    presets: dict[str, SearchProtocol] = Field(default_factory=dict)
+    """What each method's name stands for; a store keeps it, so that later changes of a preset
+    change nothing of what was asked. Methods that are not here are those of this version."""
     spaces: Annotated[
         tuple[Annotated[Space, BeforeValidator(_space)], ...] | None, BeforeValidator(_spaces)
     ] = None
@@ -117,6 +119,8 @@ class SearchSweep(Sweep):
     def _searchable(self) -> Self:
         """Refuse a grid of which any point is impossible, or that sets one thing twice."""
         axes = {"operations": self.spaces, "cells": self.cells, "attention": self.attention}
+        if unknown := [name for name in self.methods if self._preset(name) is None]:
+            raise ValueError(_unknown_method(unknown[0]))
         for name, axis in axes.items():
             if axis is not None and name in self.search:
                 key = "spaces" if name == "operations" else name
@@ -138,10 +142,26 @@ class SearchSweep(Sweep):
 
     @property
     def store_key(self) -> str:
-        """Settings of the searches that no column tells apart, however they were written."""
+        """Settings of the searches that differ from their presets and that no column tells apart.
+
+        However they were written: the same search never has two folders.
+        """
         resolved = next(self._grid(self.seeds[:1])).protocol.model_dump(mode="json")
-        search = {name: resolved[name] for name in self.search}
-        return json.dumps({"search": search, "pooling": self.pooling}, sort_keys=True)
+        presets = [self._base(name).model_dump(mode="json") for name in self.methods]
+        changed = {
+            name: resolved[name]
+            for name in self.search
+            if name not in _IN_COLUMNS and any(own[name] != resolved[name] for own in presets)
+        }
+        return json.dumps(changed, sort_keys=True) if changed else ""
+
+    def to_json_value(self) -> dict[str, Any]:
+        """Return plain JSON that is read back the same, whatever becomes of the presets."""
+        presets = {name: self._base(name) for name in self.methods}
+        return super(SearchSweep, self.model_copy(update={"presets": presets})).to_json_value()
+
+    def _preset(self, method: str) -> SearchProtocol | None:
+        return self.presets.get(method) or SEARCH_PRESETS.get(method)
 
     def entries(self) -> list[SearchEntry]:
         """Return the grid; seeds are the outer loop, each search comes once."""
@@ -156,7 +176,12 @@ class SearchSweep(Sweep):
             operations = None if space is None else self._operations(space)
             axis = {"operations": operations, "cells": cells, "attention": attention}
             given = self.search | {name: v for name, v in axis.items() if v is not None}
-            yield SearchEntry(method, SEARCH_PRESETS[method].with_values(given), seed)
+            yield SearchEntry(method, self._base(method).with_values(given), seed)
+
+    def _base(self, method: str) -> SearchProtocol:
+        preset = self._preset(method)
+        assert preset is not None, "the model refuses unknown methods"  # noqa: S101
+        return preset
 
     def _operations(self, space: Space) -> tuple[str, ...]:
         return space_operations(space, self.pooling) if isinstance(space, str) else space

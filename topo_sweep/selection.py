@@ -52,6 +52,14 @@ def best_topologies(sweep: OpenedSweep, top: int = 1) -> Choice:
         )
     trials = sweep.trials()
     ranked = ranking.rank(trials)
+    few: tuple[str, ...] = ()
+    if len(ranked.table) >= top:
+        # Means over fewer seeds scatter more, so the luckiest of them would win.
+        seeds = int(ranked.table["n"].sort_values(ascending=False).iloc[top - 1])
+        more = ranking.rank(trials, min_seeds=seeds)
+        left_out = len(ranked.table) - len(more.table)
+        ranked = more
+        few = (f"left out with fewer than {seeds} seeds: {left_out}",) if left_out else ()
     if len(ranked.table) < top:
         raise InputError(
             f"{sweep.folder} has {len(ranked.table)} finished topologies, and the best {top} were "
@@ -63,7 +71,7 @@ def best_topologies(sweep: OpenedSweep, top: int = 1) -> Choice:
         origin=_origin(
             sweep, ranked.metric, f"the best{f' {top}' * (top > 1)} of {len(ranked.table)}"
         ),
-        remarks=(*_warnings(ranked.metric), _margin(trials, ranked)),
+        remarks=(*_warnings(ranked.metric), *few, _margin(trials, ranked)),
     )
 
 
@@ -104,11 +112,17 @@ def winner(sweep: OpenedSweep) -> Choice:
         return only
     cells = _cells(sweep)
     best, metric = cells.iloc[0], str(cells["metric"].iloc[0])
+    if len(cells) == 1:
+        return Choice(
+            genotypes=(Genotype.from_string(best["genotype"]),),
+            seeds=_seeds(sweep.trials()),
+            origin=f"the one network of {sweep.folder.name}",
+            remarks=(),
+        )
     remark = (
         f"the best of {counted(len(cells), 'network')} has {best['value']:.2%} {METRICS[metric]}"
     )
-    if len(cells) > 1:
-        remark += f", the second {cells.iloc[1]['value']:.2%}"
+    remark += f", the second {cells.iloc[1]['value']:.2%}"
     return Choice(
         genotypes=(Genotype.from_string(best["genotype"]),),
         seeds=_seeds(sweep.trials()),
@@ -140,8 +154,10 @@ def winner_genotype(path: Path) -> Genotype:
     return winner(open_sweep(path)).genotypes[0]
 
 
-def found_by(results: Path, name: str) -> str:
-    """Return what the newest sweep of searches of this name found best, as canonical text.
+def found_by(results: Path, name: str, dataset: str) -> Choice:
+    """Return what the newest sweep of searches of this name found best.
+
+    Cells searched on digits are for digits, those searched on either CIFAR for both.
 
     Raises:
         InputError: there is no such sweep, or nothing of it is evaluated yet.
@@ -149,14 +165,21 @@ def found_by(results: Path, name: str) -> str:
     """
     folders = results.iterdir() if results.is_dir() else ()
     sweeps = [open_sweep(folder) for folder in folders if (folder / "sweep.json").is_file()]
-    named = [s for s in sweeps if s.manifest.sweep == name and s.manifest.kind == "search"]
+    named = [
+        sweep
+        for sweep in sweeps
+        if sweep.manifest.sweep == name
+        and sweep.manifest.kind == "search"
+        and (sweep.manifest.data.dataset == "digits") == (dataset == "digits")
+    ]
     if not named:
         raise InputError(
             f"found:{name} asks for what the searches of {name} found, and {results} has no such "
-            f"sweep: run `topo-sweep run {name}` first, or write your own list of genotypes"
+            f"sweep for {dataset}: run `topo-sweep run {name}` first, or write your own list of "
+            "genotypes"
         )
     newest = max(named, key=by_newest_row)
-    return str(winner(newest).genotypes[0])
+    return winner(newest)
 
 
 def _cells(sweep: OpenedSweep) -> pd.DataFrame:

@@ -80,7 +80,7 @@ def load_spec(
     source: str,
     overrides: Overrides = _NO_OVERRIDES,
     *,
-    found: Callable[[str], str] | None = None,
+    found: Callable[[str, str], str] | None = None,
 ) -> SweepSpec:
     """Read a sweep and apply what the command line says.
 
@@ -88,8 +88,8 @@ def load_spec(
         source: a YAML file, or the name of a shipped sweep. A file of that very name in the
             working folder does not hide it: write ./demo for the file.
         overrides: what replaces the file's values.
-        found: gives the genotype that the named sweep of searches found, for entries like
-            found:edarts of a list of genotypes.
+        found: gives the genotype that the named sweep of searches found for a data set, for
+            entries like found:edarts of a list of genotypes.
 
     Raises:
         InputError: no such sweep, or everything that is wrong with it, in one line.
@@ -104,7 +104,8 @@ def load_spec(
     _override(draft, overrides)
     listed = draft.values.get("genotypes")
     if found is not None and isinstance(listed, list):
-        draft.values["genotypes"] = [_looked_up(entry, found) for entry in listed]
+        dataset = str(draft.values["data"].get("dataset", DataOptions().dataset))
+        draft.values["genotypes"] = [_looked_up(entry, found, dataset) for entry in listed]
     return _resolved(draft)
 
 
@@ -120,9 +121,9 @@ def make_spec(values: Mapping[str, Any], overrides: Overrides = _NO_OVERRIDES) -
     return _resolved(draft)
 
 
-def _looked_up(entry: object, found: Callable[[str], str]) -> object:
+def _looked_up(entry: object, found: Callable[[str, str], str], dataset: str) -> object:
     if isinstance(entry, str) and entry.startswith(FOUND):
-        return found(entry.removeprefix(FOUND))
+        return found(entry.removeprefix(FOUND), dataset)
     return entry
 
 

@@ -99,14 +99,19 @@ def run(plan: Plan, options: RunOptions, say: Say) -> RunResult:
 
 def _check(plan: Plan, images: Split) -> None:
     """Refuse what would fail in the middle of a trial."""
+    searched, evaluated = {}, {}
     for trial in plan.left.values():
         if isinstance(trial, SearchTrial):
-            halves = search_split(images, trial.protocol.images)
-            check_searchable(trial.protocol, halves)
+            searched[trial.protocol.protocol_hash] = trial.protocol
         elif isinstance(trial, Trial):
             check_trainable(trial.genotype, trial.protocol, images)
-        else:  # any cell of a search has four nodes; the rest depends on the protocol alone
-            check_trainable(KNOWN_CELLS["DARTS_V2"], trial.protocol, images)
+        else:
+            evaluated[trial.protocol.protocol_hash] = trial.protocol
+    for searching in searched.values():
+        check_searchable(searching, search_split(images, searching.images))
+    for training in evaluated.values():
+        # Any cell of a search has four nodes; the rest depends on the protocol alone.
+        check_trainable(KNOWN_CELLS["DARTS_V2"], training, images)
 
 
 def _remarks(plan: Plan, images: Split) -> Iterator[str]:

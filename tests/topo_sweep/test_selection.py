@@ -303,15 +303,22 @@ def test_what_a_name_found_is_the_winner_of_the_newest_sweep_of_searches_of_that
     searched(tmp_path, [(V1, [0.5]), (OTHER, [0.6])], name="mine", minute=5, search=longer)
     searched(tmp_path, [(V2, [0.9])], name="others", minute=9)
 
-    assert found_by(tmp_path, "mine") == str(OTHER)
-    assert found_by(tmp_path, "others") == str(V2)
+    assert found_by(tmp_path, "mine", "digits").genotypes == (OTHER,)
+    assert found_by(tmp_path, "others", "digits").genotypes == (V2,)
+
+
+def test_a_cell_found_on_digits_is_not_for_cifar(tmp_path: Path) -> None:
+    searched(tmp_path, [(FOUND, [0.9])], name="mine")
+
+    with pytest.raises(InputError, match="no such sweep for cifar100"):
+        found_by(tmp_path, "mine", "cifar100")
 
 
 def test_a_sweep_without_rows_is_not_the_newest_of_its_name(tmp_path: Path) -> None:
     searched(tmp_path, [(FOUND, [0.9])], name="mine")
     make_sweep(tmp_path, search_spec(name="mine", search={"epochs": 9}))
 
-    assert found_by(tmp_path, "mine") == str(FOUND)
+    assert found_by(tmp_path, "mine", "digits").genotypes == (FOUND,)
 
 
 @pytest.mark.parametrize("there", [False, True])
@@ -324,10 +331,10 @@ def test_a_name_that_found_nothing_is_told_how_to_find_something(
         (results / "figures").mkdir()
 
     with pytest.raises(InputError) as refusal:
-        found_by(results, "edarts")
+        found_by(results, "edarts", "cifar10")
     assert str(refusal.value) == (
         f"found:edarts asks for what the searches of edarts found, and {results} has no such "
-        "sweep: run `topo-sweep run edarts` first, or write your own list of genotypes"
+        "sweep for cifar10: run `topo-sweep run edarts` first, or write your own list of genotypes"
     )
 
 

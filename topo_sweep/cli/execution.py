@@ -97,6 +97,8 @@ def execute(spec: TopologySweep | GenotypeSweep | SearchSweep, given: dict[str, 
     if given["dry_run"]:
         click.echo(_described(plan, given))
         return 0
+    if plan.blocked:
+        say(f"evaluations that wait for a failed search (--retry-failed): {len(plan.blocked)}")
     if not plan.left:
         count = len(plan.trials)
         which = f"all {count} trials are" if count != 1 else "the one trial is"
@@ -116,6 +118,14 @@ def settings(given: dict[str, Any]) -> dict[str, str]:
     if bad := [key for key, equals, _ in pairs if not equals]:
         raise InputError(f"--set {bad[0]} has no value: write --set {bad[0]}=VALUE")
     return {key: value for key, _, value in pairs}
+
+
+def setting_values(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of `--set KEY=VALUE` by key, read as a file's are."""
+    from topo_sweep.yaml_file import parse_scalar
+
+    texts = settings(given)
+    return {key: parse_scalar(text, f"--set {key}={text}") for key, text in texts.items()}
 
 
 def _run(plan: Plan, options: dict[str, Any]) -> RunResult:

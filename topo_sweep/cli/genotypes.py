@@ -42,6 +42,8 @@ def read_genotype(text: str) -> tuple[Genotype, str]:
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"cannot read {path}: {error}") from None
         return genotype, known_name(genotype) or path.name
+    if path.suffix in {".txt", ".json"} or text.startswith(("/", "./", "../")):
+        raise InputError(f"there is no file {text}: name one that holds a genotype, or write one")
     genotype = _parsed(text)
     return genotype, known_name(genotype) or ""
 

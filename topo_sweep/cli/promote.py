@@ -10,7 +10,7 @@ import click
 
 from nas_core.errors import InputError
 from topo_sweep.cli.common import say, say_which
-from topo_sweep.cli.execution import execute, execution_options, options, settings
+from topo_sweep.cli.execution import execute, execution_options, options, setting_values
 from topo_sweep.paths import RESULTS
 
 _REQUEST = [
@@ -23,6 +23,7 @@ _REQUEST = [
         type=click.FloatRange(0, 1),
         help="With --final: networks above this accuracy go on.  [default: 0.93, the paper's]",
     ),
+    click.option("--dataset", metavar="NAME", help="Train on another one.  [default: the sweep's]"),
     click.option(
         "--seeds", metavar="SET", help="Such as 0-4.  [default: others than those that selected]"
     ),
@@ -53,7 +54,6 @@ def promote(source: Path, top: int | None, final: bool, above: float | None, **g
     from topo_sweep import promotion, selection
     from topo_sweep.int_sets import parse_int_set
     from topo_sweep.results import open_sweep
-    from topo_sweep.yaml_file import parse_scalar
 
     if final and top is not None:
         raise InputError("--final takes all above --above, so leave out --top")
@@ -61,15 +61,15 @@ def promote(source: Path, top: int | None, final: bool, above: float | None, **g
         raise InputError("--above belongs to --final; phase 2 takes --top")
     sweep = open_sweep(source)
     seeds = None if given["seeds"] is None else parse_int_set(given["seeds"], what="--seeds")
-    texts = settings(given)
-    values = {key: parse_scalar(text, f"--set {key}={text}") for key, text in texts.items()}
+    values = setting_values(given)
+    manifest = promotion.on_dataset(sweep.manifest, given["dataset"])
     if final:
         choice = selection.above(sweep, 0.93 if above is None else above)
         protocol = PRESETS["final"].with_values(values)
-        spec: Any = promotion.final_evaluation(sweep.manifest, choice, seeds, protocol)
+        spec: Any = promotion.final_evaluation(manifest, choice, seeds, protocol)
     else:
         choice = selection.best_topologies(sweep, 20 if top is None else top)
-        spec = promotion.phase_two(sweep.manifest, choice, seeds, values)
+        spec = promotion.phase_two(manifest, choice, seeds, values)
     say_which(sweep, source)  # only now: what is refused gets one line
     for remark in choice.remarks:
         say(remark)

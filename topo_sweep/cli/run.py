@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from topo_sweep.cli.common import say
 from topo_sweep.cli.execution import execute, execution_options, options, settings
 from topo_sweep.cli.wiring import TOPOLOGY_OPTIONS, chosen_topology
 
@@ -52,7 +53,7 @@ def run(
 
 
 def _requested(spec: str, given: dict[str, Any]) -> Any:  # noqa: ANN401
-    from topo_sweep.selection import found_by
+    from topo_sweep.selection import Choice, found_by
     from topo_sweep.spec import Overrides, load_spec
 
     wiring = chosen_topology(given)
@@ -63,6 +64,18 @@ def _requested(spec: str, given: dict[str, Any]) -> Any:  # noqa: ANN401
         search=wiring.settings,
         origin=wiring.origin,
     )
-    requested = load_spec(spec, overrides, found=lambda name: found_by(given["results"], name))
+    choices: dict[str, Choice] = {}
+
+    def found(name: str, dataset: str) -> str:
+        choices[name] = found_by(given["results"], name, dataset)
+        return str(choices[name].genotypes[0])
+
+    requested = load_spec(spec, overrides, found=found)
     wiring.say_remarks()
+    if choices:
+        for name, choice in choices.items():
+            for remark in (*choice.remarks, f"found:{name} is {choice.origin}"):
+                say(remark)
+        origins = "; ".join(f"found:{name}: {own.origin}" for name, own in choices.items())
+        requested = requested.model_copy(update={"origin": origins})
     return requested

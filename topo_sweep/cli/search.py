@@ -11,7 +11,7 @@ import click
 
 from nas_core.errors import TopoSweepError
 from topo_sweep.cli.common import emit, say
-from topo_sweep.cli.execution import execute, execution_options, options, settings
+from topo_sweep.cli.execution import execute, execution_options, options, setting_values
 from topo_sweep.cli.wiring import TOPOLOGY_OPTIONS, chosen_topology
 
 if TYPE_CHECKING:
@@ -79,7 +79,6 @@ def search(output_format: str, output: Path | None, **given: Any) -> None:  # no
 def _requested(given: dict[str, Any]) -> SearchSweep:
     from topo_sweep.search_kind import SearchSweep
     from topo_sweep.spec import Overrides, make_spec
-    from topo_sweep.yaml_file import parse_scalar
 
     wiring = chosen_topology(given)
     values: dict[str, Any] = {
@@ -91,11 +90,9 @@ def _requested(given: dict[str, Any]) -> SearchSweep:
     }
     if given["space"] is not None:
         values["spaces"] = given["space"]
-    texts = settings(given)
-    search_values = {key: parse_scalar(text, f"--set {key}={text}") for key, text in texts.items()}
     overrides = Overrides(
         **{name: given[name] for name in ("dataset", "holdout", "train_limit")},
-        search=search_values | wiring.settings,
+        search=setting_values(given) | wiring.settings,
         origin=wiring.origin,
     )
     spec = make_spec(values, overrides)

@@ -52,6 +52,10 @@ def chosen_topology(given: dict[str, Any]) -> Wiring:
 
     """
     index, folder = given["topology"], given["topology_from"]
+    keys = ("topology=", "search.topology=")
+    typed = [text for text in given["settings"] if text.startswith(keys)]
+    if typed and (index is not None or folder is not None):
+        raise InputError(f"--set {typed[0]} and --topology or --topology-from differ: give one")
     if folder is None:
         return Wiring({} if index is None else {"topology": index})
     if index is not None:
