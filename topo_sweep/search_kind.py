@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from nas_core.errors import InputError
 from nas_core.search_protocol import SEARCH_PRESETS, SearchProtocol, check_topology_given
@@ -95,10 +95,10 @@ class SearchSweep(Sweep):
     """
 
     kind: Literal["search"] = "search"
-    methods: Annotated[tuple[str, ...], BeforeValidator(_methods)]
     presets: dict[str, SearchProtocol] = Field(default_factory=dict)
     """What each method's name stands for; a store keeps it, so that later changes of a preset
     change nothing of what was asked. Methods that are not here are those of this version."""
+    methods: Annotated[tuple[str, ...], BeforeValidator(_methods)]
     spaces: Annotated[
         tuple[Annotated[Space, BeforeValidator(_space)], ...] | None, BeforeValidator(_spaces)
     ] = None
@@ -115,12 +115,19 @@ class SearchSweep(Sweep):
     """Settings that replace those of every method, such as `epochs` or `topology`."""
     evaluation_seeds: Annotated[tuple[int, ...], BeforeValidator(_evaluation_seeds), AS_TEXT] = (0,)
 
+    @field_validator("methods")
+    @classmethod
+    def _known(cls, methods: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """Refuse a method that neither this version nor the sweep itself explains."""
+        for name in methods:
+            if name not in {**SEARCH_PRESETS, **info.data.get("presets", {})}:
+                raise ValueError(_unknown_method(name))
+        return methods
+
     @model_validator(mode="after")
     def _searchable(self) -> Self:
         """Refuse a grid of which any point is impossible, or that sets one thing twice."""
         axes = {"operations": self.spaces, "cells": self.cells, "attention": self.attention}
-        if unknown := [name for name in self.methods if self._preset(name) is None]:
-            raise ValueError(_unknown_method(unknown[0]))
         for name, axis in axes.items():
             if axis is not None and name in self.search:
                 key = "spaces" if name == "operations" else name
@@ -160,9 +167,6 @@ class SearchSweep(Sweep):
         presets = {name: self._base(name) for name in self.methods}
         return super(SearchSweep, self.model_copy(update={"presets": presets})).to_json_value()
 
-    def _preset(self, method: str) -> SearchProtocol | None:
-        return self.presets.get(method) or SEARCH_PRESETS.get(method)
-
     def entries(self) -> list[SearchEntry]:
         """Return the grid; seeds are the outer loop, each search comes once."""
         entries: dict[tuple[str, int], SearchEntry] = {}
@@ -179,9 +183,7 @@ class SearchSweep(Sweep):
             yield SearchEntry(method, self._base(method).with_values(given), seed)
 
     def _base(self, method: str) -> SearchProtocol:
-        preset = self._preset(method)
-        assert preset is not None, "the model refuses unknown methods"  # noqa: S101
-        return preset
+        return self.presets.get(method) or SEARCH_PRESETS[method]
 
     def _operations(self, space: Space) -> tuple[str, ...]:
         return space_operations(space, self.pooling) if isinstance(space, str) else space

@@ -87,7 +87,7 @@ def test_a_search_that_cannot_be(
         (("known_cells", "--topology", "3"), ("--topology 3", "kind: genotypes")),
         (
             ("table4", "--dataset", "digits"),
-            ("found:edarts", "results has no such sweep", "topo-sweep run edarts"),
+            ("found:edarts", "results has no such sweep for digits", "topo-sweep run edarts"),
         ),
         (
             ("./grid.yaml",),
@@ -110,7 +110,6 @@ def test_a_sweep_that_cannot_be(
         (("letter.txt",), ("'Dear reader,' is no genotype", "DARTS_V2", "Genotype(normal=")),
         (("DARTS_V3",), ("'DARTS_V3' is no genotype", "DARTS_V2")),
         (("Genotype(normal=[('sep_conv_3x3', 0)])",), ("two edges", "got 1")),
-        (("searches",), ("evaluation",)),
         (("DARTS_V2", "--protocol", "finale"), ("'finale'", "final or shallow")),
         (("DARTS_V2", "--protocol", "search_edarts"), ("'search_edarts'", "final or shallow")),
         (("DARTS_V2", "--set", "search.epochs=3"), ("--set search.epochs=3", "kind: search")),

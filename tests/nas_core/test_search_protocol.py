@@ -278,7 +278,7 @@ def test_what_cannot_be_searched_is_refused(values: dict[str, Any], message: str
     ],
 )
 def test_stages_that_do_not_narrow_are_refused(stages: list[dict[str, int]]) -> None:
-    with pytest.raises(InputError, match="cells=8 and all 8 operations, and each later one keeps"):
+    with pytest.raises(InputError, match="stages do not fit cells=8 and 8 operations"):
         SearchProtocol().with_values({"stages": stages})
 
 

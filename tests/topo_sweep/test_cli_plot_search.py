@@ -113,6 +113,35 @@ def test_a_grid_of_searches_has_no_3d_surface(program: Program) -> None:
     assert "drawn as a map, got --style surface3d" in program.errors
 
 
+@pytest.mark.parametrize("command", ["subspaces", "depth", "surface"])
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [("method", ("search_subspace", "search_edarts")), ("attention", ("none", "once"))],
+)
+def test_of_mixed_methods_or_attentions_an_option_chooses_one(
+    command: str, column: str, values: tuple[str, str], program: Program, sweep: Any
+) -> None:
+    rows = [search(name, **{column: value}) for name, value in zip("ab", values, strict=True)]
+    sweep.searches = lambda: searches(rows)
+
+    program("plot", command, code=2)
+    assert f"choose one with --{column}" in program.errors
+    for value in values:
+        program("plot", command, f"--{column}", value, "-o", f"{value}.svg")
+    first, second = (Path(f"{value}.svg").read_bytes() for value in values)
+    assert first != second
+
+
+@pytest.mark.parametrize("option", ["--method", "--attention"])
+def test_a_surface_of_topologies_has_no_searches_to_choose_among(
+    option: str, program: Program, sweep: Any
+) -> None:
+    sweep.manifest.kind = "topologies"
+    program("plot", "surface", option, "none", code=2)
+    assert "choose among searches" in program.errors
+    assert "is a sweep of topologies" in program.errors
+
+
 @pytest.mark.usefixtures("sweep")
 def test_alphas_takes_a_search_by_its_id_or_seed(program: Program) -> None:
     program("plot", "alphas", "--seed", "21", "-o", "seed.svg")

@@ -21,7 +21,7 @@ from tests.topo_sweep.compare_rows import (
     topology,
 )
 from topo_sweep.compare import Compared, compare
-from topo_sweep.compare_evidence import Source
+from topo_sweep.compare_evidence import Source, gather
 from topo_sweep.compare_records import estimate, holm, to_records
 
 FINAL = PRESETS["final"]
@@ -259,6 +259,37 @@ def test_the_same_sweep_given_twice_changes_nothing() -> None:
     rows = source(*four_methods())
 
     assert compare([rows, rows], "2").text == compare([rows], "2").text
+
+
+@pytest.mark.parametrize("larger_failed", [True, False])
+def test_what_failed_in_one_sweep_and_is_ok_in_another_counts_as_ok(larger_failed: bool) -> None:
+    good, other = search("search_subset", 0), search("search_subset", 1)
+    trial, rest = evaluation(good, 0.9), evaluation(other, 0.8)
+    failed: dict[str, Any] = {"status": "failed"}
+    bad = good | failed | {"genotype": None}, trial | failed | {"test_accuracy": float("nan")}
+    large, small = (bad, (good, trial)) if larger_failed else ((good, trial), bad)
+    comparison = only(
+        [
+            source([small[1]], [small[0]], name="small"),
+            source([large[1], rest], [large[0], other], name="large"),
+        ],
+        "2",
+    )
+
+    assert find(comparison, "search hours, mean", "DARTS").n == 2
+    accuracy = find(comparison, "shallow test accuracy", "DARTS")
+    assert (accuracy.n, accuracy.ours) == pytest.approx((2, 85))
+    assert not any("failed" in note for note in comparison.notes)
+
+
+def test_a_search_stays_in_the_larger_sweep_where_a_smaller_one_alone_succeeded() -> None:
+    good, other = search("search_subset", 0), search("search_subset", 1)
+    bad = good | {"status": "failed", "genotype": None}
+    sweeps = [source([], [good], name="small"), source([], [bad, other], name="large")]
+    found = gather(sweeps).searches
+
+    assert list(found["status"]) == ["ok", "ok"]
+    assert set(found["source"]) == {"large"}
 
 
 def test_tables_without_rows_are_named_in_one_line_with_what_fills_them() -> None:

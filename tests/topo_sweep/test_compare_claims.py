@@ -9,7 +9,7 @@ import pytest
 
 from nas_core.errors import InputError
 from nas_core.spaces import SPACES
-from tests.topo_sweep.compare_rows import evaluation, search, source
+from tests.topo_sweep.compare_rows import evaluation, search, source, topology
 from topo_sweep.compare import compare
 from topo_sweep.compare_claims import (
     CONVOLUTIONS,
@@ -243,13 +243,44 @@ def test_poolings_and_methods_are_not_mixed() -> None:
     assert "max pooling" in second.setting
 
 
-def test_two_settings_in_one_sweep_are_refused_with_an_example() -> None:
+def test_kinds_of_attention_are_not_mixed_and_leave_the_other_tables_alone() -> None:
+    rows = [
+        search("search_subspace", 20, space, cells=5, attention=attention, search_id=name)
+        for attention in ("none", "once")
+        for space in ("SS1", "SS3")
+        for name in (f"{space} {attention}",)
+    ]
+    trials = [evaluation(own, 0.8 if own["attention"] == "none" else 0.7) for own in rows]
+    first, second = compare([source(trials, rows)]).comparisons
+
+    assert [first.entries[0].ours, second.entries[0].ours] == pytest.approx([80, 70])
+    assert first.differs == ()
+    assert second.differs == ("search: attention once (paper none)",)
+
+
+def test_two_settings_at_one_place_leave_it_out_with_a_note() -> None:
     rows = [search("search_subspace", 20, space, cells=5) for space in ("SS1", "SS3")]
     again: dict[str, Any] = rows[0] | {"search_id": "again", "protocol_hash": "other"}
     trials = [evaluation(own, 0.8) for own in (*rows, again)]
+    comparison = figure(source(trials, [*rows, again]))
 
-    with pytest.raises(InputError, match="several searches of SS1 at 5 cells with seed 20"):
-        compare([source(trials, [*rows, again])], "fig2")
+    (accuracy,) = contrasts(comparison, "test accuracy").values()
+    assert accuracy.row.startswith("SS3 ")
+    assert verdicts(comparison) == ["undecided"] * 4
+    (note,) = [own for own in comparison.notes if own.startswith("Left out: SS1 at 5 cells")]
+    assert "and other" in note
+    assert "as a sweep of its own" in note
+
+
+def test_two_settings_everywhere_leave_claims_without_rows_and_other_tables_alone() -> None:
+    rows = [search("search_subspace", 20, space, cells=5) for space in ("SS1", "SS3")]
+    rows += [own | {"search_id": own["space"], "protocol_hash": "other"} for own in rows]
+    trials = [evaluation(own, 0.8) for own in rows] + [topology(1, 0, 0.9)]
+    comparisons = compare([source(trials, rows)]).comparisons
+
+    assert [own.table for own in comparisons] == ["fig2", "phases"]
+    assert {own.note for own in comparisons[0].entries} == {"no rows"}
+    assert sum(own.startswith("Left out") for own in comparisons[0].notes) == 2
 
 
 def test_a_sweep_of_one_space_over_depths_is_not_figure_2() -> None:

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from nas_core.genotype import KNOWN_CELLS
+from nas_core.genotype import KNOWN_CELLS, CellEdges, Genotype
 from nas_core.network import EvalNetwork
 from nas_core.protocol import PRESETS
+from nas_core.topology import Topology
 from tests.topo_sweep.compare_rows import (
     evaluation,
     find,
@@ -18,11 +19,19 @@ from tests.topo_sweep.compare_rows import (
     search,
     source,
     topology,
+    training,
 )
 from topo_sweep.compare import compare
 from topo_sweep.compare_cells import SHALLOW_PARAMETERS
 
 FINAL = PRESETS["final"]
+FOUND = str(
+    Genotype(
+        CellEdges.uniform(Topology.from_index(17), "sep_conv_5x5"),
+        CellEdges.uniform(Topology.from_index(3), "dil_conv_3x3"),
+    )
+)
+"""A cell without a name."""
 
 
 # Table III
@@ -93,6 +102,45 @@ def test_table_4_puts_errors_and_search_days_beside_the_papers_row() -> None:
     assert find(comparison, "parameters", "search_edarts").ours == pytest.approx(3.2)
     assert comparison.differs == ("search: along wiring 17 (paper: does not say which)",)
     assert "AmoebaNet-B + cutout                               2.55" in compared.text
+
+
+def test_a_found_cell_trained_without_its_search_stands_beside_the_papers_row() -> None:
+    own = search("search_edarts", 3, search_seconds=1296.0, genotype=FOUND)
+    # As `run table4`, `evaluate` and `promote --final` make it, and in a sweep of its own.
+    final = training(FOUND, 7, 0.97, protocol_hash=FINAL.protocol_hash)
+    with_search = evaluation(own, 0.98, protocol_hash=FINAL.protocol_hash)
+    sweeps = [source([with_search], [own]), source([final], name="table4")]
+    comparison = only(sweeps, "4")
+
+    error = find(comparison, "test error", "search_edarts on cifar10, seed 3 (search)")
+    assert (error.n, error.ours) == pytest.approx((2, 2.5))  # one cell, one row
+    assert (error.theirs, error.note) == ("2.53", "beside eDARTS CIFAR10 + cutout")
+    days = find(comparison, "search, days", "search_edarts")
+    assert (days.ours, days.theirs, days.note) == (pytest.approx(0.015), "0.015", "on Tesla")
+    assert comparison.differs == ()
+    alone = only([source([final], [own])], "4")
+    assert find(alone, "test error", "search_edarts on cifar10, seed 3").theirs == "2.53"
+
+
+def test_a_cell_that_several_searches_found_says_so() -> None:
+    finders = [
+        search("search_edarts", seed, genotype=FOUND, search_id=f"s{seed}") for seed in (4, 3)
+    ]
+    final = training(FOUND, 0, 0.97, protocol_hash=FINAL.protocol_hash)
+    comparison = only([source([final], finders)], "4")
+
+    error = find(comparison, "test error", "search_edarts on cifar10, seed 3 (s3)")
+    assert error.note == "beside eDARTS CIFAR10 + cutout; found by 2 searches"
+    assert comparison.notes == (
+        "search_edarts on cifar10, seed 3 (s3): 2 searches found this cell: search_edarts on "
+        "cifar10, seed 3 (s3); search_edarts on cifar10, seed 4 (s4). Label and search days are of "
+        "the first.",
+    )
+
+    finders[0] = search("search_pcdarts", 4, genotype=FOUND)
+    torn = only([source([final], finders)], "4")
+    error = find(torn, "test error", "search_edarts on cifar10, seed 3 (s3)")
+    assert (error.theirs, error.note) == ("", "found by 2 searches")
 
 
 def test_table_4_keeps_data_sets_apart_and_takes_no_others() -> None:

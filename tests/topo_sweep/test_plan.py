@@ -171,7 +171,7 @@ def test_a_search_that_diverged_without_a_cell_has_nothing_to_evaluate(
     assert set(open_sweep(plan.store.paths.folder).planned()) == {FIRST, SECOND, *REST}
 
 
-def test_a_failed_search_runs_again_on_request_and_its_evaluations_stay_planned(
+def test_a_failed_search_runs_again_on_request_and_its_evaluations_wait(
     tmp_path: Path,
 ) -> None:
     failed = stored_search(FIRST, status="failed", genotype=None, attempt=2)
@@ -180,7 +180,10 @@ def test_a_failed_search_runs_again_on_request_and_its_evaluations_stay_planned(
     plan = make_plan(SEARCH_SPEC, tmp_path)
     again = make_plan(SEARCH_SPEC, tmp_path, retry_failed=True)
 
-    assert list(plan.left) == [EVALUATION, OTHER_EVALUATION, SECOND, *REST]
+    assert list(plan.left) == [SECOND, *REST]
+    assert plan.blocked == {EVALUATION, OTHER_EVALUATION}
+    assert {EVALUATION, OTHER_EVALUATION} <= set(plan.trials)
+    assert not again.blocked
     assert list(again.left) == [FIRST, EVALUATION, OTHER_EVALUATION, SECOND, *REST]
     assert plan.count("failed") == 1
     assert again.attempts == {FIRST: 2}

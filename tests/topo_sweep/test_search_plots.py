@@ -243,6 +243,20 @@ def test_methods_are_not_mixed_and_one_can_be_chosen() -> None:
     assert [round(mean, 6) for _, mean, *_ in bars(figure.axes[0])] == [90.5, 92.5, 91.5, 93.5]
 
 
+def test_kinds_of_attention_are_not_mixed_and_one_can_be_chosen() -> None:
+    rows, results = grid(("SS1",))
+    rows.loc[rows["seed"] == 22, "attention"] = "once"
+
+    for draw in (subspaces, depth, grid_map):
+        with pytest.raises(InputError, match=r"attentions, here none and once.*--attention"):
+            draw(rows, results)
+        assert "attention once" in words(draw(rows, results, attention="once"))
+    figure = subspaces(rows, results, attention="none")
+    assert [round(mean, 6) for _, mean, *_ in bars(figure.axes[0])] == [90.5, 91.5]
+    with pytest.raises(InputError, match="no search has attention often: there are none, once"):
+        subspaces(rows, results, attention="often")
+
+
 @pytest.mark.parametrize(
     ("column", "value", "what"),
     [

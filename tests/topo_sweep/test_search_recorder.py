@@ -344,14 +344,15 @@ def test_a_search_that_diverged_without_a_cell_drops_its_evaluations_from_the_pl
     assert list(make_plan(spec, tmp_path).left) == run.ids[3:]
 
 
-def test_a_search_that_diverged_with_a_cell_is_evaluated(run: SearchRun) -> None:
+def test_a_search_that_diverged_found_nothing_though_its_alphas_are_numbers(run: SearchRun) -> None:
     lost = search_epoch(0, train_loss=math.nan)
 
     run.recorder.end(run.ids[0], search_outcome("diverged", lost))
 
-    assert only_row(run.store.searches())["status"] == "diverged"
-    assert [run.next_id(), run.next_id()] == run.ids[1:]
-    assert run.progress.planned == 3
+    row = only_row(run.store.searches())
+    assert row["status"] == "diverged"
+    assert pd.isna(row["genotype"])
+    assert run.next_id() not in run.ids[1:]
 
 
 # Checkpoints and progress

@@ -13,7 +13,8 @@ from nas_core.genotype import Genotype
 from nas_core.protocol import DataOptions, Protocol
 from nas_core.search_protocol import SEARCH_PRESETS, SearchProtocol
 from tests.topo_sweep.search_run import FOUND, OTHER, search_of, search_spec
-from topo_sweep.spec import load_spec
+from topo_sweep import search_kind
+from topo_sweep.spec import load_spec, spec_from_json_value
 from topo_sweep.trials import Evaluation, SearchTrial, Trial, expand, expand_all, without_void
 
 GOLDEN_SEARCH = "89aab093acef323c"
@@ -201,3 +202,14 @@ def test_nothing_is_left_out_before_any_search_has_ended() -> None:
     planned = expand(search_spec())
 
     assert without_void(planned, {}) == dict(planned)
+
+
+def test_what_was_asked_stays_whatever_becomes_of_a_preset(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spec = search_spec(methods=["search_sparse"])
+    asked, value = expand(spec), spec.to_json_value()
+
+    monkeypatch.setattr(search_kind, "SEARCH_PRESETS", {})
+
+    assert expand(spec_from_json_value(value)) == asked

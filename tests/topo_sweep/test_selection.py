@@ -17,6 +17,7 @@ from tests.topo_sweep.ranking_rows import uniform
 from tests.topo_sweep.search_run import FOUND, OTHER, search_spec
 from tests.topo_sweep.store_rows import ON_DISK
 from topo_sweep.kinds import GenotypeSweep
+from topo_sweep.results import open_sweep
 from topo_sweep.selection import (
     Choice,
     above,
@@ -167,11 +168,14 @@ def test_a_margin_clear_of_zero_is_called_so(tmp_path: Path) -> None:
     assert "over 3 common seeds: clear of zero" in text
 
 
-def test_only_seeds_that_both_have_count_for_the_margin(tmp_path: Path) -> None:
-    text = margin(tmp_path, {17: [0.9, 0.8, 0.85, 0.99], 3: [0.8, 0.75]})
+def test_one_lucky_seed_does_not_beat_four(tmp_path: Path) -> None:
+    accuracies = {17: [0.9, 0.8, 0.85, 0.9], 5: [0.8, 0.8, 0.8, 0.8], 3: [0.99]}
+    topologies(tmp_path, accuracies)
 
-    assert "by 7.50 points" in text
-    assert "over 2 common seeds" in text
+    choice = best_topologies(open_sweep(tmp_path))
+
+    assert choice.genotypes[0].normal.topology.index == 17
+    assert "left out with fewer than 4 seeds: 1" in choice.remarks
 
 
 def test_one_seed_is_no_evidence(tmp_path: Path) -> None:

@@ -8,7 +8,17 @@ import click
 
 from nas_core.errors import InputError
 from topo_sweep.cli.common import results_argument
-from topo_sweep.cli.plot_search import alphas, cell, depth, save, skips, subspaces, supernet
+from topo_sweep.cli.plot_search import (
+    alphas,
+    attention_option,
+    cell,
+    depth,
+    method_option,
+    save,
+    skips,
+    subspaces,
+    supernet,
+)
 
 
 @click.group()
@@ -37,7 +47,17 @@ def plot() -> None:
     help="A map to read values from, or a 3-D surface like the paper's figure 3.",
 )
 @click.option("--metric", type=click.Choice(["val", "test"]), help="Accuracy to draw.")
-def surface(results: Path, output: Path | None, style: str, metric: str | None) -> None:
+@method_option
+@attention_option
+def surface(
+    results: Path,
+    *,
+    output: Path | None,
+    style: str,
+    metric: str | None,
+    method: str | None,
+    attention: str | None,
+) -> None:
     """Draw the accuracy of all 180 topologies, the paper's figure 3, or of a grid of searches.
 
     RESULTS is a sweep's folder, or a folder of sweeps (then the one with the newest row).
@@ -51,9 +71,16 @@ def surface(results: Path, output: Path | None, style: str, metric: str | None) 
 
     sweep = open_sweep(results)
     if sweep.manifest.kind != "search":
+        if method or attention:
+            raise InputError(
+                f"--method and --attention choose among searches, and {sweep.folder} is a sweep of "
+                f"{sweep.manifest.kind}: leave them out"
+            )
         figure = plots.surface(ranking.rank(sweep.trials(), metric=metric), style=style)
     elif style == "map":
-        figure = search_plots.grid_map(sweep.searches(), sweep.trials(), metric=metric)
+        figure = search_plots.grid_map(
+            sweep.searches(), sweep.trials(), metric=metric, method=method, attention=attention
+        )
     else:
         raise InputError(f"a grid of searches is drawn as a map, got --style {style}")
     save(figure, sweep, results, output, "surface")

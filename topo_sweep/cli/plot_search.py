@@ -34,6 +34,9 @@ metric_option = click.option(
     "--metric", type=click.Choice(["val", "test"]), help="Accuracy to draw."
 )
 method_option = click.option("--method", help="Draw the searches of this method alone.")
+attention_option = click.option(
+    "--attention", help="Draw those with this operation attention alone: none, once or per_update."
+)
 
 
 def save(figure: Figure, sweep: OpenedSweep, results: Path, output: Path | None, name: str) -> None:
@@ -71,7 +74,15 @@ def open_searches(results: Path, command: str) -> OpenedSweep:
 @output_option("figures/subspaces.png in the sweep's folder")
 @metric_option
 @method_option
-def subspaces(results: Path, output: Path | None, metric: str | None, method: str | None) -> None:
+@attention_option
+def subspaces(
+    results: Path,
+    *,
+    output: Path | None,
+    metric: str | None,
+    method: str | None,
+    attention: str | None,
+) -> None:
     """Draw the accuracy of found cells by search space and depth, the paper's figure 2.
 
     RESULTS is a sweep's folder, or a folder of sweeps (then the one with the newest row).
@@ -83,7 +94,9 @@ def subspaces(results: Path, output: Path | None, metric: str | None, method: st
     from topo_sweep import search_plots
 
     sweep = open_searches(results, "subspaces")
-    figure = search_plots.subspaces(sweep.searches(), sweep.trials(), metric=metric, method=method)
+    figure = search_plots.subspaces(
+        sweep.searches(), sweep.trials(), metric=metric, method=method, attention=attention
+    )
     save(figure, sweep, results, output, "subspaces")
 
 
@@ -92,6 +105,7 @@ def subspaces(results: Path, output: Path | None, metric: str | None, method: st
 @output_option("figures/depth.png in the sweep's folder")
 @metric_option
 @method_option
+@attention_option
 @click.option("--space", help="Draw this search space alone; needed where there are several.")
 def depth(
     results: Path,
@@ -99,6 +113,7 @@ def depth(
     output: Path | None,
     metric: str | None,
     method: str | None,
+    attention: str | None,
     space: str | None,
 ) -> None:
     """Draw accuracy and skips of found cells against the cells of the search network.
@@ -113,7 +128,12 @@ def depth(
 
     sweep = open_searches(results, "depth")
     figure = search_plots.depth(
-        sweep.searches(), sweep.trials(), metric=metric, method=method, space=space
+        sweep.searches(),
+        sweep.trials(),
+        metric=metric,
+        method=method,
+        attention=attention,
+        space=space,
     )
     save(figure, sweep, results, output, "depth")
 
