@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+import pandas as pd
 from scipy.stats import kendalltau
 
 from nas_core.genotype import Genotype, known_name
@@ -24,9 +25,6 @@ from topo_sweep.compare_evidence import (
 )
 from topo_sweep.compare_records import Comparison, Entry, aligned, beside, entry, estimate, shown
 from topo_sweep.literature import find, printed, rows_of
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SHALLOW_PARAMETERS: Final[Mapping[str, int]] = {
     "DARTS_V1": 123_098,
@@ -187,12 +185,20 @@ def table_4(evidence: Evidence) -> list[Comparison]:
 def _table_4(evidence: Evidence, rows: pd.DataFrame) -> Comparison:
     kept, notes = usable(rows, "accuracy")
     dataset = str(kept["dataset"].iloc[0])
-    named = kept.assign(searched=kept["search_id"].notna())
-    named = named.assign(label=[_label(row) for _, row in named.iterrows()])
+    # A training that names its search comes before others of the same cell, and speaks for them.
+    kept = kept.sort_values("search_id", kind="stable")
+    named = kept.assign(label=[_label(row, _finders(evidence, row)) for _, row in kept.iterrows()])
     entries: list[Entry] = []
+    searches = [evidence.searches.iloc[:0]]
     for label, own in named.groupby("label"):
         first = own.iloc[0]
-        counterpart = _counterpart(first)
+        found = _finders(evidence, first)
+        searches.append(found)
+        counterpart = _counterpart(first, found)
+        said = [f"beside {counterpart}"] if counterpart else []
+        if len(found) > 1:
+            said.append(f"found by {len(found)} searches")
+            notes.append(_found_by(str(label), found))
         errors = 100 - own.groupby("seed")["accuracy"].mean()
         name = str(label)
         entries += [
@@ -200,7 +206,7 @@ def _table_4(evidence: Evidence, rows: pd.DataFrame) -> Comparison:
                 "test error, %",
                 name,
                 estimate(errors),
-                note=f"beside {counterpart}" if counterpart else "",
+                note="; ".join(said),
                 **_table_4_value(counterpart, f"{dataset}_test_error_percent"),
             ),
             Entry(
@@ -210,28 +216,25 @@ def _table_4(evidence: Evidence, rows: pd.DataFrame) -> Comparison:
                 **_table_4_value(counterpart, "parameters_million"),
             ),
         ]
-        if first["searched"]:
+        if len(found):
             days = find("4", counterpart, "search_gpu_days")
             entries.append(
                 Entry(
                     quantity="search, days (paper: GPU days)",
                     row=name,
-                    ours=float(first["found_search_seconds"]) / _DAY,
+                    ours=float(found["search_seconds"].iloc[0]) / _DAY,
                     theirs=days.value if days else "",
-                    note=f"on {first['found_device']}",
+                    note=f"on {found['device'].iloc[0]}",
                     decimals=None,
                 )
             )
-    searched = evidence.searches
-    if len(searched):
-        searched = searched[searched["search_id"].isin(kept["search_id"])]
     return Comparison(
         table="4",
         title=f"Table IV: final evaluation on {dataset}",
         setting=f"{setting_text(kept)}; n counts training seeds of one cell",
         differs=(
             *evaluation_differences(evidence, kept, "final", dataset),
-            *search_differences(evidence, searched),
+            *search_differences(evidence, _each_once(searches)),
         ),
         entries=tuple(sorted(entries, key=lambda own: _ORDER.index(own.quantity))),
         notes=tuple(notes),
@@ -242,24 +245,67 @@ def _table_4(evidence: Evidence, rows: pd.DataFrame) -> Comparison:
 _ORDER: Final = ("test error, %", "parameters, millions", "search, days (paper: GPU days)")
 
 
-def _label(row: pd.Series[Any]) -> str:
+def _finders(evidence: Evidence, row: pd.Series[Any]) -> pd.DataFrame:
+    """Return the searches that found the cell of a training, that which it names first.
+
+    Where it names none (so `evaluate`, `promote` and cells given as found: train), all that found
+    its genotype, none for a known cell.
+    """
+    searches = evidence.searches
+    if searches.empty or (pd.isna(row["search_id"]) and _known(row)):
+        return searches.iloc[:0]
+    same = searches[
+        (searches["genotype"] == row["genotype"]) | (searches["search_id"] == row["search_id"])
+    ].sort_values(["method", "dataset", "seed", "search_id"])
+    others = same["search_id"] != row["search_id"]
+    found: pd.DataFrame = pd.concat([same[~others], same[others]])
+    return found
+
+
+def _known(row: pd.Series[Any]) -> str | None:
+    return known_name(Genotype.from_string(row["genotype"]))
+
+
+def _search_label(search: pd.Series[Any]) -> str:
+    found = f"{search['method']} on {search['dataset']}"
+    return f"{found}, seed {search['seed']} ({search['search_id'][:6]})"
+
+
+def _found_by(label: str, searches: pd.DataFrame) -> str:
+    """Return the sentence on a cell that several searches found."""
+    names = "; ".join(_search_label(row) for _, row in searches.iterrows())
+    return (
+        f"{label}: {len(searches)} searches found this cell: {names}. Label and search days are "
+        "of the first."
+    )
+
+
+def _each_once(searches: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat(searches).drop_duplicates("search_id") if len(searches) > 1 else searches[0]
+
+
+def _label(row: pd.Series[Any], finders: pd.DataFrame) -> str:
     """Return what people call the cell of a row."""
-    if row["searched"]:
-        found = f"{row['found_method']} on {row['found_dataset']}"
-        return f"{found}, seed {row['found_seed']} ({row['search_id'][:6]})"
+    if len(finders):
+        return _search_label(finders.iloc[0])
     genotype = Genotype.from_string(row["genotype"])
     if name := known_name(genotype):
         return name
     return f"cell {stable_hash(str(genotype), digits=6)}"
 
 
-def _counterpart(row: pd.Series[Any]) -> str:
-    """Return the row of the paper's table that this cell belongs beside; '' for none."""
-    if row["searched"]:
-        method = str(row["found_method"])
-        both = f"{method} {row['found_dataset']}"
-        return COUNTERPARTS.get(both, COUNTERPARTS.get(method, ""))
-    return COUNTERPARTS.get(known_name(Genotype.from_string(row["genotype"])) or "", "")
+def _counterpart(row: pd.Series[Any], finders: pd.DataFrame) -> str:
+    """Return the row of the paper's table that this cell belongs beside; '' for none.
+
+    Also where several searches found it that belong beside different rows, and it names none.
+    """
+    if finders.empty:
+        return COUNTERPARTS.get(_known(row) or "", "")
+    own = finders if pd.isna(row["search_id"]) else finders[:1]
+    rows = set()
+    for method, dataset in zip(own["method"], own["dataset"], strict=True):
+        rows.add(COUNTERPARTS.get(f"{method} {dataset}", COUNTERPARTS.get(method, "")))
+    return rows.pop() if len(rows) == 1 else ""
 
 
 def _table_4_value(row: str, column: str) -> dict[str, Any]:

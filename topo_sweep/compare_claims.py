@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from itertools import pairwise, permutations
 from typing import TYPE_CHECKING, Final
 
-from nas_core.errors import InputError
 from nas_core.spaces import LEARNABLE, SPACES
 from topo_sweep.compare_evidence import (
     Evidence,
@@ -57,6 +56,9 @@ _HOW_TO_READ: Final = (
     "is below 0 after Holm's correction within the claim. Undecided: else, which is no evidence "
     "of equality. Verdicts are on our setting. The paper's own means are in a picture, not printed."
 )
+
+_GROUP: Final = ("source", "method", "attention", "pooling")
+"""Searches that differ in one of these are in figures of their own."""
 
 Place = tuple[str, int]
 """A space and the number of cells of the search network."""
@@ -169,11 +171,9 @@ def verdict(contrasts: Sequence[Estimate | None]) -> str:
 
 
 def figure_2(evidence: Evidence) -> list[Comparison]:
-    """Compare spaces and depths and test the four claims; one sweep and method at a time.
+    """Compare spaces and depths and test the four claims; one sweep, method and attention a time.
 
-    Raises:
-        InputError: a sweep holds searches that differ in another setting than space and cells.
-
+    Where searches still differ in another setting than space and cells, their place is left out.
     """
     searches = evidence.searches
     if searches.empty:
@@ -186,7 +186,7 @@ def figure_2(evidence: Evidence) -> list[Comparison]:
     pooling = grid["operations"].str.extract("(max|avg)_pool", expand=False)
     return [
         _figure_2(evidence, group, trials)
-        for group in groups(grid.assign(pooling=pooling), ("source", "method", "pooling"))
+        for group in groups(grid.assign(pooling=pooling), _GROUP)
         if len(set(group["space"])) > 1
         for trials in shallow_evaluations(evidence, group)
         if has_results(trials)
@@ -196,7 +196,7 @@ def figure_2(evidence: Evidence) -> list[Comparison]:
 def _figure_2(evidence: Evidence, searches: pd.DataFrame, trials: pd.DataFrame) -> Comparison:
     searches, notes = usable(searches, "genotype")
     trials, more = usable(trials, "accuracy")
-    accuracy = _by_seed(searches, trials)
+    accuracy, torn = _by_seed(searches, trials)
     depths = [cells for cells in DEPTHS if any(place[1] == cells for place in accuracy)]
     if len(depths) == 1:
         notes.append(f"All is at {depths[0]} cells alone: claim 2 has no rows.")
@@ -211,7 +211,7 @@ def _figure_2(evidence: Evidence, searches: pd.DataFrame, trials: pd.DataFrame) 
         if (space, cells) in accuracy
     ]
     for row, claim in zip(rows_of("fig2"), CLAIMS, strict=True):
-        entries += _claim(printed("fig2", row, "claim").value, claim(depths), accuracy)
+        entries += _claim(printed("fig2", row, "claim").value, claim(depths or DEPTHS), accuracy)
     return Comparison(
         table="fig2",
         title="Figure 2: sub-spaces and depths, and what the paper claims of them",
@@ -225,29 +225,31 @@ def _figure_2(evidence: Evidence, searches: pd.DataFrame, trials: pd.DataFrame) 
         notes=(
             *notes,
             *more,
+            *torn,
             _HOW_TO_READ,
         ),
     )
 
 
-def _by_seed(searches: pd.DataFrame, trials: pd.DataFrame) -> Accuracy:
-    """Average the evaluations of each search."""
+def _by_seed(searches: pd.DataFrame, trials: pd.DataFrame) -> tuple[Accuracy, list[str]]:
+    """Average the evaluations of each search; return sentences on the places left out, too."""
     means = trials.groupby("search_id")["accuracy"].mean().rename("accuracy").reset_index()
     rows = searches.merge(means, on="search_id")
-    repeated = rows[rows.duplicated(["space", "cells", "seed"])]
-    if len(repeated):
-        first = repeated.iloc[0]
-        raise InputError(
-            f"{first['source']} holds several searches of {first['space']} at {first['cells']} "
-            f"cells with seed {first['seed']}, by other settings: figure 2 compares one setting, "
-            "so run it as a sweep of its own"
-        )
-    return {
-        (str(group["space"].iloc[0]), int(group["cells"].iloc[0])): group.set_index("seed")[
-            "accuracy"
-        ]
-        for group in groups(rows, ("space", "cells"))
-    }
+    accuracy: dict[Place, pd.Series[float]] = {}
+    torn = []
+    for group in groups(rows, ("space", "cells")):
+        first = group.iloc[0]
+        place = str(first["space"]), int(first["cells"])
+        hashes = sorted(set(group["protocol_hash"]))
+        if len(hashes) > 1 or group["seed"].duplicated().any():
+            torn.append(
+                f"Left out: {place[0]} at {place[1]} cells, of which {first['source']} holds "
+                f"searches by several settings ({' and '.join(hashes)}); figure 2 compares one, "
+                "so run each as a sweep of its own."
+            )
+        else:
+            accuracy[place] = group.set_index("seed")["accuracy"]
+    return accuracy, torn
 
 
 def _claim(text: str, contrasts: Sequence[Contrast], accuracy: Accuracy) -> list[Entry]:

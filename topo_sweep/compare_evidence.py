@@ -16,6 +16,7 @@ from nas_core.errors import InputError
 from nas_core.protocol import PRESETS, Protocol
 from nas_core.search_protocol import SEARCH_PRESETS, SearchProtocol
 from topo_sweep.accuracy import accuracies, counted, data_words
+from topo_sweep.store import STATUSES
 
 DATA: Final = ("dataset", "holdout", "train_limit", "fingerprint")
 """Columns that say which images; rows that differ in one are never averaged."""
@@ -70,14 +71,20 @@ class Evidence:
 def gather(sources: Sequence[Source]) -> Evidence:
     """Join trainings with the searches that found their cells.
 
-    The same sweep given twice, or a copy of it, changes nothing.
+    The same sweep given twice, or a copy of it, changes nothing. Of a row that several sweeps hold
+    the one counts that a store would give: ok before diverged before failed.
     """
     # Sweeps may share searches (those of SS1 are in `depth` and `subspaces`): the larger one, of
-    # which a whole figure is made, keeps them.
+    # which a whole figure is made, keeps them, also where they succeeded in another one alone.
     sources = sorted(sources, key=lambda source: -len(source.searches))
     protocols = {key: value for source in sources for key, value in source.protocols.items()}
     of_searches = {k: value for source in sources for k, value in source.search_protocols.items()}
-    searches = _once([_marked(s.searches, s) for s in sources if len(s.searches)], "search_id")
+    found = [_marked(s.searches, s) for s in sources if len(s.searches)]
+    searches = _once(found, "search_id")
+    if found:
+        keepers = pd.concat([own[["search_id", "source"]] for own in found])
+        by_id = keepers.drop_duplicates("search_id").set_index("search_id")["source"]
+        searches = searches.assign(source=searches["search_id"].map(by_id))
     trials = _once([_marked(s.trials, s) for s in sources if len(s.trials)], "trial_id")
     if len(trials):
         trials = _described(trials, searches, protocols)
@@ -299,6 +306,10 @@ def _marked(rows: pd.DataFrame, source: Source) -> pd.DataFrame:
 
 
 def _once(frames: Sequence[pd.DataFrame], key: str) -> pd.DataFrame:
+    """Return one row a key, by the order of `STATUSES` and then of the frames."""
     if not frames:
         return pd.DataFrame()
-    return pd.concat(frames, ignore_index=True).drop_duplicates(key, ignore_index=True)
+    rows = pd.concat(frames, ignore_index=True)
+    preference = rows["status"].map({status: i for i, status in enumerate(STATUSES)})
+    best = rows.loc[preference.sort_values(kind="stable").index].drop_duplicates(key)
+    return best.sort_index(ignore_index=True)

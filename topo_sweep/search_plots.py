@@ -45,6 +45,7 @@ def subspaces(
     *,
     metric: str | None = None,
     method: str | None = None,
+    attention: str | None = None,
 ) -> Figure:
     """Draw the accuracy of what was found by search space and cells, as the paper's figure 2.
 
@@ -53,12 +54,13 @@ def subspaces(
         trials: their evaluations.
         metric: 'val' or 'test'; None is 'val' where there is a hold-out, else 'test'.
         method: draw the searches of this method alone.
+        attention: draw those with this operation attention alone.
 
     Raises:
         InputError: nothing to draw, or what must not be mixed.
 
     """
-    cells = found(searches, trials, metric=metric, method=method)
+    cells = found(searches, trials, metric=metric, method=method, attention=attention)
     points = _percent(per_seed(cells.rows, _GRID, "value"))
     table = summary(points, _GRID)
     spaces, depths = _spaces(table), sorted(set(table["cells"].astype(int)))
@@ -100,6 +102,7 @@ def depth(
     *,
     metric: str | None = None,
     method: str | None = None,
+    attention: str | None = None,
     space: str | None = None,
 ) -> Figure:
     """Draw accuracy and skips of what was found against the cells of the search network.
@@ -109,16 +112,17 @@ def depth(
         trials: their evaluations.
         metric: 'val' or 'test'; None is 'val' where there is a hold-out, else 'test'.
         method: draw the searches of this method alone.
+        attention: draw those with this operation attention alone.
         space: draw those in this space alone; needed where there are several.
 
     Raises:
         InputError: nothing to draw, or what must not be mixed.
 
     """
-    ended = choose(searches, method=method, space=space)
+    ended = choose(searches, method=method, attention=attention, space=space)
     check_one(ended, {"space": "spaces", "operations": "sets of operations"})
     ended = ended[ended["genotype"].notna()]
-    cells = found(searches, trials, metric=metric, method=method, space=space)
+    cells = found(searches, trials, metric=metric, method=method, attention=attention, space=space)
     points = _percent(per_seed(cells.rows, ("cells",), "value"))
     table = summary(points, ("cells",))
     points = points.assign(place=points["cells"].astype(float))
@@ -159,6 +163,7 @@ def grid_map(
     *,
     metric: str | None = None,
     method: str | None = None,
+    attention: str | None = None,
 ) -> Figure:
     """Draw the mean accuracy of every space and depth as a map, with n in each box.
 
@@ -167,15 +172,16 @@ def grid_map(
         trials: their evaluations.
         metric: 'val' or 'test'; None is 'val' where there is a hold-out, else 'test'.
         method: draw the searches of this method alone.
+        attention: draw those with this operation attention alone.
 
     Raises:
         InputError: nothing to draw, or what must not be mixed.
 
     """
-    cells = found(searches, trials, metric=metric, method=method)
+    cells = found(searches, trials, metric=metric, method=method, attention=attention)
     points = _percent(per_seed(cells.rows, _GRID, "value"))
     table = summary(points, _GRID)
-    asked = choose(searches, method=method)
+    asked = choose(searches, method=method, attention=attention)
     spaces, depths = _spaces(asked), sorted(set(asked["cells"].astype(int)))
     grid = np.full((len(spaces), len(depths)), np.nan)
     texts: dict[tuple[int, int], str] = {}

@@ -31,7 +31,7 @@ _SEARCH: Final = {
     "reduction_topology": "fixed reduction wirings",
     "dataset": "data sets",
 }
-_CHOICES: Final = {"method": "--method", "space": "--space"}
+_CHOICES: Final = {"method": "--method", "attention": "--attention", "space": "--space"}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -68,6 +68,7 @@ def found(
     *,
     metric: str | None = None,
     method: str | None = None,
+    attention: str | None = None,
     space: str | None = None,
     any_method: bool = False,
 ) -> Found:
@@ -80,6 +81,7 @@ def found(
         trials: one row an evaluation; `search_id` says of what.
         metric: 'val' or 'test'; None is 'val' where there is a hold-out, else 'test'.
         method: keep the searches of this method alone.
+        attention: keep those with this operation attention alone.
         space: keep those in this space alone.
         any_method: let methods and settings of searches mix, to choose among all cells.
 
@@ -87,7 +89,7 @@ def found(
         InputError: nothing is left, or it mixes methods, settings or data (both are named).
 
     """
-    chosen = choose(searches, method=method, space=space)
+    chosen = choose(searches, method=method, attention=attention, space=space)
     if not any_method:
         check_one(chosen, {"method": "methods"} | _SEARCH)
     ended = chosen[chosen["genotype"].notna()]
@@ -117,9 +119,13 @@ def found(
 
 
 def choose(
-    searches: pd.DataFrame, *, method: str | None = None, space: str | None = None
+    searches: pd.DataFrame,
+    *,
+    method: str | None = None,
+    attention: str | None = None,
+    space: str | None = None,
 ) -> pd.DataFrame:
-    """Return the searches of a method and in a space.
+    """Return the searches of a method, with an operation attention and in a space.
 
     Raises:
         InputError: there is none; says what there is.
@@ -131,13 +137,14 @@ def choose(
             "(`topo-sweep status` shows how far a run is)"
         )
     rows = searches
-    for column, value in (("method", method), ("space", space)):
+    for column, value in (("method", method), ("attention", attention), ("space", space)):
         if value is None:
             continue
-        there = sorted(set(rows[column]))
+        own = rows[column].astype("string").fillna("none")
+        there = sorted(set(own))
         if value not in there:
             raise InputError(f"no search has {column} {value}: there are {', '.join(there)}")
-        rows = rows[rows[column] == value]
+        rows = rows[own == value]
     return rows
 
 
