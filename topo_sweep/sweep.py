@@ -123,6 +123,11 @@ def _remarks(plan: Plan, images: Split) -> Iterator[str]:
                 f"searches ask for {size:,} + {size:,} images and {images.info.name} has "
                 f"{len(images.train):,} here: half and half, {half:,} + {half:,}, is used"
             )
+    if any(min(own.images, len(images.train) // 2) <= own.batch_size for own in searches):
+        yield (
+            "an epoch of a search is a single step here, so an alpha step each step and one each "
+            "epoch are the same"
+        )
     if any(protocol.attention == "per_update" for protocol in searches):
         yield (
             "warning: attention per_update adds w_o to the alphas at every update; that "

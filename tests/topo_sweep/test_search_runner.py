@@ -291,6 +291,17 @@ def test_half_and_half_is_used_and_said_where_there_are_fewer_images(tmp_path: P
     assert list(store_of(spec, tmp_path).searches()["images"]) == [32]
 
 
+@pytest.mark.parametrize(("batch_size", "is_said"), [(32, True), (16, False)])
+def test_an_epoch_of_one_step_is_said_to_update_alphas_in_every_step(
+    tmp_path: Path, batch_size: int, is_said: bool
+) -> None:
+    search = SPEC.search | {"images": 32, "batch_size": batch_size}
+    _, said = swept(search_spec(search=search, evaluation_seeds=()), tmp_path)
+
+    remark = "an alpha step each step and one each epoch are the same"
+    assert any(remark in line for line in said) == is_said
+
+
 # Interrupted
 
 
