@@ -20,6 +20,7 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
     "pandas": (
         *("topo_sweep.ranking", "topo_sweep.store", "topo_sweep.compare_evidence"),
         *("topo_sweep.compare_ablations", "topo_sweep.compare_attention"),
+        "topo_sweep.compare_cells",
     ),
     "pyarrow": ("topo_sweep.store", "topo_sweep.tables", "nas_core.cifar"),
     "matplotlib": (

@@ -16,7 +16,7 @@ from nas_core.errors import InputError
 from nas_core.protocol import PRESETS, Protocol
 from nas_core.search_protocol import SEARCH_PRESETS, SearchProtocol
 from topo_sweep.accuracy import accuracies, counted, data_words
-from topo_sweep.store import STATUSES
+from topo_sweep.statuses import STATUSES
 
 DATA: Final = ("dataset", "holdout", "train_limit", "fingerprint")
 """Columns that say which images; rows that differ in one are never averaged."""

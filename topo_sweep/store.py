@@ -26,7 +26,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -34,15 +34,13 @@ import pyarrow.parquet as pq
 from nas_core.errors import InputError, TopoSweepError
 from nas_core.files import write_durably
 from topo_sweep.paths import StorePaths
+from topo_sweep.statuses import STATUSES
 from topo_sweep.tables import SEARCHES, TABLES, TRIALS, Table
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Row = Mapping[str, Any]
-
-STATUSES: Final = ("ok", "diverged", "failed")
-"""In the order in which readers prefer them."""
 
 _MOST_PARTS = 32
 _SMALL_PART_BYTES = 16 * 2**20

@@ -58,7 +58,8 @@ def test_search_prints_the_cell_in_darts_notation_and_nothing_else(found: Path) 
     assert cell.normal.topology == cell.reduction.topology == Topology.from_index(17)
     said = (found / "said.txt").read_text(encoding="utf-8").splitlines()
     skips = (str(own).count("skip_connect") for own in (cell.normal, cell.reduction))
-    assert said[-1].startswith("{} + {} skip connections (normal + reduction), 2 ep".format(*skips))
+    told = "{} + {} skip connections (normal + reduction), epochs: 2, ".format(*skips)
+    assert said[-1].startswith(told)
 
 
 def test_the_same_search_again_runs_nothing_and_tells_the_same_as_json(found: Path) -> None:
@@ -76,7 +77,7 @@ def test_the_same_search_again_runs_nothing_and_tells_the_same_as_json(found: Pa
         "reduction": str(cell.reduction).count("skip_connect"),
     }
     (row,) = the_sweep(found / "results", "search").searches().to_dict("records")
-    for key, column in (("parameters", "parameters"), ("seconds", "search_seconds")):
+    for key, column in (("supernet_parameters", "parameters"), ("seconds", "search_seconds")):
         assert record[key] == row[column] > 0
     assert (record["epochs"], record["search_id"]) == (2, row["search_id"])
 
