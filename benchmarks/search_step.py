@@ -2,7 +2,7 @@
 
 Claim: along a fixed topology at the paper's size (5 cells, 16 channels, batch 64, 32x32 images) a
 first-order alpha step costs about as much as a weight step and a second-order one about four times
-as much. Measured once with other work on the machine (1 thread of an AMD EPYC, torch 2.14.1, n = 3):
+as much. Measured once beside other work (1 thread of an AMD EPYC, torch 2.14.1, n = 3):
 1 : 1.1 : 3.9, and with PyTorch's kernels instead of `nas_core.cpu_kernels` 3.0 for a weight step;
 but the same weight step again took 1.9, so these ratios are rough.
 
