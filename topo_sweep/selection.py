@@ -149,11 +149,6 @@ def _only_cell(sweep: OpenedSweep) -> Choice | None:
     )
 
 
-def winner_genotype(path: Path) -> Genotype:
-    """Return the network with the best mean accuracy of a sweep's folder."""
-    return winner(open_sweep(path)).genotypes[0]
-
-
 def found_by(results: Path, name: str, dataset: str) -> Choice:
     """Return what the newest sweep of searches of this name found best.
 

@@ -24,7 +24,6 @@ from topo_sweep.selection import (
     best_topologies,
     found_by,
     winner,
-    winner_genotype,
 )
 
 CELLS = GenotypeSweep(name="cells", genotypes=("DARTS_V1", "DARTS_V2", "PDARTS"))
@@ -213,8 +212,8 @@ def test_the_winner_of_searches_is_the_cell_that_was_best_when_evaluated(tmp_pat
     sweep = searched(tmp_path, [(FOUND, [0.5, 0.6]), (OTHER, [0.7, 0.6]), (V1, [0.99, 0.1])])
 
     assert winner(sweep).genotypes == (OTHER,)
-    assert winner_genotype(sweep.folder) == OTHER
-    assert winner_genotype(tmp_path) == OTHER, "the newest sweep of a folder"
+    assert winner(open_sweep(sweep.folder)).genotypes[0] == OTHER
+    assert winner(open_sweep(tmp_path)).genotypes[0] == OTHER, "the newest sweep of a folder"
 
 
 def test_the_winner_of_a_sweep_of_topologies_is_its_best_topology(tmp_path: Path) -> None:
