@@ -8,6 +8,7 @@ give the same values and gradients up to the order in which floats are added; th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -135,34 +136,33 @@ class _Depthwise5x5(torch.autograd.Function):
 
 
 def _tiled_weight_gradient(gradient: Tensor, x: Tensor, weight: Tensor) -> Tensor:
-    """Return (C, 1, 5, 5) from the gradients of four 3x3 kernels that overlap in the middle."""
-    padded = pad(x, [2] * 4)
-    height, width = x.shape[-2] + _TILE - 1, x.shape[-1] + _TILE - 1
+    """Return (C, 1, 5, 5) from the gradients of two 5x3 kernels that share the middle column.
 
-    def tile(row: int, column: int) -> Tensor:
-        part = padded[:, :, row : row + height, column : column + width]
+    oneDNN is fast up to three columns, however many rows: 5x5 takes it 20 times as long.
+    """
+
+    def tile(left: int, right: int) -> Tensor:
+        """Return (C, 1, 5, 3) of x with so many columns of zeros at its sides."""
         _, found, _ = torch.ops.aten.convolution_backward(
             gradient,
-            part.contiguous(),
-            weight[:, :, :_TILE, :_TILE],
+            pad(x, (left, right)),
+            weight[..., :_TILE],
             None,
-            *([1, 1], [0, 0], [1, 1], False, [0, 0], len(weight), [False, True, False]),
+            *([1, 1], [2, 0], [1, 1], False, [0, 0], len(weight), [False, True, False]),
         )
         result: Tensor = found
         return result
 
-    upper = torch.cat([tile(0, 0), tile(0, 2)[..., 1:]], dim=3)
-    lower = torch.cat([tile(2, 0), tile(2, 2)[..., 1:]], dim=3)
-    return torch.cat([upper, lower[:, :, 1:]], dim=2)
+    return torch.cat([tile(2, 0), tile(0, 2)[..., 1:]], dim=3)
 
 
 class _Pointwise(torch.autograd.Function):
-    """A 1x1 convolution as matrix products."""
+    """A 1x1 convolution as one matrix product an image."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:  # noqa: ANN401 - PyTorch's
         ctx.save_for_backward(x, weight)
-        return torch.einsum("oi,bihw->bohw", weight[:, :, 0, 0], x).contiguous()
+        return _products(weight[:, :, 0, 0], x)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None]:  # noqa: ANN401
@@ -173,8 +173,13 @@ class _Pointwise(torch.autograd.Function):
         if wants_weight:
             products = torch.bmm(gradient.flatten(2), x.flatten(2).transpose(1, 2))
             of_weight = products.sum(0)[:, :, None, None]
-        of_x = torch.einsum("oi,bohw->bihw", weight[:, :, 0, 0], gradient).contiguous()
-        return of_x if wants_x else None, of_weight
+        return _products(weight[:, :, 0, 0].T, gradient) if wants_x else None, of_weight
+
+
+def _products(matrix: Tensor, x: Tensor) -> Tensor:
+    """(O, I) and (B, I, H, W) -> (B, O, H, W)."""
+    y: Tensor = torch.bmm(matrix.expand(len(x), -1, -1), x.flatten(2)).unflatten(2, x.shape[2:])
+    return y
 
 
 class _BatchNorm(torch.autograd.Function):
@@ -184,7 +189,8 @@ class _BatchNorm(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:  # noqa: ANN401
         mean = _channel_mean(x)
         y = x - mean[:, None, None]
-        variance = _channel_mean(y * y)
+        squares = torch.linalg.vector_norm(y.flatten(2), dim=2).square()  # (B, C)
+        variance = squares.sum(0) / (x.numel() // x.shape[1])
         scale = torch.rsqrt(variance + eps)[:, None, None]
         y.mul_(scale)
         ctx.save_for_backward(x, y, scale)
@@ -203,6 +209,45 @@ class _BatchNorm(torch.autograd.Function):
         along = _channel_mean(gradient * y)[:, None, None]
         rest = gradient - _channel_mean(gradient)[:, None, None]
         return torch.addcmul(rest, y, along, value=-1) * scale, None
+
+
+class _WeightedSum(torch.autograd.Function):
+    """The sum of weight * map: weights (N,), N maps of one shape -> that shape.
+
+    A matrix product over stacked maps copies all of them, twice with the gradients.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, weights: Tensor, *maps: Tensor) -> Tensor:  # noqa: ANN401 - PyTorch's
+        ctx.save_for_backward(weights, *maps)
+        first, *others = maps
+        total: Tensor = first * weights[0]
+        for weight, x in zip(weights[1:], others, strict=True):
+            total.addcmul_(x, weight)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        weights, *maps = ctx.saved_tensors
+        (gradient,) = gradients
+        wants_weights, *wants = ctx.needs_input_grad
+        of_weights = None
+        if wants_weights:
+            of_weights = torch.stack([(gradient * x).sum() for x in maps])
+        of_maps = (
+            gradient * weight if wanted else None
+            for weight, wanted in zip(weights, wants, strict=True)
+        )
+        return of_weights, *of_maps
+
+
+def weighted_sum(weights: Tensor, maps: Sequence[Tensor]) -> Tensor:
+    """Return the sum of weight * map: weights (N,), N maps of one shape -> that shape."""
+    if _worthwhile(maps[0]):
+        total: Tensor = _WeightedSum.apply(weights, *maps)
+        return total
+    # One product over all maps: far fewer kernels than a sum of scaled maps.
+    return torch.tensordot(weights, torch.stack(tuple(maps)), dims=1)
 
 
 def _channel_mean(x: Tensor) -> Tensor:

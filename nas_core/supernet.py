@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from nas_core.alphas import CellSpace, Mixing, SearchSpace, discretise
-from nas_core.cpu_kernels import accelerated
+from nas_core.cpu_kernels import accelerated, weighted_sum
 from nas_core.network import reduction_positions
 from nas_core.operations import OPS, FactorizedReduce, ReluConvBn, Zero
-from nas_core.packed_edges import mixed_together, packable
+from nas_core.packed_edges import mixed_together, packable, pooled_once
 from nas_core.search_protocol import NODES
 from nas_core.topology import INPUTS, Topology
 
@@ -55,11 +56,19 @@ class MixedOp(nn.Module):
         self.halve = nn.MaxPool2d(2, 2, ceil_mode=True) if stride == 2 else nn.Identity()
 
     def forward(
-        self, x: Tensor, weights: Tensor, dropout: Dropout | None = None, place: str = ""
+        self,
+        x: Tensor,
+        weights: Tensor,
+        dropout: Dropout | None = None,
+        place: str = "",
+        known: Mapping[str, Tensor] = MappingProxyType({}),
     ) -> Tensor:
-        """Mix; `dropout` acts behind an identity skip and is told its place."""
+        """Mix; `dropout` acts behind an identity skip and is told its place.
+
+        `known` are outputs of operations, by name, that need not be computed again.
+        """
         passing = x[:, self.channels :]
-        mixed = self._mixed(x[:, : self.channels], weights, dropout, place)
+        mixed = self._mixed(x[:, : self.channels], weights, dropout, place, known)
         if self.partial_channels == 1:
             return mixed
         both = torch.cat([mixed, self.halve(passing)], dim=1)
@@ -67,19 +76,24 @@ class MixedOp(nn.Module):
         shuffled: Tensor = groups.transpose(1, 2).flatten(1, 2)
         return shuffled
 
-    def _mixed(self, x: Tensor, weights: Tensor, dropout: Dropout | None, place: str) -> Tensor:
+    def _mixed(
+        self,
+        x: Tensor,
+        weights: Tensor,
+        dropout: Dropout | None,
+        place: str,
+        known: Mapping[str, Tensor],
+    ) -> Tensor:
         """Sum weight * operation(x); none adds nothing: only its share of the softmax counts."""
         outputs = []
-        for operation in self.operations.values():
+        for name, operation in self.operations.items():
             if isinstance(operation, Zero):
                 continue
-            y = operation(x)
+            y = known[name] if name in known else operation(x)
             if dropout is not None and isinstance(operation, nn.Identity):
                 y = dropout(y, place)
             outputs.append(y)
-        # One product over all operations: far fewer kernels than a sum of scaled maps.
-        mixed: Tensor = torch.tensordot(weights[self._adding], torch.stack(outputs), dims=1)
-        return mixed
+        return weighted_sum(weights[self._adding], outputs)
 
 
 def _candidate(name: str, channels: int, stride: int) -> nn.Module:
@@ -161,8 +175,9 @@ class SearchCell(nn.Module):
         if whole and dropout is None and packable(operations, x):
             outputs = mixed_together(operations, x, mixing.operations[rows]).unbind(1)
         else:
+            known = pooled_once(operations, x) if whole else {}
             outputs = tuple(
-                own(x, mixing.operations[row], dropout, f"{place} {name}")
+                own(x, mixing.operations[row], dropout, f"{place} {name}", known)
                 for own, row, name in zip(mixed, rows, names, strict=True)
             )
         for row, y in zip(rows, outputs, strict=True):
