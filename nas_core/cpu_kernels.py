@@ -243,11 +243,12 @@ class _WeightedSum(torch.autograd.Function):
 
 def weighted_sum(weights: Tensor, maps: Sequence[Tensor]) -> Tensor:
     """Return the sum of weight * map: weights (N,), N maps of one shape -> that shape."""
+    total: Tensor
     if _worthwhile(maps[0]):
-        total: Tensor = _WeightedSum.apply(weights, *maps)
-        return total
-    # One product over all maps: far fewer kernels than a sum of scaled maps.
-    return torch.tensordot(weights, torch.stack(tuple(maps)), dims=1)
+        total = _WeightedSum.apply(weights, *maps)
+    else:  # one product over all maps: far fewer kernels than a sum of scaled maps
+        total = torch.tensordot(weights, torch.stack(tuple(maps)), dims=1)
+    return total
 
 
 def _channel_mean(x: Tensor) -> Tensor:

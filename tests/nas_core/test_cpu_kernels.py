@@ -11,7 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from nas_core import cpu_kernels
-from nas_core.cpu_kernels import AvgPool2d, BatchNorm2d, MaxPool2d, PointwiseConv2d, accelerated
+from nas_core.cpu_kernels import (
+    AvgPool2d,
+    BatchNorm2d,
+    MaxPool2d,
+    PointwiseConv2d,
+    accelerated,
+    weighted_sum,
+)
 from nas_core.genotype import OPERATION_NAMES
 from nas_core.operations import OPS
 
@@ -73,6 +80,27 @@ def test_channels_last_maps_give_the_same(name: str, stride: int) -> None:
     plain, fast = built(name, stride)
     x = torch.randn(2, 4, 8, 8, dtype=torch.float64).to(memory_format=torch.channels_last)
     close(derivatives(fast, x), derivatives(plain, x))
+
+
+@pytest.mark.parametrize("smallest", [0, 2**62])
+@pytest.mark.parametrize("learnt", ["weights", "maps", "both"])
+def test_a_weighted_sum_and_its_derivatives_are_those_of_the_formula(
+    smallest: int, learnt: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cpu_kernels, "_SMALLEST", smallest)
+    source = torch.Generator().manual_seed(4)
+    weights = torch.randn(3, generator=source, dtype=torch.float64)
+    maps = torch.randn(3, 2, 4, 5, 5, generator=source, dtype=torch.float64)
+    towards = torch.randn(2, 4, 5, 5, generator=source, dtype=torch.float64)
+    weights.requires_grad_(learnt != "maps")
+    maps.requires_grad_(learnt != "weights")
+    leaves = [leaf for leaf in (weights, maps) if leaf.requires_grad]
+    results = []
+    for y in (weighted_sum(weights, maps.unbind()), (weights[:, *[None] * 4] * maps).sum(0)):
+        first = grad((y * y * towards).sum(), leaves)
+        second = grad(torch.stack([part.sin().sum() for part in first]).sum(), leaves)
+        results.append([y, *first, *second])
+    close(*results)
 
 
 @pytest.mark.usefixtures("always")

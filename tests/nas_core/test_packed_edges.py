@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
-from nas_core import packed_edges
+from nas_core import packed_edges, supernet
 from nas_core.alphas import Alphas, SearchSpace
 from nas_core.genotype import OPERATION_NAMES
 from nas_core.streams import initialise_
@@ -59,6 +61,37 @@ def test_together_is_one_by_one(
     assert together.keys() == one_by_one.keys()
     for name, values in together.items():
         torch.testing.assert_close(values, one_by_one[name], rtol=1e-10, atol=1e-10, msg=name)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_pooling_once_for_all_edges_is_pooling_for_each(
+    frozen: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = SearchSpace.full(OPERATION_NAMES)
+    monkeypatch.setattr(packed_edges, "LARGEST", 0)
+    calls = []
+
+    def counted(*arguments: Any) -> dict[str, Tensor]:
+        calls.append(len(arguments[0]))
+        return packed_edges.pooled_once(*arguments)
+
+    monkeypatch.setattr(supernet, "pooled_once", counted)
+    once = computed(space, 8, frozen=frozen)
+    assert calls[:5] == [4, 4, 3, 2, 1]  # edges that read each node of the first cell
+    monkeypatch.setattr(supernet, "pooled_once", lambda *_: {})
+    torch.testing.assert_close(once, computed(space, 8, frozen=frozen), rtol=1e-9, atol=1e-10)
+
+
+def test_what_pools_is_found_on_the_edges_that_have_it() -> None:
+    edges = [
+        MixedOp(names, channels=4, stride=1).operations
+        for names in (["max_pool_3x3", "sep_conv_3x3"], ["avg_pool_3x3", "skip_connect"])
+    ]
+    x = torch.randn(2, 4, 6, 6)
+    pooled = packed_edges.pooled_once(edges, x)
+    assert list(pooled) == ["max_pool_3x3", "avg_pool_3x3"]
+    for name, own in (("max_pool_3x3", edges[0]), ("avg_pool_3x3", edges[1])):
+        torch.testing.assert_close(pooled[name], own[name](x))
 
 
 def test_edges_with_other_operations_or_alone_or_large_are_computed_one_by_one() -> None:
