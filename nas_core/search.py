@@ -26,7 +26,6 @@ from nas_core.checkpoint import Checkpoint
 from nas_core.data import Images, SearchSplit
 from nas_core.discretisation import discretise, narrowed, skip_count
 from nas_core.errors import InputError
-from nas_core.genotype import Genotype
 from nas_core.meter import Meter
 from nas_core.network import check_image_size, reduction_positions
 from nas_core.optimizer_state import optimizer_tensors, restore_optimizer
@@ -253,12 +252,6 @@ class Search:
                 for cell_type in CELL_TYPES
             },
         }
-
-    @property
-    def genotype(self) -> Genotype | None:
-        """What was found so far."""
-        found = self.history[-1].genotype if self.history else None
-        return None if found is None else Genotype.from_string(found)
 
     def _steps(self, epoch: int) -> Iterator[tuple[StepDraws, StepDraws | None]]:
         """Yield the draws of each weight step, and those of the alpha step before it, if any."""

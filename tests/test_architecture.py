@@ -20,7 +20,7 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
     "pandas": (
         *("topo_sweep.ranking", "topo_sweep.store", "topo_sweep.compare_evidence"),
         *("topo_sweep.compare_ablations", "topo_sweep.compare_attention"),
-        "topo_sweep.compare_cells",
+        *("topo_sweep.compare_cells", "topo_sweep.compare_differences"),
     ),
     "pyarrow": ("topo_sweep.store", "topo_sweep.tables", "nas_core.cifar"),
     "matplotlib": (
@@ -53,6 +53,7 @@ PURE = (
         "topo_sweep.compare_ablations",
         "topo_sweep.compare_attention",
         "topo_sweep.compare_claims",
+        "topo_sweep.compare_differences",
     ),
 )
 """What takes a DataFrame and gives data or a figure; it knows no store."""

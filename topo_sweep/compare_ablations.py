@@ -9,17 +9,19 @@ from typing import Final
 import pandas as pd
 
 from topo_sweep.compare_attention import Pairing, attention_effect, pairings
+from topo_sweep.compare_differences import (
+    data_differences,
+    evaluation_differences,
+    search_differences,
+)
 from topo_sweep.compare_evidence import (
     DATA,
     SETTING,
     Evidence,
     counted_of,
-    data_differences,
-    evaluation_differences,
     groups,
     has_results,
     protocol_text,
-    search_differences,
     setting_text,
     shallow_evaluations,
     sweeps_text,

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Final
 import pandas as pd
 
 from nas_core.genotype import Genotype
+from topo_sweep.compare_differences import (
+    known_search_protocol,
+)
 from topo_sweep.compare_evidence import (
     DATA,
     SETTING,
     Evidence,
     groups,
-    known_search_protocol,
     shallow_evaluations,
 )
 from topo_sweep.compare_records import Entry, entry, estimate

@@ -11,15 +11,17 @@ from scipy.stats import kendalltau
 from nas_core.genotype import Genotype, known_name
 from nas_core.protocol import stable_hash
 from topo_sweep.accuracy import data_words
+from topo_sweep.compare_differences import (
+    evaluation_differences,
+    search_differences,
+)
 from topo_sweep.compare_evidence import (
     DATA,
     SETTING,
     Evidence,
-    evaluation_differences,
     groups,
     has_results,
     protocol_text,
-    search_differences,
     setting_text,
     usable,
 )

@@ -19,12 +19,14 @@ from itertools import pairwise, permutations
 from typing import TYPE_CHECKING, Final
 
 from nas_core.spaces import LEARNABLE, SPACES
+from topo_sweep.compare_differences import (
+    evaluation_differences,
+    search_differences,
+)
 from topo_sweep.compare_evidence import (
     Evidence,
-    evaluation_differences,
     groups,
     has_results,
-    search_differences,
     setting_text,
     shallow_evaluations,
     usable,

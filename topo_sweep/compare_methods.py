@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+from topo_sweep.compare_differences import (
+    data_differences,
+    evaluation_differences,
+    search_differences,
+)
 from topo_sweep.compare_evidence import (
     DATA,
     Evidence,
-    data_differences,
-    evaluation_differences,
     groups,
-    search_differences,
     setting_text,
     shallow_evaluations,
     sweeps_text,

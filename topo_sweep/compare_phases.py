@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from nas_core.genotype import Genotype
+from topo_sweep.compare_differences import (
+    evaluation_differences,
+)
 from topo_sweep.compare_evidence import (
     SETTING,
     Evidence,
-    evaluation_differences,
     groups,
     has_results,
     setting_text,
