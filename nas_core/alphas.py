@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nas_core.discretisation import EdgeWeights
-from nas_core.discretisation import discretise as discretise_edges
+from nas_core.discretisation import EdgeWeights, discretise_edges
 from nas_core.genotype import Genotype
 from nas_core.search_protocol import ATTENTION, NODES
 from nas_core.spaces import canonical_operations

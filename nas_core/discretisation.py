@@ -82,7 +82,7 @@ def discretise_cell(edges: Sequence[EdgeWeights], *, max_skips: int | None = Non
     return CellEdges(tuple((first.best(), second.best()) for first, second in pairs))
 
 
-def discretise(
+def discretise_edges(
     normal: Sequence[EdgeWeights],
     reduction: Sequence[EdgeWeights],
     *,

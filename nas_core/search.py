@@ -24,7 +24,7 @@ from nas_core.alphas import CELL_TYPES, Alphas, SearchSpace
 from nas_core.augmentation import normalise, training_batch
 from nas_core.checkpoint import Checkpoint
 from nas_core.data import Images, SearchSplit
-from nas_core.discretisation import discretise, narrowed, skip_count
+from nas_core.discretisation import discretise_edges, narrowed, skip_count
 from nas_core.errors import InputError
 from nas_core.meter import Meter
 from nas_core.network import check_image_size, reduction_positions
@@ -239,7 +239,7 @@ class Search:
         edges = self.alphas.edge_weights()
         finite = all(torch.isfinite(alpha).all() for alpha in self.alphas.tensors.values())
         genotype = (
-            discretise(edges["normal"], edges["reduction"], max_skips=self.protocol.max_skips)
+            discretise_edges(edges["normal"], edges["reduction"], max_skips=self.protocol.max_skips)
             if finite
             else None
         )

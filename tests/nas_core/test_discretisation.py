@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from nas_core.discretisation import (
     EdgeWeights,
-    discretise,
     discretise_cell,
+    discretise_edges,
     narrowed,
     skip_count,
 )
@@ -195,7 +195,7 @@ def test_a_skip_that_nothing_can_replace_is_an_error() -> None:
 
 def test_the_limit_holds_for_the_normal_cell_alone() -> None:
     edges = [EdgeWeights(source, node, {SKIP: 0.6, SEP: 0.4}) for source, node in WIRES]
-    genotype = discretise(edges, edges, max_skips=2)
+    genotype = discretise_edges(edges, edges, max_skips=2)
     assert skip_count(genotype.normal) == 2
     assert skip_count(genotype.reduction) == 8
 

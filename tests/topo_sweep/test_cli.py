@@ -17,8 +17,9 @@ import pytest
 
 from nas_core.training import Training
 from tests.conftest import TINY
+from tests.topo_sweep.program import Program
 from topo_sweep import load_results
-from topo_sweep.cli import cli, main
+from topo_sweep.cli import cli
 
 RUN = ("run", "demo", *TINY, "--executor", "inline", "--topologies", "0,179")
 HEAVY = ("torch", "ray", "pandas", "pyarrow", "matplotlib", "pydantic")
@@ -27,22 +28,6 @@ HEAVY = ("torch", "ray", "pandas", "pyarrow", "matplotlib", "pydantic")
 @pytest.fixture(autouse=True)
 def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-
-
-class Program:
-    """Runs the program in this process."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self.capsys = capsys
-        self.errors = ""
-
-    def __call__(self, *arguments: str, code: int = 0) -> str:
-        """Return stdout; the exit code must be the one expected."""
-        with pytest.raises(SystemExit) as end:
-            main(arguments)
-        output, self.errors = self.capsys.readouterr()
-        assert end.value.code == code, self.errors
-        return output
 
 
 @pytest.fixture

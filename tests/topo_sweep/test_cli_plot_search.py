@@ -10,6 +10,7 @@ import pytest
 
 import topo_sweep.results
 from nas_core.genotype import KNOWN_CELLS
+from tests.topo_sweep.program import Program
 from tests.topo_sweep.search_rows import (
     evaluation,
     evaluations,
@@ -17,27 +18,10 @@ from tests.topo_sweep.search_rows import (
     search_epochs,
     searches,
 )
-from topo_sweep.cli import main
 from topo_sweep.paths import StorePaths
 
 PNG = b"\x89PNG"
 COMMANDS = ("subspaces", "depth", "skips", "alphas", "surface")
-
-
-class Program:
-    """Runs the program in this process."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self.capsys = capsys
-        self.errors = ""
-
-    def __call__(self, *arguments: str, code: int = 0) -> str:
-        """Return stdout; the exit code must be the one expected."""
-        with pytest.raises(SystemExit) as end:
-            main(arguments)
-        output, self.errors = self.capsys.readouterr()
-        assert end.value.code == code, self.errors
-        return output
 
 
 @pytest.fixture
