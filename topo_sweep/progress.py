@@ -137,7 +137,7 @@ class Progress:
 
     def line(self) -> str:
         """Return the whole state in one line."""
-        parts = [f"{self.done}/{self.planned} done", f"{len(self.running)} running"]
+        parts = [f"{self.done}/{self.planned} done", self._running_text()]
         if self.diverged:
             parts.append(f"{self.diverged} diverged")
         if self.failed:
@@ -149,6 +149,15 @@ class Progress:
         if self.best is not None:
             parts.append(f"best {self.metric} {self.best[0]:.2%} ({self.best[1]})")
         return " · ".join(parts)
+
+    def _running_text(self) -> str:
+        """Return how many trials run, and of a single one, which may take hours, how far it is."""
+        running = list(self.running.items())
+        if len(running) == 1 and running[0][1]:
+            trial_id, epochs_done = running[0]
+            epochs = self.epochs_left.get(trial_id, self.epochs)
+            return f"1 running, {epochs_done} of {epochs} epochs"
+        return f"{len(running)} running"
 
     def publish(self, path: Path) -> None:
         """Write the state for `topo-sweep status`; that this fails must not stop a sweep."""

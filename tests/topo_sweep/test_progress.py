@@ -128,9 +128,27 @@ def test_the_line_says_everything_that_is_known(clock: Clock) -> None:
 
     # 1194 trials of 5 epochs less 1, at 2 s each: 11,938 s.
     assert progress.line() == (
-        "3/1200 done · 1 running · 1 diverged · 3 failed · 25,000 images/s · 3 h 18 min left · "
+        "3/1200 done · 1 running, 1 of 5 epochs · 1 diverged · 3 failed · 25,000 images/s · "
+        "3 h 18 min left · "
         "best val 92.34% (topology 17)"
     )
+
+
+def test_the_epochs_of_one_trial_are_told_but_not_those_of_many() -> None:
+    progress = Progress(planned=3, epochs=5, images=100)
+    progress.start("a", epochs_done=2)  # by its checkpoint
+    assert progress.line() == "0/3 done · 1 running, 2 of 5 epochs"
+
+    progress.start("b")
+
+    assert progress.line() == "0/3 done · 2 running"
+
+
+def test_a_search_has_epochs_of_its_own() -> None:
+    kinds = {"s": "search", "t": "training"}
+    progress = Progress(planned=2, epochs=5, kinds=kinds, epochs_left={"s": 50, "t": 5})
+    progress.epoch("s", 24)
+    assert "1 running, 24 of 50 epochs" in progress.line()
 
 
 @pytest.mark.parametrize(
