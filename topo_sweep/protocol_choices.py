@@ -191,8 +191,8 @@ _EPOCH_UPDATE: Final = Note(
     paper="one alpha step an epoch; not given when in it",
     ours="{alpha_every}, before the last weight step",
     why=(
-        "The weights have then seen nearly all images of the epoch. The second order looks ahead on "
-        "that step's batch, which holds what is left of the images: 4 of 2,500 at batch 64."
+        "The weights have then seen nearly all images of the epoch. The second order looks ahead "
+        "on that step's batch, which holds what is left of the images: 4 of 2,500 at batch 64."
     ),
 )
 _ORDER_INFERRED: Final = Note(
