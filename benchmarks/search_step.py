@@ -4,7 +4,8 @@ Claim: along a fixed topology at the paper's size (5 cells, 16 channels, batch 6
 first-order alpha step costs about as much as a weight step and a second-order one about four times
 as much. Measured once beside other work (1 thread of an AMD EPYC, torch 2.14.1, n = 3):
 1 : 1.1 : 3.9, and with PyTorch's kernels instead of `nas_core.cpu_kernels` 3.0 for a weight step;
-but the same weight step again took 1.9, so these ratios are rough.
+but the same weight step again took 1.9, so these ratios are rough, and they are older than the
+kernels of today: to be measured again.
 
 Run: python benchmarks/search_step.py [--threads 1] [--steps 3] [--cells 5] [--channels 16]
 """
