@@ -18,7 +18,8 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
     "click": ("topo_sweep.cli",),
     "ray": ("topo_sweep.driver", "topo_sweep.worker", "topo_sweep.cluster"),
     "pandas": (
-        *("topo_sweep.ranking", "topo_sweep.store", "topo_sweep.compare_evidence"),
+        *("topo_sweep.ranking", "topo_sweep.store", "topo_sweep.statuses"),
+        "topo_sweep.compare_evidence",
         *("topo_sweep.compare_ablations", "topo_sweep.compare_attention"),
         *("topo_sweep.compare_cells", "topo_sweep.compare_differences"),
     ),

@@ -14,7 +14,7 @@ import pandas as pd
 from nas_core.protocol import PRESETS, Protocol
 from nas_core.search_protocol import SearchProtocol
 from topo_sweep.accuracy import accuracies, counted, data_words
-from topo_sweep.statuses import STATUSES
+from topo_sweep.statuses import merged
 
 DATA: Final = ("dataset", "holdout", "train_limit", "fingerprint")
 """Columns that say which images; rows that differ in one are never averaged."""
@@ -78,12 +78,12 @@ def gather(sources: Sequence[Source]) -> Evidence:
     protocols = {key: value for source in sources for key, value in source.protocols.items()}
     of_searches = {k: value for source in sources for k, value in source.search_protocols.items()}
     found = [_marked(s.searches, s) for s in sources if len(s.searches)]
-    searches = _once(found, "search_id")
+    searches = merged(found, "search_id")
     if found:
         keepers = pd.concat([own[["search_id", "source"]] for own in found])
         by_id = keepers.drop_duplicates("search_id").set_index("search_id")["source"]
         searches = searches.assign(source=searches["search_id"].map(by_id))
-    trials = _once([_marked(s.trials, s) for s in sources if len(s.trials)], "trial_id")
+    trials = merged([_marked(s.trials, s) for s in sources if len(s.trials)], "trial_id")
     if len(trials):
         trials = _described(trials, searches, protocols)
     return Evidence(
@@ -178,13 +178,3 @@ def sweeps_text(rows: pd.DataFrame) -> str:
 
 def _marked(rows: pd.DataFrame, source: Source) -> pd.DataFrame:
     return rows.assign(source=source.name, layout=source.layout)
-
-
-def _once(frames: Sequence[pd.DataFrame], key: str) -> pd.DataFrame:
-    """Return one row a key, by the order of `STATUSES` and then of the frames."""
-    if not frames:
-        return pd.DataFrame()
-    rows = pd.concat(frames, ignore_index=True)
-    preference = rows["status"].map({status: i for i, status in enumerate(STATUSES)})
-    best = rows.loc[preference.sort_values(kind="stable").index].drop_duplicates(key)
-    return best.sort_index(ignore_index=True)

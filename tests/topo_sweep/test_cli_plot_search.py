@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pandas as pd
 import pytest
 
 import topo_sweep.results
@@ -114,6 +115,30 @@ def test_of_mixed_methods_or_attentions_an_option_chooses_one(
         program("plot", command, f"--{column}", value, "-o", f"{value}.svg")
     first, second = (Path(f"{value}.svg").read_bytes() for value in values)
     assert first != second
+
+
+def test_skips_of_several_sweeps_are_one_picture_and_a_shared_search_counts_once(
+    program: Program, sweep: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subset = [search(f"s{i}", method="search_subset", seed=i, skips_normal=i) for i in range(3)]
+    sparse = [search(f"u{i}", method="search_sparse", seed=i, skips_normal=1) for i in range(3)]
+    failed = searches([search("u0", method="search_sparse", status="failed", genotype=None)])
+    tables = {
+        "all": searches([*subset, *sparse]),
+        "subset": pd.concat([failed, searches(subset)], ignore_index=True),
+        "sparse": searches([*sparse, subset[0]]),
+        "nothing": searches(subset)[:0],
+    }
+    monkeypatch.setattr(
+        topo_sweep.results,
+        "open_sweep",
+        lambda path: SimpleNamespace(**vars(sweep) | {"searches": lambda: tables[str(path)]}),
+    )
+    program("plot", "skips", "all", "-o", "all.svg")
+    program("plot", "skips", "subset", "sparse", "nothing", "-o", "parts.svg")
+    program("plot", "skips", "subset", "-o", "subset.svg")
+    assert Path("parts.svg").read_bytes() == Path("all.svg").read_bytes()
+    assert Path("subset.svg").read_bytes() != Path("all.svg").read_bytes()
 
 
 @pytest.mark.parametrize("option", ["--method", "--attention"])

@@ -45,6 +45,17 @@ def results_argument(command: Command) -> Command:
     )(command)
 
 
+def several_results_argument(command: Command) -> Command:
+    """Add RESULTS: any number of sweeps' folders, or folders of sweeps."""
+    return click.argument(
+        "results",
+        nargs=-1,
+        type=click.Path(path_type=Path),
+        metavar="[RESULTS]...",
+        default=(RESULTS,),
+    )(command)
+
+
 def say_which(sweep: OpenedSweep, results: Path) -> None:
     """Name the sweep, where the folder that was given held several or was not the sweep."""
     if sweep.folder != results:

@@ -6,14 +6,11 @@ from pathlib import Path
 
 import click
 
-from topo_sweep.cli.common import emit, format_option, formatted, say
-from topo_sweep.paths import RESULTS
+from topo_sweep.cli.common import emit, format_option, formatted, say, several_results_argument
 
 
 @click.command()
-@click.argument(
-    "results", nargs=-1, type=click.Path(path_type=Path), metavar="[RESULTS]...", default=(RESULTS,)
-)
+@several_results_argument
 @click.option(
     "--table",
     type=click.Choice(["2", "3", "4", "fig2", "phases", "ablations"]),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nas_core.errors import InputError
-from topo_sweep.cli.common import Command, results_argument, say_which
+from topo_sweep.cli.common import Command, results_argument, say_which, several_results_argument
 from topo_sweep.cli.genotypes import is_folder, read_genotype
 
 if TYPE_CHECKING:
@@ -139,21 +139,24 @@ def depth(
 
 
 @click.command()
-@results_argument
-@output_option("figures/skips.png in the sweep's folder")
-def skips(results: Path, output: Path | None) -> None:
+@several_results_argument
+@output_option("figures/skips.png in the first sweep's folder")
+def skips(results: tuple[Path, ...], output: Path | None) -> None:
     """Draw the skip connections of found cells by method, beside the paper's Table II.
 
-    RESULTS is a sweep's folder, or a folder of sweeps (then the one with the newest row).
+    RESULTS are sweeps' folders, or folders of sweeps (then of each the one with the newest row).
 
     \b
-    Example:
+    Examples:
       topo-sweep plot skips -o skips.pdf
+      topo-sweep plot skips results/table2-full-* results/table2-subset-*
     """  # noqa: D301 - \b is click's mark for lines it must not wrap
     from topo_sweep import skip_plots
+    from topo_sweep.statuses import merged
 
-    sweep = open_searches(results, "skips")
-    save(skip_plots.skips(sweep.searches()), sweep, results, output, "skips")
+    sweeps = [open_searches(folder, "skips") for folder in results]
+    searches = merged([sweep.searches() for sweep in sweeps], "search_id")
+    save(skip_plots.skips(searches), sweeps[0], results[0], output, "skips")
 
 
 @click.command()
