@@ -1,11 +1,11 @@
 """What a step of a search costs: weights, first- and second-order alphas, as ratios of one run.
 
 Claim: along a fixed topology at the paper's size (5 cells, 16 channels, batch 64, 32x32 images) a
-first-order alpha step costs about as much as a weight step and a second-order one three to four times
-as much; PyTorch's kernels instead of `nas_core.cpu_kernels` take about twice as long. Measured alone
-on 2 shared cores (1 thread of an AMD EPYC, torch 2.14.1, n = 3), in weight steps: first order 0.8,
-second order 3.3, PyTorch's kernels 2.1; the same weight step again took 1.2, so that is how far to
-trust them. A weight step was 4.3 s.
+first-order alpha step costs about as much as a weight step, a second-order one three to four times
+as much, and PyTorch's kernels instead of `nas_core.cpu_kernels` double a weight step. Measured
+alone on 2 shared cores (1 thread of an AMD EPYC, torch 2.14.1, n = 3), in weight steps: first order
+0.8, second order 3.3, PyTorch's kernels 2.1; the same weight step again took 1.2, so that is how
+far to trust them. A weight step was 4.3 s.
 
 Run: python benchmarks/search_step.py [--threads 1] [--steps 3] [--cells 5] [--channels 16]
 """
