@@ -12,20 +12,24 @@ STATUSES: Final = ("ok", "diverged", "failed")
 """In the order in which readers prefer them."""
 
 
-def merged(frames: Sequence[pd.DataFrame], key: str) -> pd.DataFrame:
-    """Return the rows of several sweeps, of those with the same key one alone.
+def preferred(rows: pd.DataFrame, key: str) -> pd.DataFrame:
+    """Return one row a key, by the order of `STATUSES` and then of the rows, in that order.
 
     Args:
-        frames: rows with `status`, the columns of one table.
-        key: the column that names a trial or search; equal keys go by the order of `STATUSES`, then
-            by that of the frames.
+        rows: the columns `status` and `key`.
+        key: the column that names a trial or a search.
 
     """
+    order = {status: place for place, status in enumerate(STATUSES)}
+    by_status = rows.sort_values("status", key=lambda own: own.map(order), kind="stable")
+    return by_status.drop_duplicates(key)
+
+
+def merged(frames: Sequence[pd.DataFrame], key: str) -> pd.DataFrame:
+    """Return the rows of several sweeps as they stand, a key once: the `preferred` row of all."""
     import pandas as pd
 
     if not frames:
         return pd.DataFrame()
-    rows = pd.concat([own for own in frames if len(own)] or frames[:1], ignore_index=True)
-    preference = rows["status"].map({status: i for i, status in enumerate(STATUSES)})
-    best = rows.loc[preference.sort_values(kind="stable").index].drop_duplicates(key)
-    return best.sort_index(ignore_index=True)
+    rows = pd.concat(frames, ignore_index=True)
+    return preferred(rows, key).sort_index(ignore_index=True)

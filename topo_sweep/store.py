@@ -34,7 +34,7 @@ import pyarrow.parquet as pq
 from nas_core.errors import InputError, TopoSweepError
 from nas_core.files import write_durably
 from topo_sweep.paths import StorePaths
-from topo_sweep.statuses import STATUSES
+from topo_sweep.statuses import preferred
 from topo_sweep.tables import SEARCHES, TABLES, TRIALS, Table
 
 if TYPE_CHECKING:
@@ -133,13 +133,9 @@ class ResultStore:
     def rows(self, table: Table) -> pd.DataFrame:
         """Return one row for each key of the table."""
         frame = self._read(table.name, table.schema)
-        preference = frame["status"].map({status: i for i, status in enumerate(STATUSES)})
-        return (
-            frame.assign(_preference=preference)
-            .sort_values(["_preference", "finished_at", "attempt"], kind="stable")
-            .drop_duplicates(table.key)
-            .drop(columns="_preference")
-            .sort_values(["finished_at", table.key], ignore_index=True)
+        oldest_first = frame.sort_values(["finished_at", "attempt"], kind="stable")
+        return preferred(oldest_first, table.key).sort_values(
+            ["finished_at", table.key], ignore_index=True
         )
 
     def curves(self, table: Table) -> pd.DataFrame:

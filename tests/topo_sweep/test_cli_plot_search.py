@@ -136,6 +136,7 @@ def test_skips_of_several_sweeps_are_one_picture_and_a_shared_search_counts_once
     )
     program("plot", "skips", "all", "-o", "all.svg")
     program("plot", "skips", "subset", "sparse", "nothing", "-o", "parts.svg")
+    assert program.errors.count(f"sweep: {sweep.folder}\n") == 3  # which sweep of each folder
     program("plot", "skips", "subset", "-o", "subset.svg")
     assert Path("parts.svg").read_bytes() == Path("all.svg").read_bytes()
     assert Path("subset.svg").read_bytes() != Path("all.svg").read_bytes()

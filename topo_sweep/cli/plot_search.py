@@ -155,8 +155,10 @@ def skips(results: tuple[Path, ...], output: Path | None) -> None:
     from topo_sweep.statuses import merged
 
     sweeps = [open_searches(folder, "skips") for folder in results]
-    searches = merged([sweep.searches() for sweep in sweeps], "search_id")
-    save(skip_plots.skips(searches), sweeps[0], results[0], output, "skips")
+    searches = [rows for sweep in sweeps if len(rows := sweep.searches())]
+    save(skip_plots.skips(merged(searches, "search_id")), sweeps[0], results[0], output, "skips")
+    for sweep, folder in zip(sweeps[1:], results[1:], strict=True):
+        say_which(sweep, folder)
 
 
 @click.command()
