@@ -1,0 +1,125 @@
+"""Sweeps that were recorded once are made again: ids, hashes and numbers stay what they were.
+
+`tests/golden/` holds the stores as version 0.1's first layout wrote them, and what it printed of
+the kept studies. A number that is meant to change needs a new recording and a line in the change
+log; a refactoring needs neither.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tests.integration.program import done, program
+from topo_sweep.manifest import hardware, library_versions
+from topo_sweep.results import OpenedSweep, open_sweep
+
+ROOT = Path(__file__).resolve().parents[2]
+GOLDEN = ROOT / "tests" / "golden"
+
+SMALL = (
+    *("--dataset", "digits", "--train-limit", "96", "--holdout", "32", "--epochs", "3"),
+    *("--set", "init_channels=2", "--set", "cells=3", "--set", "batch_size=32"),
+)
+REQUESTS = {
+    "topologies": ("run", "topologies", "--topologies", "0,100,179", "--seeds", "0-1", *SMALL),
+    "evaluate": ("evaluate", "DARTS_V2", "PC_DARTS", "--seeds", "5", *SMALL),
+    "searched": ("run", str(GOLDEN / "searched.yaml")),
+    "methods": ("run", str(GOLDEN / "methods.yaml")),
+    "stages": ("run", str(GOLDEN / "stages.yaml")),
+}
+MEASURED = {
+    *("train_seconds", "search_seconds", "weight_step_seconds", "alpha_step_seconds"),
+    *("seconds", "peak_memory_bytes", "node", "finished_at"),
+}
+"""Columns that may differ between two equal runs."""
+
+TOLERANCE = 0.15
+"""Of accuracies (fractions) and losses (relative), where rounding differs: 3 epochs, 96 images."""
+
+FORGIVING = {"test_accuracy", "val_accuracy", "train_accuracy", "best_test_accuracy"}
+
+
+@pytest.fixture(scope="module", params=REQUESTS)
+def pair(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[OpenedSweep, OpenedSweep]:
+    """Return the recorded sweep and the one that the same request makes now."""
+    (recorded,) = GOLDEN.glob(f"{request.param}-digits-*")
+    folder = tmp_path_factory.mktemp(request.param)
+    done(folder, *REQUESTS[request.param], "--executor", "inline")
+    return open_sweep(recorded), open_sweep(folder / "results" / recorded.name)
+
+
+def tables(sweep: OpenedSweep) -> dict[str, pd.DataFrame]:
+    """Return everything that was measured, without what may differ between equal runs."""
+    store = sweep.store
+    frames = {
+        "trials": (store.trials(), ["trial_id"]),
+        "epochs": (store.epochs(), ["trial_id", "epoch"]),
+        "searches": (store.searches(), ["search_id"]),
+        "search_epochs": (store.search_epochs(), ["search_id", "epoch"]),
+    }
+    return {
+        name: frame.drop(columns=list(MEASURED & set(frame))).sort_values(key, ignore_index=True)
+        for name, (frame, key) in frames.items()
+    }
+
+
+def requested(sweep: OpenedSweep) -> dict[str, Any]:
+    """Return `sweep.json` without when and where it was asked for."""
+    value: dict[str, Any] = json.loads(sweep.store.paths.manifest.read_text(encoding="utf-8"))
+    return {**value, "requests": [request["spec"] for request in value["requests"]]}
+
+
+def same_machine(sweep: OpenedSweep) -> bool:
+    """Whether sums are added in the same order here as where it was recorded."""
+    recorded = sweep.manifest.requests[0]
+    return (
+        recorded.hardware["processor"] == hardware()["processor"]
+        and recorded.libraries["torch"] == library_versions()["torch"]
+    )
+
+
+def test_folder_ids_hashes_and_what_was_asked_are_as_recorded(
+    pair: tuple[OpenedSweep, OpenedSweep],
+) -> None:
+    recorded, now = pair
+    assert requested(now) == requested(recorded)
+    for name, key in (("trials", "trial_id"), ("searches", "search_id")):
+        before, after = tables(recorded)[name], tables(now)[name]
+        assert list(after[key]) == list(before[key])
+        for column in ("protocol_hash", "fingerprint", "seed", "dataset", "status", "epochs"):
+            pd.testing.assert_series_equal(after[column], before[column])
+
+
+def test_every_number_is_bit_identical_on_the_processor_that_recorded_it(
+    pair: tuple[OpenedSweep, OpenedSweep],
+) -> None:
+    recorded, now = pair
+    if not same_machine(recorded):
+        pytest.skip("another processor or PyTorch: accuracies are compared within a tolerance")
+    for name, before in tables(recorded).items():
+        pd.testing.assert_frame_equal(tables(now)[name], before, check_exact=True, obj=name)
+
+
+def test_accuracies_are_near_the_recorded_ones_on_any_processor(
+    pair: tuple[OpenedSweep, OpenedSweep],
+) -> None:
+    recorded, now = pair
+    for name, before in tables(recorded).items():
+        after = tables(now)[name]
+        for column in FORGIVING & set(before):
+            difference = (after[column] - before[column]).abs().max()
+            assert not difference > TOLERANCE, (name, column)
+
+
+@pytest.mark.parametrize("text", sorted(GOLDEN.glob("studies/*.txt")), ids=lambda path: path.stem)
+def test_a_kept_study_is_ranked_and_compared_as_before(text: Path) -> None:
+    command, _, name = text.stem.partition("-")
+    ended = program(ROOT, command, f"results/studies/{name.replace('.', '/')}")
+    assert ended.output + ended.errors == text.read_text(encoding="utf-8")
