@@ -20,17 +20,17 @@ from typing import Any
 
 from ray import tune
 
-from nas_core.training import EpochMetrics
-from topo_sweep import cluster
-from topo_sweep.agenda import Agenda
-from topo_sweep.driver import run_on_ray
-from topo_sweep.interrupts import Interrupts
-from topo_sweep.plan import Plan, make_plan
-from topo_sweep.recorder import Recorder
-from topo_sweep.runner import Execution, Outcome, Resources
-from topo_sweep.spec import Overrides, load_spec
-from topo_sweep.sweep import start_progress
-from topo_sweep.worker import Job
+from nas_core.training.training import EpochMetrics
+from topo_sweep.runs.agenda import Agenda
+from topo_sweep.runs.interrupts import Interrupts
+from topo_sweep.runs.on_ray import cluster
+from topo_sweep.runs.on_ray.driver import run_on_ray
+from topo_sweep.runs.on_ray.worker import Job
+from topo_sweep.runs.plan import Plan, make_plan
+from topo_sweep.runs.recorder import Recorder
+from topo_sweep.runs.runner import Execution, Outcome, Resources
+from topo_sweep.runs.sweep import start_progress
+from topo_sweep.spec.load import Overrides, load_spec
 
 
 def metrics(epoch: int) -> EpochMetrics:

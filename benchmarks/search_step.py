@@ -2,7 +2,7 @@
 
 Claim: along a fixed topology at the paper's size (5 cells, 16 channels, batch 64, 32x32 images) a
 first-order alpha step costs about as much as a weight step, a second-order one three to four times
-as much, and PyTorch's kernels instead of `nas_core.cpu_kernels` double a weight step. Measured
+as much, and PyTorch's kernels instead of our own double a weight step. Measured
 alone on 2 shared cores (1 thread of an AMD EPYC, torch 2.14.1, n = 3), in weight steps: first order
 0.8, second order 3.3, PyTorch's kernels 2.1; the same weight step again took 1.2, so that is how
 far to trust them. A weight step was 4.3 s.
@@ -18,11 +18,11 @@ from statistics import median
 
 import torch
 
-from nas_core import cpu_kernels
-from nas_core.data import Images, SearchSplit
-from nas_core.datasets import DATASETS
-from nas_core.search import Search
-from nas_core.search_protocol import SEARCH_PRESETS, SearchProtocol
+from nas_core.data.splits import Images, SearchSplit
+from nas_core.networks import cpu_kernels
+from nas_core.protocols.data import DATASETS
+from nas_core.protocols.search import SEARCH_PRESETS, SearchProtocol
+from nas_core.training.search import Search
 
 BATCH = 64
 

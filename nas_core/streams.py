@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nas_core.protocol import NetworkTraining, Protocol
+from nas_core.protocols.training import NetworkTraining, Protocol
 
 EDGE_SLOTS = 8
 """Edges of a cell with four nodes; slot 2 * node + place is the same edge place everywhere."""

@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from tests.conftest import TINY, Run
-from topo_sweep.spec import shipped_names
+from topo_sweep.spec.load import shipped_names
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

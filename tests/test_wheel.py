@@ -83,7 +83,7 @@ def test_enumerate_and_the_shipped_sweeps_need_little_and_no_checkout(
 
     install(f"pydantic=={version('pydantic')}", f"PyYAML=={version('PyYAML')}")
     code = (
-        "from topo_sweep.spec import Overrides, load_spec, shipped_names\n"
+        "from topo_sweep.spec.load import Overrides, load_spec, shipped_names\n"
         "for name in shipped_names():\n"
         "    few = {'unified': Overrides(topologies='0')}.get(name, Overrides())\n"
         "    if name in ('edarts', 'edarts_c100', 'ablation_equal', 'search_demo'):\n"

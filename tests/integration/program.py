@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from topo_sweep.cli import main
-from topo_sweep.results import OpenedSweep, open_sweep
+from topo_sweep.store.opened import OpenedSweep, open_sweep
 
 MEASURED = [
     *("search_seconds", "weight_step_seconds", "alpha_step_seconds"),

@@ -18,9 +18,9 @@ from PIL import Image
 
 from tests.conftest import TINY
 from topo_sweep.cli import main
-from topo_sweep.paths import StorePaths
-from topo_sweep.results import open_sweep
-from topo_sweep.spec import shipped_names
+from topo_sweep.spec.load import shipped_names
+from topo_sweep.store.opened import open_sweep
+from topo_sweep.store.paths import StorePaths
 
 ROOT = Path(__file__).resolve().parents[2]
 INLINE = ("--executor", "inline")
@@ -296,8 +296,8 @@ def test_a_second_driver_is_told_who_is_first(refused: Refused) -> None:
     paths = write_sweep()
     code = (
         "import pathlib, sys\n"
-        "from topo_sweep.paths import StorePaths\n"
-        "from topo_sweep.store import ResultStore\n"
+        "from topo_sweep.store.paths import StorePaths\n"
+        "from topo_sweep.store.parquet import ResultStore\n"
         "with ResultStore(StorePaths(pathlib.Path(sys.argv[1]))).lock():\n"
         "    print('locked', flush=True)\n"
         "    sys.stdin.read()"

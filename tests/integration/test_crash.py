@@ -12,14 +12,14 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from nas_core.training import EpochMetrics
+from nas_core.training.training import EpochMetrics
 from tests.conftest import TINY, Run, Start, comparable
-from topo_sweep.plan import make_plan
-from topo_sweep.recorder import Recorder
-from topo_sweep.runner import Resources
-from topo_sweep.spec import Overrides, load_spec
-from topo_sweep.sweep import RunOptions
-from topo_sweep.sweep import run as run_sweep
+from topo_sweep.runs.plan import make_plan
+from topo_sweep.runs.recorder import Recorder
+from topo_sweep.runs.runner import Resources
+from topo_sweep.runs.sweep import RunOptions
+from topo_sweep.runs.sweep import run as run_sweep
+from topo_sweep.spec.load import Overrides, load_spec
 
 SWEEP = ("run", "demo", *TINY, "--topologies", "0-7", "--epochs", "8")
 

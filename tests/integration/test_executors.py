@@ -8,14 +8,14 @@ import pandas as pd
 import pytest
 import torch
 
-from nas_core.data import load_dataset, split
-from nas_core.genotype import CellEdges, Genotype
-from nas_core.protocol import PRESETS, DataOptions, Protocol
-from nas_core.topology import Topology
-from nas_core.training import EpochMetrics
+from nas_core.cells.genotype import CellEdges, Genotype
+from nas_core.cells.topology import Topology
+from nas_core.data.splits import load_dataset, split
+from nas_core.protocols.training import PRESETS, DataOptions, Protocol
+from nas_core.training.training import EpochMetrics
 from tests.conftest import TINY, Run, comparable
-from topo_sweep.runner import Execution, Outcome, TrialRunner
-from topo_sweep.trials import Trial
+from topo_sweep.runs.runner import Execution, Outcome, TrialRunner
+from topo_sweep.spec.trials import Trial
 
 SWEEP = ("run", "demo", *TINY, "--topologies", "0,100,179", "--seeds", "0-1")
 

@@ -15,8 +15,8 @@ import pandas as pd
 import pytest
 
 from tests.integration.program import done, program
-from topo_sweep.manifest import hardware, library_versions
-from topo_sweep.results import OpenedSweep, open_sweep
+from topo_sweep.store.manifest import hardware, library_versions
+from topo_sweep.store.opened import OpenedSweep, open_sweep
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden"

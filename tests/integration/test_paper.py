@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.integration.program import done, program, refused, the_sweep
-from tests.nas_core.cifar_files import png, some_pixels, write_shard
+from tests.nas_core.data.cifar_files import png, some_pixels, write_shard
 from tests.test_readme import experiments
-from topo_sweep.results import open_sweep
+from topo_sweep.store.opened import open_sweep
 
 LABELS = {
     "cifar10": [image % 10 for image in range(16)],

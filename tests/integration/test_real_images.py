@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import Run
-from topo_sweep.results import open_sweep
+from topo_sweep.store.opened import open_sweep
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "cifar10-jpeg"
 TRAIN, TEST = 640, 300

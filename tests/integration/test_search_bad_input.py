@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nas_core.genotype import CellEdges, Genotype
-from nas_core.topology import Topology
+from nas_core.cells.genotype import CellEdges, Genotype
+from nas_core.cells.topology import Topology
 from tests.conftest import TINY
 from tests.integration.program import done, refused
 

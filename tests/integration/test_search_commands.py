@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from nas_core.genotype import KNOWN_CELLS, Genotype
-from nas_core.topology import Topology
+from nas_core.cells.genotype import KNOWN_CELLS, Genotype
+from nas_core.cells.topology import Topology
 from tests.conftest import TINY
 from tests.integration.program import done, files, png_size, the_sweep
 from topo_sweep.cli.enumerate_grid import GRID_NAMES, Grid, grid_records
-from topo_sweep.search_kind import SearchSweep
-from topo_sweep.spec import load_spec
+from topo_sweep.spec.load import load_spec
+from topo_sweep.spec.searches import SearchSweep
 
 INLINE = ("--executor", "inline")
 TRAIN = (*TINY, *INLINE)

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from nas_core.genotype import Genotype
+from nas_core.cells.genotype import Genotype
 from tests.conftest import Run, Start, comparable
 from tests.integration.program import (
     comparable_alphas,
@@ -24,13 +24,13 @@ from tests.integration.program import (
     the_sweep,
 )
 from tests.integration.test_crash import children
-from topo_sweep.plan import make_plan
-from topo_sweep.recorder import Recorder
-from topo_sweep.results import open_sweep
-from topo_sweep.runner import Resources
-from topo_sweep.spec import Overrides, load_spec
-from topo_sweep.sweep import RunOptions
-from topo_sweep.sweep import run as run_sweep
+from topo_sweep.runs.plan import make_plan
+from topo_sweep.runs.recorder import Recorder
+from topo_sweep.runs.runner import Resources
+from topo_sweep.runs.sweep import RunOptions
+from topo_sweep.runs.sweep import run as run_sweep
+from topo_sweep.spec.load import Overrides, load_spec
+from topo_sweep.store.opened import open_sweep
 
 SPEC = """
 name: small

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from nas_core.genotype import CellEdges, Genotype
-from nas_core.network import EvalNetwork
-from nas_core.protocol import Protocol
+from nas_core.cells.genotype import CellEdges, Genotype
+from nas_core.cells.topology import Topology
+from nas_core.networks.evaluation import EvalNetwork
+from nas_core.protocols.training import Protocol
 from nas_core.streams import (
     EDGE_SLOTS,
     EpochDraws,
@@ -21,7 +22,6 @@ from nas_core.streams import (
     generator,
     initialise_,
 )
-from nas_core.topology import Topology
 
 EVERYTHING = Protocol(cutout=16, batch_size=4)
 """Draws from every stream once drop path has begun."""

@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 
-from nas_core.protocol import DataOptions, Protocol
-from topo_sweep.kinds import TopologySweep
-from topo_sweep.manifest import Manifest
-from topo_sweep.paths import StorePaths
-from topo_sweep.spec import SweepSpec
-from topo_sweep.store import ResultStore
+from nas_core.protocols.training import DataOptions, Protocol
+from topo_sweep.spec.load import SweepSpec
+from topo_sweep.spec.networks import TopologySweep
+from topo_sweep.store.manifest import Manifest
+from topo_sweep.store.parquet import ResultStore
+from topo_sweep.store.paths import StorePaths
 
-pytest.register_assert_rewrite("tests.topo_sweep.store_contract", "tests.topo_sweep.store_rows")
+pytest.register_assert_rewrite(
+    "tests.topo_sweep.store.store_contract", "tests.topo_sweep.store.store_rows"
+)
 
 FINGERPRINT = "fedcba9876543210"
 

@@ -13,10 +13,11 @@ import click
 
 from nas_core.errors import InputError
 from nas_core.files import write_durably
-from topo_sweep.paths import RESULTS
+from topo_sweep.analysis.text import aligned
+from topo_sweep.store.paths import RESULTS
 
 if TYPE_CHECKING:
-    from topo_sweep.results import OpenedSweep
+    from topo_sweep.store.opened import OpenedSweep
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -92,20 +93,12 @@ def emit(text: str, output: Path | None = None) -> None:
         raise InputError(f"cannot write {output}: {error.strerror or error}") from None
 
 
-def aligned(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Return a plain table, columns as wide as they need to be, numbers to the right."""
-    texts = [list(header), *([str(value) for value in row] for row in rows)]
-    widths = [max(len(row[i]) for row in texts) for i in range(len(header))]
-    right = [
-        bool(rows) and all(_is_number(row[i]) for row in texts[1:]) for i in range(len(header))
-    ]
-    return "\n".join(
-        "  ".join(
-            text.rjust(width) if to_right else text.ljust(width)
-            for text, width, to_right in zip(row, widths, right, strict=True)
-        ).rstrip()
-        for row in texts
-    )
+def plain_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return a plain table, columns of numbers to the right, all others to the left."""
+    texts = [tuple(map(str, row)) for row in rows]
+    numbers = [bool(rows) and all(map(_is_number, column)) for column in zip(*texts, strict=True)]
+    left = [column for column, is_number in enumerate(numbers) if not is_number]
+    return "\n".join(aligned([tuple(header), *texts], left=left if rows else range(len(header))))
 
 
 def _is_number(text: str) -> bool:

@@ -27,8 +27,8 @@ def compare(results: tuple[Path, ...], table: str | None, output_format: str) ->
     Example:
       topo-sweep compare results/subspaces-* --table fig2
     """  # noqa: D301 - \b is click's mark for lines it must not wrap
-    from topo_sweep import compare as comparing
-    from topo_sweep.compare_records import to_records
+    from topo_sweep.paper import compare as comparing
+    from topo_sweep.paper.records import to_records
 
     found = comparing.compare(comparing.open_sources(results), table)
     if output_format != "table" and found.missing:

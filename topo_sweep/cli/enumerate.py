@@ -9,9 +9,9 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from nas_core.cells.topology import MAX_NODES, Topology, enumerate_topologies, isomorphism_classes
 from nas_core.errors import InputError
-from nas_core.topology import MAX_NODES, Topology, enumerate_topologies, isomorphism_classes
-from topo_sweep.cli.common import aligned, emit, format_option, formatted
+from topo_sweep.cli.common import emit, format_option, formatted, plain_table
 from topo_sweep.cli.enumerate_grid import GRID_NAMES, Grid, grid_records, grid_table
 
 
@@ -102,4 +102,4 @@ def _table(records: list[dict[str, Any]]) -> str:
         header.append("members")
         for row, record in zip(rows, records, strict=True):
             row.append(" ".join(str(member) for member in record["members"]))
-    return aligned(header, rows)
+    return plain_table(header, rows)

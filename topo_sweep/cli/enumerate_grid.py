@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, get_args
 
-from nas_core.spaces import SPACES
-from topo_sweep.cli.common import aligned
+from nas_core.cells.spaces import SPACES
+from topo_sweep.cli.common import plain_table
 
 Grid = Literal["subspaces", "depth"]
 
@@ -35,4 +35,4 @@ def grid_table(records: Sequence[Mapping[str, Any]]) -> str:
     """Return the records as a table for people."""
     header = ["space", "cells", "seed", "operations"]
     rows = [[r["space"], r["cells"], r["seed"], " ".join(r["operations"])] for r in records]
-    return aligned(header, rows)
+    return plain_table(header, rows)

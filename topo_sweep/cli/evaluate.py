@@ -42,10 +42,10 @@ def evaluate(genotypes: tuple[str, ...], output_format: str, **given: Any) -> No
       topo-sweep evaluate DARTS_V2 cell.txt --seeds 0-9 --dataset cifar10 --data-dir DIR
       topo-sweep evaluate results/ablation_deep-cifar10-12345678 --protocol final
     """  # noqa: D301 - \b is click's mark for lines it must not wrap
-    from topo_sweep import ranking
-    from topo_sweep.plan import make_plan
-    from topo_sweep.results import open_sweep
-    from topo_sweep.spec import Overrides, make_spec
+    from topo_sweep.analysis import ranking
+    from topo_sweep.runs.plan import make_plan
+    from topo_sweep.spec.load import Overrides, make_spec
+    from topo_sweep.store.opened import open_sweep
 
     read = [read_genotype(text) for text in genotypes]
     names = [name for _, name in read if name]

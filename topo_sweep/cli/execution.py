@@ -12,13 +12,13 @@ import click
 
 from nas_core.errors import InputError
 from topo_sweep.cli.common import Command, say
-from topo_sweep.paths import RESULTS
+from topo_sweep.store.paths import RESULTS
 
 if TYPE_CHECKING:
-    from topo_sweep.kinds import GenotypeSweep, TopologySweep
-    from topo_sweep.plan import Plan
-    from topo_sweep.search_kind import SearchSweep
-    from topo_sweep.sweep import RunResult
+    from topo_sweep.runs.plan import Plan
+    from topo_sweep.runs.sweep import RunResult
+    from topo_sweep.spec.networks import GenotypeSweep, TopologySweep
+    from topo_sweep.spec.searches import SearchSweep
 
 MANY_TRIALS = 10_000
 _INTERRUPTED = 130
@@ -89,7 +89,7 @@ def options(added: Sequence[Callable[[Command], Command]]) -> Callable[[Command]
 
 def execute(spec: TopologySweep | GenotypeSweep | SearchSweep, given: dict[str, Any]) -> int:
     """Run what is left of a sweep, say how it went, and return the exit code."""
-    from topo_sweep.plan import make_plan
+    from topo_sweep.runs.plan import make_plan
 
     if spec.trial_count > MANY_TRIALS and not given["yes"]:
         raise InputError(f"this asks for {spec.trial_count:,} trials: add --yes if that is meant")
@@ -122,15 +122,15 @@ def settings(given: dict[str, Any]) -> dict[str, str]:
 
 def setting_values(given: dict[str, Any]) -> dict[str, Any]:
     """Return the values of `--set KEY=VALUE` by key, read as a file's are."""
-    from topo_sweep.yaml_file import parse_scalar
+    from topo_sweep.spec.strict_yaml import parse_scalar
 
     texts = settings(given)
     return {key: parse_scalar(text, f"--set {key}={text}") for key, text in texts.items()}
 
 
 def _run(plan: Plan, options: dict[str, Any]) -> RunResult:
-    from topo_sweep import sweep
-    from topo_sweep.runner import Resources
+    from topo_sweep.runs import sweep
+    from topo_sweep.runs.runner import Resources
 
     executor: Literal["ray", "inline"] = options["executor"]
     run_options = sweep.RunOptions(
@@ -169,8 +169,8 @@ def _failures_said(failed: int, errors: Sequence[str]) -> int:
 
 def _described(plan: Plan, options: dict[str, Any]) -> str:
     """Return what a run would do, in a few lines."""
-    from nas_core.data import training_images
-    from topo_sweep.forecast import describe
+    from nas_core.data.splits import training_images
+    from topo_sweep.runs.dry_run import describe
 
     images = training_images(plan.spec.data.dataset, options["data_dir"])
     return describe(plan, images=images)

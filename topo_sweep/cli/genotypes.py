@@ -10,7 +10,7 @@ from nas_core.errors import InputError
 from topo_sweep.cli.common import say
 
 if TYPE_CHECKING:
-    from nas_core.genotype import Genotype
+    from nas_core.cells.genotype import Genotype
 
 
 def read_genotype(text: str) -> tuple[Genotype, str]:
@@ -25,12 +25,12 @@ def read_genotype(text: str) -> tuple[Genotype, str]:
         InputError: none of these.
 
     """
-    from nas_core.genotype import known_name
+    from nas_core.cells.genotype import known_name
 
     path = Path(text)
     if is_folder(path):
-        from topo_sweep.results import open_sweep
-        from topo_sweep.selection import winner
+        from topo_sweep.analysis.selection import winner
+        from topo_sweep.store.opened import open_sweep
 
         choice = winner(open_sweep(path))
         for remark in choice.remarks:
@@ -50,7 +50,7 @@ def read_genotype(text: str) -> tuple[Genotype, str]:
 
 def _parsed(text: str) -> Genotype:
     """Read any notation, and the JSON of `topo-sweep search`, which holds one beside its facts."""
-    from nas_core.genotype import Genotype
+    from nas_core.cells.genotype import Genotype
 
     try:
         value = json.loads(text)

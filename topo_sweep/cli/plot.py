@@ -66,8 +66,10 @@ def surface(
     Example:
       topo-sweep plot surface --style surface3d -o surface.png
     """  # noqa: D301 - \b is click's mark for lines it must not wrap
-    from topo_sweep import plots, ranking, search_plots
-    from topo_sweep.results import open_sweep
+    from topo_sweep.analysis import ranking
+    from topo_sweep.plots import grids as search_plots
+    from topo_sweep.plots import surface as plots
+    from topo_sweep.store.opened import open_sweep
 
     sweep = open_sweep(results)
     if sweep.manifest.kind != "search":

@@ -15,7 +15,7 @@ from topo_sweep.cli.genotypes import is_folder, read_genotype
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from topo_sweep.results import OpenedSweep
+    from topo_sweep.store.opened import OpenedSweep
 
 _SUFFIXES = "PNG, SVG or PDF by suffix."
 
@@ -41,7 +41,7 @@ attention_option = click.option(
 
 def save(figure: Figure, sweep: OpenedSweep, results: Path, output: Path | None, name: str) -> None:
     """Write a picture, by default among the sweep's figures, and print where it is."""
-    from topo_sweep.plots import write_figure
+    from topo_sweep.plots.surface import write_figure
 
     target = output or sweep.store.paths.figures / f"{name}.png"
     if output is None:
@@ -58,7 +58,7 @@ def open_searches(results: Path, command: str) -> OpenedSweep:
         InputError: nothing there, or a sweep of another kind.
 
     """
-    from topo_sweep.results import open_sweep
+    from topo_sweep.store.opened import open_sweep
 
     sweep = open_sweep(results)
     if sweep.manifest.kind != "search":
@@ -91,7 +91,7 @@ def subspaces(
     Example:
       topo-sweep plot subspaces -o figure2.pdf
     """  # noqa: D301 - \b is click's mark for lines it must not wrap
-    from topo_sweep import search_plots
+    from topo_sweep.plots import grids as search_plots
 
     sweep = open_searches(results, "subspaces")
     figure = search_plots.subspaces(
@@ -124,7 +124,7 @@ def depth(
     Example:
       topo-sweep plot depth --space SS1 -o depth.pdf
     """  # noqa: D301 - \b is click's mark for lines it must not wrap
-    from topo_sweep import search_plots
+    from topo_sweep.plots import grids as search_plots
 
     sweep = open_searches(results, "depth")
     figure = search_plots.depth(
@@ -151,8 +151,8 @@ def skips(results: tuple[Path, ...], output: Path | None) -> None:
       topo-sweep plot skips -o skips.pdf
       topo-sweep plot skips results/table2-full-* results/table2-subset-*
     """  # noqa: D301 - \b is click's mark for lines it must not wrap
-    from topo_sweep import skip_plots
-    from topo_sweep.statuses import merged
+    from topo_sweep.plots import skips as skip_plots
+    from topo_sweep.store.statuses import merged
 
     sweeps = [open_searches(folder, "skips") for folder in results]
     searches = [rows for sweep in sweeps if len(rows := sweep.searches())]
@@ -175,7 +175,7 @@ def alphas(results: Path, output: Path | None, search_id: str | None, seed: int 
     Example:
       topo-sweep plot alphas --seed 20 -o alphas.pdf
     """  # noqa: D301 - \b is click's mark for lines it must not wrap
-    from topo_sweep import alpha_plots
+    from topo_sweep.plots import alphas as alpha_plots
 
     sweep = open_searches(results, "alphas")
     search = alpha_plots.chosen_search(sweep.searches(), search_id=search_id, seed=seed)
@@ -196,8 +196,8 @@ def cell(genotype: str, output: Path | None) -> None:
       topo-sweep plot cell DARTS_V2 -o darts.pdf
       topo-sweep plot cell results
     """  # noqa: D301 - \b is click's mark for lines it must not wrap
-    from topo_sweep import cell_plots
-    from topo_sweep.plots import write_figure
+    from topo_sweep.plots import cells as cell_plots
+    from topo_sweep.plots.surface import write_figure
 
     found, name = read_genotype(genotype)
     target = output or _cell_target(Path(genotype))
@@ -207,7 +207,7 @@ def cell(genotype: str, output: Path | None) -> None:
 
 def _cell_target(genotype: Path) -> Path:
     """Return the sweep's figures folder where a folder of results was given, else this folder."""
-    from topo_sweep.results import open_sweep
+    from topo_sweep.store.opened import open_sweep
 
     if not is_folder(genotype):
         return Path("cell.png")
@@ -234,10 +234,10 @@ def supernet(
     Example:
       topo-sweep plot supernet --topology 93 --space SS3 -o supernet.pdf
     """  # noqa: D301 - \b is click's mark for lines it must not wrap
-    from nas_core.spaces import canonical_operations, space_operations
-    from nas_core.topology import Topology
-    from topo_sweep import cell_plots
-    from topo_sweep.plots import write_figure
+    from nas_core.cells.spaces import canonical_operations, space_operations
+    from nas_core.cells.topology import Topology
+    from topo_sweep.plots import cells as cell_plots
+    from topo_sweep.plots.surface import write_figure
 
     if operations is not None and space is not None:
         raise InputError("give --operations or --space, not both")

@@ -11,7 +11,7 @@ import click
 from nas_core.errors import InputError
 from topo_sweep.cli.common import say, say_which
 from topo_sweep.cli.execution import execute, execution_options, options, setting_values
-from topo_sweep.paths import RESULTS
+from topo_sweep.store.paths import RESULTS
 
 _REQUEST = [
     click.option("--top", type=click.IntRange(min=1), help="How many go on.  [default: 20]"),
@@ -50,10 +50,10 @@ def promote(source: Path, top: int | None, final: bool, above: float | None, **g
       topo-sweep promote results/topologies-cifar10-12345678 --top 20 --seeds 100-104
       topo-sweep promote results/edarts-cifar10-12345678 --final --above 0.93 --cluster
     """  # noqa: D301 - \b is click's mark for lines it must not wrap
-    from nas_core.protocol import PRESETS
-    from topo_sweep import promotion, selection
-    from topo_sweep.int_sets import parse_int_set
-    from topo_sweep.results import open_sweep
+    from nas_core.protocols.training import PRESETS
+    from topo_sweep.analysis import promotion, selection
+    from topo_sweep.spec.int_sets import parse_int_set
+    from topo_sweep.store.opened import open_sweep
 
     if final and top is not None:
         raise InputError("--final takes all above --above, so leave out --top")

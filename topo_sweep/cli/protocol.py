@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from topo_sweep.cli.common import aligned, emit, format_option, formatted, say
+from topo_sweep.cli.common import emit, format_option, formatted, plain_table, say
 
 if TYPE_CHECKING:
-    from nas_core.protocol import NetworkTraining
-    from topo_sweep.presets import Comparison
-    from topo_sweep.protocol_choices import Note
+    from nas_core.protocols.training import NetworkTraining
+    from topo_sweep.paper.choices import Note
+    from topo_sweep.spec.presets import Comparison
 
 
 @click.group()
@@ -41,7 +41,7 @@ def show(name: str, *, against: str | None, output_format: str) -> None:
       topo-sweep protocol show final --format json
       topo-sweep protocol show search_edarts --against paper
     """  # noqa: D301 - \b is click's mark for lines it must not wrap
-    from topo_sweep.presets import find_preset
+    from topo_sweep.spec.presets import find_preset
 
     preset = find_preset(name)
     if against is None:
@@ -63,7 +63,7 @@ def diff(first: str, second: str, output_format: str) -> None:
     Example:
       topo-sweep protocol diff search_subspace search_edarts
     """  # noqa: D301 - \b is click's mark for lines it must not wrap
-    from topo_sweep.presets import compare, find_preset, value_text
+    from topo_sweep.spec.presets import compare, find_preset, value_text
 
     compared = compare(find_preset(first), find_preset(second))
     records = [
@@ -72,11 +72,13 @@ def diff(first: str, second: str, output_format: str) -> None:
     ]
     rows = [[r["setting"], value_text(r["first"]), value_text(r["second"])] for r in records]
     said = _remarks(first, second, compared)
-    _print(said, records, output_format, aligned(["setting", first, second], rows) if rows else "")
+    _print(
+        said, records, output_format, plain_table(["setting", first, second], rows) if rows else ""
+    )
 
 
 def _print_settings(name: str, preset: NetworkTraining, output_format: str) -> None:
-    from topo_sweep.presets import purpose, settings, value_text
+    from topo_sweep.spec.presets import purpose, settings, value_text
 
     found = settings(preset)
     common = {"preset": name, "protocol_hash": preset.protocol_hash}
@@ -94,12 +96,12 @@ def _print_settings(name: str, preset: NetworkTraining, output_format: str) -> N
         f"{name}: settings of {purpose(preset)}, hash {preset.protocol_hash}; "
         f"{changed or 'none'} of {len(found)} differ{'s' if changed == 1 else ''} from the default"
     )
-    _print([said], records, output_format, aligned(["setting", "value"], rows))
+    _print([said], records, output_format, plain_table(["setting", "value"], rows))
 
 
 def _print_notes(name: str, preset: NetworkTraining, output_format: str) -> None:
-    from topo_sweep.protocol_choices import KINDS
-    from topo_sweep.protocol_notes import notes
+    from topo_sweep.paper.choices import KINDS
+    from topo_sweep.paper.notes import notes
 
     found = notes(name)
     given = {note.kind for note in found}

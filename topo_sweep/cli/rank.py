@@ -43,8 +43,8 @@ def rank(
     Example:
       topo-sweep rank --by class --min-seeds 3
     """  # noqa: D301 - \b is click's mark for lines it must not wrap
-    from topo_sweep import ranking
-    from topo_sweep.results import open_sweep
+    from topo_sweep.analysis import ranking
+    from topo_sweep.store.opened import open_sweep
 
     sweep = open_sweep(results)
     ranked = ranking.rank(sweep.trials(), by=by, metric=metric, min_seeds=min_seeds)

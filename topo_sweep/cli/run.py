@@ -53,8 +53,8 @@ def run(
 
 
 def _requested(spec: str, given: dict[str, Any]) -> Any:  # noqa: ANN401
-    from topo_sweep.selection import Choice, found_by
-    from topo_sweep.spec import Overrides, load_spec
+    from topo_sweep.analysis.selection import Choice, found_by
+    from topo_sweep.spec.load import Overrides, load_spec
 
     wiring = chosen_topology(given)
     overrides = Overrides(

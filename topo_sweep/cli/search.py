@@ -15,8 +15,8 @@ from topo_sweep.cli.execution import execute, execution_options, options, settin
 from topo_sweep.cli.wiring import TOPOLOGY_OPTIONS, chosen_topology
 
 if TYPE_CHECKING:
-    from nas_core.genotype import Genotype
-    from topo_sweep.search_kind import SearchSweep
+    from nas_core.cells.genotype import Genotype
+    from topo_sweep.spec.searches import SearchSweep
 
 _REQUEST = [
     click.option(
@@ -77,8 +77,8 @@ def search(output_format: str, output: Path | None, **given: Any) -> None:  # no
 
 
 def _requested(given: dict[str, Any]) -> SearchSweep:
-    from topo_sweep.search_kind import SearchSweep
-    from topo_sweep.spec import Overrides, make_spec
+    from topo_sweep.spec.load import Overrides, make_spec
+    from topo_sweep.spec.searches import SearchSweep
 
     wiring = chosen_topology(given)
     values: dict[str, Any] = {
@@ -103,9 +103,9 @@ def _requested(given: dict[str, Any]) -> SearchSweep:
 
 def _found(spec: SearchSweep, results: Path) -> dict[str, Any]:
     """Return what the store says of this search."""
-    from nas_core.genotype import Genotype
-    from topo_sweep.plan import make_plan
-    from topo_sweep.trials import SearchTrial, expand
+    from nas_core.cells.genotype import Genotype
+    from topo_sweep.runs.plan import make_plan
+    from topo_sweep.spec.trials import SearchTrial, expand
 
     (search_id,) = (key for key, own in expand(spec).items() if isinstance(own, SearchTrial))
     rows = make_plan(spec, results).store.searches()
@@ -129,9 +129,9 @@ def _found(spec: SearchSweep, results: Path) -> dict[str, Any]:
 
 def _parameters(genotype: Genotype, dataset: str) -> int:
     """Return the parameters of the cell's network by the shallow protocol."""
-    from nas_core.datasets import dataset_info
-    from nas_core.network import EvalNetwork, parameter_count
-    from nas_core.protocol import PRESETS
+    from nas_core.networks.evaluation import EvalNetwork, parameter_count
+    from nas_core.protocols.data import dataset_info
+    from nas_core.protocols.training import PRESETS
 
     shallow = PRESETS["shallow"]
     return parameter_count(

@@ -8,14 +8,14 @@ from typing import Any
 import click
 
 from topo_sweep.cli.common import (
-    aligned,
     emit,
     format_option,
     formatted,
+    plain_table,
     results_argument,
     say_which,
 )
-from topo_sweep.progress import duration
+from topo_sweep.runs.progress import duration
 
 
 @click.command()
@@ -30,8 +30,8 @@ def status(results: Path, output_format: str) -> None:
     Example:
       topo-sweep status --format json
     """  # noqa: D301 - \b is click's mark for lines it must not wrap
-    from topo_sweep.results import open_sweep
-    from topo_sweep.status import sweep_status
+    from topo_sweep.runs.status import sweep_status
+    from topo_sweep.store.opened import open_sweep
 
     sweep = open_sweep(results)
     record = sweep_status(sweep)
@@ -41,7 +41,7 @@ def status(results: Path, output_format: str) -> None:
 
 def _table(record: dict[str, Any]) -> str:
     counts = ["planned", "ok", "diverged", "failed", "left", "running"]
-    text = aligned(counts, [[record[key] for key in counts]])
+    text = plain_table(counts, [[record[key] for key in counts]])
     facts = []
     if record["images_per_second"] is not None:
         facts.append(f"{record['images_per_second']:,.0f} images/s")

@@ -60,8 +60,8 @@ def chosen_topology(given: dict[str, Any]) -> Wiring:
         return Wiring({} if index is None else {"topology": index})
     if index is not None:
         raise InputError("--topology and --topology-from both name a wiring: give one")
-    from topo_sweep.results import open_sweep
-    from topo_sweep.selection import best_topologies
+    from topo_sweep.analysis.selection import best_topologies
+    from topo_sweep.store.opened import open_sweep
 
     choice = best_topologies(open_sweep(folder))
     best = choice.genotypes[0].normal.topology.index

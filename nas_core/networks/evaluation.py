@@ -1,0 +1,249 @@
+"""The evaluation network of DARTS: the readable reference that every faster form must equal.
+
+After Liu et al. (2019) and the authors' `model.py`. Letters: B batch, C channels, H and W pixels.
+A cell's C is the width of one node; its output concatenates the nodes, so it is nodes * C wide.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from nas_core.cells.genotype import CellEdges, Genotype
+from nas_core.cells.topology import INPUTS
+from nas_core.errors import InputError
+from nas_core.networks.operations import OPS, FactorizedReduce, ReluConvBn
+
+AUXILIARY_MAP = 8
+"""Side of the maps that the auxiliary head is made for (CIFAR after two reductions)."""
+
+
+class Cell(nn.Module):
+    """A cell: two inputs (B, C_before, H, W) each -> (B, nodes * C, H', W').
+
+    A reduction cell halves the map: its edges that read inputs 0 and 1 have stride 2, the edges
+    between nodes stride 1.
+
+    Args:
+        edges: operations and wiring.
+        channels: C of this cell.
+        channels_before: channels of input 0 (from two cells before) and input 1.
+        reduction: whether this is a reduction cell.
+        reduction_before: whether the previous cell was one; then input 0 is still twice as
+            large as input 1 and preprocessing halves it.
+
+    """
+
+    def __init__(
+        self,
+        edges: CellEdges,
+        *,
+        channels: int,
+        channels_before: tuple[int, int],
+        reduction: bool,
+        reduction_before: bool,
+    ) -> None:
+        super().__init__()
+        preprocess0 = FactorizedReduce if reduction_before else ReluConvBn
+        self.preprocess0 = preprocess0(channels_before[0], channels)
+        self.preprocess1 = ReluConvBn(channels_before[1], channels)
+        self.sources = tuple((first.source, second.source) for first, second in edges.nodes)
+        self.operations = nn.ModuleList(
+            OPS[edge.operation](channels, 2 if reduction and edge.source < INPUTS else 1, True)
+            for edge in edges.edges
+        )
+
+    def forward(self, input0: Tensor, input1: Tensor, keep: Tensor | None = None) -> Tensor:
+        """Compute the cell.
+
+        Args:
+            input0: output of the cell before the previous one.
+            input1: output of the previous cell.
+            keep: (edges, B) drop-path multipliers, see `EvalNetwork.forward`.
+
+        """
+        states = [self.preprocess0(input0), self.preprocess1(input1)]
+        for node, pair in enumerate(self.sources):
+            first, second = (
+                self._edge(2 * node + place, states[source], keep)
+                for place, source in enumerate(pair)
+            )
+            states.append(first + second)
+        return torch.cat(states[INPUTS:], dim=1)
+
+    def _edge(self, slot: int, x: Tensor, keep: Tensor | None) -> Tensor:
+        operation = self.operations[slot]
+        y: Tensor = operation(x)
+        # The stride-1 identity is never dropped: a sample keeps at least that path.
+        if keep is None or isinstance(operation, nn.Identity):
+            return y
+        return y * keep[slot, :, None, None, None]
+
+
+class AuxiliaryHead(nn.Sequential):
+    """A second classifier for training: (B, C, 8, 8) -> logits (B, classes)."""
+
+    def __init__(self, channels: int, num_classes: int) -> None:
+        super().__init__(
+            nn.ReLU(),
+            nn.AvgPool2d(5, stride=3, padding=0, count_include_pad=False),  # -> (B, C, 2, 2)
+            nn.Conv2d(channels, 128, kernel_size=1, bias=False),
+            nn.BatchNorm2d(128),
+            nn.ReLU(),
+            nn.Conv2d(128, 768, kernel_size=2, bias=False),  # -> (B, 768, 1, 1)
+            nn.BatchNorm2d(768),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(768, num_classes),
+        )
+
+
+class EvalNetwork(nn.Module):
+    """A stack of cells that classifies images: (B, 3, H, W) -> logits (B, num_classes).
+
+    The stem is 3 * init_channels wide and feeds both inputs of the first cell. Cells at
+    cells // 3 and 2 * cells // 3 are reduction cells and double the channels.
+
+    Args:
+        genotype: both cells.
+        init_channels: C of the first cells.
+        cells: depth of the stack.
+        num_classes: width of the logits.
+        auxiliary: add a classifier after cell 2 * cells // 3, used in training only.
+
+    """
+
+    def __init__(
+        self,
+        genotype: Genotype,
+        *,
+        init_channels: int,
+        cells: int,
+        num_classes: int,
+        auxiliary: bool = False,
+    ) -> None:
+        super().__init__()
+        if min(cells, init_channels, num_classes) < 1:
+            raise InputError(
+                "a network needs at least one cell, channel and class, got "
+                f"cells={cells}, init_channels={init_channels}, num_classes={num_classes}"
+            )
+        stem_channels = 3 * init_channels
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, stem_channels, kernel_size=3, padding=1, bias=False),
+            nn.BatchNorm2d(stem_channels),
+        )
+        self.cells = nn.ModuleList()
+        widths, channels, reduction_before = [stem_channels, stem_channels], init_channels, False
+        for position in range(cells):
+            reduction = position in reduction_positions(cells)
+            channels *= 2 if reduction else 1
+            edges = genotype.reduction if reduction else genotype.normal
+            cell = Cell(
+                edges,
+                channels=channels,
+                channels_before=(widths[-2], widths[-1]),
+                reduction=reduction,
+                reduction_before=reduction_before,
+            )
+            self.cells.append(cell)
+            widths.append(len(edges.nodes) * channels)
+            reduction_before = reduction
+        self.auxiliary_after = auxiliary_position(cells)
+        self.auxiliary_head = (
+            AuxiliaryHead(widths[INPUTS + self.auxiliary_after], num_classes) if auxiliary else None
+        )
+        self.classifier = nn.Linear(widths[-1], num_classes)
+
+    def forward(
+        self, images: Tensor, keep_masks: Tensor | None = None
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """Return logits (B, classes); with an auxiliary head in training mode, a pair of them.
+
+        Args:
+            images: (B, 3, H, W), normalised.
+            keep_masks: (cells, edges, B) multipliers of drop path for each edge and sample: 0
+                where the path is dropped, else 1 / keep probability. Ignored in evaluation
+                mode; None keeps every path.
+
+        """
+        before = last = self.stem(images)
+        auxiliary_logits = None
+        for position, cell in enumerate(self.cells):
+            keep = keep_masks[position] if self.training and keep_masks is not None else None
+            before, last = last, cell(before, last, keep)
+            wanted = self.training and position == self.auxiliary_after
+            if wanted and self.auxiliary_head is not None:
+                auxiliary_logits = self.auxiliary_head(last)
+        logits: Tensor = self.classifier(last.mean(dim=(2, 3)))
+        return logits if auxiliary_logits is None else (logits, auxiliary_logits)
+
+
+def reduction_positions(cells: int) -> frozenset[int]:
+    """Return the places of the reduction cells: a third and two thirds down (DARTS)."""
+    return frozenset({cells // 3, 2 * cells // 3})
+
+
+def auxiliary_position(cells: int) -> int:
+    """Return the place of the cell that the auxiliary head reads: the second reduction."""
+    return 2 * cells // 3
+
+
+def check_image_size(height: int, width: int, *, cells: int, auxiliary: bool) -> None:
+    """Refuse images that a network of this depth cannot halve, or its auxiliary head not read.
+
+    Raises:
+        InputError: with the depth or the setting that fits.
+
+    """
+    smallest = min(height, width)
+    reductions = len(reduction_positions(cells))
+    if smallest < 2**reductions:
+        fits = "1 cell (one reduction) fits" if smallest >= 2 else "no depth fits"
+        raise InputError(
+            f"images of {height}x{width} are too small for {cells} cells: {reductions} "
+            f"reductions need at least {2**reductions} pixels a side; {fits}"
+        )
+    halvings = sum(place <= auxiliary_position(cells) for place in reduction_positions(cells))
+    maps = tuple(-(-side // 2**halvings) for side in (height, width))
+    if auxiliary and maps != (AUXILIARY_MAP, AUXILIARY_MAP):
+        raise InputError(
+            f"the auxiliary head reads {AUXILIARY_MAP}x{AUXILIARY_MAP} maps, but images of "
+            f"{height}x{width} give {maps[0]}x{maps[1]} after cell {auxiliary_position(cells)} "
+            f"of {cells}: set auxiliary=false"
+        )
+
+
+def parameter_count(network: nn.Module) -> int:
+    """Return the number of parameters, the auxiliary head left out as in the literature."""
+    return sum(
+        parameter.numel()
+        for name, parameter in network.named_parameters()
+        if not name.startswith("auxiliary_head.")
+    )
+
+
+def multiply_adds(network: EvalNetwork, height: int, width: int) -> int:
+    """Return the multiply-adds of convolutions and linear maps for one image in evaluation."""
+    counts: list[int] = []
+
+    def count(module: nn.Conv2d | nn.Linear, _inputs: object, output: Tensor) -> None:
+        # Every output value sums over one filter: weight[0] is (C_in / groups, k, k) or (C_in,).
+        counts.append(output.numel() * module.weight[0].numel())
+
+    parameter = next(network.parameters())
+    image = torch.zeros(1, 3, height, width, dtype=parameter.dtype, device=parameter.device)
+    hooks = [
+        module.register_forward_hook(count)
+        for module in network.modules()
+        if isinstance(module, nn.Conv2d | nn.Linear)
+    ]
+    was_training = network.training
+    try:
+        with torch.no_grad():
+            network.eval()(image)
+    finally:
+        network.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    return sum(counts)

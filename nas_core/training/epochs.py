@@ -1,0 +1,80 @@
+"""What one epoch of a search gave, and when a search ends before its last one. No torch."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from nas_core.cells.discretisation import EdgeWeights
+from nas_core.cells.spaces import LEARNABLE
+from nas_core.protocols.search import SearchProtocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchEpoch:
+    """What one epoch (counted from 0 over all stages) gave; accuracies are fractions 0..1.
+
+    `train_*` are means over the weights' images and `alpha_*` over the images of the alpha steps,
+    both as seen before each step; `alpha_*` are None where no alpha step was taken.
+    `val_accuracy` is that of the whole half of the alphas in evaluation mode, in the last epoch
+    only. `alphas` holds the weights after softmax as `EdgeWeights.to_json_value` gives them, for
+    'normal' and 'reduction'. `genotype` (canonical text) and `skips` are those of now; None and
+    0 where the alphas are not finite. Seconds are wall clock.
+    """
+
+    epoch: int
+    stage: int
+    learning_rate: float
+    train_loss: float
+    train_accuracy: float
+    alpha_loss: float | None
+    alpha_accuracy: float | None
+    val_accuracy: float | None
+    genotype: str | None
+    skips_normal: int
+    skips_reduction: int
+    alphas: dict[str, list[dict[str, Any]]]
+    weight_steps: int
+    alpha_steps: int
+    weight_seconds: float
+    alpha_seconds: float
+    seconds: float
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the loss is no longer finite, which ends the search."""
+        return not math.isfinite(self.train_loss) or self.genotype is None
+
+    def edge_weights(self, cell_type: str) -> list[EdgeWeights]:
+        """Return the weights of 'normal' or 'reduction' cells."""
+        return [EdgeWeights.from_json_value(value) for value in self.alphas[cell_type]]
+
+
+def stop_reason(protocol: SearchProtocol, history: list[SearchEpoch]) -> str | None:
+    """Return why DARTS+ would stop after these epochs, in words; None to go on.
+
+    Its first criterion is two (`stop_skips`) or more skip connections in the normal cell, its
+    second a ranking of the learnable operations of every edge that has not changed for ten
+    (`stop_stable_epochs`) epochs. Warm-up epochs do not count.
+    """
+    searched = [epoch for epoch in history if epoch.alpha_steps]
+    if protocol.stop == "skips" and searched:
+        skips = searched[-1].skips_normal
+        if skips >= protocol.stop_skips:
+            return f"{skips} skip connections in the normal cell"
+    if protocol.stop == "ranking":
+        rankings = [_learnable_ranking(epoch) for epoch in searched]
+        stable = sum(1 for _ in itertools.takewhile(lambda r: r == rankings[-1], rankings[::-1]))
+        if stable > protocol.stop_stable_epochs:
+            return f"the ranking of learnable operations was stable for {stable - 1} epochs"
+    return None
+
+
+def _learnable_ranking(epoch: SearchEpoch) -> list[list[str]]:
+    return [
+        sorted((n for n in edge.weights if n in LEARNABLE), key=lambda n: -edge.weights[n])
+        for cell_type in epoch.alphas
+        for edge in epoch.edge_weights(cell_type)
+    ]

@@ -1,0 +1,139 @@
+"""Checkpoints hold everything, or are not used."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save
+
+from nas_core.training.checkpoint import Checkpoint
+
+TENSORS = {
+    "a": torch.tensor([0.1, -0.0, float("inf"), float("nan"), 1e-45]),
+    "b": torch.arange(6).reshape(2, 3).t(),
+    "bfloat16": torch.tensor([1 / 3, -0.0], dtype=torch.bfloat16),
+    "float64": torch.tensor([[1 / 3]], dtype=torch.float64),
+    "scalar": torch.tensor(2**40),
+    "channels last": torch.rand(2, 3, 4, 5).to(memory_format=torch.channels_last),
+}
+
+
+def content(tensor: torch.Tensor) -> tuple[torch.dtype, torch.Size, bytes]:
+    """Return type, shape and every bit, so that -0.0 is not 0.0 and NaN is itself."""
+    return (
+        tensor.dtype,
+        tensor.shape,
+        tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes(),
+    )
+
+
+def test_tensors_and_value_come_back_bit_for_bit(tmp_path: Path) -> None:
+    Checkpoint(tmp_path / "c", key="mine").save(TENSORS, [{"loss": 0.1, "next": float("inf")}])
+
+    loaded = Checkpoint(tmp_path / "c", key="mine").load()
+
+    assert loaded is not None
+    tensors, value = loaded
+    assert value == [{"loss": 0.1, "next": float("inf")}]
+    assert {name: content(tensor) for name, tensor in tensors.items()} == {
+        name: content(tensor) for name, tensor in TENSORS.items()
+    }
+
+
+def test_a_save_replaces_all_that_was_there(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(tmp_path / "c", key="mine")
+    checkpoint.save(TENSORS, "old")
+    checkpoint.save({"only": torch.ones(1)}, "new")
+
+    loaded = checkpoint.load()
+    assert loaded is not None
+    assert set(loaded[0]) == {"only"}
+    assert loaded[1] == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
+def test_there_is_nothing_to_load_before_the_first_save(tmp_path: Path) -> None:
+    assert Checkpoint(tmp_path / "c", key="mine").load() is None
+
+
+@pytest.mark.parametrize("damage", ["another key", "truncated", "empty"])
+def test_an_unusable_file_means_starting_over_and_is_said(
+    damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "c"
+    Checkpoint(path, key="other" if damage == "another key" else "mine").save(TENSORS, [])
+    if damage != "another key":
+        path.write_bytes(path.read_bytes()[: -10 if damage == "truncated" else 0])
+
+    with caplog.at_level(logging.WARNING):
+        assert Checkpoint(path, key="mine").load() is None
+    assert "starting over" in caplog.text
+
+
+def test_a_file_cut_anywhere_is_never_read(tmp_path: Path) -> None:
+    path = tmp_path / "c"
+    checkpoint = Checkpoint(path, key="mine")
+    checkpoint.save(TENSORS, [1, 2, 3])
+    whole = path.read_bytes()
+    for length in range(0, len(whole), 7):
+        path.write_bytes(whole[:length])
+        assert checkpoint.load() is None
+
+
+@pytest.mark.parametrize(
+    "metadata", [None, {"key": "mine"}, {"key": "mine", "value": "{"}, {"value": "1"}]
+)
+def test_a_file_without_key_or_value_means_starting_over(
+    metadata: dict[str, str] | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "c").write_bytes(save({"a": torch.ones(1)}, metadata=metadata))
+
+    assert Checkpoint(tmp_path / "c", key="mine").load() is None
+    assert "starting over" in caplog.text
+
+
+def test_removing_leaves_nothing_and_may_be_repeated(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(tmp_path / "c", key="mine")
+    checkpoint.save(TENSORS, None)
+    checkpoint.remove()
+    checkpoint.remove()
+
+    assert not list(tmp_path.iterdir())
+    assert checkpoint.load() is None
+
+
+@pytest.mark.parametrize("failing", ["os.fsync", "pathlib.Path.replace"])
+def test_a_save_that_fails_leaves_the_old_file_and_nothing_else(
+    failing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = Checkpoint(tmp_path / "c", key="mine")
+    checkpoint.save(TENSORS, "old")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(failing, full)
+    with pytest.raises(OSError, match="No space"):
+        checkpoint.save(TENSORS, "new")
+
+    loaded = checkpoint.load()
+    assert loaded is not None
+    assert loaded[1] == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
+def test_a_checkpoint_is_due_when_enough_time_has_passed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = time.monotonic()
+    checkpoint = Checkpoint(tmp_path / "c", key="mine", every_seconds=1000)
+    assert not checkpoint.is_due
+
+    monkeypatch.setattr("time.monotonic", lambda: start + 2000)
+    assert checkpoint.is_due
+    checkpoint.save({}, None)
+    assert not checkpoint.is_due

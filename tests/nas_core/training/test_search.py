@@ -1,0 +1,307 @@
+"""A search is a pure function of protocol, images and seed, and can go on from any epoch."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import nas_core.training.search
+from nas_core.cells.genotype import Genotype
+from nas_core.cells.topology import Topology
+from nas_core.data.splits import Images, SearchSplit, load_dataset, search_split, split
+from nas_core.errors import InputError
+from nas_core.protocols.search import SEARCH_PRESETS, SearchProtocol
+from nas_core.protocols.training import DataOptions
+from nas_core.streams import EpochDraws
+from nas_core.training.alpha_step import alpha_gradient
+from nas_core.training.search import Search, check_searchable
+from nas_core.training.training import DTYPES
+from tests.nas_core.training.searches import (
+    BOTH,
+    DIGITS,
+    HALVES,
+    TINY,
+    copied,
+    reference,
+    same,
+    searched,
+    started,
+    stopped_after,
+    unchanged,
+)
+
+FIRST = TINY.with_values({"alpha_order": 1})
+ORDERS = pytest.mark.parametrize("protocol", [FIRST, TINY], ids=["first order", "second order"])
+
+
+@ORDERS
+def test_the_same_search_twice_is_bit_identical(protocol: SearchProtocol) -> None:
+    assert same(searched(protocol), searched(protocol))
+
+
+def test_another_seed_order_or_topology_is_another_search() -> None:
+    searches = [reference(TINY), searched(seed=1), reference(FIRST)]
+    searches.append(searched(TINY.with_values({"topology": 18})))
+    losses = {search.history[-1].train_loss for search in searches}
+    alphas = {str(search.history[-1].alphas) for search in searches}
+    assert len(losses) == len(alphas) == 4
+
+
+def test_what_was_searched_before_does_not_matter() -> None:
+    alone = reference(FIRST)
+    searched(FIRST, seed=4)
+    torch.manual_seed(99)
+    assert same(searched(FIRST), alone)
+
+
+@ORDERS
+@pytest.mark.parametrize("stop", [1, 2, 3])
+def test_stopped_after_any_epoch_it_goes_on_to_the_same_end(
+    protocol: SearchProtocol, stop: int, tmp_path: Path
+) -> None:
+    first = started(protocol, path=tmp_path / "state")
+    stopped_after(stop, first)
+    second = started(protocol, path=tmp_path / "state")
+    assert same(first, second), "momentum and the state of Adam come with weights and alphas"
+    assert [epoch.epoch for epoch in second.epochs()] == list(range(stop, 3))
+    assert same(second, reference(protocol))
+
+
+def test_the_state_holds_momentum_and_all_of_adam() -> None:
+    names = set(reference(FIRST).tensors())
+    weights = {name for name, _ in reference(FIRST).network.named_parameters()}
+    assert {f"momentum.{name}" for name in weights} <= names
+    for alpha in ("normal", "reduction"):
+        parts = ("alphas", "alpha_step", "alpha_mean", "alpha_square")
+        assert {f"{part}.{alpha}" for part in parts} <= names
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"attention": "per_update"},
+        {"edge_normalisation": True, "partial_channels": 2, "init_channels": 4},
+        {"warmup_epochs": 1, "alpha_every": "epoch"},
+    ],
+    ids=["attention", "PC-DARTS", "warm-up"],
+)
+def test_searches_of_other_kinds_go_on_to_the_same_end_too(
+    changes: dict[str, Any], tmp_path: Path
+) -> None:
+    protocol = FIRST.with_values(changes)
+    stopped_after(1, started(protocol, path=tmp_path / "state"))
+    second = started(protocol, path=tmp_path / "state")
+    assert [epoch.epoch for epoch in second.epochs()] == [1, 2]
+    assert same(second, reference(protocol))
+
+
+@pytest.mark.parametrize(
+    ("every", "expected"),
+    [("step", 5), ("epoch", 1), (1, 5), (2, 2), (3, 1), (5, 1)],
+)
+def test_alphas_step_as_often_as_asked(every: str | int, expected: int) -> None:
+    protocol = FIRST.with_values({"alpha_every": every, "batch_size": 5, "epochs": 1})
+    epoch = searched(protocol).history[0]
+    assert (epoch.weight_steps, epoch.alpha_steps) == (5, expected)
+    assert epoch.alpha_loss is not None
+    assert epoch.alpha_accuracy is not None
+
+
+def test_once_an_epoch_is_before_its_last_weight_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert steps_of(FIRST.with_values({"alpha_every": "epoch"}), monkeypatch) == "wawwawwaw"
+
+
+def test_each_step_is_before_its_weight_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert steps_of(FIRST, monkeypatch) == "awaw" * 3
+
+
+def steps_of(protocol: SearchProtocol, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the order of (a)lpha and (w)eight steps."""
+    taken: list[str] = []
+    for letter, name in (("a", "_alpha_step"), ("w", "_weight_step")):
+        original = getattr(Search, name)
+
+        def spy(self: Search, *given: Any, act: Any = original, kind: str = letter) -> Any:
+            taken.append(kind)
+            return act(self, *given)
+
+        monkeypatch.setattr(Search, name, spy)
+    searched(protocol)
+    return "".join(taken)
+
+
+def test_warm_up_trains_weights_alone() -> None:
+    search = started(FIRST.with_values({"warmup_epochs": 2}))
+    before = copied(search.alphas.tensors)
+    stopped_after(2, search)
+    assert [epoch.alpha_steps for epoch in search.history] == [0, 0]
+    assert {epoch.alpha_loss for epoch in search.history} == {None}
+    assert {epoch.alpha_accuracy for epoch in search.history} == {None}
+    assert unchanged(before, search.alphas.tensors)
+    list(search.epochs())
+    assert search.history[2].alpha_steps == 2
+    assert not unchanged(before, search.alphas.tensors)
+
+
+def test_alphas_learn_on_their_own_half_and_weights_on_theirs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: dict[str, set[int]] = {"train": set(), "alphas": set()}
+
+    def spy(*given: Any, **options: Any) -> Any:
+        for name, batch in zip(seen, given[3:5], strict=True):
+            seen[name] |= {hash(image.numpy().tobytes()) for image in batch[0]}
+        return alpha_gradient(*given, **options)
+
+    monkeypatch.setattr(nas_core.training.search, "alpha_gradient", spy)
+    plain = TINY.with_values({"crop_padding": 0, "flip": False, "epochs": 1})
+    search = searched(plain)
+
+    def batch(images: Images) -> Tensor:
+        draws = EpochDraws.draw(plain, seed=9, epoch=0, images=len(images), image_size=(8, 8))
+        whole = dataclasses.replace(draws, batch_size=len(images))
+        return search._batch(images, next(whole.steps()))[0]
+
+    for name, half in (("train", HALVES.weights), ("alphas", HALVES.alphas)):
+        assert seen[name] == {hash(image.numpy().tobytes()) for image in batch(half)}
+    assert not seen["train"] & seen["alphas"]
+
+
+def test_a_search_whose_loss_is_not_finite_has_diverged_and_ends(tmp_path: Path) -> None:
+    wild = FIRST.with_values({"learning_rate": 1e30, "epochs": 9})
+    search = started(wild, path=tmp_path / "state")
+    history = list(search.epochs())
+    assert search.diverged
+    assert not math.isfinite(history[-1].train_loss)
+    assert len(history) < 9
+    again = started(wild, path=tmp_path / "state")
+    assert again.diverged
+    assert list(again.epochs()) == []
+
+
+def test_alphas_that_are_not_finite_are_a_divergence_without_a_genotype() -> None:
+    search = started(FIRST)
+    with torch.no_grad():
+        search.alphas.tensors["normal"][0, 0] = math.nan
+    epoch = next(search.epochs())
+    assert epoch.genotype is None
+    assert (epoch.skips_normal, epoch.skips_reduction) == (0, 0)
+    assert search.diverged
+
+
+def test_every_epoch_tells_the_weights_and_genotype_of_now() -> None:
+    search = started(BOTH.with_values({"epochs": 2}))
+    for epoch in search.epochs():
+        assert epoch.genotype is not None
+        genotype = Genotype.from_string(epoch.genotype)
+        assert genotype.normal.topology == genotype.reduction.topology == Topology.from_index(17)
+        skips = [
+            sum(edge.operation == "skip_connect" for edge in cell.edges)
+            for cell in (genotype.normal, genotype.reduction)
+        ]
+        assert [epoch.skips_normal, epoch.skips_reduction] == skips
+        for cell_type, mixing in search.alphas.mixing().items():
+            rows = [list(edge.weights.values()) for edge in epoch.edge_weights(cell_type)]
+            assert rows == mixing.operations.tolist()
+
+
+def test_validation_accuracy_is_that_of_the_alphas_half_in_the_last_epoch_alone() -> None:
+    search = searched(FIRST.with_values({"precision": "float64"}))
+    assert [epoch.val_accuracy is None for epoch in search.history] == [True, True, False]
+    info = DIGITS.info
+    images = (HALVES.alphas.pixels.double() / 255 - info.mean[0]) / info.std[0]
+    with torch.no_grad():
+        answers = search.network.eval()(images, search.alphas.mixing()).argmax(dim=1)
+    right = int((answers == HALVES.alphas.labels).sum())
+    assert search.history[-1].val_accuracy == right / 24
+
+
+def test_search_never_looks_at_test_or_validation_images() -> None:
+    nothing = Images(torch.zeros_like(DIGITS.test.pixels), torch.zeros_like(DIGITS.test.labels))
+    blind = dataclasses.replace(DIGITS, test=nothing, validation=nothing)
+    assert same(searched(FIRST, images=search_split(blind, 24)), reference(FIRST))
+
+
+def test_search_leaves_images_and_the_global_generator_alone() -> None:
+    before = [part.pixels.clone() for part in (HALVES.weights, HALVES.alphas)]
+    search = started(FIRST)
+    state = torch.get_rng_state()
+    list(search.epochs())
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(HALVES.weights.pixels, before[0])
+    assert torch.equal(HALVES.alphas.pixels, before[1])
+
+
+def test_the_learning_rate_is_the_cosine_that_ends_above_its_minimum() -> None:
+    rates = [epoch.learning_rate for epoch in reference(FIRST).history]
+    cosines = [math.cos(math.pi * epoch / 3) for epoch in range(3)]
+    assert rates == pytest.approx([0.001 + 0.024 * (1 + cosine) / 2 for cosine in cosines])
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_weights_and_alphas_have_the_precision_of_the_protocol(precision: str) -> None:
+    search = started(TINY.with_values({"precision": precision}))
+    kinds = {t.dtype for t in (*search.network.parameters(), *search.alphas.tensors.values())}
+    assert kinds == {DTYPES[precision]}
+
+
+def test_weights_of_an_edge_start_equal_in_every_space_and_topology() -> None:
+    whole = started(BOTH.with_values({"topology": None, "operations": "all"}))
+    theirs = dict(whole.network.named_parameters())
+    for name, weight in started(BOTH).network.named_parameters():
+        assert torch.equal(weight, theirs[name])
+
+
+@pytest.mark.parametrize("clip", [1e-3, None])
+def test_alpha_gradients_are_clipped_where_asked(clip: float | None) -> None:
+    search = searched(FIRST.with_values({"alpha_clip": clip, "epochs": 1}))
+    gradients = [alpha.grad for alpha in search.alphas.tensors.values() if alpha.grad is not None]
+    norm = torch.cat([gradient.flatten() for gradient in gradients]).norm().item()
+    assert (norm <= 1.001e-3) == (clip is not None)
+
+
+def few(images: int, side: int = 8) -> SearchSplit:
+    places = torch.arange(images)
+    parts = (HALVES.weights[places], HALVES.alphas[places])
+    weights, alphas = (Images(p.pixels[:, :, :side, :side], p.labels) for p in parts)
+    return SearchSplit(HALVES.info, weights, alphas)
+
+
+def test_images_too_small_for_the_depth_are_refused() -> None:
+    with pytest.raises(InputError, match="images of 3x3 are too small for 3 cells"):
+        started(BOTH, images=few(16, side=3))
+
+
+def test_a_last_batch_of_one_image_is_refused_where_maps_are_one_pixel() -> None:
+    with pytest.raises(
+        InputError, match=r"17 images in batches of 16 leave a batch of one image, .* batch_size"
+    ):
+        started(BOTH, images=few(17, side=4))
+    check_searchable(BOTH, few(17, side=8))
+    check_searchable(BOTH, few(18, side=4))
+
+
+def test_every_stage_is_checked_before_anything_is_searched() -> None:
+    one_cell = {"cells": 1, "operations_kept": 3}
+    deeper = TINY.with_values({"stages": [one_cell, {"cells": 3, "operations_kept": 2}]})
+    check_searchable(TINY, few(16, side=2))
+    with pytest.raises(InputError, match="too small for 3 cells"):
+        check_searchable(deeper, few(16, side=2))
+
+
+def test_the_demos_search_learns_digits() -> None:
+    digits = split(load_dataset("digits"), DataOptions(dataset="digits", train_limit=400))
+    protocol = SEARCH_PRESETS["search_demo"].with_values(
+        {"topology": 17, "cells": 1, "epochs": 8, "operations": TINY.operations}
+        | {"batch_size": 25, "images": 200, "learning_rate": 0.1, "alpha_order": 1}
+    )
+    history = searched(protocol, images=search_split(digits, 200)).history
+    assert history[-1].train_loss < 0.6 * history[0].train_loss
+    assert history[-1].val_accuracy is not None
+    assert history[-1].val_accuracy > 0.3

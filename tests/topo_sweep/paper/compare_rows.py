@@ -1,0 +1,161 @@
+"""Made-up searches and trainings with the paper's own settings, for the comparison with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from nas_core.cells.genotype import KNOWN_CELLS, CellEdges, Genotype
+from nas_core.cells.spaces import SPACES
+from nas_core.cells.topology import Topology
+from nas_core.protocols.search import SEARCH_PRESETS
+from nas_core.protocols.training import PRESETS, Protocol
+from topo_sweep.paper.cells import SHALLOW_PARAMETERS
+from topo_sweep.paper.compare import compare
+from topo_sweep.paper.evidence import Source
+from topo_sweep.paper.records import Comparison, Entry
+
+CELL = str(KNOWN_CELLS["DARTS_V2"])
+
+_IMAGES: dict[str, Any] = {
+    "dataset": "cifar10", "holdout": 0, "train_limit": None, "fingerprint": "aaaa", "status": "ok",
+}  # fmt: skip
+_INTEGERS = (
+    *("cells", "topology", "reduction_topology", "class_id", "seed", "holdout", "train_limit"),
+    *("images", "epochs", "skips_normal", "skips_reduction", "parameters"),
+)
+
+
+def search(method: str, seed: int, space: str = "all", **values: Any) -> dict[str, Any]:
+    """A search by a preset; these change its protocol as in a sweep: `space` and what is given of
+    `cells`, `topology` and `attention`."""
+    given = ("cells", "topology", "attention")
+    settings: dict[str, Any] = {key: values[key] for key in given if key in values}
+    settings |= {"operations": SPACES[space]} if space in SPACES else {}
+    protocol = SEARCH_PRESETS[method].with_values(settings)
+    row = _IMAGES | {
+        "method": method,
+        "space": space,
+        "operations": ",".join(protocol.operations),
+        "cells": protocol.cells,
+        "topology": None,
+        "reduction_topology": None,
+        "attention": protocol.attention,
+        "seed": seed,
+        "protocol_hash": protocol.protocol_hash,
+        "images": protocol.images,
+        "epochs": protocol.total_epochs,
+        "stopped_early": False,
+        "genotype": CELL,
+        "skips_normal": 2,
+        "skips_reduction": 3,
+        "parameters": 1_930_618,
+        "search_seconds": 3600.0,
+        "device": "Tesla",
+    }
+    name = f"{method} {space} {row['cells']} {seed}"
+    return row | {"search_id": name} | values
+
+
+def training(genotype: str, seed: int, test: float, **values: Any) -> dict[str, Any]:
+    """A training of a cell by the paper's shallow protocol; `test` is a fraction."""
+    row = _IMAGES | {
+        "kind": "genotypes",
+        "genotype": genotype,
+        "topology": None,
+        "class_id": None,
+        "reduction_topology": None,
+        "seed": seed,
+        "protocol_hash": PRESETS["shallow"].protocol_hash,
+        "val_accuracy": None,
+        "test_accuracy": test,
+        "parameters": 129_706,
+        "search_id": None,
+    }
+    row |= values
+    measured = {"kind", "status", "val_accuracy", "test_accuracy", "parameters"}
+    identity = [str(value) for key, value in row.items() if key not in measured]
+    return {"trial_id": " ".join(identity)} | row
+
+
+def evaluation(of: Mapping[str, Any], test: float, **values: Any) -> dict[str, Any]:
+    """A training of what a search found."""
+    own = {"kind": "search", "seed": 0, "test": test, "search_id": of["search_id"]}
+    return training(of["genotype"], **own | values)
+
+
+def topology(
+    index: int, seed: int, test: float, *, unified: bool = False, **values: Any
+) -> dict[str, Any]:
+    """A training of phase 1, or of phase 2 (`unified`)."""
+    normal = CellEdges.uniform(Topology.from_index(index), "sep_conv_3x3")
+    fixed = CellEdges.uniform(Topology.from_index(0), "max_pool_3x3")
+    genotype = Genotype(normal, normal if unified else fixed)
+    own = {"kind": "topologies", "topology": index, "reduction_topology": index if unified else 0}
+    return training(str(genotype), seed, test, **own | values)
+
+
+def known(name: str, seed: int, test: float, **values: Any) -> dict[str, Any]:
+    """A training of a known cell."""
+    return training(str(KNOWN_CELLS[name]), seed, test, **values)
+
+
+def source(
+    trials: Sequence[Mapping[str, Any]] = (),
+    searches: Sequence[Mapping[str, Any]] = (),
+    *,
+    name: str = "sweep-cifar10-0123",
+    protocols: Sequence[Protocol] = (),
+    layout: str = "torchvision layout (cifar-10-batches-py)",
+) -> Source:
+    """A sweep with these rows; it knows the presets and `protocols`."""
+    return Source(
+        name=name,
+        trials=_frame(trials, training(CELL, 0, 0.9)),
+        searches=_frame(searches, search("search_subset", 0)),
+        protocols={own.protocol_hash: own for own in (*PRESETS.values(), *protocols)},
+        layout=layout,
+    )
+
+
+def _frame(rows: Sequence[Mapping[str, Any]], example: Mapping[str, Any]) -> pd.DataFrame:
+    """Rows typed as a store types them, columns also where there is no row."""
+    table = pd.DataFrame([dict(row) for row in rows], columns=list(example))
+    types: dict[str, Any] = {key: "Int64" for key in _INTEGERS if key in table}
+    floats = ("val_accuracy", "test_accuracy", "search_seconds")
+    return table.astype(types | {key: float for key in floats if key in table})
+
+
+def known_cells(*, swapped: bool = False) -> list[dict[str, Any]]:
+    """One training a cell and protocol, with the paper's accuracies and our counts."""
+    published = {
+        "DARTS_V1": (0.9014, 0.9700),
+        "DARTS_V2": (0.9137, 0.9724),
+        "PDARTS": (0.9276, 0.9750),
+        "PC_DARTS": (0.9300, 0.9743),
+    }
+    if swapped:
+        published["DARTS_V1"], published["PC_DARTS"] = published["PC_DARTS"], published["DARTS_V1"]
+    return [
+        row
+        for name, (shallow, final) in published.items()
+        for row in (
+            known(name, 0, shallow, parameters=SHALLOW_PARAMETERS[name]),
+            known(name, 0, final, protocol_hash=PRESETS["final"].protocol_hash),
+        )
+    ]
+
+
+def only(sources: Sequence[Source], table: str) -> Comparison:
+    (comparison,) = compare(sources, table).comparisons
+    return comparison
+
+
+def find(comparison: Comparison, quantity: str, row: str) -> Entry:
+    """The one entry of a row, or of the only row that begins so."""
+    entries = [own for own in comparison.entries if own.quantity.startswith(quantity)]
+    exact = [own for own in entries if own.row == row]
+    (found,) = exact or [own for own in entries if own.row.startswith(row)]
+    return found

@@ -1,0 +1,328 @@
+"""What the pictures promise: every number in its place, what is unknown visibly so, whole files."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from numpy.typing import NDArray
+
+from nas_core.cells.genotype import CellEdges, Genotype
+from nas_core.cells.topology import Topology, topology_count
+from nas_core.errors import InputError
+from topo_sweep.analysis.ranking import Ranking, rank
+from topo_sweep.plots.surface import COLUMNS, ROWS, STYLES, surface, write_figure
+
+DIVERGED = 0.1
+
+
+def trials(
+    n: int = 2,
+    *,
+    without: Collection[int] = (),
+    diverged: Collection[int] = (),
+    nodes: int = 4,
+    **values: Any,
+) -> pd.DataFrame:
+    """Return trials in which topology i has mean 0.9 + i/10,000 and a spread that grows with i."""
+    rows = []
+    for index in range(topology_count(nodes)):
+        normal = Topology.from_index(index, nodes)
+        reduction = CellEdges.uniform(Topology.from_index(0, nodes), "max_pool_3x3")
+        for seed in range(n if index not in without else 0):
+            offset = (seed - (n - 1) / 2) * index / 100_000
+            lost = index in diverged and seed == 0
+            rows.append(
+                {
+                    "trial_id": f"{index} {seed}",
+                    "kind": "topologies",
+                    "genotype": str(Genotype(CellEdges.uniform(normal, "sep_conv_3x3"), reduction)),
+                    "topology": index,
+                    "class_id": normal.class_id,
+                    "seed": seed,
+                    "protocol_hash": "0123456789abcdef",
+                    "dataset": "cifar10",
+                    "holdout": 5000,
+                    "train_limit": 10_000,
+                    "fingerprint": "f",
+                    "status": "diverged" if lost else "ok",
+                    "val_accuracy": DIVERGED if lost else 0.9 + index / 10_000 + offset,
+                    "test_accuracy": 0.5,
+                }
+                | values
+            )
+    integers = ["topology", "class_id", "seed", "holdout", "train_limit"]
+    return pd.DataFrame(rows).astype(dict.fromkeys(integers, "Int64"))
+
+
+def ranked(n: int = 2, **options: Any) -> Ranking:
+    return rank(trials(n, **options))
+
+
+def cells(axes: Axes) -> np.ma.MaskedArray[Any, np.dtype[np.float64]]:
+    """Return what a panel of the map shows, (18, 10), in percent."""
+    (image,) = axes.images
+    return np.ma.asarray(image.get_array())
+
+
+def words(figure: Figure) -> str:
+    return "\n".join(text.get_text() for text in figure.findobj(Text))
+
+
+# The map
+
+
+def test_each_of_180_topologies_is_in_its_place() -> None:
+    values = cells(surface(ranked()).axes[0])
+
+    assert values.shape == (18, 10)
+    assert not np.ma.is_masked(values)
+    # Topology 17 is '0,1 0,1 0,2 2,3': second choice of node 4, eighth of node 5.
+    assert ROWS[1] == "0,1  0,2"
+    assert COLUMNS[7] == "2,3"
+    assert values[1, 7] == pytest.approx(90.17)
+    # Topology 93 is '0,1 0,2 1,2 0,4', 179 the last of all.
+    assert (ROWS[9], COLUMNS[3]) == ("0,2  1,2", "0,4")
+    assert values[9, 3] == pytest.approx(90.93)
+    assert (ROWS[17], COLUMNS[9]) == ("1,2  2,3", "3,4")
+    assert values[17, 9] == pytest.approx(91.79)
+    np.testing.assert_allclose(values.ravel(), 90 + np.arange(180) / 100)
+
+
+def test_rows_and_columns_are_labelled_by_the_predecessors_they_mean() -> None:
+    axes = surface(ranked()).axes[0]
+    assert list(axes.get_yticks()) == list(range(18))
+    assert list(axes.get_xticks()) == list(range(10))
+    rows = [label.get_text() for label in axes.get_yticklabels()]
+    columns = [label.get_text() for label in axes.get_xticklabels()]
+
+    for row, column in np.ndindex(18, 10):
+        third, fourth, fifth = str(Topology.from_index(10 * row + column)).split()[1:]
+        assert rows[row] == f"{third}  {fourth}"
+        assert columns[column] == fifth
+    assert axes.get_xlabel() == "predecessors of node 5"
+    assert axes.get_ylabel() == "predecessors of node 3 and of node 4"
+
+
+def test_the_second_panel_shows_the_sd_over_seeds() -> None:
+    values = cells(surface(ranked(2)).axes[1])
+
+    # Two seeds that lie i / 100,000 apart have SD i / 100,000 / sqrt(2).
+    np.testing.assert_allclose(values.ravel(), np.arange(180) / 1000 / np.sqrt(2), atol=1e-9)
+
+
+def test_colour_bars_are_in_percent_and_name_the_metric() -> None:
+    labels = [axes.get_ylabel() for axes in surface(ranked()).axes]
+
+    assert "mean last-epoch validation accuracy (%)" in labels
+    assert "SD over seeds (percentage points)" in labels
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_the_title_names_metric_data_protocol_phase_and_n(style: str) -> None:
+    said = words(surface(ranked(2), style=style))
+
+    assert "Last-epoch validation accuracy, mean over seeds (n = 2)" in said
+    assert "cifar10 (5,000 images held out, 10,000 trained on)" in said
+    assert "protocol 0123456789abcdef" in said
+    assert "reduction all max_pool_3x3 on wiring 0" in said
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_one_seed_says_that_the_spread_is_unknown(style: str) -> None:
+    note = "n = 1: the spread over seeds is unknown, and the order is not evidence"
+
+    assert note in words(surface(ranked(1), style=style))
+    assert note not in words(surface(ranked(2), style=style))
+
+
+def test_one_seed_draws_no_panel_of_spread() -> None:
+    figure = surface(ranked(1))
+
+    assert sum(bool(axes.images) for axes in figure.axes) == 1
+
+
+def test_missing_topologies_show_the_hatched_background_and_are_counted() -> None:
+    figure = surface(ranked(without={0, 55, 179}))
+
+    for panel in figure.axes[:2]:
+        assert set(np.flatnonzero(np.ma.getmaskarray(cells(panel)))) == {0, 55, 179}
+        assert panel.patch.get_hatch()
+    assert "no result: 3 of 180 topologies" in words(figure)
+    assert "no result" not in words(surface(ranked()))
+
+
+def test_topologies_with_one_seed_among_others_are_hatched_in_the_spread_alone() -> None:
+    rows = trials(2)
+    figure = surface(rank(rows[(rows["topology"] != 44) | (rows["seed"] == 0)]))
+
+    assert not np.ma.is_masked(cells(figure.axes[0]))
+    assert list(np.flatnonzero(np.ma.getmaskarray(cells(figure.axes[1])))) == [44]
+    assert "n = 1 for 1 topologies: their SD is unknown" in words(figure)
+
+
+def markers(axes: Axes, marker: str) -> list[tuple[float, float]]:
+    """Return column and row of each mark of one kind."""
+    lines = [line for line in axes.lines if line.get_marker() == marker]
+    places = [np.asarray(line.get_xydata()) for line in lines]
+    return [(float(column), float(row)) for ((column, row),) in places]
+
+
+def test_the_best_cell_is_marked_and_named() -> None:
+    figure = surface(ranked(without=range(94, 180)))
+
+    assert markers(figure.axes[0], "*") == [(3.0, 9.0)]
+    assert "best mean, 90.93%: topology 93 (0,1 0,2 1,2 0,4)" in words(figure)
+
+
+def test_all_cells_that_share_the_first_rank_are_marked() -> None:
+    figure = surface(rank(trials(1), metric="test"))  # all 0.5
+
+    assert len(markers(figure.axes[0], "*")) == 180
+    assert "best mean, 50.00%: 180 topologies share it" in words(figure)
+
+
+def test_a_diverged_trial_is_marked_and_does_not_stretch_the_scales() -> None:
+    figure = surface(ranked(diverged={3}))
+    mean, spread = (axes.images[0] for axes in figure.axes[:2])
+
+    assert markers(figure.axes[0], "X") == [(3.0, 0.0)]
+    assert mean.get_clim() == pytest.approx((90.0, 91.79))
+    assert spread.get_clim() == pytest.approx((0.0, 0.179 / np.sqrt(2)))
+    assert cells(figure.axes[0])[0, 3] < 60  # the value itself is kept
+    assert "with diverged trials: 1 of 180 topologies" in words(figure)
+
+
+# The surface
+
+
+def heights(figure: Figure) -> NDArray[np.float64]:
+    """Return the corners of all faces, as (x, y, z).
+
+    Faces at a hole have fewer corners; the memory behind them holds anything.
+    """
+    (faces,) = figure.axes[0].collections
+    corners = np.asarray(faces._faces)  # type: ignore[attr-defined]
+    unused = np.broadcast_to(faces._invalid_vertices, corners.shape[:2])  # type: ignore[attr-defined]
+    found: NDArray[np.float64] = corners[~unused]
+    return found
+
+
+def test_the_surface_has_each_topology_at_its_height() -> None:
+    corners = heights(surface(ranked(), style="surface3d"))
+
+    x, y, z = corners.T
+    np.testing.assert_allclose(z, 90 + (10 * y + x) / 100)
+    assert len({(column, row) for column, row, _ in corners}) == 180
+
+
+def test_the_surface_has_a_hole_and_a_cross_where_a_topology_is_missing() -> None:
+    figure = surface(ranked(without={93}), style="surface3d")
+
+    assert (3.0, 9.0) not in {(x, y) for x, y, _ in heights(figure)}
+    (cross,) = [line for line in figure.axes[0].lines if line.get_marker() == "x"]
+    column, row, height = cross.get_data_3d()  # type: ignore[attr-defined]
+    assert (column.tolist(), row.tolist()) == ([3], [9])
+    assert height == figure.axes[0].get_zlim()[0]  # type: ignore[attr-defined]
+    assert "no result: 1 of 180 topologies" in words(figure)
+
+
+def test_a_lone_topology_without_a_face_is_still_shown() -> None:
+    alone = set(range(180)) - {93}
+    figure = surface(ranked(without=alone), style="surface3d")
+
+    (dot,) = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
+    column, row, height = dot.get_data_3d()  # type: ignore[attr-defined]
+    assert (column.tolist(), row.tolist()) == ([3], [9])
+    assert height == pytest.approx(90.93)
+
+
+# What is refused
+
+
+def test_an_unknown_style_is_refused() -> None:
+    with pytest.raises(InputError, match="map and surface3d, got 'pie'"):
+        surface(ranked(), style="pie")
+
+
+def test_what_has_no_place_on_the_surface_is_refused_with_a_way_out() -> None:
+    with pytest.raises(InputError, match="rank by topology, not by class"):
+        surface(rank(trials(1), by="class"))
+    with pytest.raises(InputError, match=r"sweep of topologies.*topo-sweep rank"):
+        surface(ranked(1, kind="genotypes"))
+    with pytest.raises(InputError, match=r"180 topologies of 4 nodes.*have 3.*topo-sweep rank"):
+        surface(ranked(1, nodes=3))
+
+
+# Files
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
+def test_equal_data_give_equal_bytes(suffix: str, tmp_path: Path) -> None:
+    rows = trials(1, without={4})
+    for name, own in (("a", rows), ("b", rows.sample(frac=1, random_state=0))):
+        write_figure(surface(rank(own)), tmp_path / f"{name}{suffix}")
+
+    first, second = ((tmp_path / f"{name}{suffix}").read_bytes() for name in ("a", "b"))
+    assert first == second
+    assert first.startswith({".svg": b"<?xml", ".pdf": b"%PDF"}.get(suffix, b"\x89PNG"))
+    assert b"CreationDate" not in first
+    assert b"<dc:date>" not in first
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"a{suffix}", f"b{suffix}"]
+
+
+def test_a_suffix_in_capitals_is_a_suffix(tmp_path: Path) -> None:
+    write_figure(Figure(), tmp_path / "a.PNG")
+    assert (tmp_path / "a.PNG").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a", "a.png.txt"])
+def test_another_suffix_is_refused_with_the_three_that_work(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"\.png, \.svg or \.pdf, got .*" + name):
+        write_figure(Figure(), tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"cannot write .*none.*No such file"):
+        write_figure(Figure(), tmp_path / "none" / "a.png")
+
+
+def test_a_picture_that_cannot_be_drawn_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"old")
+    figure = Figure()
+    figure.text(0, 0, r"$\frac$")
+
+    with pytest.raises(ValueError, match="frac"):
+        write_figure(figure, path)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_no_text_of_the_map_leaves_the_picture_or_runs_into_other_text(n: int) -> None:
+    figure = surface(ranked(n, without={4}, diverged={3}))
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text()]
+    boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in texts]
+
+    for text, box in boxes:
+        assert figure.bbox.contains(box.x0, box.y0), text
+        assert figure.bbox.contains(box.x1, box.y1), text
+    assert not [
+        (one, other)
+        for i, (one, box) in enumerate(boxes)
+        for other, other_box in boxes[:i]
+        if box.overlaps(other_box)
+    ]

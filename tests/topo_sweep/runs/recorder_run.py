@@ -1,0 +1,67 @@
+"""A recorder at work on a small sweep, for its tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from nas_core.training.training import EpochMetrics
+from tests.topo_sweep.conftest import FINGERPRINT, make_sweep, small_spec
+from topo_sweep.runs.plan import make_plan
+from topo_sweep.runs.progress import Progress
+from topo_sweep.runs.recorder import Recorder
+from topo_sweep.runs.runner import Outcome
+from topo_sweep.spec.trials import expand
+
+SPEC = small_spec(topologies=(0, 17), seeds=(0, 1))
+IDS = list(expand(SPEC))
+
+
+def metrics(epoch: int, **values: Any) -> EpochMetrics:
+    """Return what an epoch of a good training gave; `values` replace some of it."""
+    defaults: dict[str, Any] = {
+        "learning_rate": 0.1,
+        "train_loss": 1.0 / (epoch + 1),
+        "train_accuracy": 0.5,
+        "val_accuracy": None,
+        "test_accuracy": 0.25,
+        "seconds": 2.0,
+    }
+    return EpochMetrics(epoch=epoch, **(defaults | values))
+
+
+def outcome(status: str, *history: EpochMetrics, error: str | None = None) -> Outcome:
+    return Outcome(
+        status=status,
+        error=error,
+        history=history,
+        parameters=1234,
+        multiply_adds=56789,
+        device="cpu",
+        node="node",
+        execution='{"threads": 1}',
+    )
+
+
+class Run:
+    """A recorder at work on a sweep of four trials, and what it left behind."""
+
+    def __init__(self, results: Path, *, retry_failed: bool = False, **progress: Any) -> None:
+        self.store = make_sweep(results, SPEC)
+        self.plan = make_plan(SPEC, results, retry_failed=retry_failed)
+        self.progress = Progress(planned=len(IDS), **progress)
+        self.recorder = Recorder(self.plan, fingerprint=FINGERPRINT, progress=self.progress)
+
+    def row(self, trial_id: str) -> dict[str, Any]:
+        rows = self.store.trials().set_index("trial_id", drop=False)
+        return {str(key): value for key, value in rows.loc[trial_id].items()}
+
+    def curve(self, trial_id: str) -> list[int]:
+        epochs = self.store.epochs()
+        return list(epochs.loc[epochs["trial_id"] == trial_id, "epoch"])
+
+    def checkpoint(self, trial_id: str) -> Path:
+        """Return the file of a checkpoint, which is now there."""
+        path = self.store.paths.checkpoint(trial_id)
+        path.touch()
+        return path

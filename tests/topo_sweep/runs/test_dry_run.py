@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from nas_core.protocols.training import DataOptions, Protocol
+from tests.topo_sweep.conftest import make_sweep, small_spec
+from tests.topo_sweep.store.store_rows import trial_row
+from topo_sweep.runs.dry_run import describe
+from topo_sweep.runs.plan import make_plan
+from topo_sweep.spec.load import SweepSpec
+from topo_sweep.spec.networks import GenotypeSweep
+from topo_sweep.spec.trials import expand
+from topo_sweep.store.paths import StorePaths
+
+
+def line(text: str, name: str) -> str:
+    """Return the one line with this name, without the name."""
+    found = [line for line in text.splitlines() if line.startswith(name)]
+    assert len(found) == 1
+    return found[0].removeprefix(name).strip()
+
+
+def test_a_new_sweep_is_described_without_a_guess_at_its_time(tmp_path: Path) -> None:
+    spec = small_spec(topologies="all", seeds=(0, 1, 4))
+    folder = StorePaths.of(tmp_path, sweep="small", protocol=spec.protocol, data=spec.data).folder
+
+    text = describe(make_plan(spec, tmp_path), images=1437)
+
+    # 540 trials of 5 epochs, at 900 bytes a trial and 80 an epoch: 702,000 bytes.
+    assert text == (
+        "sweep     small: topologies 0-179, seeds 0-1,4\n"
+        "trials    540: 0 done, 0 failed, 540 to run\n"
+        "epochs    5 a trial, 2700 to train\n"
+        "images    digits: 1,437 to train on of 1,437\n"
+        f"protocol  {spec.protocol.protocol_hash}: 5 cells, 4 channels\n"
+        "disk      about 702 kB of rows (estimate)\n"
+        "time      no estimate: the store has no measured trial yet\n"
+        f"results   {folder}"
+    )
+
+
+def test_measured_trials_give_the_time_and_are_not_run_again(tmp_path: Path) -> None:
+    spec = small_spec()
+    ids = list(expand(spec))
+    rows = [
+        trial_row(ids[0], status="ok", train_seconds=100.0),
+        trial_row(ids[1], status="diverged", train_seconds=50.0),
+        trial_row(ids[2], status="failed", train_seconds=9999.0),
+    ]
+    make_sweep(tmp_path, spec).append(rows, [])
+
+    text = describe(make_plan(spec, tmp_path), images=1437)
+
+    assert line(text, "trials") == "6: 2 done, 1 failed, 3 to run"
+    assert line(text, "epochs") == "5 a trial, 15 to train"
+    assert line(text, "time") == (
+        "about 3 min 45 s of training on one worker (estimate: 1 min 15 s a trial measured in "
+        "this store), divided by your workers"
+    )
+
+    again = describe(make_plan(spec, tmp_path, retry_failed=True), images=1437)
+    assert line(again, "trials") == "6: 2 done, 1 failed, 4 to run"
+    assert line(again, "time").startswith("about 5 min 00 s ")
+
+
+def test_only_failed_trials_are_no_measure_of_time(tmp_path: Path) -> None:
+    spec = small_spec()
+    row = trial_row(next(iter(expand(spec))), status="failed", train_seconds=9999.0)
+    make_sweep(tmp_path, spec).append([row], [])
+
+    text = describe(make_plan(spec, tmp_path), images=1437)
+
+    assert line(text, "time") == "no estimate: the store has no measured trial yet"
+
+
+def test_held_out_images_are_not_trained_on(tmp_path: Path) -> None:
+    def images(holdout: int, limit: int | None) -> str:
+        data = DataOptions(dataset="cifar10", holdout=holdout, train_limit=limit)
+        return line(describe(make_plan(small_spec(data=data), tmp_path), images=50_000), "images")
+
+    assert images(5000, None) == "cifar10: 45,000 to train on of 50,000, 5,000 held out"
+    assert images(5000, 2000) == "cifar10: 2,000 to train on of 50,000, 5,000 held out"
+    assert images(5000, 49_000) == "cifar10: 45,000 to train on of 50,000, 5,000 held out"
+    assert images(0, 2000) == "cifar10: 2,000 to train on of 50,000"
+
+
+def test_a_sweep_of_cells_says_how_many(tmp_path: Path) -> None:
+    spec: SweepSpec = GenotypeSweep(
+        name="cells",
+        protocol=Protocol(epochs=600),
+        genotypes=("DARTS_V1", "DARTS_V2"),
+        seeds=tuple(range(100)),
+    )
+
+    text = describe(make_plan(spec, tmp_path), images=50_000)
+
+    # 200 trials of 600 epochs: 200 * (900 + 48,000) bytes.
+    assert line(text, "sweep") == "cells: 2 genotypes, seeds 0-99"
+    assert line(text, "disk") == "about 9.8 MB of rows (estimate)"

@@ -1,0 +1,231 @@
+"""How far a sweep of searches is: its work differs in cost, and two tables hold its rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.topo_sweep.conftest import Clock, make_sweep
+from tests.topo_sweep.runs.search_run import (
+    SearchRun,
+    search_epoch,
+    search_of,
+    search_outcome,
+    search_spec,
+    stored_search,
+)
+from tests.topo_sweep.store.store_rows import trial_row
+from topo_sweep.runs.durations import Durations
+from topo_sweep.runs.plan import make_plan
+from topo_sweep.runs.progress import Progress
+from topo_sweep.runs.status import sweep_status
+from topo_sweep.runs.sweep import start_progress
+from topo_sweep.spec.trials import expand
+from topo_sweep.store.opened import open_sweep
+from topo_sweep.store.parquet import ResultStore
+from topo_sweep.store.tables import SEARCHES
+
+SPEC = search_spec(seeds=(0, 1), evaluation_seeds=(0, 1))
+FIRST, EVALUATION, OTHER_EVALUATION, SECOND, *REST = list(expand(SPEC))
+
+
+def mixed() -> Progress:
+    """Return the progress of two searches of 10 epochs and two trainings of 5 each."""
+    kinds = {"s": "search", "t": "training", "u": "training", "z": "search"}
+    epochs = {"s": 10, "t": 5, "u": 5, "z": 10}
+    return Progress(planned=4, epochs=5, images=100, kinds=kinds, epochs_left=epochs)
+
+
+# Time left
+
+
+def test_each_kind_of_work_has_the_time_of_its_own_epochs(clock: Clock) -> None:
+    progress = mixed()
+    progress.start("s")
+    clock.now += 8
+    progress.epoch("s", 1, seconds=8.0)
+    progress.start("t")
+    clock.now += 2
+    progress.epoch("t", 1, seconds=2.0)
+
+    # One worker: 19 epochs of searches at 8 s and 9 of trainings at 2 s.
+    assert progress.seconds_left == pytest.approx(19 * 8 + 9 * 2)
+
+
+def test_a_kind_without_an_epoch_yet_counts_like_the_others(clock: Clock) -> None:
+    progress = mixed()
+    progress.start("s")
+    clock.now += 8
+    progress.epoch("s", 1, seconds=8.0)
+
+    assert progress.seconds_left == pytest.approx(19 * 8 + 10 * 8)
+
+
+def test_busy_workers_share_what_is_left(clock: Clock) -> None:
+    progress = mixed()
+    for trial_id in ("s", "z"):
+        progress.start(trial_id)
+    clock.now += 8
+    for trial_id in ("s", "z"):
+        progress.epoch(trial_id, 1, seconds=8.0)
+
+    assert progress.seconds_left == pytest.approx((18 * 8 + 10 * 8) / 2)
+
+
+def test_time_left_is_unknown_before_the_first_epoch(clock: Clock) -> None:
+    progress = mixed()
+    progress.start("s")
+    clock.now += 8
+
+    assert progress.seconds_left is None
+
+
+def test_epochs_of_an_earlier_run_are_not_left(clock: Clock) -> None:
+    progress = mixed()
+    progress.start("s")
+    clock.now += 8
+
+    progress.epoch("s", 8, seconds=8.0)  # seven of them came from a checkpoint
+
+    assert progress.seconds_left == pytest.approx((2 + 10) * 8 + 10 * 8)
+
+
+@pytest.mark.parametrize("status", ["ok", "diverged", "failed"])
+def test_of_a_trial_that_ended_nothing_is_left_however_early(clock: Clock, status: str) -> None:
+    progress = mixed()
+    for trial_id in ("s", "z"):
+        progress.start(trial_id)
+        clock.now += 8
+        progress.epoch(trial_id, 1, seconds=8.0)
+
+    progress.end("s", status)
+
+    assert progress.seconds_left == pytest.approx(9 * 8 + 10 * 8)
+
+
+def test_trials_that_will_not_run_take_no_time_and_are_not_planned(clock: Clock) -> None:
+    progress = mixed()
+    progress.start("s")
+    clock.now += 8
+    progress.epoch("s", 1, seconds=8.0)
+
+    progress.drop(["t", "u"])
+
+    assert progress.planned == 2
+    assert progress.seconds_left == pytest.approx(19 * 8)
+    progress.end("s", "diverged")
+    assert progress.left == 1
+
+
+def test_at_the_end_no_time_is_left(clock: Clock) -> None:
+    progress = mixed()
+    for trial_id, epochs in list(progress.epochs_left.items()):
+        for epoch in range(epochs):
+            clock.now += 1
+            progress.epoch(trial_id, epoch + 1, seconds=1.0)
+        progress.end(trial_id, "ok")
+
+    assert progress.seconds_left == 0
+    assert progress.line() == "4/4 done · 0 running · 0 s left"
+
+
+def test_no_speed_is_told_where_an_image_is_not_worth_an_image(clock: Clock) -> None:
+    alike, unlike = Progress(planned=4, epochs=10, images=100), mixed()
+    for progress in (alike, unlike):
+        progress.start("s")
+    clock.now += 8
+    for progress in (alike, unlike):
+        progress.epoch("s", 1, seconds=8.0)
+
+    assert unlike.images_per_second is None
+    assert "images/s" not in unlike.line()
+    assert "images/s" in alike.line()
+
+
+def test_searches_and_trainings_of_a_sweep_are_kinds_by_their_settings(tmp_path: Path) -> None:
+    spec = search_spec(cells=(3, 6), attention=("none", "once"))
+
+    progress = start_progress(make_plan(spec, tmp_path), images=64)
+
+    assert progress.planned == len(expand(spec)) == 4 * 3
+    assert progress.kinds.keys() == set(expand(spec))
+    assert len(set(progress.kinds.values())) == 4 + 1
+    assert progress.epochs_left == {key: trial.epochs for key, trial in expand(spec).items()}
+
+
+def test_what_has_a_row_is_not_among_the_epochs_left(tmp_path: Path) -> None:
+    store = make_sweep(tmp_path, SPEC)
+    store.append([stored_search(FIRST)], [], table=SEARCHES)
+    store.append([trial_row(EVALUATION, search_id=FIRST)], [])
+
+    progress = start_progress(make_plan(SPEC, tmp_path), images=64)
+
+    assert progress.epochs_left.keys() == {OTHER_EVALUATION, SECOND, *REST}
+    assert (progress.planned, progress.ok, progress.left) == (6, 2, 4)
+
+
+def test_the_recorder_tells_how_long_each_epoch_took(tmp_path: Path, clock: Clock) -> None:
+    run = SearchRun(tmp_path, search_spec())
+    run.recorder.start(run.ids[0])
+    clock.now += 3
+
+    run.recorder.epoch(run.ids[0], search_epoch(0, seconds=3.0))
+    run.recorder.end(run.ids[0], search_outcome("ok", search_epoch(0)))
+
+    # Two evaluations of one epoch, of which none has been seen: like the search's.
+    assert run.progress.seconds_left == pytest.approx(2 * 3.0)
+
+
+# Status
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ResultStore:
+    """Return a store with a search done, one failed and an evaluation of two done."""
+    store = make_sweep(tmp_path, SPEC)
+    done = stored_search(
+        FIRST, search_seconds=30.0, protocol_hash=search_of(SPEC).protocol.protocol_hash
+    )
+    failed = stored_search(SECOND, status="failed", genotype=None, search_seconds=999.0)
+    store.append([done, failed], [], table=SEARCHES)
+    store.append([trial_row(EVALUATION, search_id=FIRST, train_seconds=4.0)], [])
+    return store
+
+
+def counts(store: ResultStore) -> dict[str, object]:
+    status = sweep_status(open_sweep(store.paths.folder))
+    return {key: status[key] for key in ("planned", "ok", "diverged", "failed", "left")}
+
+
+def test_status_counts_searches_and_evaluations_alike(store: ResultStore) -> None:
+    assert counts(store) == {"planned": 6, "ok": 2, "diverged": 0, "failed": 1, "left": 3}
+
+
+def test_status_plans_no_evaluation_of_a_search_that_ended_without_a_cell(
+    store: ResultStore,
+) -> None:
+    lost = stored_search(SECOND, status="diverged", genotype=None)
+    store.append([lost], [], table=SEARCHES)
+
+    assert counts(store) == {"planned": 4, "ok": 2, "diverged": 1, "failed": 0, "left": 1}
+
+
+def test_the_time_of_what_is_left_is_that_of_its_kind(store: ResultStore) -> None:
+    status = sweep_status(open_sweep(store.paths.folder))
+
+    # Three evaluations have no row; the failed search has one.
+    assert status["seconds_a_trial"] == 4.0
+    assert status["seconds_left"] == 3 * 4.0
+    again = make_plan(SPEC, store.paths.folder.parent, retry_failed=True)
+    assert again.seconds_left == 3 * 4.0 + 30.0, "failed searches say nothing of time"
+
+
+def test_time_is_unknown_where_a_kind_of_what_is_left_was_never_measured(
+    store: ResultStore,
+) -> None:
+    deeper = search_spec(seeds=(0, 1), evaluation_seeds=(0, 1), cells=(3, 6))
+
+    assert make_plan(deeper, store.paths.folder.parent).seconds_left is None
+    assert Durations(None, {}).of(expand(SPEC).values()) is None
+    assert Durations(None, {}).of([]) == 0.0

@@ -1,0 +1,25 @@
+"""A store in a local folder, for tests that look at its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from topo_sweep.store.parquet import (
+    ResultStore,
+)
+from topo_sweep.store.paths import StorePaths
+
+
+def make_store(folder: Path) -> ResultStore:
+    store = ResultStore(StorePaths(folder))
+    store.create_folders()
+    return store
+
+
+def parts(folder: Path) -> list[Path]:
+    """Return the Parquet files below a folder."""
+    return sorted(folder.rglob("*.parquet"))
+
+
+def ids(store: ResultStore) -> list[str]:
+    return list(store.trials()["trial_id"])

@@ -1,0 +1,238 @@
+"""The store in a local folder when a process is killed or a disk is full or read-only."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from nas_core.errors import InputError
+from tests.topo_sweep.store.local_store import ids, make_store
+from tests.topo_sweep.store.store_rows import (
+    another_process,
+    append,
+    curve_of,
+    trial_row,
+)
+from topo_sweep.store.parquet import (
+    BufferedWriter,
+    ResultStore,
+    StoreError,
+)
+from topo_sweep.store.paths import StorePaths
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ResultStore:
+    return make_store(tmp_path / "sweep")
+
+
+# Crashes
+
+
+def _killed_at(
+    operation: int, folder: Path, change: Callable[[ResultStore], None], connection: Connection
+) -> None:
+    """Do the change, but end this process by SIGKILL before its file operation of this number."""
+    numbers = itertools.count()
+
+    def profile(_: FrameType, event: str, called: Any) -> None:
+        changes_files = event == "c_call" and called.__name__ in {
+            "write",
+            "fsync",
+            "replace",
+            "rename",
+            "unlink",
+            "remove",
+        }
+        if changes_files and next(numbers) == operation:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    connection.send("ready")
+    sys.setprofile(profile)
+    change(ResultStore(StorePaths(folder)))
+    sys.setprofile(None)
+
+
+def _append_two(store: ResultStore) -> None:
+    append(store, [trial_row("new 1"), trial_row("new 2")])
+
+
+def _compact(store: ResultStore) -> None:
+    store.compact()
+
+
+@pytest.mark.parametrize("change", [_append_two, _compact])
+def test_a_kill_before_any_file_operation_leaves_a_readable_store(
+    tmp_path: Path, change: Callable[[ResultStore], None]
+) -> None:
+    states: list[list[str]] = []
+    leftovers = 0
+    for operation in range(100):
+        folder = tmp_path / str(operation)
+        store = make_store(folder)
+        append(store, [trial_row("old 1")])
+        append(store, [trial_row("old 2")])
+        with another_process(_killed_at, operation, folder, change) as (process, _):
+            process.join()
+            ended = process.exitcode
+        if ended == 0:
+            break
+
+        assert ended == -signal.SIGKILL
+        leftovers += sum(path.suffix == ".tmp" for path in folder.rglob("*"))
+        states.append(ids(store))
+        assert sorted(store.epochs()["trial_id"]) == sorted(2 * states[-1])
+        append(store, [trial_row("next")])
+        store.compact()
+        assert set(ids(store)) == {*states[-1], "next"}
+
+    assert len(states) >= 6  # two files are written, synced and named
+    assert leftovers
+    old, new = ["old 1", "old 2"], ["new 1", "new 2", "old 1", "old 2"]
+    assert states[0] == old
+    assert all(state == old or (state == new and change is _append_two) for state in states)
+
+
+# Full and read-only disks
+
+
+def _full(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def fails_from(call: Callable[..., Any], number: int) -> Callable[..., Any]:
+    """Return `call` on a disk that is full from the call with this number on."""
+    numbers = itertools.count()
+
+    def wrapped(*arguments: object, **options: object) -> Any:
+        if next(numbers) >= number:
+            _full()
+        return call(*arguments, **options)
+
+    return wrapped
+
+
+@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("call", ["os.fsync", "os.open", "pathlib.Path.open"])
+def test_rows_outlive_a_disk_that_fills_up_at_any_point_and_are_written_once(
+    store: ResultStore, monkeypatch: pytest.MonkeyPatch, call: str, number: int
+) -> None:
+    append(store, [trial_row("before")])
+    writer = BufferedWriter(store)
+    row = trial_row("a")
+    originals: dict[str, Callable[..., Any]] = {
+        "os.fsync": os.fsync,
+        "os.open": os.open,
+        "pathlib.Path.open": Path.open,
+    }
+    with monkeypatch.context() as full:
+        full.setattr(call, fails_from(originals[call], number))
+        calls_enough = number < 2 or call == "os.fsync"  # a part is synced, then its folder
+        if calls_enough:
+            with pytest.raises(StoreError) as failure:
+                writer.add(row, curve_of(row))
+            assert str(failure.value) == (f"cannot write to {store.paths.folder}: the disk is full")
+        else:
+            assert writer.add(row, curve_of(row)) == ["a"]
+    assert "before" in ids(store)
+
+    assert writer.flush() == (["a"] if calls_enough else [])
+    assert ids(store) == ["a", "before"]
+    assert len(store.epochs()) == 4
+    assert not [path for path in store.paths.folder.rglob("*") if path.suffix == ".tmp"]
+
+
+def test_a_folder_on_a_full_disk_is_refused_with_advice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", _full)
+
+    check_refused(tmp_path / "sweep", os.strerror(errno.ENOSPC))
+
+
+def test_a_folder_that_cannot_be_made_is_refused_with_advice(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    check_refused(tmp_path / "file" / "sweep", os.strerror(errno.ENOTDIR))
+
+
+def check_refused(folder: Path, reason: str) -> None:
+    with pytest.raises(InputError) as refusal:
+        make_store(folder)
+    message = str(refusal.value)
+    assert message.startswith(f"cannot write results to {folder}: {reason}")
+    assert "--results" in message
+    assert "\n" not in message
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a file system of 256 KiB, where the tests may."""
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("only root may mount")
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("mounting is not allowed here")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def fill(disk: Path) -> Path:
+    """Take all space that is left; return the file to delete."""
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    return filler
+
+
+def test_rows_outlive_a_real_full_disk(tiny_disk: Path) -> None:
+    store = make_store(tiny_disk / "sweep")
+    append(store, [trial_row("before")])
+    filler = fill(tiny_disk)
+    writer = BufferedWriter(store)
+    row = trial_row("a")
+
+    with pytest.raises(StoreError, match=r"cannot write to .*: the disk is full$"):
+        writer.add(row, curve_of(row))
+    assert ids(store) == ["before"]
+
+    filler.unlink()
+    assert writer.flush() == ["a"]
+    assert ids(store) == ["a", "before"]
+
+
+def test_a_folder_on_a_real_full_disk_is_refused_with_advice(tiny_disk: Path) -> None:
+    fill(tiny_disk)
+
+    check_refused(tiny_disk / "sweep", os.strerror(errno.ENOSPC))
+    assert not list(tiny_disk.rglob("*.tmp"))
+
+
+def test_a_read_only_disk_is_refused_with_advice_and_still_read(tiny_disk: Path) -> None:
+    store = make_store(tiny_disk / "sweep")
+    append(store, [trial_row()])
+    subprocess.run(["mount", "-o", "remount,ro", str(tiny_disk)], check=True)
+
+    check_refused(store.paths.folder, os.strerror(errno.EROFS))
+    with pytest.raises(StoreError, match=os.strerror(errno.EROFS)):
+        append(store, [trial_row("b")])
+    assert ids(store) == ["trial"]
+    assert not store.is_locked

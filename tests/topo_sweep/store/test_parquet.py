@@ -1,0 +1,314 @@
+"""The store in a local folder: the contract, what its files are, locks and buffers."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.topo_sweep.conftest import Clock
+from tests.topo_sweep.store.local_store import ids, make_store, parts
+from tests.topo_sweep.store.store_contract import StoreContract, hold_lock
+from tests.topo_sweep.store.store_rows import (
+    ON_DISK,
+    NewStore,
+    another_process,
+    append,
+    curve_of,
+    trial_row,
+)
+from topo_sweep.store.parquet import (
+    BufferedWriter,
+    ResultStore,
+    Row,
+    StoreError,
+)
+from topo_sweep.store.paths import StorePaths
+from topo_sweep.store.tables import EPOCH_SCHEMA, TRIAL_SCHEMA, TRIALS, Table
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ResultStore:
+    return make_store(tmp_path / "sweep")
+
+
+class TestResultStore(StoreContract):
+    @pytest.fixture
+    def new_store(self, tmp_path: Path) -> NewStore:
+        numbers = itertools.count()
+        return lambda: make_store(tmp_path / str(next(numbers)))
+
+
+# Files
+
+
+def test_the_documented_trial_columns_are_there() -> None:
+    documented = (
+        "trial_id, sweep, kind, genotype, topology, class_id, reduction_topology, seed, "
+        "protocol_hash, dataset, status, error, attempt, epochs, train_loss, train_accuracy, "
+        "val_accuracy, test_accuracy, best_test_accuracy, parameters, multiply_adds, "
+        "train_seconds, device, node, execution, search_id, finished_at"
+    )
+    assert set(documented.split(", ")) <= set(TRIAL_SCHEMA.names)
+
+
+def test_appending_nothing_writes_no_file(store: ResultStore) -> None:
+    store.append([], [])
+    store.compact()
+
+    assert parts(store.paths.folder) == []
+
+
+def test_parts_stay_few_however_many_appends(store: ResultStore) -> None:
+    for number in range(45):
+        append(store, [trial_row(f"{number:02d}")])
+
+    assert len(parts(store.paths.trials)) < 40
+    assert ids(store) == [f"{number:02d}" for number in range(45)]
+
+
+def test_compaction_leaves_one_part_of_each_kind(store: ResultStore) -> None:
+    for trial_id in "abc":
+        append(store, [trial_row(trial_id)])
+
+    store.compact()
+
+    assert len(parts(store.paths.trials)) == len(parts(store.paths.epochs)) == 1
+
+
+def test_compaction_leaves_large_parts_alone(
+    store: ResultStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(store, [trial_row(f"{number}", error=os.urandom(32).hex()) for number in range(1000)])
+    large = parts(store.paths.trials)
+    monkeypatch.setattr("topo_sweep.store.parquet._SMALL_PART_BYTES", large[0].stat().st_size)
+    for trial_id in "abc":
+        append(store, [trial_row(trial_id)])
+
+    store.compact()
+
+    assert len(parts(store.paths.trials)) == 2
+    assert large[0] in parts(store.paths.trials)
+    assert len(store.trials()) == 1003
+
+
+def test_duckdb_reads_the_parts_as_one_table(store: ResultStore) -> None:
+    import duckdb
+
+    for trial_id, accuracy in (("a", 0.25), ("b", 0.75)):
+        append(store, [trial_row(trial_id, test_accuracy=accuracy)])
+
+    with duckdb.connect() as connection:
+        query = f"SELECT count(*), avg(test_accuracy) FROM '{store.paths.trials}/*.parquet'"  # noqa: S608
+        assert connection.execute(query).fetchone() == (2, 0.5)
+
+
+def test_columns_that_older_parts_lack_read_as_null(store: ResultStore) -> None:
+    old_trial = pa.Table.from_pylist([trial_row("old")], TRIAL_SCHEMA)
+    old_epoch = pa.Table.from_pylist(curve_of(trial_row("old")), EPOCH_SCHEMA)
+    lacking = ["multiply_adds", "search_id", "val_accuracy"]
+    pq.write_table(old_trial.drop_columns(lacking), store.paths.trials / "part-0.parquet")
+    pq.write_table(old_epoch.drop_columns("learning_rate"), store.paths.epochs / "part-0.parquet")
+    append(store, [trial_row("new", val_accuracy=0.5)])
+
+    def check() -> None:
+        trials = store.trials().set_index("trial_id")
+        assert trials.loc["old", lacking].isna().all()
+        assert trials.loc["new", "val_accuracy"] == 0.5
+        assert trials.loc["new", "multiply_adds"] == 56789
+        assert str(trials["multiply_adds"].dtype) == "Int64"
+        rates = store.epochs().groupby("trial_id")["learning_rate"]
+        assert rates.count().to_dict() == {"old": 0, "new": 2}
+
+    check()
+    store.compact()
+    check()
+
+
+def test_columns_that_only_newer_versions_know_are_ignored(store: ResultStore) -> None:
+    newer = pa.Table.from_pylist([trial_row()], TRIAL_SCHEMA).append_column(
+        "watts", pa.array([300.0])
+    )
+    pq.write_table(newer, store.paths.trials / "part-0.parquet")
+
+    assert list(store.trials().columns) == TRIAL_SCHEMA.names
+
+
+@ON_DISK
+@given(data=st.data())
+def test_a_truncated_part_is_named_with_advice(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    store = make_store(tmp_path_factory.mktemp("sweep"))
+    append(store, [trial_row()])
+    part = parts(store.paths.trials)[0]
+    content = part.read_bytes()
+    part.write_bytes(content[: data.draw(st.integers(0, len(content) - 1))])
+
+    check_part_is_named(store.trials, part)
+
+
+@pytest.mark.parametrize("content", [bytes(4096), b"no Parquet at all", b"PAR1" * 100])
+def test_a_part_of_other_bytes_is_named_with_advice(store: ResultStore, content: bytes) -> None:
+    part = store.paths.epochs / "part-0.parquet"
+    part.write_bytes(content)
+
+    check_part_is_named(store.epochs, part)
+
+
+def test_a_part_whose_column_has_another_type_is_named_with_advice(store: ResultStore) -> None:
+    part = store.paths.trials / "part-0.parquet"
+    table = pa.table({**{name: ["text"] for name in TRIAL_SCHEMA.names}})
+    pq.write_table(table, part)
+
+    check_part_is_named(store.trials, part)
+
+
+def test_a_damaged_part_is_named_where_only_the_newest_row_is_read(store: ResultStore) -> None:
+    part = store.paths.trials / "part-0.parquet"
+    part.write_bytes(b"no Parquet at all")
+
+    check_part_is_named(store.newest_row, part)
+
+
+def check_part_is_named(read: Callable[[], object], part: Path) -> None:
+    with pytest.raises(StoreError) as failure:
+        read()
+    message = str(failure.value)
+    assert message.startswith(f"{part} is damaged")
+    assert "move it away" in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("read", ["trials", "epochs", "newest_row"])
+def test_a_reader_that_compaction_overtakes_starts_over(
+    store: ResultStore, monkeypatch: pytest.MonkeyPatch, read: str
+) -> None:
+    for trial_id in "abc":
+        append(store, [trial_row(trial_id)])
+    expected = getattr(store, read)()
+    calls = itertools.count()
+    read_table = pq.read_table
+
+    def overtaken(*arguments: Any, **options: Any) -> Any:
+        if next(calls) == 1:  # one part is read, two are still to come
+            store.compact()
+        return read_table(*arguments, **options)
+
+    monkeypatch.setattr(pq, "read_table", overtaken)
+
+    found = getattr(store, read)()
+    assert found.equals(expected) if isinstance(found, pd.DataFrame) else found == expected
+
+
+def test_reading_a_store_imports_no_torch(store: ResultStore) -> None:
+    append(store, [trial_row()])
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from topo_sweep.store.paths import StorePaths\n"
+        "from topo_sweep.store.parquet import ResultStore\n"
+        f"store = ResultStore(StorePaths(Path({str(store.paths.folder)!r})))\n"
+        "print(len(store.trials()), len(store.epochs()), 'torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["1", "2", "False"]
+
+
+# One writer
+
+
+def test_the_lock_of_a_killed_writer_is_free(store: ResultStore) -> None:
+    with another_process(hold_lock, store) as (process, _):
+        process.kill()
+        process.join()
+        assert not store.is_locked
+        with store.lock():
+            assert store.is_locked
+
+
+def test_a_store_without_folders_is_empty_and_not_locked(tmp_path: Path) -> None:
+    store = ResultStore(StorePaths(tmp_path / "none"))
+
+    assert store.trials().empty
+    assert not store.is_locked
+    assert not store.paths.folder.exists()
+
+
+# Buffered writing
+
+
+class Appends(ResultStore):
+    """A store that only remembers when which trials were appended."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(StorePaths(Path("nowhere")))
+        self._clock = clock
+        self.calls: list[tuple[float, list[str], int]] = []
+
+    def append(self, rows: Sequence[Row], curves: Sequence[Row], *, table: Table = TRIALS) -> None:
+        trials, epochs = rows, curves
+        self.calls.append((self._clock.now, [row["trial_id"] for row in trials], len(epochs)))
+
+
+def test_a_row_after_a_quiet_spell_is_durable_at_once_and_a_burst_waits(clock: Clock) -> None:
+    store = Appends(clock)
+    writer = BufferedWriter(store, seconds=2.0)
+
+    def add(trial_id: str) -> list[str]:
+        row = trial_row(trial_id)
+        return writer.add(row, curve_of(row))
+
+    assert add("first") == ["first"]
+    clock.now += 0.5
+    assert add("second") == []
+    assert add("third") == []
+    clock.now += 1.25
+    assert writer.tick() == []
+    clock.now += 0.25
+    assert writer.tick() == ["second", "third"]
+    clock.now += 60
+    assert add("fourth") == ["fourth"]
+    assert add("fifth") == []
+    assert writer.flush() == ["fifth"]
+    assert writer.flush() == writer.tick() == []
+    assert [(trials, epochs) for _, trials, epochs in store.calls] == [
+        (["first"], 2),
+        (["second", "third"], 4),
+        (["fourth"], 2),
+        (["fifth"], 2),
+    ]
+
+
+@given(gaps=st.lists(st.floats(0, 5), max_size=30))
+def test_however_rows_come_there_is_at_most_one_part_in_two_seconds_and_each_row_is_in_one(
+    gaps: list[float],
+) -> None:
+    clock = Clock()
+    store = Appends(clock)
+    writer = BufferedWriter(store, seconds=2.0)
+    durable: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "monotonic", clock)
+        for number, gap in enumerate(gaps):
+            clock.now += gap
+            durable += writer.add(trial_row(str(number)), [])
+            assert [trial for _, trials, _ in store.calls for trial in trials] == durable
+        times = [moment for moment, _, _ in store.calls]
+        durable += writer.flush()
+
+    assert all(later - earlier >= 2.0 for earlier, later in itertools.pairwise(times))
+    assert durable == [str(number) for number in range(len(gaps))]

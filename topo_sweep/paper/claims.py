@@ -1,0 +1,285 @@
+"""Figure 2 of the paper: what it claims of sub-spaces and depths, tested on our searches.
+
+A contrast is a weighted sum of the accuracies that searches of one seed reached in several
+spaces and at several numbers of cells, so that whatever a seed has in common cancels. A claim is
+one or more contrasts that must all be positive:
+
+- supported: the 95% t interval of every contrast, over search seeds, lies wholly above zero. All
+  must hold at once, so no correction is needed (an intersection of tests).
+- contradicted: at least one contrast is below zero with p < 5% after Holm's correction over the
+  contrasts of the claim. With a single contrast: its interval lies wholly below zero.
+- undecided: anything else, also where a contrast has no rows or a single seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise, permutations
+from typing import TYPE_CHECKING, Final
+
+from nas_core.cells.spaces import LEARNABLE, SPACES
+from topo_sweep.paper.differences import (
+    evaluation_differences,
+    search_differences,
+)
+from topo_sweep.paper.evidence import (
+    Evidence,
+    groups,
+    has_results,
+    setting_text,
+    shallow_evaluations,
+    usable,
+)
+from topo_sweep.paper.published import printed, rows_of
+from topo_sweep.paper.records import Comparison, Entry, Estimate, entry, estimate, holm
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DEPTHS: Final = (5, 16)
+"""Cells of the search network at which the paper has all spaces."""
+
+SHORT: Final[Mapping[str, str]] = dict(
+    zip(LEARNABLE, ("sep3", "sep5", "dil3", "dil5"), strict=True)
+)
+
+CONVOLUTIONS: Final[Mapping[str, frozenset[str]]] = {
+    space: frozenset(SHORT[name] for name in operations if name in SHORT)
+    for space, operations in SPACES.items()
+}
+"""The learnable operations of each space, in short."""
+
+LEVEL: Final = 0.05
+
+_HOW_TO_READ: Final = (
+    "Claims: percentage points, paired by search seed, mean over depths where none is named; the "
+    "paper claims that each is above 0. Supported: every interval is above 0. Contradicted: one "
+    "is below 0 after Holm's correction within the claim. Undecided: else, which is no evidence "
+    "of equality. Verdicts are on our setting. The paper's own means are in a picture, not printed."
+)
+
+_GROUP: Final = ("source", "method", "attention", "pooling")
+"""Searches that differ in one of these are in figures of their own."""
+
+Place = tuple[str, int]
+"""A space and the number of cells of the search network."""
+
+Accuracy = Mapping[Place, "pd.Series[float]"]
+"""Test accuracy in percent at each place, by search seed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contrast:
+    """Accuracies to be added, each with its weight; a claim says that the sum is positive."""
+
+    label: str
+    weights: Mapping[Place, float]
+
+    def seeds(self, accuracy: Accuracy) -> list[float]:
+        """Return the sum of each seed that has every term; none where a place has no rows."""
+        if not set(self.weights) <= set(accuracy):
+            return []
+        terms = [accuracy[place] * weight for place, weight in self.weights.items()]
+        total: pd.Series[float] = sum(terms[1:], start=terms[0])
+        # Equal accuracies leave a rounding error, which must not pass for an effect.
+        return [round(value, 9) for value in total.dropna()]
+
+
+def replacements() -> list[tuple[str, str, str, str]]:
+    """Return space, space, operation, operation: the second is the first with one exchanged."""
+    found = []
+    for first, second in permutations(CONVOLUTIONS, 2):
+        gone = CONVOLUTIONS[first] - CONVOLUTIONS[second]
+        new = CONVOLUTIONS[second] - CONVOLUTIONS[first]
+        if len(gone) == len(new) == 1:
+            found.append((first, second, next(iter(gone)), next(iter(new))))
+    return found
+
+
+def best_and_worst(depths: Sequence[int]) -> list[Contrast]:
+    """Claim 1: SS3 is best on average, SS4 worst.
+
+    SS3 minus each other space and each other space minus SS4, every one the mean over depths:
+    13 contrasts.
+    """
+    others = [space for space in CONVOLUTIONS if space not in {"SS3", "SS4"}]
+    pairs = [*(("SS3", space) for space in (*others, "SS4")), *((own, "SS4") for own in others)]
+    return [_difference([pair], depths) for pair in pairs]
+
+
+def deeper_is_better(_: Sequence[int]) -> list[Contrast]:
+    """Claim 2: searching at 16 cells is marginally better than at 5, SS3 excepted.
+
+    Two contrasts: the mean over the seven other spaces of (16 cells minus 5), and that mean minus
+    the same difference in SS3. How small 'marginally' is can be read, and is not tested.
+    """
+    shallow, deep = DEPTHS
+    others = [space for space in CONVOLUTIONS if space != "SS3"]
+    gain = {(space, deep): 1 / len(others) for space in others}
+    gain |= {(space, shallow): -1 / len(others) for space in others}
+    return [
+        Contrast(label=f"{deep} - {shallow} cells, mean of all but SS3", weights=gain),
+        Contrast(
+            label="that - the same in SS3",
+            weights=gain | {("SS3", deep): -1.0, ("SS3", shallow): 1.0},
+        ),
+    ]
+
+
+def dilation_hurts(depths: Sequence[int]) -> list[Contrast]:
+    """Claim 3: replacing a separable by a dilated convolution always hurts.
+
+    Each pair of spaces that differ by just such a replacement, mean over depths: 8 contrasts.
+    """
+    return [
+        _difference([(first, second)], depths, f" ({gone} -> {new})")
+        for first, second, gone, new in replacements()
+        if gone.startswith("sep") and new.startswith("dil")
+    ]
+
+
+def order_of_operations(depths: Sequence[int]) -> list[Contrast]:
+    """Claim 4: sep3x3 > sep5x5 > dil3x3 > dil5x5.
+
+    A contrast for each sign: the mean, over depths and over all pairs of spaces that differ by
+    having the left instead of the right operation, of the difference.
+    """
+    order = tuple(SHORT.values())
+    return [
+        _difference(
+            [(first, second) for first, second, *own in replacements() if own == [left, right]],
+            depths,
+            f" ({left} > {right})",
+        )
+        for left, right in pairwise(order)
+    ]
+
+
+CLAIMS: Final = (best_and_worst, deeper_is_better, dilation_hurts, order_of_operations)
+"""In the order of the paper's claims 1 to 4."""
+
+
+def verdict(contrasts: Sequence[Estimate | None]) -> str:
+    """Return 'supported', 'contradicted' or 'undecided'; see the module's docstring."""
+    known = [own for own in contrasts if own is not None and own.p_value is not None]
+    if len(known) == len(contrasts) and all((own.low or 0) > 0 for own in known):
+        return "supported"
+    adjusted = holm([own.p_value for own in known if own.p_value is not None])
+    against = any(
+        own.mean < 0 and p_value < LEVEL for own, p_value in zip(known, adjusted, strict=True)
+    )
+    return "contradicted" if against else "undecided"
+
+
+def figure_2(evidence: Evidence) -> list[Comparison]:
+    """Compare spaces and depths and test the four claims; one sweep, method and attention a time.
+
+    Where searches still differ in another setting than space and cells, their place is left out.
+    """
+    searches = evidence.searches
+    if searches.empty:
+        return []
+    grid = searches[
+        searches["space"].isin(CONVOLUTIONS)
+        & searches["cells"].isin(DEPTHS)
+        & searches["topology"].isna()
+    ]
+    pooling = grid["operations"].str.extract("(max|avg)_pool", expand=False)
+    return [
+        _figure_2(evidence, group, trials)
+        for group in groups(grid.assign(pooling=pooling), _GROUP)
+        if len(set(group["space"])) > 1
+        for trials in shallow_evaluations(evidence, group)
+        if has_results(trials)
+    ]
+
+
+def _figure_2(evidence: Evidence, searches: pd.DataFrame, trials: pd.DataFrame) -> Comparison:
+    searches, notes = usable(searches, "genotype")
+    trials, more = usable(trials, "accuracy")
+    accuracy, torn = _by_seed(searches, trials)
+    depths = [cells for cells in DEPTHS if any(place[1] == cells for place in accuracy)]
+    if len(depths) == 1:
+        notes.append(f"All is at {depths[0]} cells alone: claim 2 has no rows.")
+    entries = [
+        entry(
+            f"test accuracy of the cells found at {cells} cells, %",
+            f"{space} ({' '.join(own for own in SHORT.values() if own in CONVOLUTIONS[space])})",
+            estimate(accuracy[space, cells]),
+        )
+        for cells in depths
+        for space in CONVOLUTIONS
+        if (space, cells) in accuracy
+    ]
+    for row, claim in zip(rows_of("fig2"), CLAIMS, strict=True):
+        entries += _claim(printed("fig2", row, "claim").value, claim(depths or DEPTHS), accuracy)
+    return Comparison(
+        table="fig2",
+        title="Figure 2: sub-spaces and depths, and what the paper claims of them",
+        setting=f"{setting_text(trials)}; spaces with {searches['pooling'].iloc[0]} pooling; "
+        "n counts search seeds, whose evaluations are averaged",
+        differs=(
+            *evaluation_differences(evidence, trials, "shallow"),
+            *search_differences(evidence, searches, free=("cells", "operations")),
+        ),
+        entries=tuple(entries),
+        notes=(
+            *notes,
+            *more,
+            *torn,
+            _HOW_TO_READ,
+        ),
+    )
+
+
+def _by_seed(searches: pd.DataFrame, trials: pd.DataFrame) -> tuple[Accuracy, list[str]]:
+    """Average the evaluations of each search; return sentences on the places left out, too."""
+    means = trials.groupby("search_id")["accuracy"].mean().rename("accuracy").reset_index()
+    rows = searches.merge(means, on="search_id")
+    accuracy: dict[Place, pd.Series[float]] = {}
+    torn = []
+    for group in groups(rows, ("space", "cells")):
+        first = group.iloc[0]
+        place = str(first["space"]), int(first["cells"])
+        hashes = sorted(set(group["protocol_hash"]))
+        if len(hashes) > 1 or group["seed"].duplicated().any():
+            torn.append(
+                f"Left out: {place[0]} at {place[1]} cells, of which {first['source']} holds "
+                f"searches by several settings ({' and '.join(hashes)}); figure 2 compares one, "
+                "so run each as a sweep of its own."
+            )
+        else:
+            accuracy[place] = group.set_index("seed")["accuracy"]
+    return accuracy, torn
+
+
+def _claim(text: str, contrasts: Sequence[Contrast], accuracy: Accuracy) -> list[Entry]:
+    found = [estimate(contrast.seeds(accuracy)) for contrast in contrasts]
+    said = verdict(found)
+    return [
+        entry(text, contrast.label, own, theirs="> 0", verdict=said, note=_reading(own))
+        for contrast, own in zip(contrasts, found, strict=True)
+    ]
+
+
+def _reading(found: Estimate | None) -> str:
+    if found is None:
+        return "no rows"
+    if found.low is None or found.high is None:
+        return "one seed: no interval"
+    return "above 0" if found.low > 0 else "below 0" if found.high < 0 else ""
+
+
+def _difference(
+    pairs: Sequence[tuple[str, str]], depths: Sequence[int], reason: str = ""
+) -> Contrast:
+    """Return the mean over pairs and depths of first minus second space."""
+    share = 1 / (len(pairs) * len(depths))
+    weights: dict[Place, float] = {}
+    for first, second in pairs:
+        for cells in depths:
+            for space, weight in ((first, share), (second, -share)):
+                weights[space, cells] = weights.get((space, cells), 0.0) + weight
+    label = ", ".join(f"{first} - {second}" for first, second in pairs)
+    return Contrast(label=f"{label}{reason}", weights=weights)

@@ -1,0 +1,188 @@
+"""The paper's topology sweep (phase 1) and unified cells (phase 2) beside our sweeps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from nas_core.cells.genotype import Genotype
+from topo_sweep.paper.differences import (
+    evaluation_differences,
+)
+from topo_sweep.paper.evidence import (
+    SETTING,
+    Evidence,
+    groups,
+    has_results,
+    setting_text,
+    usable,
+)
+from topo_sweep.paper.published import printed
+from topo_sweep.paper.records import Comparison, Entry, Estimate, beside, entry, estimate
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PHASES: Final = ("phase 1", "phase 2")
+
+_TOPOLOGIES: Final = dict(zip(PHASES, (180, 20), strict=True))
+"""How many the paper trained in each phase."""
+
+_CAUTIONS: Final = (
+    (
+        "The paper's figures are the best and the worst of one training each, chosen and reported "
+        "on the same test images: they hold the luck of that seed too, so they stand beside ours "
+        "of one seed."
+    ),
+    (
+        "A range of 1.20 points over 180 topologies is what seed noise of SD 0.22 alone would "
+        "give, which is no evidence that it was noise."
+    ),
+    (
+        "Phase 2 adds 61% parameters (162,746 -> 261,562 in 5 cells of 16 channels): its gain is "
+        "not one of wiring alone, and only comparisons inside a phase are fair."
+    ),
+)
+
+
+def phases(evidence: Evidence) -> list[Comparison]:
+    """Compare the best, the worst and the range of both phases.
+
+    The paper trained each network once, so its figures belong beside those of one seed: highest,
+    lowest and range among the topologies of each seed are averaged over seeds. Only seeds that
+    trained the most topologies count, for the highest of more is higher.
+    """
+    trials = evidence.trials
+    if trials.empty:
+        return []
+    rows = trials[(trials["role"] == "shallow") & (trials["kind"] == "topologies")]
+    by_genotype = {text: phase(Genotype.from_string(text)) for text in rows["genotype"].unique()}
+    rows = rows.assign(phase=rows["genotype"].map(by_genotype))
+    both = rows[rows["phase"].isin(PHASES)]
+    return [_phases(evidence, group) for group in groups(both, SETTING) if has_results(group)]
+
+
+def phase(genotype: Genotype) -> str:
+    """Return 'phase 1', 'phase 2', or '' for a network that belongs to neither.
+
+    In both the normal operations are all sep_conv_3x3. In phase 1 the reduction operations are
+    all max_pool_3x3, in any wiring; in phase 2 both cells are equal.
+    """
+    normal, reduction = genotype.normal, genotype.reduction
+    if normal.uniform_operation != "sep_conv_3x3":
+        return ""
+    if reduction.uniform_operation == "max_pool_3x3":
+        return PHASES[0]
+    return PHASES[1] if reduction == normal else ""
+
+
+def _phases(evidence: Evidence, rows: pd.DataFrame) -> Comparison:
+    kept, notes = usable(rows, "accuracy")
+    entries: list[Entry] = []
+    highest: dict[str, list[pd.Series[float]]] = {name: [] for name in PHASES}
+    for name in PHASES:
+        for sweep in groups(kept[kept["phase"] == name], ("source",)):
+            seeds = _of_one_seed(sweep)
+            highest[name].append(seeds["highest"])
+            entries += _entries(name, sweep, seeds)
+    if all(len(own) == 1 for own in highest.values()):
+        first, second = (highest[name][0] for name in PHASES)
+        entries.append(_gain((second - first).dropna()))
+    if int(rows["holdout"].iloc[0]):
+        choice = "chosen by validation accuracy; the test accuracy beside it was not chosen"
+    else:
+        choice = "chosen and reported on the same seeds and test images: it is optimistic"
+    return Comparison(
+        table="phases",
+        title="Topology sweep (phase 1) and unified cells (phase 2)",
+        setting=f"{setting_text(kept)}; n counts training seeds",
+        differs=(
+            *evaluation_differences(evidence, kept, "shallow"),
+            *_reduction_wirings(kept),
+        ),
+        entries=tuple(entries),
+        notes=(
+            *notes,
+            f"Our best mean is the best of many, {choice}.",
+            *_CAUTIONS,
+        ),
+    )
+
+
+def _of_one_seed(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return by seed the highest, the lowest and their range, and how many topologies it has."""
+    seeds = (
+        rows.groupby(["seed", "genotype"])["accuracy"]
+        .mean()
+        .groupby(level="seed")
+        .agg(["max", "min", "count"])
+        .set_axis(["highest", "lowest", "topologies"], axis=1)
+    )
+    most: pd.DataFrame = seeds[seeds["topologies"] == seeds["topologies"].max()]
+    return most.assign(range=most["highest"] - most["lowest"])
+
+
+def _entries(name: str, rows: pd.DataFrame, seeds: pd.DataFrame) -> list[Entry]:
+    count = int(seeds["topologies"].max())
+    networks = "topology" if count == 1 else "topologies"
+    quantity = f"{name}, test accuracy, %: {count} {networks} of {rows['source'].iloc[0]}"
+    if name == PHASES[0]:
+        top, low = (printed("phases", name, column) for column in ("highest", "lowest"))
+        spread = top.number - low.number
+        paper = {
+            "highest": beside(top),
+            "lowest": beside(low),
+            "range": {
+                "theirs": f"{top.value} - {low.value} = {spread:.2f}",
+                "theirs_value": spread,
+            },
+        }
+    else:
+        top = printed("phases", name, "best_unified_phase_2")
+        paper = {"highest": beside(top), "lowest": {}, "range": {}}
+    label, best = _best(rows)
+    fewer = "" if count == _TOPOLOGIES[name] else f"paper: of {_TOPOLOGIES[name]}"
+    return [
+        *(
+            entry(quantity, f"{column} in one seed", estimate(seeds[column]), note=fewer, **values)
+            for column, values in paper.items()
+        ),
+        entry(quantity, f"best mean: {label}", best, **beside(top)),
+    ]
+
+
+def _best(rows: pd.DataFrame) -> tuple[str, Estimate | None]:
+    """Return the best topology and the estimate of its test accuracy.
+
+    Best is the highest mean over seeds of validation accuracy where there is a hold-out, else of
+    test accuracy; only topologies with the most seeds compete, the first of equals wins.
+    """
+    metric = "val_accuracy" if int(rows["holdout"].iloc[0]) else "accuracy"
+    seeds = rows.groupby(["topology", "seed"])[sorted({metric, "accuracy"})].mean()
+    counts = seeds.groupby(level="topology").size()
+    means = seeds[metric].groupby(level="topology").mean()
+    best = means[counts == counts.max()].sort_values(ascending=False, kind="stable").index[0]
+    return f"topology {best}", estimate(seeds["accuracy"].loc[best])
+
+
+def _gain(seeds: pd.Series[float]) -> Entry:
+    first = printed("phases", PHASES[0], "highest")
+    second = printed("phases", PHASES[1], "best_unified_phase_2")
+    gain = second.number - first.number
+    return entry(
+        "phase 2 - phase 1, percentage points",
+        "highest in one seed",
+        estimate(seeds),
+        theirs=f"{second.value} - {first.value} = {gain:.2f}",
+        theirs_value=gain,
+    )
+
+
+def _reduction_wirings(rows: pd.DataFrame) -> list[str]:
+    """Say how the reduction cells of phase 1 are wired, which the paper does not."""
+    first = rows[rows["phase"] == PHASES[0]]
+    if first.empty:
+        return []
+    wirings = sorted(set(first["reduction_topology"].astype(int)))
+    like = bool((first["reduction_topology"] == first["topology"]).all())
+    how = "wired like the normal cell" if like else f"wiring {', '.join(map(str, wirings[:5]))}"
+    return [f"reduction cell of phase 1: {how} (paper: does not say)"]

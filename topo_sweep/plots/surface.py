@@ -1,0 +1,339 @@
+"""Pictures of a ranking as matplotlib figures, and writing them; no display and no global state."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+
+from nas_core.cells.topology import Topology, topology_count
+from nas_core.errors import InputError
+from nas_core.files import write_durably
+
+if TYPE_CHECKING:
+    from topo_sweep.analysis.ranking import Ranking
+
+Grid = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Scale = tuple[float, float]
+
+STYLES: Final = ("map", "surface3d")
+SUFFIXES: Final = (".png", ".svg", ".pdf")
+
+_PAIRS: Final = {
+    node: [f"{first},{second}" for first, second in combinations(range(node), 2)]
+    for node in (3, 4, 5)
+}
+ROWS: Final = [f"{third}  {fourth}" for third in _PAIRS[3] for fourth in _PAIRS[4]]
+"""What nodes 3 and 4 read: topology index // 10."""
+COLUMNS: Final = _PAIRS[5]
+"""What node 5 reads: topology index % 10."""
+
+_ROWS_LABEL = "predecessors of node 3 and of node 4"
+_COLUMNS_LABEL = "predecessors of node 5"
+
+_NODES = 4
+_COUNT = topology_count(_NODES)
+
+_DPI = 150
+HATCH = "////"
+_OUTLINED: Final[dict[str, Any]] = {
+    "linestyle": "",
+    "color": "white",
+    "markeredgecolor": "black",
+    "zorder": 100,  # in 3-D, before the surface
+}
+_BEST: Final[dict[str, Any]] = _OUTLINED | {"marker": "*", "markersize": 15}
+_DIVERGED: Final[dict[str, Any]] = _OUTLINED | {"marker": "X", "markersize": 9}
+_ISOLATED: Final[dict[str, Any]] = _OUTLINED | {"marker": "o", "markersize": 4, "color": "0.3"}
+_MISSING: Final[dict[str, Any]] = {"linestyle": "", "marker": "x", "color": "0.35"}
+_METADATA: Final = {  # no dates, so that equal data give equal bytes
+    ".png": {},
+    ".svg": {"Date": None},
+    ".pdf": {"CreationDate": None},
+}
+
+
+@dataclass(frozen=True)
+class _Surface:
+    """What is drawn, each grid (18, 10): rows and columns as `ROWS` and `COLUMNS`.
+
+    `mean` and `sd` are in percent, NaN where unknown; `diverged` counts diverged trials. The
+    scales run from the first to the second value over topologies without any diverged trial,
+    for one that has some is far outside.
+    """
+
+    mean: Grid
+    sd: Grid
+    diverged: Grid
+    mean_scale: Scale
+    sd_scale: Scale
+
+    @classmethod
+    def of(cls, ranking: Ranking) -> _Surface:
+        mean, sd = (100 * _grid(ranking, column) for column in ("mean", "sd"))
+        diverged = _grid(ranking, "diverged")
+        low, high = _range(mean, diverged)
+        margin = 0.05 if low == high else 0.0
+        sd_scale = 0.0, _range(sd, diverged)[1] or 0.05
+        return cls(mean, sd, diverged, (low - margin, high + margin), sd_scale)
+
+    @property
+    def missing(self) -> Mask:
+        return np.isnan(self.mean)
+
+
+def surface(ranking: Ranking, *, style: str = "map") -> Figure:
+    """Draw the mean accuracy of all 180 topologies, as figure 3 of the eDARTS paper does.
+
+    Rows are what nodes 3 and 4 read, columns what node 5 reads (node 2 has no choice). What has
+    no result is hatched and counted. Topologies with diverged trials do not stretch the scale.
+
+    Args:
+        ranking: by topology, of a sweep of topologies with four intermediate nodes.
+        style: 'map', with the spread over seeds beside it, or 'surface3d', as in the paper.
+
+    Raises:
+        InputError: another style, or a ranking that has no place on this surface.
+
+    """
+    if style not in STYLES:
+        raise InputError(f"the styles are {' and '.join(STYLES)}, got {style!r}")
+    _check_drawable(ranking)
+    drawn = _Surface.of(ranking)
+    return _map(ranking, drawn) if style == "map" else _surface3d(ranking, drawn)
+
+
+def write_figure(figure: Figure, path: Path) -> None:
+    """Write a PNG, SVG or PDF file, whole or not at all; equal figures give equal bytes.
+
+    Raises:
+        InputError: another suffix, or the file cannot be written.
+
+    """
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise InputError(
+            f"a figure is written as {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}, got {path}"
+        )
+    buffer = io.BytesIO()
+    with rc_context({"svg.hashsalt": "topo-sweep"}):
+        figure.savefig(buffer, format=suffix[1:], dpi=_DPI, metadata=_METADATA[suffix])
+    try:
+        write_durably(path, buffer.getvalue())
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def _check_drawable(ranking: Ranking) -> None:
+    if ranking.by != "topology":
+        raise InputError(
+            f"the surface draws topologies one by one: rank by topology, not by {ranking.by}"
+        )
+    if ranking.kind != "topologies":
+        raise InputError(
+            f"the surface draws a sweep of topologies, and this is one of {ranking.kind}: "
+            "use `topo-sweep rank` for its numbers"
+        )
+    if ranking.nodes != _NODES:
+        raise InputError(
+            f"the surface has a place for the {_COUNT} topologies of {_NODES} nodes, and these "
+            f"cells have {ranking.nodes}: use `topo-sweep rank` for their numbers"
+        )
+
+
+def _grid(ranking: Ranking, column: str) -> Grid:
+    """Return a column of the table by topology, (18, 10), NaN where there is none."""
+    values = np.full(_COUNT, np.nan)
+    values[ranking.table["topology"].to_numpy(dtype=int)] = ranking.table[column]
+    return values.reshape(len(ROWS), len(COLUMNS))
+
+
+def _range(values: Grid, diverged: Grid) -> Scale:
+    """Return the least and the greatest value without diverged trials, if there is such a one."""
+    known = ~np.isnan(values)
+    sound = known & (diverged == 0)
+    chosen = values[sound if sound.any() else known]
+    return (float(chosen.min()), float(chosen.max())) if chosen.size else (0.0, 0.0)
+
+
+def _map(ranking: Ranking, drawn: _Surface) -> Figure:
+    """Draw the means and, where there is any, the spread beside them."""
+    has_spread = not np.isnan(drawn.sd).all()
+    figure = Figure(figsize=(11.4, 8.4) if has_spread else (7.6, 8.4))
+    panels = figure.subplots(1, 1 + has_spread, squeeze=False, sharey=True)[0]
+    figure.subplots_adjust(
+        left=0.09 if has_spread else 0.145,
+        right=0.97 if has_spread else 0.93,
+        top=0.87,
+        bottom=0.2,
+        wspace=0.1,
+    )
+    image = _panel(panels[0], drawn.mean, drawn.mean_scale, "viridis")
+    extend = _extend(drawn.mean, drawn.mean_scale)
+    label = _mean_label(ranking)
+    figure.colorbar(image, ax=panels[0], label=label, format="%.2f", extend=extend, pad=0.03)
+    panels[0].set_ylabel(_ROWS_LABEL)
+    for row, column in np.argwhere(drawn.diverged > 0):
+        panels[0].plot(column, row, **_DIVERGED)
+    for row, column in _best(ranking):
+        panels[0].plot(column, row, **_BEST)
+    if has_spread:
+        image = _panel(panels[1], drawn.sd, drawn.sd_scale, "cividis")
+        extend = _extend(drawn.sd, drawn.sd_scale)
+        label = "SD over seeds (percentage points)"
+        figure.colorbar(image, ax=panels[1], label=label, format="%.2f", extend=extend, pad=0.03)
+    missing = Patch(facecolor="white", edgecolor="0.45", hatch=HATCH)
+    _annotate(figure, ranking, drawn, missing)
+    return figure
+
+
+def _panel(axes: Axes, values: Grid, scale: Scale, colours: str) -> AxesImage:
+    """Draw one grid of cells; where it is NaN the hatched background shows."""
+    axes.patch.set(facecolor="white", edgecolor="0.45", hatch=HATCH)
+    image = axes.imshow(
+        np.ma.masked_invalid(values),
+        norm=Normalize(*scale),
+        cmap=colours,
+        aspect="auto",
+        interpolation="nearest",
+    )
+    axes.set_xticks(range(len(COLUMNS)), COLUMNS, fontsize=9)
+    axes.set_yticks(range(len(ROWS)), ROWS, fontsize=9)
+    axes.set_xlabel(_COLUMNS_LABEL)
+    for row in range(len(_PAIRS[4]), len(ROWS), len(_PAIRS[4])):  # where node 3 changes
+        axes.axhline(row - 0.5, color="white", linewidth=2)
+    return image
+
+
+def _surface3d(ranking: Ranking, drawn: _Surface) -> Figure:
+    """Draw the means as a surface; what has no place on it is marked on the floor."""
+    figure = Figure(figsize=(9.0, 8.4))
+    axes: Any = figure.add_axes((0.0, 0.17, 0.86, 0.74), projection="3d")
+    floor, ceiling = drawn.mean_scale
+    height = np.where(drawn.mean < floor, np.nan, drawn.mean)
+    columns, rows = np.meshgrid(np.arange(len(COLUMNS)), np.arange(len(ROWS)))
+    image = axes.plot_surface(
+        columns,
+        rows,
+        height,
+        norm=Normalize(floor, ceiling),
+        cmap="viridis",
+        rstride=1,
+        cstride=1,
+        edgecolor="0.2",
+        linewidth=0.3,
+    )
+    on_floor = np.where(np.isnan(height), floor, height)
+
+    def mark(where: Mask, style: Mapping[str, Any]) -> None:
+        axes.plot(columns[where], rows[where], on_floor[where], **style)
+
+    mark(drawn.missing, _MISSING)
+    mark(_isolated(height), _ISOLATED)
+    mark(drawn.diverged > 0, _DIVERGED)
+    for row, column in _best(ranking):
+        axes.plot(column, row, on_floor[row, column], **_BEST)
+    axes.set(zlim=(floor, ceiling), xlabel=_COLUMNS_LABEL)
+    axes.set_xticks(range(len(COLUMNS)), COLUMNS, fontsize=8)
+    axes.set_yticks(range(len(ROWS)), ROWS, fontsize=7, ha="left", va="center")
+    axes.set_ylabel(_ROWS_LABEL, labelpad=22)
+    axes.zaxis.set_major_formatter("{x:.2f}")
+    axes.tick_params(axis="z", pad=8)
+    axes.set_box_aspect((10, 14, 7), zoom=1.05)
+    bar = figure.add_axes((0.88, 0.32, 0.02, 0.4))
+    figure.colorbar(image, cax=bar, label=_mean_label(ranking), format="%.2f")
+    _annotate(figure, ranking, drawn, Line2D([], [], **_MISSING))
+    return figure
+
+
+def _isolated(height: Grid) -> Mask:
+    """Where there is a value but no complete face of the surface around it to show it."""
+    known = ~np.isnan(height)
+    faces = known[:-1, :-1] & known[1:, :-1] & known[:-1, 1:] & known[1:, 1:]
+    around = np.pad(faces, 1)
+    return known & ~(around[:-1, :-1] | around[1:, :-1] | around[:-1, 1:] | around[1:, 1:])
+
+
+def _extend(values: Grid, scale: Scale) -> str:
+    """Return on which ends a colour bar shows that values go on."""
+    below, above = bool((values < scale[0]).any()), bool((values > scale[1]).any())
+    if below and above:
+        return "both"
+    return "min" if below else "max" if above else "neither"
+
+
+def _mean_label(ranking: Ranking) -> str:
+    return f"mean {ranking.metric_name} (%)"
+
+
+def _best(ranking: Ranking) -> list[tuple[int, int]]:
+    """Return row and column of every topology that shares the first rank."""
+    best = ranking.table.loc[ranking.table["rank"] == 1, "topology"]
+    return [divmod(int(topology), len(COLUMNS)) for topology in best]
+
+
+def _annotate(figure: Figure, ranking: Ranking, drawn: _Surface, missing: Artist) -> None:
+    """Add the title above and, below, what the marks mean and what cannot be known.
+
+    Args:
+        figure: gets the texts.
+        ranking: what is drawn.
+        drawn: how.
+        missing: how a topology without a result looks.
+
+    """
+    title = f"{ranking.metric_name.capitalize()}, mean over seeds ({ranking.seeds})"
+    figure.suptitle(title, y=0.975, fontsize=13)
+    setting = f"{ranking.data}, protocol {ranking.protocol_hash}\n{ranking.phase}"
+    figure.text(0.5, 0.945, setting, ha="center", va="top", fontsize=8.5)
+    marks: list[tuple[Artist, str]] = [(Line2D([], [], **_BEST), _best_text(ranking))]
+    if count := int(drawn.missing.sum()):
+        marks.append((missing, f"no result: {count} of {_COUNT} topologies"))
+    if count := int((drawn.diverged > 0).sum()):
+        text = f"with diverged trials: {count} of {_COUNT} topologies; they may be off the scale"
+        marks.append((Line2D([], [], **_DIVERGED), text))
+    marks += [(Line2D([], [], linestyle=""), note) for note in _notes(ranking)]
+    figure.legend(
+        [handle for handle, _ in marks],
+        [text for _, text in marks],
+        loc="upper left",
+        bbox_to_anchor=(0.06, 0.14),
+        frameon=False,
+        fontsize=9.5,
+    )
+
+
+def _best_text(ranking: Ranking) -> str:
+    best = ranking.table[ranking.table["rank"] == 1]
+    mean = f"best mean, {100 * best['mean'].iloc[0]:.2f}%"
+    if len(best) > 1:
+        return f"{mean}: {len(best)} topologies share it"
+    index = int(best["topology"].iloc[0])
+    return f"{mean}: topology {index} ({Topology.from_index(index)})"
+
+
+def _notes(ranking: Ranking) -> list[str]:
+    notes = []
+    single = int((ranking.table["n"] == 1).sum())
+    if single == len(ranking.table):
+        notes.append("n = 1: the spread over seeds is unknown, and the order is not evidence")
+    elif single:
+        notes.append(f"n = 1 for {single} topologies: their SD is unknown")
+    if ranking.failed:
+        notes.append(f"failed trials, left out: {ranking.failed}")
+    return notes

@@ -1,0 +1,53 @@
+"""What is left to run, handed out as it becomes possible: an evaluation waits for its search."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+
+from nas_core.cells.genotype import Genotype
+from topo_sweep.spec.trials import Evaluation, Planned, Runnable
+
+
+class Agenda:
+    """The work of one run.
+
+    Args:
+        left: what has no row yet, in running order.
+        found: the genotypes of the searches that have ended, by search id.
+
+    """
+
+    def __init__(self, left: Mapping[str, Planned], found: Mapping[str, Genotype]) -> None:
+        self._ready: deque[Runnable] = deque()
+        self._waiting: dict[str, list[Evaluation]] = {}
+        searching = {trial.trial_id for trial in left.values() if not isinstance(trial, Evaluation)}
+        for trial in left.values():
+            if not isinstance(trial, Evaluation):
+                self._ready.append(trial)
+            elif trial.search.search_id in found:
+                self._ready.append(trial.of(found[trial.search.search_id]))
+            elif trial.search.search_id in searching:
+                self._waiting.setdefault(trial.search.search_id, []).append(trial)
+
+    def next(self) -> Runnable | None:
+        """Take what can start now; None where everything waits or nothing is left."""
+        return self._ready.popleft() if self._ready else None
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether nothing will ever be ready again."""
+        return not self._ready and not self._waiting
+
+    def search_ended(self, search_id: str, genotype: Genotype | None) -> list[str]:
+        """Make the evaluations of what a search found ready, before all else.
+
+        Returns:
+            The ids of evaluations that will not run, because nothing was found.
+
+        """
+        evaluations = self._waiting.pop(search_id, [])
+        if genotype is None:
+            return [trial.trial_id for trial in evaluations]
+        self._ready.extendleft(trial.of(genotype) for trial in reversed(evaluations))
+        return []

@@ -1,0 +1,30 @@
+"""The trials of a sweep in this process, one after another, without Ray."""
+
+from __future__ import annotations
+
+from topo_sweep.runs.agenda import Agenda
+from topo_sweep.runs.interrupts import Interrupts
+from topo_sweep.runs.recorder import Recorder
+from topo_sweep.runs.runner import Outcome, TrialRunner
+
+
+def run_inline(
+    agenda: Agenda, runner: TrialRunner, recorder: Recorder, interrupts: Interrupts
+) -> None:
+    """Run what is on the agenda and record what comes of it.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C; what had finished is recorded.
+
+    """
+    while (trial := agenda.next()) is not None:
+        recorder.start(trial.trial_id)
+        reports = runner.run(trial)
+        while True:
+            with interrupts.immediate():
+                report = next(reports)
+            if isinstance(report, Outcome):
+                recorder.end(trial.trial_id, report)
+                break
+            recorder.epoch(trial.trial_id, report)
+            recorder.tick()

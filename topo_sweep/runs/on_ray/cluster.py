@@ -1,0 +1,185 @@
+"""Joining or starting a Ray cluster, and the resources that a pack gets there."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Iterator
+
+import ray
+
+from nas_core.errors import InputError
+from topo_sweep.runs.runner import Resources
+
+_ANSWER_SECONDS = 3.0
+_HOW_TO_START = (
+    "start one with `ray start --head --port=6379` (and `ray start --address=HOST:6379` on each "
+    "further machine), or leave out --cluster to run on this machine alone"
+)
+_AUTH_HINT = (
+    "; if it is a cluster with tokens, as `ray start` makes them, set RAY_AUTH_MODE=token here too"
+)
+
+
+@contextlib.contextmanager
+def connected(*, cluster: bool, address: str | None, verbose: bool) -> Iterator[str]:
+    """Be connected to Ray inside the block; yield a sentence that says to what.
+
+    Args:
+        cluster: join a running cluster; otherwise start Ray on this machine.
+        address: 'HOST:PORT'; otherwise `RAY_ADDRESS`, otherwise the cluster of this machine.
+        verbose: let Ray print.
+
+    Raises:
+        InputError: no cluster answers, or it refuses this client.
+
+    """
+    with _quiet_ray(verbose=verbose):
+        if cluster:
+            where, origin = _address(address)
+            _join(where, origin, verbose=verbose)
+        else:
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                log_to_driver=verbose,
+                logging_level=_level(verbose=verbose),
+            )
+        try:
+            yield _described(cluster=cluster)
+        finally:
+            ray.shutdown()
+
+
+def settle(resources: Resources) -> tuple[Resources, str]:
+    """Return the resources with `gpus` decided, and a sentence that says so.
+
+    Raises:
+        InputError: more than any node has, or GPUs that PyTorch cannot use.
+
+    """
+    totals = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    most_cpus = max((total.get("CPU", 0) for total in totals), default=0)
+    most_gpus = max((total.get("GPU", 0) for total in totals), default=0)
+    gpus = resources.gpus
+    if gpus is None:
+        gpus = 1.0 if most_gpus else 0.0
+    if resources.cpus > most_cpus:
+        raise InputError(
+            f"--cpus-per-pack {resources.cpus} is more than any node has ({most_cpus:g})"
+        )
+    if gpus > most_gpus:
+        raise InputError(
+            f"--gpus-per-pack {gpus:g} is more than any node of Ray has ({most_gpus:g}): "
+            "use --gpus-per-pack 0 to train on CPUs"
+        )
+    settled = Resources(cpus=resources.cpus, gpus=gpus)
+    if gpus:
+        _check_cuda(gpus)
+        return settled, f"{gpus:g} GPU and {_cpus(resources.cpus)} a trial"
+    reason = "" if resources.gpus == 0 else " (the cluster has no GPU)"
+    return settled, f"{_cpus(resources.cpus)} a trial, no GPU{reason}"
+
+
+def _cpus(count: int) -> str:
+    return f"{count} CPU{'s' if count > 1 else ''}"
+
+
+def _check_cuda(gpus: float) -> None:
+    """Ask a worker that holds a GPU whether PyTorch sees it."""
+
+    @ray.remote(num_cpus=0, num_gpus=gpus, max_retries=0)
+    def cuda() -> tuple[bool, str, str]:
+        import platform
+
+        import torch
+
+        return torch.cuda.is_available(), platform.node(), torch.__version__
+
+    available, node, version = ray.get(cuda.remote())
+    if not available:
+        raise InputError(
+            f"Ray says that {node} has GPUs, but PyTorch {version} finds no CUDA device there: "
+            "use --gpus-per-pack 0 to train on CPUs"
+        )
+
+
+def _address(address: str | None) -> tuple[str, str]:
+    """Return where to look for the cluster and who said so."""
+    if address:
+        return address, "--address"
+    if from_environment := os.environ.get("RAY_ADDRESS"):
+        return from_environment, "RAY_ADDRESS"
+    return "auto", "this machine, since neither --address nor RAY_ADDRESS is given"
+
+
+def _join(where: str, origin: str, *, verbose: bool) -> None:
+    nothing = f"no Ray cluster answers at {where} ({origin}): {_HOW_TO_START}"
+    if where != "auto":
+        _check_listening(where, nothing)
+    try:
+        ray.init(address=where, log_to_driver=verbose, logging_level=_level(verbose=verbose))
+    except ray.exceptions.AuthenticationError as error:
+        raise InputError(
+            f"the Ray cluster at {where} ({origin}) wants a token: set RAY_AUTH_MODE=token and "
+            f"RAY_AUTH_TOKEN_PATH ({_first_line(error)})"
+        ) from None
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        token = "" if os.environ.get("RAY_AUTH_MODE") else _AUTH_HINT
+        raise InputError(f"{nothing}{token} ({_first_line(error)})") from None
+
+
+def _check_listening(where: str, nothing: str) -> None:
+    """Find out in seconds what Ray's own retries take half a minute for."""
+    host, colon, port = where.rpartition(":")
+    if not colon or not port.isdigit() or "/" in host:
+        raise InputError(f"a Ray address has the form HOST:PORT, got {where!r}")
+    try:
+        socket.create_connection((host, int(port)), timeout=_ANSWER_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise InputError(f"{nothing} ({error})") from None
+
+
+def _described(*, cluster: bool) -> str:
+    totals = ray.cluster_resources()
+    nodes = sum(node["Alive"] for node in ray.nodes())
+    what = f"Ray cluster with {nodes} node{'s' if nodes > 1 else ''}" if cluster else "Ray here"
+    return f"{what}, {totals.get('CPU', 0):g} CPUs, {totals.get('GPU', 0):g} GPUs"
+
+
+def _level(*, verbose: bool) -> int:
+    return logging.INFO if verbose else logging.CRITICAL
+
+
+@contextlib.contextmanager
+def _quiet_ray(*, verbose: bool) -> Iterator[None]:
+    """Keep Ray from printing, phoning home and writing loggers' files, inside the block."""
+    settings = {
+        "RAY_AIR_NEW_OUTPUT": "0",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_CHDIR_TO_TRIAL_DIR": "0",
+        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+        "TUNE_DISABLE_SIGINT_HANDLER": "1",
+        "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+        "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+        "TUNE_WARN_THRESHOLD_S": "60",
+    }
+    if not verbose:
+        logging.getLogger("ray").setLevel(logging.CRITICAL)
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,141 @@
+"""The trials of a sweep on Ray Tune: fed lazily, run by reused actors, reported to the recorder.
+
+Ray's experiment state goes to a temporary folder and is never read back: the store alone says
+what is done.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from typing import Any
+
+from ray import tune
+from ray.tune.experiment import Trial as TuneTrial
+from ray.tune.search import Searcher
+
+from topo_sweep.runs.agenda import Agenda
+from topo_sweep.runs.interrupts import Interrupts
+from topo_sweep.runs.on_ray.worker import Job, TrialTrainable
+from topo_sweep.runs.recorder import Recorder, failed
+from topo_sweep.runs.runner import Outcome, Resources, epoch_from_dict
+
+
+def run_on_ray(
+    agenda: Agenda,
+    *,
+    job: Job,
+    arrays: Mapping[str, Any],
+    resources: Resources,
+    recorder: Recorder,
+    interrupts: Interrupts,
+    trainable: type[tune.Trainable] = TrialTrainable,
+) -> None:
+    """Run what is on the agenda on the connected cluster and record what comes of it.
+
+    Args:
+        agenda: what is left; it grows as searches end.
+        job: what they share.
+        arrays: the images as arrays, put into Ray's object store once.
+        resources: of one trial, settled.
+        recorder: is told everything.
+        interrupts: checked after every event.
+        trainable: what an actor runs.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C; what had finished is recorded.
+
+    """
+    with tempfile.TemporaryDirectory(prefix="topo-sweep-tune-") as scratch:
+        tuner = tune.Tuner(
+            tune.with_resources(
+                tune.with_parameters(trainable, job=job, arrays=arrays),
+                {"cpu": resources.cpus, "gpu": resources.gpus or 0},
+            ),
+            tune_config=tune.TuneConfig(
+                search_alg=_Queue(agenda), num_samples=-1, reuse_actors=True
+            ),
+            run_config=tune.RunConfig(
+                name="sweep",
+                storage_path=scratch,
+                callbacks=[_Reports(recorder, interrupts)],
+                verbose=0,
+                checkpoint_config=tune.CheckpointConfig(
+                    checkpoint_frequency=0, checkpoint_at_end=False
+                ),
+            ),
+        )
+        tuner.fit()
+
+
+class _Queue(Searcher):
+    """Hands out trials one by one as workers become free and searches end."""
+
+    def __init__(self, agenda: Agenda) -> None:
+        super().__init__(metric=None, mode=None)
+        self._agenda = agenda
+
+    def suggest(self, trial_id: str) -> Any:  # noqa: ANN401 - Tune's signature
+        """Return the next trial's config, None to be asked later, or that there is none."""
+        trial = self._agenda.next()
+        if trial is not None:
+            return {"trial_id": trial.trial_id, "trial": trial}
+        return Searcher.FINISHED if self._agenda.is_exhausted else None
+
+    def on_trial_complete(self, *_: object, **__: object) -> None:
+        """Do nothing: what was found does not change what comes next."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Give Tune nothing to pickle: its saved state is never read back."""
+        return {}
+
+
+class _Reports(tune.Callback):
+    """Passes what Tune hears from the workers on to the recorder."""
+
+    def __init__(self, recorder: Recorder, interrupts: Interrupts) -> None:
+        self._recorder = recorder
+        self._interrupts = interrupts
+
+    def on_trial_start(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object
+    ) -> None:
+        """Note that a worker has the trial."""
+        self._recorder.start(trial.config["trial_id"])
+
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[TuneTrial],
+        trial: TuneTrial,
+        result: dict[str, Any],
+        **info: object,
+    ) -> None:
+        """Record an epoch or the outcome."""
+        trial_id = trial.config["trial_id"]
+        if "outcome" in result:
+            self._recorder.end(trial_id, Outcome.from_dict(json.loads(result["outcome"])))
+        elif "epoch" in result:
+            self._recorder.epoch(trial_id, epoch_from_dict(json.loads(result["epoch"])))
+
+    def on_trial_error(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object
+    ) -> None:
+        """Record a trial whose worker died or raised."""
+        self._recorder.end(trial.config["trial_id"], failed(_cause(trial)))
+
+    def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: object) -> None:
+        """Write rows that are due; stop here, between two events, if Ctrl-C was pressed."""
+        self._recorder.tick()
+        self._interrupts.check()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Give Tune nothing to pickle: its saved state is never read back."""
+        return {}
+
+
+def _cause(trial: TuneTrial) -> str:
+    error = trial.get_pickled_error()
+    cause = getattr(error, "cause", None) or error
+    return f"{type(cause).__name__}: {cause}" if cause is not None else "the worker died"

@@ -1,0 +1,123 @@
+"""What a run would do: its trials, minus what the store has. Reads no image, writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nas_core.cells.genotype import Genotype
+from topo_sweep.runs.durations import Durations
+from topo_sweep.spec.load import SweepSpec
+from topo_sweep.spec.trials import Evaluation, Planned, expand, without_void
+from topo_sweep.store.manifest import Manifest, read_manifest
+from topo_sweep.store.parquet import ResultStore
+from topo_sweep.store.paths import StorePaths
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One request against one store.
+
+    Args:
+        spec: the request.
+        store: where its rows are or will be.
+        manifest: what the store says it is; None for a new store.
+        trials: all trials of the request by id, in running order; without the evaluations of
+            searches that ended with nothing to evaluate.
+        finished: the status of each trial that the store has a row of.
+        found: the genotype of each search that has found one, by search id.
+        attempts: how often each failed trial was tried.
+        durations: how long the store's rows took.
+
+    """
+
+    spec: SweepSpec
+    store: ResultStore
+    manifest: Manifest | None
+    trials: Mapping[str, Planned]
+    finished: dict[str, str]
+    found: dict[str, Genotype]
+    attempts: dict[str, int]
+    durations: Durations
+    retry_failed: bool
+
+    @property
+    def left(self) -> dict[str, Planned]:
+        """The trials to run: those without a row, and with `retry_failed` the failed ones.
+
+        Without it, evaluations of failed searches are not among them: see `blocked`.
+        """
+        again = {"failed"} if self.retry_failed else set()
+        blocked = self.blocked
+        return {
+            trial_id: trial
+            for trial_id, trial in self.trials.items()
+            if (self.finished.get(trial_id) is None or self.finished[trial_id] in again)
+            and trial_id not in blocked
+        }
+
+    @property
+    def blocked(self) -> frozenset[str]:
+        """Evaluations that cannot run before a search that failed is run again."""
+        if self.retry_failed:
+            return frozenset()
+        return frozenset(
+            trial_id
+            for trial_id, trial in self.trials.items()
+            if isinstance(trial, Evaluation)
+            and self.finished.get(trial.search.search_id) == "failed"
+            and trial_id not in self.finished
+        )
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimate for what is left on one worker; None where nothing like it was measured."""
+        return self.durations.of(self.left.values())
+
+    def count(self, status: str) -> int:
+        """Return how many trials of this request have this status."""
+        return sum(self.finished.get(trial_id) == status for trial_id in self.trials)
+
+
+def make_plan(spec: SweepSpec, results: Path, *, retry_failed: bool = False) -> Plan:
+    """Compare a request with what is in its store.
+
+    Raises:
+        InputError: the store was made by a newer version or is damaged.
+
+    """
+    paths = StorePaths.of(
+        results, sweep=spec.name, protocol=spec.protocol, data=spec.data, more=spec.store_key
+    )
+    store = ResultStore(paths)
+    trials = expand(spec)
+    if not paths.manifest.exists():
+        return Plan(spec, store, None, trials, {}, {}, {}, Durations(None, {}), retry_failed)
+    rows, searches = store.trials(), store.searches()
+    ended = found_by_search(searches)
+    statuses = dict(zip(searches["search_id"], searches["status"], strict=True))
+    return Plan(
+        spec=spec,
+        store=store,
+        manifest=read_manifest(paths.manifest),
+        trials=without_void(trials, ended),
+        finished=statuses | dict(zip(rows["trial_id"], rows["status"], strict=True)),
+        found={search_id: genotype for search_id, genotype in ended.items() if genotype},
+        attempts=store.attempts(),
+        durations=Durations.measured(rows, searches),
+        retry_failed=retry_failed,
+    )
+
+
+def found_by_search(searches: pd.DataFrame) -> dict[str, Genotype | None]:
+    """Return what each search that ended found, by search id; failed ones have not ended."""
+    ended = searches[searches["status"] != "failed"]
+    return {
+        str(search_id): Genotype.from_string(text) if isinstance(text, str) else None
+        for search_id, text in zip(ended["search_id"], ended["genotype"], strict=True)
+    }

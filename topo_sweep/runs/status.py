@@ -1,0 +1,58 @@
+"""How far a sweep is, from its rows; whether it runs now, from its lock."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+from topo_sweep.runs.durations import Durations
+from topo_sweep.store.opened import OpenedSweep
+from topo_sweep.store.parquet import ResultStore
+
+
+def sweep_status(sweep: OpenedSweep) -> dict[str, Any]:
+    """Return counts of trials, and speed and time left where they are known (else None).
+
+    `planned = ok + diverged + failed + left`; running trials are among those left. While a
+    driver runs, `seconds_left` is its own estimate, and `images_per_second` its speed over all
+    workers; otherwise `seconds_left` is what is left times the mean seconds of its kind, as if on
+    one worker; `seconds_a_trial` is that of trainings.
+    """
+    rows, searches = sweep.trials(), sweep.searches()
+    planned = sweep.planned()
+    statuses = dict(zip(searches["search_id"], searches["status"], strict=True))
+    statuses |= dict(zip(rows["trial_id"], rows["status"], strict=True))
+    counts = Counter(statuses[key] for key in planned if key in statuses)
+    ok, diverged, failed = (counts[key] for key in ("ok", "diverged", "failed"))
+    left = len(planned) - ok - diverged - failed
+    durations = Durations.measured(rows, searches)
+    alone = durations.of(trial for key, trial in planned.items() if key not in statuses)
+    live = _live(sweep.store)
+    return {
+        "sweep": sweep.manifest.sweep,
+        "planned": len(planned),
+        "ok": ok,
+        "diverged": diverged,
+        "failed": failed,
+        "running": live.get("running", 0),
+        "left": left,
+        "is_running": bool(live),
+        "seconds_a_trial": durations.training,
+        "images_per_second": live.get("images_per_second"),
+        "seconds_left": live.get("seconds_left") if live else alone,
+        "protocol_hash": sweep.manifest.protocol_hash,
+        "dataset": sweep.manifest.data.dataset,
+        "fingerprint": sweep.manifest.fingerprint,
+    }
+
+
+def _live(store: ResultStore) -> dict[str, Any]:
+    """Return what the driver last said of itself; nothing where no driver holds the lock."""
+    if not store.is_locked:
+        return {}
+    try:
+        value = json.loads(store.paths.progress.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {"running": 0}
+    return value if isinstance(value, dict) else {"running": 0}

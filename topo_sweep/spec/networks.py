@@ -1,0 +1,142 @@
+"""The kinds of sweeps: frozen, validated models of what is asked for.
+
+How YAML and options become one of them is in `spec/load.py`. No torch.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+
+from nas_core.cells.genotype import CellEdges, Edge, Genotype
+from nas_core.cells.topology import Topology, isomorphism_classes, topology_count
+from nas_core.errors import InputError
+from nas_core.protocols.training import DataOptions, Protocol
+from topo_sweep.spec.int_sets import format_int_set, members
+
+_LAST_TOPOLOGY: Final = topology_count() - 1
+
+
+def _topologies(value: object) -> tuple[int, ...]:
+    if value == "all":
+        return tuple(range(_LAST_TOPOLOGY + 1))
+    if value == "classes":
+        return tuple(members[0].index for members in isomorphism_classes())
+    try:
+        return members(value, _LAST_TOPOLOGY)
+    except ValueError as error:
+        raise ValueError(f"{error}, or all, or classes") from None
+
+
+def _name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}", value):
+        raise ValueError("write 1 to 64 of the letters a-z and A-Z, digits, _ and -, no - first")
+    return value
+
+
+def _operation(value: str) -> str:
+    try:
+        return Edge(0, value).operation
+    except InputError as error:
+        raise ValueError(str(error)) from None
+
+
+def _reduction_topology(value: object) -> object:
+    if value == "same" or (type(value) is int and 0 <= value <= _LAST_TOPOLOGY):
+        return value
+    raise ValueError(f"write a topology's index, 0 to {_LAST_TOPOLOGY}, or same")
+
+
+def _genotypes(value: object) -> tuple[object, ...]:
+    if not isinstance(value, list | tuple) or not value:
+        raise ValueError("write a list of known or written cells, as in [DARTS_V1, DARTS_V2]")
+    return tuple(value)
+
+
+def _genotype(value: str) -> str:
+    try:
+        return str(Genotype.parse(value))
+    except InputError as error:
+        raise ValueError(str(error)) from None
+
+
+_Operation = Annotated[str, AfterValidator(_operation)]
+AS_TEXT: Final = PlainSerializer(format_int_set, return_type=str, when_used="json")
+
+
+class Sweep(BaseModel):
+    """What every sweep has; frozen and strictly typed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    kind: str
+    name: Annotated[str, AfterValidator(_name)]
+    protocol: Protocol = Protocol()
+    data: DataOptions = DataOptions()
+    seeds: Annotated[tuple[int, ...], BeforeValidator(lambda v: members(v, None)), AS_TEXT] = (0,)
+    origin: str | None = None
+    """Where a choice in it came from, in words, if from another sweep."""
+
+    def to_json_value(self) -> dict[str, Any]:
+        """Return plain JSON that `spec_from_json_value` reads back, the protocol in full."""
+        value = self.model_dump(mode="json")
+        return {key: part for key, part in value.items() if key != "origin" or part is not None}
+
+    @property
+    def store_key(self) -> str:
+        """What tells stores of one name, protocol and data apart; '' where nothing does."""
+        return ""
+
+
+class TopologySweep(Sweep):
+    """One network for each topology: a normal cell with that wiring and one operation.
+
+    The operations default to those of the paper's topology sweep. The paper does not give the
+    wiring of its reduction cell; by default every node of it reads inputs 0 and 1 (topology 0).
+    """
+
+    kind: Literal["topologies"] = "topologies"
+    topologies: Annotated[tuple[int, ...], BeforeValidator(_topologies), AS_TEXT]
+    normal_operation: _Operation = "sep_conv_3x3"
+    reduction_operation: _Operation = "max_pool_3x3"
+    reduction_topology: Annotated[int | Literal["same"], BeforeValidator(_reduction_topology)] = 0
+    """The reduction cell's wiring: a topology's index, or that of the normal cell."""
+
+    @property
+    def trial_count(self) -> int:
+        """Number of trainings."""
+        return len(self.topologies) * len(self.seeds)
+
+    def genotype_list(self) -> tuple[Genotype, ...]:
+        """Return the networks in the order of `topologies`."""
+        return tuple(self._genotype(Topology.from_index(index)) for index in self.topologies)
+
+    def _genotype(self, normal: Topology) -> Genotype:
+        wiring = self.reduction_topology
+        reduction = normal if wiring == "same" else Topology.from_index(wiring)
+        return Genotype(
+            CellEdges.uniform(normal, self.normal_operation),
+            CellEdges.uniform(reduction, self.reduction_operation),
+        )
+
+
+class GenotypeSweep(Sweep):
+    """The networks of a list of genotypes, which are kept as canonical strings, each once."""
+
+    kind: Literal["genotypes"] = "genotypes"
+    genotypes: Annotated[
+        tuple[Annotated[str, AfterValidator(_genotype)], ...],
+        BeforeValidator(_genotypes),
+        AfterValidator(lambda genotypes: tuple(dict.fromkeys(genotypes))),
+    ]
+
+    @property
+    def trial_count(self) -> int:
+        """Number of trainings."""
+        return len(self.genotypes) * len(self.seeds)
+
+    def genotype_list(self) -> tuple[Genotype, ...]:
+        """Return the networks in the order in which they were listed."""
+        return tuple(Genotype.from_string(text) for text in self.genotypes)

@@ -1,0 +1,189 @@
+"""`kind: search`: a grid of searches, and how what they find is evaluated. No torch."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+
+from nas_core.cells.spaces import canonical_operations, space_name, space_operations
+from nas_core.errors import InputError
+from nas_core.protocols.search import SEARCH_PRESETS, SearchProtocol, check_topology_given
+from topo_sweep.spec.int_sets import members
+from topo_sweep.spec.networks import AS_TEXT, Sweep
+
+_IN_COLUMNS = ("operations", "cells", "attention")
+"""Settings that a row of a search holds, so that one store may hold several of each."""
+
+Space = str | tuple[str, ...]
+
+
+def _listed(value: object) -> object:
+    return (
+        tuple(value) if isinstance(value, list) else (value,) if isinstance(value, str) else value
+    )
+
+
+def _methods(value: object) -> object:
+    if not value:
+        raise ValueError("list searches, as in methods: [search_edarts]")
+    return _listed(value)
+
+
+def _unknown_method(value: str) -> str:
+    near = difflib.get_close_matches(value, SEARCH_PRESETS, n=2)
+    return f"unknown method {value!r}: write {' or '.join(near) or ', '.join(SEARCH_PRESETS)}"
+
+
+def _space(value: object) -> Space:
+    """Check a space's name, or bring a list of operations into canonical order."""
+    try:
+        if isinstance(value, str):
+            space_operations(value)
+            return value
+        if isinstance(value, list | tuple):
+            return canonical_operations(value)
+    except InputError as error:
+        raise ValueError(str(error)) from None
+    raise ValueError("write SS1 to SS8, all, or a list of operations")
+
+
+def _spaces(value: object) -> object:
+    """Turn the one form that people write for one space into a list of them."""
+    if value is None or isinstance(value, str):
+        return value if value is None else (value,)
+    return (
+        tuple(tuple(v) if isinstance(v, list) else v for v in value)
+        if isinstance(value, list | tuple)
+        else value
+    )
+
+
+def _depths(value: object) -> object:
+    return None if value is None else members(value, 100)
+
+
+def _evaluation_seeds(value: object) -> tuple[int, ...]:
+    empty = isinstance(value, str | list | tuple) and not value
+    return () if empty else members(value, None)
+
+
+@dataclass(frozen=True)
+class SearchEntry:
+    """One point of the grid: a method in a space, with its settings, and a seed."""
+
+    method: str
+    protocol: SearchProtocol
+    seed: int
+
+    @property
+    def space(self) -> str:
+        """What people call the operations."""
+        return space_name(self.protocol.operations)
+
+
+class SearchSweep(Sweep):
+    """Searches by each method in each space at each depth, for each seed of `seeds`.
+
+    What a search finds is trained by `protocol`, once for each of `evaluation_seeds`; with none
+    of them, cells are found and not evaluated.
+    """
+
+    kind: Literal["search"] = "search"
+    presets: dict[str, SearchProtocol] = Field(default_factory=dict)
+    """What each method's name stands for; a store keeps it, so that later changes of a preset
+    change nothing of what was asked. Methods that are not here are those of this version."""
+    methods: Annotated[tuple[str, ...], BeforeValidator(_methods)]
+    spaces: Annotated[
+        tuple[Annotated[Space, BeforeValidator(_space)], ...] | None, BeforeValidator(_spaces)
+    ] = None
+    """Names SS1 to SS8 or all, or lists of operations; None leaves each method its own."""
+    pooling: Literal["max", "avg"] = "max"
+    """The pooling of the sub-spaces SS1 to SS8; the paper does not give it."""
+    cells: Annotated[tuple[int, ...] | None, BeforeValidator(_depths)] = None
+    """Depths of the search network; None leaves each method its own."""
+    attention: Annotated[
+        tuple[Literal["none", "once", "per_update"], ...] | None, BeforeValidator(_listed)
+    ] = None
+    """Kinds of operation attention; None leaves each method its own."""
+    search: dict[str, Any] = Field(default_factory=dict)
+    """Settings that replace those of every method, such as `epochs` or `topology`."""
+    evaluation_seeds: Annotated[tuple[int, ...], BeforeValidator(_evaluation_seeds), AS_TEXT] = (0,)
+
+    @field_validator("methods")
+    @classmethod
+    def _known(cls, methods: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """Refuse a method that neither this version nor the sweep itself explains."""
+        for name in methods:
+            if name not in {**SEARCH_PRESETS, **info.data.get("presets", {})}:
+                raise ValueError(_unknown_method(name))
+        return methods
+
+    @model_validator(mode="after")
+    def _searchable(self) -> Self:
+        """Refuse a grid of which any point is impossible, or that sets one thing twice."""
+        axes = {"operations": self.spaces, "cells": self.cells, "attention": self.attention}
+        for name, axis in axes.items():
+            if axis is not None and name in self.search:
+                key = "spaces" if name == "operations" else name
+                raise ValueError(
+                    f"search.{name} = {self.search[name]!r} and {key} both set the {name}: "
+                    f"give one of them, as in {key}: [...] in a file of your own"
+                )
+        try:
+            for entry in self._grid(self.seeds[:1]):
+                check_topology_given(entry.method, entry.protocol)
+        except InputError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    @property
+    def trial_count(self) -> int:
+        """Number of searches and evaluations."""
+        return len(self.entries()) * (1 + len(self.evaluation_seeds))
+
+    @property
+    def store_key(self) -> str:
+        """Settings of the searches that differ from their presets and that no column tells apart.
+
+        However they were written: the same search never has two folders.
+        """
+        resolved = next(self._grid(self.seeds[:1])).protocol.model_dump(mode="json")
+        presets = [self._base(name).model_dump(mode="json") for name in self.methods]
+        changed = {
+            name: resolved[name]
+            for name in self.search
+            if name not in _IN_COLUMNS and any(own[name] != resolved[name] for own in presets)
+        }
+        return json.dumps(changed, sort_keys=True) if changed else ""
+
+    def to_json_value(self) -> dict[str, Any]:
+        """Return plain JSON that is read back the same, whatever becomes of the presets."""
+        presets = {name: self._base(name) for name in self.methods}
+        return super(SearchSweep, self.model_copy(update={"presets": presets})).to_json_value()
+
+    def entries(self) -> list[SearchEntry]:
+        """Return the grid; seeds are the outer loop, each search comes once."""
+        entries: dict[tuple[str, int], SearchEntry] = {}
+        for entry in self._grid(self.seeds):  # methods may differ in name alone
+            entries.setdefault((entry.protocol.canonical(), entry.seed), entry)
+        return list(entries.values())
+
+    def _grid(self, seeds: tuple[int, ...]) -> Iterator[SearchEntry]:
+        axes = (self.spaces or (None,), self.cells or (None,), self.attention or (None,))
+        for seed, method, space, cells, attention in itertools.product(seeds, self.methods, *axes):
+            operations = None if space is None else self._operations(space)
+            axis = {"operations": operations, "cells": cells, "attention": attention}
+            given = self.search | {name: v for name, v in axis.items() if v is not None}
+            yield SearchEntry(method, self._base(method).with_values(given), seed)
+
+    def _base(self, method: str) -> SearchProtocol:
+        return self.presets.get(method) or SEARCH_PRESETS[method]
+
+    def _operations(self, space: Space) -> tuple[str, ...]:
+        return space_operations(space, self.pooling) if isinstance(space, str) else space

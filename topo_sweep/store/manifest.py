@@ -1,0 +1,157 @@
+"""`sweep.json`: what a sweep is, which data it used, and everything that was asked of it.
+
+What is done stands in the Parquet files alone; see `store/parquet.py`.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from nas_core.errors import InputError
+from nas_core.files import write_durably
+from nas_core.protocols.training import DataOptions, Protocol
+from topo_sweep.spec.load import SweepSpec, spec_from_json_value
+
+STORE_VERSION: Final = 1
+_LIBRARIES: Final = ("torch", "torchvision", "ray", "numpy", "pandas", "pyarrow")
+
+
+class Request(BaseModel):
+    """One request for trials and the environment in which it was made."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    spec: dict[str, Any]
+    requested_at: datetime
+    code_version: str
+    python: str
+    libraries: dict[str, str]
+    hardware: dict[str, str | int]
+
+
+class Manifest(BaseModel):
+    """The content of `sweep.json`; frozen, so a change is a new one that replaces the file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    store_version: int = STORE_VERSION
+    sweep: str
+    kind: str
+    protocol: Protocol
+    protocol_hash: str
+    data: DataOptions
+    fingerprint: str
+    """Hash of all pixels and labels of the data set."""
+    layout: str
+    """The form in which the data was found."""
+    requests: tuple[Request, ...] = ()
+
+    def specs(self) -> list[SweepSpec]:
+        """Return the requests as sweeps; their trials together are what is planned."""
+        return [spec_from_json_value(request.spec) for request in self.requests]
+
+    def with_request(self, spec: SweepSpec) -> Manifest:
+        """Return the manifest with this request added, unless it already holds it."""
+        value = spec.to_json_value()
+        if any(request.spec == value for request in self.requests):
+            return self
+        request = Request(
+            spec=value,
+            requested_at=datetime.now(UTC),
+            code_version=code_version(),
+            python=platform.python_version(),
+            libraries=library_versions(),
+            hardware=hardware(),
+        )
+        return self.model_copy(update={"requests": (*self.requests, request)})
+
+    def write(self, path: Path) -> None:
+        """Replace the file."""
+        text = json.dumps(self.model_dump(mode="json"), indent=1)
+        write_durably(path, (text + "\n").encode())
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read `sweep.json`.
+
+    Raises:
+        InputError: no such file, not one of ours, or written by a newer version.
+
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"{path.parent} is no sweep: {path.name} is unreadable ({error})"
+        ) from None
+    version = value.get("store_version") if isinstance(value, Mapping) else None
+    if not isinstance(version, int):
+        raise InputError(f"{path.parent} is no sweep: {path.name} names no store_version")
+    if version > STORE_VERSION:
+        raise InputError(
+            f"{path.parent} was made by a newer topo-sweep (store version {version}, this one "
+            f"reads up to {STORE_VERSION}): upgrade topo-sweep"
+        )
+    try:
+        return Manifest.model_validate_json(json.dumps(value))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{path} is damaged: {place}: {first['msg']}") from None
+
+
+@functools.cache
+def code_version() -> str:
+    """Return the package's version, and in a git checkout its commit."""
+    version = importlib.metadata.version("topo-sweep")
+    if not (Path(__file__).parents[2] / ".git").exists():
+        return version  # installed; a work tree further up is someone else's
+    git = (
+        "git",
+        "-C",
+        str(Path(__file__).parent),
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=12",
+    )
+    try:
+        commit = subprocess.run(git, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return version
+    return f"{version}+{commit.stdout.strip()}"
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of the libraries that touch the numbers, without importing them."""
+    return {name: importlib.metadata.version(name) for name in _LIBRARIES}
+
+
+def hardware() -> dict[str, str | int]:
+    """Return this machine's processor, cores and system; each trial's row names its device."""
+    return {
+        "processor": _processor_name(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count() or 0,
+        "system": platform.system(),
+    }
+
+
+def _processor_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())

@@ -1,0 +1,306 @@
+"""The Parquet files of a sweep: append, read, compact, lock. The only truth about what is done.
+
+The contract, which every store must keep:
+
+- `append` either makes all given rows durable or none visible, and a crash at any instant leaves
+  a readable store. Epoch rows become visible no later than the trial row they belong to.
+- Appending the same rows again changes nothing that a reader sees.
+- There are two tables: trainings (`trials`) and searches (`searches`), each with its curves.
+- `trials` gives one row a `trial_id`, `searches` one a `search_id`: ok before diverged before
+  failed, then the earliest `finished_at`, so a result once read never changes. `epochs` and
+  `search_epochs` give the curves of those rows.
+- `compact` changes nothing that a reader sees, before, during or after.
+- Readers need no lock. `lock` admits one writer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import io
+import os
+import socket
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nas_core.errors import InputError, TopoSweepError
+from nas_core.files import write_durably
+from topo_sweep.store.paths import StorePaths
+from topo_sweep.store.statuses import preferred
+from topo_sweep.store.tables import SEARCHES, TABLES, TRIALS, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Row = Mapping[str, Any]
+
+_MOST_PARTS = 32
+_SMALL_PART_BYTES = 16 * 2**20
+
+
+class StoreError(TopoSweepError):
+    """A store could not be read or written; nothing that was in it is lost."""
+
+
+class ResultStore:
+    """The store in one local folder; see the module docstring for what it promises."""
+
+    def __init__(self, paths: StorePaths) -> None:
+        self.paths = paths
+
+    def create_folders(self) -> None:
+        """Make the folders and check that files can be written there.
+
+        Raises:
+            InputError: not writable, or the disk is full.
+
+        """
+        try:
+            folders = [self.paths.part_folder(name) for name in ("trials", "epochs")]
+            for folder in (*folders, self.paths.checkpoints):
+                folder.mkdir(parents=True, exist_ok=True)
+            probe = self.paths.trials / f".probe-{uuid.uuid4().hex}.tmp"
+            write_durably(probe, bytes(2**16))
+            probe.unlink()
+        except OSError as error:
+            raise InputError(
+                f"cannot write results to {self.paths.folder}: {error.strerror or error}; "
+                "free some space or choose another folder with --results"
+            ) from None
+
+    def append(self, rows: Sequence[Row], curves: Sequence[Row], *, table: Table = TRIALS) -> None:
+        """Make these rows durable; values in the columns of the table's two schemas.
+
+        Raises:
+            StoreError: the disk is full or not writable; the caller still has the rows.
+
+        """
+        try:
+            # Curves first: a trial that is visible has its epochs.
+            for name, schema, values in (
+                (table.curve_name, table.curve_schema, curves),
+                (table.name, table.schema, rows),
+            ):
+                _write_part(self.paths.part_folder(name), pa.Table.from_pylist(values, schema))
+            if len(_parts(self.paths.part_folder(table.name))) > _MOST_PARTS:
+                self.compact()
+        except OSError as error:
+            reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
+            raise StoreError(f"cannot write to {self.paths.folder}: {reason}") from None
+
+    def compact(self) -> None:
+        """Merge small parts into one; call with the lock held.
+
+        The merged part appears before the old ones go, and readers drop repeated rows, so there
+        is no instant at which a row is missing or counts twice.
+        """
+        for table in TABLES:
+            for name, schema in (
+                (table.curve_name, table.curve_schema),
+                (table.name, table.schema),
+            ):
+                folder = self.paths.part_folder(name)
+                small = [p for p in _parts(folder) if p.stat().st_size < _SMALL_PART_BYTES]
+                if len(small) > 1:
+                    _write_part(folder, pa.concat_tables(_read_part(p, schema) for p in small))
+                    for part in small:
+                        part.unlink()
+
+    def trials(self) -> pd.DataFrame:
+        """Return one row a trial; integer columns may hold NA, accuracies are fractions."""
+        return self.rows(TRIALS)
+
+    def epochs(self) -> pd.DataFrame:
+        """Return the learning curves of the rows that `trials` gives, a row an epoch."""
+        return self.curves(TRIALS)
+
+    def searches(self) -> pd.DataFrame:
+        """Return one row a search; integer columns may hold NA, accuracies are fractions."""
+        return self.rows(SEARCHES)
+
+    def search_epochs(self) -> pd.DataFrame:
+        """Return the alphas and genotypes of the rows that `searches` gives, a row an epoch."""
+        return self.curves(SEARCHES)
+
+    def rows(self, table: Table) -> pd.DataFrame:
+        """Return one row for each key of the table."""
+        frame = self._read(table.name, table.schema)
+        oldest_first = frame.sort_values(["finished_at", "attempt"], kind="stable")
+        return preferred(oldest_first, table.key).sort_values(
+            ["finished_at", table.key], ignore_index=True
+        )
+
+    def curves(self, table: Table) -> pd.DataFrame:
+        """Return the epochs of the rows that `rows` gives."""
+        kept = self.rows(table)[[table.key, "finished_at"]]
+        return (
+            self._read(table.curve_name, table.curve_schema)
+            .merge(kept, on=[table.key, "finished_at"])
+            .drop_duplicates([table.key, "epoch"])
+            .sort_values(["finished_at", table.key, "epoch"], ignore_index=True)
+        )
+
+    def attempts(self) -> dict[str, int]:
+        """Return the number of the last attempt at each trial or search, whichever row counts."""
+        attempts: dict[str, int] = {}
+        for table in TABLES:
+            frame = self._read(table.name, table.schema)
+            last = frame.groupby(table.key)["attempt"].max()
+            attempts |= {str(key): int(attempt) for key, attempt in last.items()}
+        return attempts
+
+    def newest_row(self) -> datetime | None:
+        """Return when the last row was finished (UTC)."""
+        newest = []
+        for table in TABLES:
+            rows = self._read(table.name, pa.schema([table.schema.field("finished_at")]))
+            newest += [] if rows.empty else [rows["finished_at"].max().to_pydatetime()]
+        return max(newest, default=None)
+
+    def _read(self, name: str, schema: pa.Schema) -> pd.DataFrame:
+        return _read(self.paths.part_folder(name), schema)
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the store against other writers on any machine that shares the file system.
+
+        Raises:
+            InputError: another process holds it; says which.
+
+        """
+        with self.paths.lock.open("a+") as file:
+            try:
+                _flock(file)
+            except BlockingIOError:
+                file.seek(0)
+                raise InputError(
+                    f"{self.paths.folder} is in use by {file.read().strip() or 'another run'}: "
+                    "wait for it or stop it (reading with status, rank and plot is fine)"
+                ) from None
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
+            try:
+                yield
+            finally:
+                file.truncate(0)
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether a driver holds the lock now."""
+        try:
+            with self.paths.lock.open() as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # no such file or folder, or not ours to open: nobody drives it here
+            return False
+        return False
+
+
+class BufferedWriter:
+    """Appends rows to a store, at most one part in `seconds`.
+
+    A row that comes after a quiet spell is written at once, so a long training is durable the
+    moment it ends; only a burst of short ones waits.
+    """
+
+    def __init__(self, store: ResultStore, *, seconds: float = 2.0) -> None:
+        self._store = store
+        self._seconds = seconds
+        self._waiting: dict[str, tuple[list[Row], list[Row]]] = {}
+        self._flushed_at = -float("inf")
+
+    def add(self, row: Row, curve: Sequence[Row], *, table: Table = TRIALS) -> list[str]:
+        """Take a row and its curve; return the ids of the rows that became durable."""
+        rows, curves = self._waiting.setdefault(table.name, ([], []))
+        rows.append(row)
+        curves.extend(curve)
+        return self.tick()
+
+    def tick(self) -> list[str]:
+        """Write what has waited long enough; return the ids of the rows that became durable."""
+        due = time.monotonic() - self._flushed_at >= self._seconds
+        return self.flush() if due else []
+
+    def flush(self) -> list[str]:
+        """Write everything now; return the ids of the rows that became durable."""
+        written: list[str] = []
+        for table in TABLES:
+            if table.name in self._waiting:
+                rows, curves = self._waiting[table.name]
+                self._store.append(rows, curves, table=table)
+                del self._waiting[table.name]
+                written += [str(row[table.key]) for row in rows]
+                self._flushed_at = time.monotonic()
+        return written
+
+
+def _flock(file: TextIO) -> None:
+    """Lock the file; wait a moment for `is_locked` of another process, which holds it briefly."""
+    for _ in range(20):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(0.01)
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _write_part(folder: Path, table: pa.Table) -> None:
+    if table.num_rows:
+        folder.mkdir(exist_ok=True)
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer, compression="zstd")
+        write_durably(
+            folder / f"part-{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.parquet", buffer.getvalue()
+        )
+
+
+def _parts(folder: Path) -> list[Path]:
+    return sorted(folder.glob("part-*.parquet"))
+
+
+def _read_part(part: Path, schema: pa.Schema) -> pa.Table:
+    try:
+        table = pq.read_table(part)
+        columns = [
+            table[field.name]
+            if field.name in table.column_names
+            else pa.nulls(len(table), field.type)
+            for field in schema
+        ]
+        return pa.table(columns, names=schema.names).cast(
+            pa.schema([field.with_nullable(nullable=True) for field in schema])
+        )
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        raise StoreError(
+            f"{part} is damaged ({error}): move it away and run the sweep again; "
+            "only its trials are trained again"
+        ) from None
+
+
+def _read(folder: Path, schema: pa.Schema) -> pd.DataFrame:
+    """Return all rows of all parts, as they are."""
+    for _ in range(100):
+        with contextlib.suppress(FileNotFoundError):  # compacted between listing and reading
+            tables = [_read_part(part, schema) for part in _parts(folder)]
+            table = pa.concat_tables(tables) if tables else schema.empty_table()
+            frame: pd.DataFrame = table.to_pandas(types_mapper=_pandas_type)
+            return frame
+    raise StoreError(f"{folder} changes faster than it can be read: try again")
+
+
+def _pandas_type(arrow_type: pa.DataType) -> Any:  # noqa: ANN401 - pandas calls it
+    import pandas as pd
+
+    return pd.Int64Dtype() if arrow_type == pa.int64() else None

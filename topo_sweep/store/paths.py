@@ -1,0 +1,77 @@
+"""Every file name of a store, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nas_core.protocols.training import DataOptions, Protocol
+
+RESULTS = Path("results")
+"""Where sweeps go unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class StorePaths:
+    """The files of one sweep's folder."""
+
+    folder: Path
+
+    @classmethod
+    def of(
+        cls, results: Path, *, sweep: str, protocol: Protocol, data: DataOptions, more: str = ""
+    ) -> StorePaths:
+        """Return the folder of a sweep: `<sweep>-<data set>-<hash of protocol and data>`.
+
+        `more` is what else tells two stores of one name apart, such as settings of a search.
+        """
+        from nas_core.protocols.training import stable_hash
+
+        key = (protocol.canonical(), data.canonical(), *([more] if more else []))
+        digits = stable_hash("store", *key, digits=8)
+        return cls(results / f"{sweep}-{data.dataset}-{digits}")
+
+    @property
+    def manifest(self) -> Path:
+        """What the sweep is: requests, protocol, data fingerprint, versions, hardware."""
+        return self.folder / "sweep.json"
+
+    def part_folder(self, name: str) -> Path:
+        """Parquet parts of a table's rows or curves, see `store/tables.py`."""
+        return self.folder / name
+
+    @property
+    def trials(self) -> Path:
+        """Parquet parts with a row a finished, diverged or failed trial."""
+        return self.part_folder("trials")
+
+    @property
+    def epochs(self) -> Path:
+        """Parquet parts with a row an epoch of each such trial."""
+        return self.part_folder("epochs")
+
+    @property
+    def checkpoints(self) -> Path:
+        """States of unfinished trials."""
+        return self.folder / "checkpoints"
+
+    @property
+    def figures(self) -> Path:
+        """Pictures."""
+        return self.folder / "figures"
+
+    @property
+    def lock(self) -> Path:
+        """Locked by the one driver that may write."""
+        return self.folder / ".lock"
+
+    @property
+    def progress(self) -> Path:
+        """What the driver is doing now; advice for `status`, never truth."""
+        return self.folder / ".progress.json"
+
+    def checkpoint(self, trial_id: str) -> Path:
+        """State of one unfinished trial."""
+        return self.checkpoints / f"{trial_id}.safetensors"
