@@ -114,6 +114,7 @@ class Search:
 
     def epochs(self) -> Iterator[SearchEpoch]:
         """Search the epochs that are left and yield each as it ends."""
+        yield from tuple(self.history)
         for epoch in range(len(self.history), self.protocol.total_epochs):
             if self.diverged or self.stopped_because is not None:
                 return
@@ -123,6 +124,10 @@ class Search:
             if self.checkpoint is not None and self.checkpoint.is_due:
                 self.checkpoint.save(self.tensors(), [asdict(past) for past in self.history])
             yield self.history[-1]
+
+    def facts(self):
+        from nas_core.networks.evaluation import multiply_adds, parameter_count
+        return {"parameters": parameter_count(self.network), "images": len(self.split.weights), "stopped_because": self.stopped_because}
 
     def tensors(self) -> dict[str, Tensor]:
         """Return everything that the next epoch of this stage depends on, by name."""

@@ -146,6 +146,7 @@ class Training:
 
     def epochs(self) -> Iterator[EpochMetrics]:
         """Train the epochs that are left and yield the metrics of each as it ends."""
+        yield from tuple(self.history)
         for epoch in range(len(self.history), self.protocol.epochs):
             if self.diverged:
                 return
@@ -153,6 +154,11 @@ class Training:
             if self.checkpoint is not None and self.checkpoint.is_due:
                 self.checkpoint.save(self.tensors(), [asdict(past) for past in self.history])
             yield self.history[-1]
+
+    def facts(self):
+        from nas_core.networks.evaluation import multiply_adds, parameter_count
+        height, width = self.split.train.pixels.shape[-2:]
+        return {"parameters": parameter_count(self.network), "multiply_adds": multiply_adds(self.network, height, width)}
 
     def tensors(self) -> dict[str, Tensor]:
         """Return everything that the next epoch depends on, by name."""

@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -130,19 +130,19 @@ def setting_values(given: dict[str, Any]) -> dict[str, Any]:
 
 def _run(plan: Plan, options: dict[str, Any]) -> RunResult:
     from topo_sweep.runs import sweep
-    from topo_sweep.runs.runner import Resources
+    from topo_sweep.runs.execution import Execution
 
-    executor: Literal["ray", "inline"] = options["executor"]
-    run_options = sweep.RunOptions(
-        executor=executor,
+    execution = Execution(
+        executor=options["executor"],
         cluster=options["cluster"] or options["address"] is not None,
         address=options["address"],
         data_dir=options["data_dir"],
         download=options["download"],
-        resources=Resources(cpus=options["cpus_per_pack"], gpus=options["gpus_per_pack"]),
+        cpus=options["cpus_per_pack"],
+        gpus=options["gpus_per_pack"],
         verbose=options["verbose"],
     )
-    return sweep.run(plan, run_options, say)
+    return sweep.run(plan, execution, say)
 
 
 def _report(plan: Plan, result: RunResult) -> int:

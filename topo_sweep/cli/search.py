@@ -105,9 +105,8 @@ def _found(spec: SearchSweep, results: Path) -> dict[str, Any]:
     """Return what the store says of this search."""
     from nas_core.cells.genotype import Genotype
     from topo_sweep.runs.plan import make_plan
-    from topo_sweep.spec.trials import SearchTrial, expand
 
-    (search_id,) = (key for key, own in expand(spec).items() if isinstance(own, SearchTrial))
+    search_id = spec.searches()[0].search_id
     rows = make_plan(spec, results).store.searches()
     row: dict[Any, Any] = rows[rows["search_id"] == search_id].to_dict("records")[0]
     if not isinstance(row["genotype"], str):

@@ -6,11 +6,11 @@ from collections import deque
 from collections.abc import Mapping
 
 from nas_core.cells.genotype import Genotype
-from topo_sweep.spec.trials import Evaluation, Planned, Runnable
+from topo_sweep.spec.trials import Planned, Runnable
 
 
 class Agenda:
-    """The work of one run.
+    """The work of one run; the one place that knows what its searches found.
 
     Args:
         left: what has no row yet, in running order.
@@ -20,15 +20,14 @@ class Agenda:
 
     def __init__(self, left: Mapping[str, Planned], found: Mapping[str, Genotype]) -> None:
         self._ready: deque[Runnable] = deque()
-        self._waiting: dict[str, list[Evaluation]] = {}
-        searching = {trial.trial_id for trial in left.values() if not isinstance(trial, Evaluation)}
+        self._waiting: dict[str, list[Planned]] = {}
         for trial in left.values():
-            if not isinstance(trial, Evaluation):
-                self._ready.append(trial)
-            elif trial.search.search_id in found:
-                self._ready.append(trial.of(found[trial.search.search_id]))
-            elif trial.search.search_id in searching:
-                self._waiting.setdefault(trial.search.search_id, []).append(trial)
+            if trial.waits_for is None:
+                self._ready.append(trial.of(None))
+            elif trial.waits_for in found:
+                self._ready.append(trial.of(found[trial.waits_for]))
+            elif trial.waits_for in left:
+                self._waiting.setdefault(trial.waits_for, []).append(trial)
 
     def next(self) -> Runnable | None:
         """Take what can start now; None where everything waits or nothing is left."""

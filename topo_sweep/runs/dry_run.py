@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from topo_sweep.runs.plan import Plan
 from topo_sweep.runs.progress import duration
 from topo_sweep.spec.int_sets import format_int_set
-from topo_sweep.spec.networks import TopologySweep
-from topo_sweep.spec.searches import SearchSweep
-from topo_sweep.spec.trials import SearchTrial
+from topo_sweep.store.tables import SEARCHES, TABLES, TRIALS
 
-_BYTES_A_TRIAL = 900
-_BYTES_AN_EPOCH = 80
-"""Compressed Parquet; 906 and 78 measured on the store that `make demo` left, in 15 parts."""
-_BYTES_A_SEARCH = 1500
-_BYTES_A_SEARCH_EPOCH = 2500
-"""A guess: alphas of 28 edges are noise, which does not compress."""
+_BYTES = {TRIALS.name: (900, 80), SEARCHES.name: (1500, 2500)}
+"""Compressed Parquet of a row and of an epoch: 906 and 78 measured for trainings on the store that
+`make demo` left, in 15 parts; a guess for searches, whose alphas of 28 edges do not compress."""
 
 
 def describe(plan: Plan, *, images: int) -> str:
@@ -31,8 +24,10 @@ def describe(plan: Plan, *, images: int) -> str:
     left = len(plan.left)
     available = images - spec.data.holdout
     trained_on = min(available, spec.data.train_limit or available)
+    protocol = spec.protocol
+    shape = f"{protocol.cells} cells, {protocol.init_channels} channels"
     lines = [
-        f"sweep     {spec.name}: {_networks(plan)}, seeds {format_int_set(spec.seeds)}",
+        f"sweep     {spec.name}: {spec.described()}, seeds {format_int_set(spec.seeds)}",
         (
             f"trials    {len(plan.trials)}: {plan.count('ok') + plan.count('diverged')} done, "
             f"{plan.count('failed')} failed, {left} to run"
@@ -40,7 +35,7 @@ def describe(plan: Plan, *, images: int) -> str:
         f"epochs    {_epochs(plan)}",
         f"images    {spec.data.dataset}: {trained_on:,} to train on of {images:,}"
         + (f", {spec.data.holdout:,} held out" if spec.data.holdout else ""),
-        *_protocol(plan),
+        *([f"protocol  {protocol.protocol_hash}: {shape}"] if spec.trains_cells else []),
         f"disk      about {_size(_bytes(plan))} of rows (estimate)",
         f"time      {_time(plan)}",
         f"results   {plan.store.paths.folder}",
@@ -48,45 +43,25 @@ def describe(plan: Plan, *, images: int) -> str:
     return "\n".join(lines)
 
 
-def _protocol(plan: Plan) -> list[str]:
-    """Return the line on how cells are trained; none where a search's are not."""
-    spec = plan.spec
-    if isinstance(spec, SearchSweep) and not spec.evaluation_seeds:
-        return []
-    protocol = spec.protocol
-    shape = f"{protocol.cells} cells, {protocol.init_channels} channels"
-    return [f"protocol  {protocol.protocol_hash}: {shape}"]
-
-
-def _networks(plan: Plan) -> str:
-    spec = plan.spec
-    if isinstance(spec, TopologySweep):
-        return f"topologies {format_int_set(spec.topologies)}"
-    if isinstance(spec, SearchSweep):
-        searches = sum(isinstance(trial, SearchTrial) for trial in plan.trials.values())
-        evaluated = f"evaluation seeds {format_int_set(spec.evaluation_seeds) or 'none'}"
-        count = f"{searches} search{'' if searches == 1 else 'es'}"
-        return f"{count} by {', '.join(spec.methods)}, {evaluated}"
-    return f"{len(spec.genotypes)} genotypes"
-
-
 def _epochs(plan: Plan) -> str:
-    epochs = {True: 0, False: 0}
+    epochs = dict.fromkeys(TABLES, 0)
     for trial in plan.left.values():
-        epochs[isinstance(trial, SearchTrial)] += trial.epochs
-    to_search = [f"{epochs[True]} to search"] if epochs[True] else []
-    is_trained = not isinstance(plan.spec, SearchSweep) or plan.spec.evaluation_seeds
-    to_train = f"{plan.spec.protocol.epochs} a trial, {epochs[False]} to train"
-    return ", ".join([*([to_train] if is_trained else []), *to_search]) or "0 to search"
+        epochs[trial.table] += trial.epochs
+    to_train, to_search = epochs[TRIALS.name], epochs[SEARCHES.name]
+    parts = []
+    if plan.spec.trains_cells:
+        parts.append(f"{plan.spec.protocol.epochs} a trial, {to_train} to train")
+    if to_search:
+        parts.append(f"{to_search} to search")
+    return ", ".join(parts) or "0 to search"
 
 
 def _bytes(plan: Plan) -> int:
-    return sum(
-        _BYTES_A_SEARCH + _BYTES_A_SEARCH_EPOCH * trial.epochs
-        if isinstance(trial, SearchTrial)
-        else _BYTES_A_TRIAL + _BYTES_AN_EPOCH * trial.epochs
-        for trial in plan.left.values()
-    )
+    total = 0
+    for trial in plan.left.values():
+        of_row, of_epoch = _BYTES[trial.table]
+        total += of_row + of_epoch * trial.epochs
+    return total
 
 
 def _size(count: int) -> str:
@@ -96,22 +71,16 @@ def _size(count: int) -> str:
 def _time(plan: Plan) -> str:
     """Estimate from measured seconds; where the store has none, say so rather than guess."""
     total = plan.seconds_left
-    if total is None or not (plan.durations.training or plan.durations.searches):
-        unmeasured = "trial of each kind" if isinstance(plan.spec, SearchSweep) else "trial"
-        return f"no estimate: the store has no measured {unmeasured} yet"
     measured = [
-        f"{duration(seconds)} a {what}"
-        for what, seconds in (
-            ("search", _mean(plan.durations.searches.values())),
-            ("trial", plan.durations.training),
-        )
-        if seconds is not None
+        f"{duration(seconds)} a {noun}"
+        for noun, table in (("search", SEARCHES), ("trial", TRIALS))
+        if (seconds := plan.pace.seconds_a_trial(table.name)) is not None
     ]
+    if total is None or not measured:
+        kinds = {trial.table for trial in plan.trials.values()}
+        unmeasured = "trial of each kind" if SEARCHES.name in kinds else "trial"
+        return f"no estimate: the store has no measured {unmeasured} yet"
     return (
         f"about {duration(total)} of training on one worker (estimate: {' and '.join(measured)} "
         "measured in this store), divided by your workers"
     )
-
-
-def _mean(values: Collection[float]) -> float | None:
-    return sum(values) / len(values) if values else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.interrupts import Interrupts
 from topo_sweep.runs.recorder import Recorder
-from topo_sweep.runs.runner import Outcome, TrialRunner
+from topo_sweep.runs.runner import TrialRunner
 
 
 def run_inline(
@@ -18,13 +18,11 @@ def run_inline(
 
     """
     while (trial := agenda.next()) is not None:
-        recorder.start(trial.trial_id)
+        recorder.start(trial)
         reports = runner.run(trial)
-        while True:
+        ended = False
+        while not ended:
             with interrupts.immediate():
                 report = next(reports)
-            if isinstance(report, Outcome):
-                recorder.end(trial.trial_id, report)
-                break
-            recorder.epoch(trial.trial_id, report)
+            ended = recorder.take(trial, report)
             recorder.tick()

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas_core.cells.genotype import Genotype
-from topo_sweep.runs.durations import Durations
+from topo_sweep.runs.pace import Pace
 from topo_sweep.spec.load import SweepSpec
-from topo_sweep.spec.trials import Evaluation, Planned, expand, without_void
+from topo_sweep.spec.trials import Planned, without_void, workload
 from topo_sweep.store.manifest import Manifest, read_manifest
+from topo_sweep.store.opened import found_by_search
 from topo_sweep.store.parquet import ResultStore
 from topo_sweep.store.paths import StorePaths
 
@@ -32,7 +33,8 @@ class Plan:
         finished: the status of each trial that the store has a row of.
         found: the genotype of each search that has found one, by search id.
         attempts: how often each failed trial was tried.
-        durations: how long the store's rows took.
+        pace: how long the store's rows took.
+        retry_failed: whether failed trials run again.
 
     """
 
@@ -43,7 +45,7 @@ class Plan:
     finished: dict[str, str]
     found: dict[str, Genotype]
     attempts: dict[str, int]
-    durations: Durations
+    pace: Pace
     retry_failed: bool
 
     @property
@@ -52,13 +54,12 @@ class Plan:
 
         Without it, evaluations of failed searches are not among them: see `blocked`.
         """
-        again = {"failed"} if self.retry_failed else set()
+        done = {"ok", "diverged"} | (set() if self.retry_failed else {"failed"})
         blocked = self.blocked
         return {
             trial_id: trial
             for trial_id, trial in self.trials.items()
-            if (self.finished.get(trial_id) is None or self.finished[trial_id] in again)
-            and trial_id not in blocked
+            if self.finished.get(trial_id) not in done and trial_id not in blocked
         }
 
     @property
@@ -69,15 +70,15 @@ class Plan:
         return frozenset(
             trial_id
             for trial_id, trial in self.trials.items()
-            if isinstance(trial, Evaluation)
-            and self.finished.get(trial.search.search_id) == "failed"
+            if trial.waits_for is not None
+            and self.finished.get(trial.waits_for) == "failed"
             and trial_id not in self.finished
         )
 
     @property
     def seconds_left(self) -> float | None:
         """Estimate for what is left on one worker; None where nothing like it was measured."""
-        return self.durations.of(self.left.values())
+        return self.pace.seconds((workload(trial), trial.epochs) for trial in self.left.values())
 
     def count(self, status: str) -> int:
         """Return how many trials of this request have this status."""
@@ -85,39 +86,45 @@ class Plan:
 
 
 def make_plan(spec: SweepSpec, results: Path, *, retry_failed: bool = False) -> Plan:
-    """Compare a request with what is in its store.
+    """Compare a request with what is in its store; reads no image and writes nothing.
+
+    Args:
+        spec: the request, see `load_spec`.
+        results: the folder of sweeps, in which this one has or will have its own.
+        retry_failed: run failed trials again.
 
     Raises:
         InputError: the store was made by a newer version or is damaged.
+
+    >>> from topo_sweep import load_spec
+    >>> plan = make_plan(load_spec("demo"), Path("no-such-folder"))
+    >>> len(plan.trials), len(plan.left), plan.seconds_left
+    (180, 180, None)
 
     """
     paths = StorePaths.of(
         results, sweep=spec.name, protocol=spec.protocol, data=spec.data, more=spec.store_key
     )
-    store = ResultStore(paths)
-    trials = expand(spec)
+    store, trials = ResultStore(paths), spec.trials()
     if not paths.manifest.exists():
-        return Plan(spec, store, None, trials, {}, {}, {}, Durations(None, {}), retry_failed)
+        return Plan(spec, store, None, trials, {}, {}, {}, Pace(), retry_failed)
     rows, searches = store.trials(), store.searches()
     ended = found_by_search(searches)
-    statuses = dict(zip(searches["search_id"], searches["status"], strict=True))
     return Plan(
         spec=spec,
         store=store,
         manifest=read_manifest(paths.manifest),
         trials=without_void(trials, ended),
-        finished=statuses | dict(zip(rows["trial_id"], rows["status"], strict=True)),
+        finished=statuses(rows, searches),
         found={search_id: genotype for search_id, genotype in ended.items() if genotype},
         attempts=store.attempts(),
-        durations=Durations.measured(rows, searches),
+        pace=Pace.measured(trials=rows, searches=searches),
         retry_failed=retry_failed,
     )
 
 
-def found_by_search(searches: pd.DataFrame) -> dict[str, Genotype | None]:
-    """Return what each search that ended found, by search id; failed ones have not ended."""
-    ended = searches[searches["status"] != "failed"]
-    return {
-        str(search_id): Genotype.from_string(text) if isinstance(text, str) else None
-        for search_id, text in zip(ended["search_id"], ended["genotype"], strict=True)
-    }
+def statuses(trials: pd.DataFrame, searches: pd.DataFrame) -> dict[str, str]:
+    """Return the status of everything that has a row, by id."""
+    return dict(zip(searches["search_id"], searches["status"], strict=True)) | dict(
+        zip(trials["trial_id"], trials["status"], strict=True)
+    )

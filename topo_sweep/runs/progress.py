@@ -7,12 +7,18 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from nas_core.files import write_durably
+from topo_sweep.runs.pace import Pace
+from topo_sweep.spec.trials import workload
+from topo_sweep.store.tables import SEARCHES
+
+if TYPE_CHECKING:
+    from topo_sweep.runs.plan import Plan
 
 _PLAIN_SECONDS = 30.0
 _LIVE_SECONDS = 0.5
@@ -26,10 +32,9 @@ class Progress:
     Args:
         planned: trials of the request.
         ok, diverged, failed: those with a row, before this run and in it.
-        epochs: of one trial.
-        images: training images an epoch.
-        kinds: where trials differ in cost, their kind by id; `epochs_left` then holds the epochs
-            of each trial that has no row yet.
+        images: training images an epoch; 0 where an image of one trial is not one of another.
+        metric: accuracy that `best` is of.
+        work: workload and epochs of each trial that is to run, by id.
 
     """
 
@@ -37,40 +42,49 @@ class Progress:
     ok: int = 0
     diverged: int = 0
     failed: int = 0
-    epochs: int = 1
     images: int = 0
+    metric: str = "test"
     best: tuple[float, str] | None = None
     """Best last-epoch accuracy (a fraction) of this run and the name of its network."""
-    metric: str = "test"
-    kinds: Mapping[str, str] = field(default_factory=dict)
-    epochs_left: dict[str, int] = field(default_factory=dict)
+    work: dict[str, tuple[str, int]] = field(default_factory=dict)
     running: dict[str, int] = field(default_factory=dict)
     """Epochs done by each trial that runs now."""
-    _spent: dict[str, tuple[int, float]] = field(default_factory=dict)
-    """Epochs of each kind in this run and the seconds that workers took for them."""
+    _pace: Pace = field(default_factory=Pace)
     _epochs_trained: int = 0
     _started_at: float | None = None
 
+    @classmethod
+    def of(cls, plan: Plan, *, images: int) -> Progress:
+        """Return the progress of a plan before anything of it runs."""
+        holds_searches = any(trial.table == SEARCHES.name for trial in plan.trials.values())
+        return cls(
+            planned=len(plan.trials),
+            ok=plan.count("ok"),
+            diverged=plan.count("diverged"),
+            failed=0 if plan.retry_failed else plan.count("failed"),
+            images=0 if holds_searches else images,
+            metric="val" if plan.spec.data.holdout else "test",
+            work={key: (workload(trial), trial.epochs) for key, trial in plan.left.items()},
+        )
+
     def start(self, trial_id: str, epochs_done: int = 0) -> None:
-        """Note that a trial begins."""
+        """Note that a trial begins, or that its checkpoint held some epochs."""
         if self._started_at is None:
             self._started_at = time.monotonic()
         self.running[trial_id] = epochs_done
 
-    def epoch(self, trial_id: str, epochs_done: int, *, seconds: float = 0.0) -> None:
+    def epoch(self, trial_id: str, epochs_done: int, *, seconds: float) -> None:
         """Note one more epoch of a trial and how long its worker took for it."""
-        if (kind := self.kinds.get(trial_id)) is not None:
-            epochs, spent = self._spent.get(kind, (0, 0.0))
-            self._spent[kind] = epochs + 1, spent + seconds
         if trial_id not in self.running:
             self.start(trial_id)
         self.running[trial_id] = epochs_done
+        self._pace.add(self.work[trial_id][0], seconds)
         self._epochs_trained += 1
 
     def end(self, trial_id: str, status: str) -> None:
         """Note how a trial ended."""
         self.running.pop(trial_id, None)
-        self.epochs_left.pop(trial_id, None)
+        self.work.pop(trial_id, None)
         if status == "ok":
             self.ok += 1
         elif status == "diverged":
@@ -82,7 +96,7 @@ class Progress:
         """Note that these trials will not run: there is nothing to evaluate."""
         self.planned -= len(trial_ids)
         for trial_id in trial_ids:
-            self.epochs_left.pop(trial_id, None)
+            self.work.pop(trial_id, None)
 
     @property
     def done(self) -> int:
@@ -96,38 +110,25 @@ class Progress:
 
     @property
     def images_per_second(self) -> float | None:
-        """Training images a second over all workers since the first trial began.
-
-        None where trials differ in kind: an image of a search is not one of a training.
-        """
-        if not self._epochs_trained or self.kinds:
+        """Training images a second over all workers since the first trial began."""
+        if not self._epochs_trained or not self.images:
             return None
         return self._epochs_trained * self.images / self._elapsed
 
     @property
     def seconds_left(self) -> float | None:
-        """Estimate from the epochs that this run has trained so far, each kind by its own."""
-        if not self._epochs_trained:
+        """Estimate: the work left at the pace of this run, shared by as many workers as now."""
+        busy = self._pace.busy_seconds
+        if not busy:
             return None
-        if self.kinds:
-            return self._seconds_left_by_kind()
-        epochs_left = self.left * self.epochs - sum(self.running.values())
-        return epochs_left * self._elapsed / self._epochs_trained
-
-    def _seconds_left_by_kind(self) -> float | None:
-        """Return the work left at the seconds an epoch of its kind, over the busy workers.
-
-        A kind of which no epoch has ended yet counts like the mean of the others.
-        """
-        epochs = sum(count for count, _ in self._spent.values())
-        busy_seconds = sum(seconds for _, seconds in self._spent.values())
-        if not epochs or not busy_seconds:
-            return None
-        work = 0.0
-        for trial_id, left in self.epochs_left.items():
-            count, seconds = self._spent.get(self.kinds[trial_id], (epochs, busy_seconds))
-            work += max(left - self.running.get(trial_id, 0), 0) * seconds / count
-        return work * self._elapsed / busy_seconds
+        alone = self._pace.seconds(
+            (
+                (kind, max(epochs - self.running.get(trial_id, 0), 0))
+                for trial_id, (kind, epochs) in self.work.items()
+            ),
+            guess=True,
+        )
+        return None if alone is None else alone * self._elapsed / busy
 
     @property
     def _elapsed(self) -> float:
@@ -155,8 +156,7 @@ class Progress:
         running = list(self.running.items())
         if len(running) == 1 and running[0][1]:
             trial_id, epochs_done = running[0]
-            epochs = self.epochs_left.get(trial_id, self.epochs)
-            return f"1 running, {epochs_done} of {epochs} epochs"
+            return f"1 running, {epochs_done} of {self.work[trial_id][1]} epochs"
         return f"{len(running)} running"
 
     def publish(self, path: Path) -> None:

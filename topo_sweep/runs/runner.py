@@ -1,97 +1,62 @@
-"""One trial after another in this process: what every executor does around `nas_core`.
+"""One trial after another in this process: what every executor does around `nas_core.training`.
 
-A trial is a training (`nas_core.training.training`) or a search (`nas_core.training.search`).
+The one place that knows which kind of trial is a `Training` and which a `Search`.
 """
 
 from __future__ import annotations
 
-import json
+import itertools
 import platform
 import resource
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import torch
 
+from nas_core.cells.genotype import KNOWN_CELLS
 from nas_core.data.splits import Split, search_split
 from nas_core.errors import InputError
-from nas_core.networks.evaluation import multiply_adds, parameter_count
+from nas_core.protocols.training import NetworkTraining
 from nas_core.training.checkpoint import Checkpoint
 from nas_core.training.epochs import SearchEpoch
-from nas_core.training.search import Search
-from nas_core.training.training import EpochMetrics, Training
-from topo_sweep.spec.trials import Runnable, SearchTrial
+from nas_core.training.training import EpochMetrics
+from nas_core.training.search import Search, check_searchable
+from nas_core.training.training import Training, check_trainable
+from topo_sweep.runs.execution import Execution
+from topo_sweep.spec.trials import Evaluation, Planned, Runnable, SearchTrial, Trial
+from topo_sweep.store.paths import StorePaths
+
+Epoch = EpochMetrics | SearchEpoch
 
 
-@dataclass(frozen=True, kw_only=True)
-class Execution:
-    """Settings that should not change a result; each row records them.
+@dataclass(frozen=True)
+class Resumed:
+    """The epochs that a checkpoint held; they were trained before this run."""
 
-    Sums depend on their order, so CPU results are bit-identical at equal `threads` only.
-    """
-
-    threads: int = 1
-    device: str = "cpu"
-    pack_size: int = 1
-
-    def to_json(self) -> str:
-        """Return the text of a row's `execution` column."""
-        return json.dumps(asdict(self), sort_keys=True)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Resources:
-    """What one pack gets; `gpus` None means one where there are any."""
-
-    cpus: int = 1
-    gpus: float | None = None
-
-    def execution(self) -> Execution:
-        """Return how a pack with these (settled) resources trains."""
-        return Execution(threads=self.cpus, device="cuda" if self.gpus else "cpu")
+    epochs: tuple[Epoch, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How one trial ended; `history` holds every epoch, resumed ones too.
+    """How one trial ended.
 
-    `images` are those of each half that a search saw; `stopped_because` says why it ended before
-    its last epoch. `peak_memory_bytes` is that of the GPU, else the greatest that the process
-    has had so far, so a search on the CPU is charged with what ran there before.
+    `facts` are columns of its row that its epochs do not tell, such as `parameters`;
+    `peak_memory_bytes` among them is that of the GPU, else the greatest that the process has had
+    so far, so a search on the CPU is charged with what ran there before.
     """
 
     status: str
     error: str | None = None
-    history: tuple[EpochMetrics, ...] | tuple[SearchEpoch, ...] = ()
-    parameters: int | None = None
-    multiply_adds: int | None = None
-    images: int | None = None
-    stopped_because: str | None = None
-    peak_memory_bytes: int | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
     device: str | None = None
     node: str | None = None
     execution: str | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain data that travels between processes."""
-        return asdict(self)
 
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> Outcome:
-        """Return the outcome that `to_dict` came from."""
-        history = tuple(epoch_from_dict(epoch) for epoch in value["history"])
-        return cls(**{**value, "history": history})
-
-
-def epoch_from_dict(value: Mapping[str, Any]) -> EpochMetrics | SearchEpoch:
-    """Return the epoch whose fields these are; that of a search has alphas."""
-    return SearchEpoch(**value) if "alphas" in value else EpochMetrics(**value)
-
-
-Report = EpochMetrics | SearchEpoch | Outcome
-"""What a running trial yields: its epochs, then its outcome."""
+Report = Resumed | Epoch | Outcome
+"""What a running trial yields: what its checkpoint held, if any, its epochs, then its outcome."""
 
 
 class TrialRunner:
@@ -99,10 +64,9 @@ class TrialRunner:
 
     Args:
         split: the images, anywhere.
-        execution: threads and device.
-        checkpoints: folder for states of unfinished trials; where this machine does not see
-            it, nothing is saved.
-        checkpoint_seconds: the least time between two saves of a trial.
+        execution: threads, device (settled), and how often to save.
+        paths: of the store, for states of unfinished trials; where this machine does not see
+            their folder, nothing is saved.
 
     Raises:
         InputError: the device is not there.
@@ -110,21 +74,15 @@ class TrialRunner:
     """
 
     def __init__(
-        self,
-        split: Split,
-        *,
-        execution: Execution,
-        checkpoints: Path | None = None,
-        checkpoint_seconds: float = 20.0,
+        self, split: Split, *, execution: Execution, paths: StorePaths | None = None
     ) -> None:
         check_device(execution.device)
-        torch.set_num_threads(execution.threads)
+        torch.set_num_threads(execution.cpus)
         # By default GPUs round the inputs of convolutions to TF32, whatever the protocol says.
         torch.backends.cudnn.allow_tf32 = False
         self._execution = execution
         self._split = split.to(torch.device(execution.device))
-        self._checkpoints = checkpoints
-        self._checkpoint_seconds = checkpoint_seconds
+        self._paths = paths
 
     def run(self, trial: Runnable) -> Iterator[Report]:
         """Train or search; yield each new epoch and at the end the outcome.
@@ -132,54 +90,39 @@ class TrialRunner:
         A trial that raises ends with a `failed` outcome: one bad trial is a row, not the end
         of a sweep.
         """
-        running: Training | Search | None = None
         try:
             if self._execution.device == "cuda":
                 torch.cuda.reset_peak_memory_stats()
-            running = self._begun(trial)
-            yield from running.epochs()
-            yield self._outcome(running, "diverged" if running.diverged else "ok")
+            running = _begun(trial, self._split, self._checkpoint(trial.trial_id))
+            epochs = running.epochs()
+            if running.history:
+                yield Resumed(tuple(itertools.islice(epochs, len(running.history))))
+            yield from epochs
+            facts = running.facts() | {"peak_memory_bytes": self._peak_memory_bytes()}
+            yield self._outcome("diverged" if running.diverged else "ok", facts=facts)
         except Exception as error:  # noqa: BLE001 - the boundary at which an error becomes a row
-            yield self._outcome(running, "failed", f"{type(error).__name__}: {error}")
-
-    def _begun(self, trial: Runnable) -> Training | Search:
-        checkpoint = self._checkpoint(trial.trial_id)
-        if isinstance(trial, SearchTrial):
-            halves = search_split(self._split, trial.protocol.images)
-            return Search(trial.protocol, halves, seed=trial.seed, checkpoint=checkpoint)
-        return Training(
-            trial.genotype, trial.protocol, self._split, seed=trial.seed, checkpoint=checkpoint
-        )
+            yield self._outcome("failed", f"{type(error).__name__}: {error}")
 
     def _checkpoint(self, trial_id: str) -> Checkpoint | None:
-        if self._checkpoints is None or not self._checkpoints.is_dir():
+        if self._paths is None or not self._paths.checkpoints.is_dir():
             return None
-        path = self._checkpoints / f"{trial_id}.safetensors"
-        return Checkpoint(path, key=trial_id, every_seconds=self._checkpoint_seconds)
+        path = self._paths.checkpoint(trial_id)
+        return Checkpoint(path, key=trial_id, every_seconds=self._execution.checkpoint_seconds)
 
     def _outcome(
-        self, running: Training | Search | None, status: str, error: str | None = None
+        self,
+        status: str,
+        error: str | None = None,
+        facts: Mapping[str, Any] = MappingProxyType({}),
     ) -> Outcome:
-        outcome = Outcome(
+        return Outcome(
             status=status,
             error=error,
-            history=_history(running),
+            facts=dict(facts),
             device=device_name(self._execution.device),
             node=platform.node(),
             execution=self._execution.to_json(),
         )
-        if running is None or status == "failed":
-            return outcome
-        outcome = replace(outcome, parameters=parameter_count(running.network))
-        if isinstance(running, Search):
-            return replace(
-                outcome,
-                images=len(running.split.weights),
-                stopped_because=running.stopped_because,
-                peak_memory_bytes=self._peak_memory_bytes(),
-            )
-        height, width = self._split.train.pixels.shape[-2:]
-        return replace(outcome, multiply_adds=multiply_adds(running.network, height, width))
 
     def _peak_memory_bytes(self) -> int:
         if self._execution.device == "cuda":
@@ -188,12 +131,32 @@ class TrialRunner:
         return kibibytes * 1024
 
 
-def _history(
-    running: Training | Search | None,
-) -> tuple[EpochMetrics, ...] | tuple[SearchEpoch, ...]:
-    if isinstance(running, Search):
-        return tuple(running.history)
-    return tuple(running.history) if running is not None else ()
+def check_trials(trials: Iterable[Planned], images: Split) -> None:
+    """Refuse what would fail in the middle of a trial; builds no network.
+
+    Raises:
+        InputError: see `check_trainable` and `check_searchable`.
+
+    """
+    checked: set[NetworkTraining] = set()
+    for trial in trials:
+        match trial:
+            case SearchTrial(protocol=searching) if searching not in checked:
+                check_searchable(searching, search_split(images, searching.images))
+                checked.add(searching)
+            case Evaluation(protocol=training) if training not in checked:
+                # Any cell of a search has four nodes; the rest depends on the protocol alone.
+                check_trainable(KNOWN_CELLS["DARTS_V2"], training, images)
+                checked.add(training)
+            case Trial(genotype=genotype, protocol=training):
+                check_trainable(genotype, training, images)
+
+
+def _begun(trial: Runnable, split: Split, checkpoint: Checkpoint | None) -> Training | Search:
+    if isinstance(trial, SearchTrial):
+        halves = search_split(split, trial.protocol.images)
+        return Search(trial.protocol, halves, seed=trial.seed, checkpoint=checkpoint)
+    return Training(trial.genotype, trial.protocol, split, seed=trial.seed, checkpoint=checkpoint)
 
 
 def check_device(device: str) -> None:

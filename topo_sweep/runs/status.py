@@ -6,7 +6,9 @@ import json
 from collections import Counter
 from typing import Any
 
-from topo_sweep.runs.durations import Durations
+from topo_sweep.runs.pace import Pace
+from topo_sweep.runs.plan import statuses
+from topo_sweep.spec.trials import workload
 from topo_sweep.store.opened import OpenedSweep
 from topo_sweep.store.parquet import ResultStore
 
@@ -21,13 +23,13 @@ def sweep_status(sweep: OpenedSweep) -> dict[str, Any]:
     """
     rows, searches = sweep.trials(), sweep.searches()
     planned = sweep.planned()
-    statuses = dict(zip(searches["search_id"], searches["status"], strict=True))
-    statuses |= dict(zip(rows["trial_id"], rows["status"], strict=True))
-    counts = Counter(statuses[key] for key in planned if key in statuses)
+    ended = statuses(rows, searches)
+    counts = Counter(ended[key] for key in planned if key in ended)
     ok, diverged, failed = (counts[key] for key in ("ok", "diverged", "failed"))
-    left = len(planned) - ok - diverged - failed
-    durations = Durations.measured(rows, searches)
-    alone = durations.of(trial for key, trial in planned.items() if key not in statuses)
+    pace = Pace.measured(trials=rows, searches=searches)
+    alone = pace.seconds(
+        (workload(trial), trial.epochs) for key, trial in planned.items() if key not in ended
+    )
     live = _live(sweep.store)
     return {
         "sweep": sweep.manifest.sweep,
@@ -36,9 +38,9 @@ def sweep_status(sweep: OpenedSweep) -> dict[str, Any]:
         "diverged": diverged,
         "failed": failed,
         "running": live.get("running", 0),
-        "left": left,
+        "left": len(planned) - ok - diverged - failed,
         "is_running": bool(live),
-        "seconds_a_trial": durations.training,
+        "seconds_a_trial": pace.seconds_a_trial("trials"),
         "images_per_second": live.get("images_per_second"),
         "seconds_left": live.get("seconds_left") if live else alone,
         "protocol_hash": sweep.manifest.protocol_hash,

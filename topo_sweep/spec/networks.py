@@ -1,11 +1,12 @@
-"""The kinds of sweeps: frozen, validated models of what is asked for.
+"""Sweeps of networks: all of a set of topologies, or those of a list of genotypes.
 
-How YAML and options become one of them is in `spec/load.py`. No torch.
+Frozen, validated models; how YAML and options become one of them is in `load.py`. No torch.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer
@@ -15,6 +16,7 @@ from nas_core.cells.topology import Topology, isomorphism_classes, topology_coun
 from nas_core.errors import InputError
 from nas_core.protocols.training import DataOptions, Protocol
 from topo_sweep.spec.int_sets import format_int_set, members
+from topo_sweep.spec.trials import Planned, Trial
 
 _LAST_TOPOLOGY: Final = topology_count() - 1
 
@@ -89,8 +91,48 @@ class Sweep(BaseModel):
         """What tells stores of one name, protocol and data apart; '' where nothing does."""
         return ""
 
+    @property
+    def trains_cells(self) -> bool:
+        """Whether anything is trained by `protocol`."""
+        return True
 
-class TopologySweep(Sweep):
+    @property
+    def trial_count(self) -> int:
+        """Number of trials, without making them."""
+        raise NotImplementedError
+
+    def described(self) -> str:
+        """Return what is asked for beside seeds and protocol, in a few words."""
+        raise NotImplementedError
+
+    def trials(self) -> Mapping[str, Planned]:
+        """Return what is trained and searched by id, in the order in which it runs.
+
+        Seeds are the outer loop: a sweep that is stopped early has few seeds of every network
+        rather than many of a few.
+        """
+        raise NotImplementedError
+
+
+class NetworkSweep(Sweep):
+    """A sweep that knows its networks: each is trained once a seed."""
+
+    def genotype_list(self) -> Sequence[Genotype]:
+        """Return the networks in the order in which they run."""
+        raise NotImplementedError
+
+    def trials(self) -> dict[str, Trial]:
+        """Return the trainings by id."""
+        genotypes = self.genotype_list()
+        trials = (
+            Trial(genotype, self.protocol, self.data, seed)
+            for seed in self.seeds
+            for genotype in genotypes
+        )
+        return {trial.trial_id: trial for trial in trials}
+
+
+class TopologySweep(NetworkSweep):
     """One network for each topology: a normal cell with that wiring and one operation.
 
     The operations default to those of the paper's topology sweep. The paper does not give the
@@ -109,6 +151,10 @@ class TopologySweep(Sweep):
         """Number of trainings."""
         return len(self.topologies) * len(self.seeds)
 
+    def described(self) -> str:
+        """Return which topologies."""
+        return f"topologies {format_int_set(self.topologies)}"
+
     def genotype_list(self) -> tuple[Genotype, ...]:
         """Return the networks in the order of `topologies`."""
         return tuple(self._genotype(Topology.from_index(index)) for index in self.topologies)
@@ -122,7 +168,7 @@ class TopologySweep(Sweep):
         )
 
 
-class GenotypeSweep(Sweep):
+class GenotypeSweep(NetworkSweep):
     """The networks of a list of genotypes, which are kept as canonical strings, each once."""
 
     kind: Literal["genotypes"] = "genotypes"
@@ -136,6 +182,10 @@ class GenotypeSweep(Sweep):
     def trial_count(self) -> int:
         """Number of trainings."""
         return len(self.genotypes) * len(self.seeds)
+
+    def described(self) -> str:
+        """Return how many networks."""
+        return f"{len(self.genotypes)} genotypes"
 
     def genotype_list(self) -> tuple[Genotype, ...]:
         """Return the networks in the order in which they were listed."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import difflib
 import itertools
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
@@ -14,8 +12,9 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 from nas_core.cells.spaces import canonical_operations, space_name, space_operations
 from nas_core.errors import InputError
 from nas_core.protocols.search import SEARCH_PRESETS, SearchProtocol, check_topology_given
-from topo_sweep.spec.int_sets import members
+from topo_sweep.spec.int_sets import format_int_set, members
 from topo_sweep.spec.networks import AS_TEXT, Sweep
+from topo_sweep.spec.trials import Evaluation, Planned, SearchTrial
 
 _IN_COLUMNS = ("operations", "cells", "attention")
 """Settings that a row of a search holds, so that one store may hold several of each."""
@@ -73,20 +72,6 @@ def _evaluation_seeds(value: object) -> tuple[int, ...]:
     return () if empty else members(value, None)
 
 
-@dataclass(frozen=True)
-class SearchEntry:
-    """One point of the grid: a method in a space, with its settings, and a seed."""
-
-    method: str
-    protocol: SearchProtocol
-    seed: int
-
-    @property
-    def space(self) -> str:
-        """What people call the operations."""
-        return space_name(self.protocol.operations)
-
-
 class SearchSweep(Sweep):
     """Searches by each method in each space at each depth, for each seed of `seeds`.
 
@@ -136,16 +121,37 @@ class SearchSweep(Sweep):
                     f"give one of them, as in {key}: [...] in a file of your own"
                 )
         try:
-            for entry in self._grid(self.seeds[:1]):
-                check_topology_given(entry.method, entry.protocol)
+            for search in self._grid(self.seeds[:1]):
+                check_topology_given(search.method, search.protocol)
         except InputError as error:
             raise ValueError(str(error)) from None
         return self
 
     @property
+    def trains_cells(self) -> bool:
+        """Whether anything is trained by `protocol`."""
+        return bool(self.evaluation_seeds)
+
+    @property
     def trial_count(self) -> int:
         """Number of searches and evaluations."""
-        return len(self.entries()) * (1 + len(self.evaluation_seeds))
+        return len(self.searches()) * (1 + len(self.evaluation_seeds))
+
+    def described(self) -> str:
+        """Return how many searches by which methods, and the seeds of their evaluations."""
+        count = len(self.searches())
+        searches = f"{count} search{'' if count == 1 else 'es'} by {', '.join(self.methods)}"
+        return f"{searches}, evaluation seeds {format_int_set(self.evaluation_seeds) or 'none'}"
+
+    def trials(self) -> dict[str, Planned]:
+        """Return each search by id, followed by the evaluations of what it will find."""
+        planned: dict[str, Planned] = {}
+        for search in self.searches():
+            planned[search.trial_id] = search
+            for seed in self.evaluation_seeds:
+                evaluation = Evaluation(search, self.protocol, seed)
+                planned[evaluation.trial_id] = evaluation
+        return planned
 
     @property
     def store_key(self) -> str:
@@ -153,12 +159,12 @@ class SearchSweep(Sweep):
 
         However they were written: the same search never has two folders.
         """
-        resolved = next(self._grid(self.seeds[:1])).protocol.model_dump(mode="json")
+        resolved = self._grid(self.seeds[:1])[0].protocol.model_dump(mode="json")
         presets = [self._base(name).model_dump(mode="json") for name in self.methods]
         changed = {
             name: resolved[name]
             for name in self.search
-            if name not in _IN_COLUMNS and any(own[name] != resolved[name] for own in presets)
+            if name not in _IN_COLUMNS and any(preset[name] != resolved[name] for preset in presets)
         }
         return json.dumps(changed, sort_keys=True) if changed else ""
 
@@ -167,20 +173,25 @@ class SearchSweep(Sweep):
         presets = {name: self._base(name) for name in self.methods}
         return super(SearchSweep, self.model_copy(update={"presets": presets})).to_json_value()
 
-    def entries(self) -> list[SearchEntry]:
+    def searches(self) -> list[SearchTrial]:
         """Return the grid; seeds are the outer loop, each search comes once."""
-        entries: dict[tuple[str, int], SearchEntry] = {}
-        for entry in self._grid(self.seeds):  # methods may differ in name alone
-            entries.setdefault((entry.protocol.canonical(), entry.seed), entry)
-        return list(entries.values())
+        # Methods may differ in name alone.
+        unique: dict[str, SearchTrial] = {}
+        for search in self._grid(self.seeds):
+            unique.setdefault(search.search_id, search)
+        return list(unique.values())
 
-    def _grid(self, seeds: tuple[int, ...]) -> Iterator[SearchEntry]:
+    def _grid(self, seeds: tuple[int, ...]) -> list[SearchTrial]:
         axes = (self.spaces or (None,), self.cells or (None,), self.attention or (None,))
+        grid = []
         for seed, method, space, cells, attention in itertools.product(seeds, self.methods, *axes):
             operations = None if space is None else self._operations(space)
             axis = {"operations": operations, "cells": cells, "attention": attention}
-            given = self.search | {name: v for name, v in axis.items() if v is not None}
-            yield SearchEntry(method, self._base(method).with_values(given), seed)
+            changes = self.search | {name: v for name, v in axis.items() if v is not None}
+            protocol = self._base(method).with_values(changes)
+            name = space_name(protocol.operations)
+            grid.append(SearchTrial(method, name, protocol, self.data, seed))
+        return grid
 
     def _base(self, method: str) -> SearchProtocol:
         return self.presets.get(method) or SEARCH_PRESETS[method]

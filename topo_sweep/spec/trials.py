@@ -1,18 +1,19 @@
-"""From a sweep to what it trains and searches, under which ids. No torch, no image is read."""
+"""What a sweep trains and searches, under which ids. No torch, no image is read.
+
+Each kind of trial names its table in the store and what it waits for, so that what plans, runs and
+records trials treats them alike. Sweeps make them, see `networks.py` and `searches.py`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import overload
+from typing import Any, ClassVar
 
-from nas_core.cells.genotype import Genotype
+from nas_core.cells.genotype import Genotype, known_name
 from nas_core.protocols.search import SearchProtocol
 from nas_core.protocols.training import DataOptions, Protocol, stable_hash
-from topo_sweep.spec.load import SweepSpec
-from topo_sweep.spec.networks import GenotypeSweep, TopologySweep
-from topo_sweep.spec.searches import SearchSweep
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,9 @@ class Trial:
     `search_id` names the search that found the network, if one did; then the id depends on it
     instead of on what it found.
     """
+
+    table: ClassVar[str] = "trials"
+    waits_for: ClassVar[None] = None
 
     genotype: Genotype
     protocol: Protocol
@@ -47,10 +51,38 @@ class Trial:
         """Epochs of this training."""
         return self.protocol.epochs
 
+    @property
+    def name(self) -> str:
+        """What people call it: 'topology 17', a known cell's name, or its wiring."""
+        if self.genotype.topology is not None:
+            return f"topology {self.genotype.topology.index}"
+        wiring = self.genotype.normal.topology.index
+        return known_name(self.genotype) or f"genotype on wiring {wiring}"
+
+    def identity(self) -> dict[str, Any]:
+        """Return the columns of its row that are known before it runs."""
+        topology = self.genotype.topology
+        return {
+            "trial_id": self.trial_id,
+            "genotype": str(self.genotype),
+            "topology": topology.index if topology else None,
+            "class_id": topology.class_id if topology else None,
+            "reduction_topology": self.genotype.reduction.topology.index,
+            "search_id": self.search_id,
+            **_setting(self),
+        }
+
+    def of(self, _genotype: Genotype | None) -> Trial:
+        """Return itself: its network is known."""
+        return self
+
 
 @dataclass(frozen=True)
 class SearchTrial:
     """One search: a method's settings, a choice of data and a seed."""
+
+    table: ClassVar[str] = "searches"
+    waits_for: ClassVar[None] = None
 
     method: str
     space: str
@@ -75,10 +107,36 @@ class SearchTrial:
         """Epochs of all stages of this search."""
         return self.protocol.total_epochs
 
+    @property
+    def name(self) -> str:
+        """What people call it: method, space and depth."""
+        return f"{self.method} in {self.space} with {self.protocol.cells} cells"
+
+    def identity(self) -> dict[str, Any]:
+        """Return the columns of its row that are known before it runs."""
+        normal, reduction = self.protocol.topology or (None, None)
+        return {
+            "search_id": self.search_id,
+            "method": self.method,
+            "space": self.space,
+            "operations": ",".join(self.protocol.operations),
+            "cells": self.protocol.cells,
+            "topology": normal,
+            "reduction_topology": reduction,
+            "attention": self.protocol.attention,
+            **_setting(self),
+        }
+
+    def of(self, _genotype: Genotype | None) -> SearchTrial:
+        """Return itself: it waits for nothing."""
+        return self
+
 
 @dataclass(frozen=True)
 class Evaluation:
     """A training that waits for a search: its network is not known yet."""
+
+    table: ClassVar[str] = "trials"
 
     search: SearchTrial
     protocol: Protocol
@@ -87,52 +145,42 @@ class Evaluation:
     @cached_property
     def trial_id(self) -> str:
         """The id of the training, known beforehand."""
-        return evaluation_id(self.search.search_id, self.protocol, self.seed)
+        return evaluation_id(self.waits_for, self.protocol, self.seed)
+
+    @property
+    def waits_for(self) -> str:
+        """The id of the search that has to end first."""
+        return self.search.search_id
 
     @property
     def epochs(self) -> int:
         """Epochs of this training."""
         return self.protocol.epochs
 
-    def of(self, genotype: Genotype) -> Trial:
+    def of(self, genotype: Genotype | None) -> Trial:
         """Return the training of what the search found."""
-        search = self.search
-        return Trial(genotype, self.protocol, search.data, self.seed, search.search_id)
+        if genotype is None:
+            raise ValueError(f"the search {self.waits_for} has not found anything to evaluate")
+        return Trial(genotype, self.protocol, self.search.data, self.seed, self.waits_for)
 
 
 Runnable = Trial | SearchTrial
 Planned = Runnable | Evaluation
 
 
+def searches_among(trials: Iterable[Planned]) -> list[SearchTrial]:
+    """Return those that are searches."""
+    return [trial for trial in trials if isinstance(trial, SearchTrial)]
+
+
+def workload(trial: Planned) -> str:
+    """Return what trials share that take equally long for an epoch."""
+    return f"{trial.table} {trial.protocol.protocol_hash}"
+
+
 def evaluation_id(search_id: str, protocol: Protocol, seed: int) -> str:
     """Return the id of the training of what a search found, whatever it found."""
     return stable_hash("evaluation", search_id, protocol.canonical(), str(seed))
-
-
-@overload
-def expand(spec: TopologySweep | GenotypeSweep) -> dict[str, Trial]: ...
-@overload
-def expand(spec: SweepSpec) -> Mapping[str, Planned]: ...
-def expand(spec: SweepSpec) -> Mapping[str, Planned]:
-    """Return what a sweep trains and searches by id, in the order in which it runs.
-
-    Seeds are the outer loop: a sweep that is stopped early has few seeds of every network
-    rather than many of a few.
-    """
-    if isinstance(spec, SearchSweep):
-        return _searches(spec)
-    genotypes = spec.genotype_list()
-    trials = (
-        Trial(genotype, spec.protocol, spec.data, seed)
-        for seed in spec.seeds
-        for genotype in genotypes
-    )
-    return {trial.trial_id: trial for trial in trials}
-
-
-def expand_all(specs: Iterable[SweepSpec]) -> dict[str, Planned]:
-    """Return the union of the trials of several requests."""
-    return {key: trial for spec in specs for key, trial in expand(spec).items()}
 
 
 def without_void(
@@ -145,20 +193,16 @@ def without_void(
         ended: what each search that has ended found, by search id.
 
     """
-
-    def is_void(trial: Planned) -> bool:
-        return isinstance(trial, Evaluation) and ended.get(trial.search.search_id, trial) is None
-
-    return {trial_id: trial for trial_id, trial in planned.items() if not is_void(trial)}
+    nothing_found = {search_id for search_id, genotype in ended.items() if genotype is None}
+    return {key: trial for key, trial in planned.items() if trial.waits_for not in nothing_found}
 
 
-def _searches(spec: SearchSweep) -> dict[str, Planned]:
-    """Return each search, followed by the evaluations of what it will find."""
-    planned: dict[str, Planned] = {}
-    for entry in spec.entries():
-        search = SearchTrial(entry.method, entry.space, entry.protocol, spec.data, entry.seed)
-        planned[search.search_id] = search
-        for seed in spec.evaluation_seeds:
-            evaluation = Evaluation(search, spec.protocol, seed)
-            planned[evaluation.trial_id] = evaluation
-    return planned
+def _setting(trial: Runnable) -> dict[str, Any]:
+    """Return the columns that trainings and searches share."""
+    return {
+        "seed": trial.seed,
+        "protocol_hash": trial.protocol.protocol_hash,
+        "dataset": trial.data.dataset,
+        "holdout": trial.data.holdout,
+        "train_limit": trial.data.train_limit,
+    }

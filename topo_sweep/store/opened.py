@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nas_core.cells.genotype import Genotype
 from nas_core.errors import InputError
-from topo_sweep.runs.plan import found_by_search
-from topo_sweep.spec.trials import Planned, SearchTrial, expand_all, without_void
+from topo_sweep.spec.trials import Planned, searches_among, without_void
 from topo_sweep.store.manifest import Manifest, read_manifest
 from topo_sweep.store.parquet import ResultStore
 from topo_sweep.store.paths import RESULTS, StorePaths
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OpenedSweep:
-    """A sweep that exists: its store and what it says it is.
+    """A sweep on disk: the rows in its store, and the requests in its manifest.
 
     `chosen_from` is how many sweeps the given folder held; 1 where the folder was the sweep.
     """
@@ -34,6 +34,16 @@ class OpenedSweep:
     def folder(self) -> Path:
         """The sweep's folder."""
         return self.store.paths.folder
+
+    @property
+    def ranks_topologies(self) -> bool:
+        """Whether its networks differ in their topology alone."""
+        return self.manifest.kind == "topologies"
+
+    @property
+    def holds_searches(self) -> bool:
+        """Whether it searches cells and trains what is found."""
+        return self.manifest.kind == "search"
 
     def trials(self) -> pd.DataFrame:
         """Return one row a training, those of cells that searches found included.
@@ -59,9 +69,17 @@ class OpenedSweep:
 
     def search_protocols(self) -> dict[str, SearchProtocol]:
         """Return the settings of every search that was asked for, by protocol hash."""
-        planned = expand_all(self.manifest.specs()).values()
-        protocols = [trial.protocol for trial in planned if isinstance(trial, SearchTrial)]
+        protocols = (search.protocol for search in searches_among(self._requested().values()))
         return {protocol.protocol_hash: protocol for protocol in protocols}
+
+    def planned(self) -> dict[str, Planned]:
+        """Return all trials and searches that were ever asked of this sweep, by id."""
+        return without_void(self._requested(), found_by_search(self.store.searches()))
+
+    def _requested(self) -> dict[str, Planned]:
+        """Return the union of the trials of all requests."""
+        requests = (spec.trials() for spec in self.manifest.specs())
+        return {key: trial for trials in requests for key, trial in trials.items()}
 
     def _checked(self, rows: pd.DataFrame) -> pd.DataFrame:
         others = set(rows["fingerprint"]) - {self.manifest.fingerprint}
@@ -73,26 +91,37 @@ class OpenedSweep:
             )
         return rows
 
-    def planned(self) -> dict[str, Planned]:
-        """Return all trials and searches that were ever asked of this sweep, by id."""
-        planned = expand_all(self.manifest.specs())
-        return without_void(planned, found_by_search(self.store.searches()))
+
+def is_sweep(folder: Path) -> bool:
+    """Return whether a folder is a sweep: it has a `sweep.json`."""
+    return StorePaths(folder).manifest.exists()
+
+
+def sweeps_in(folder: Path) -> list[OpenedSweep]:
+    """Open the sweeps among a folder's own children, by name; none where there is no folder.
+
+    Kept studies further down are left alone.
+
+    Raises:
+        InputError: one of them is damaged.
+
+    """
+    children = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [_opened(child) for child in children if is_sweep(child)]
 
 
 def open_sweep(path: Path) -> OpenedSweep:
     """Open a sweep's folder, or of a folder of sweeps the one with the newest row.
 
-    Only the folder's own children are looked at, so kept studies further down are left alone.
-
     Raises:
         InputError: nothing there, or not a sweep.
 
     """
-    if StorePaths(path).manifest.exists():
+    if is_sweep(path):
         return _opened(path)
     if not path.is_dir():
         raise InputError(f"there is no folder {path}: run a sweep first, or name its folder")
-    sweeps = [_opened(child) for child in sorted(path.iterdir()) if _is_sweep(child)]
+    sweeps = sweeps_in(path)
     if not sweeps:
         raise InputError(
             f"{path} is no sweep and holds none (looked for {path}/sweep.json and "
@@ -105,23 +134,30 @@ def open_sweep(path: Path) -> OpenedSweep:
 def load_results(path: str | Path = RESULTS) -> pd.DataFrame:
     """Return the trials of a sweep as a DataFrame, one row a trial, for notebooks.
 
+    Accuracies are fractions 0..1 of the last epoch, `train_seconds` are wall clock. `status` is
+    ok, diverged or failed.
+
     Args:
         path: a sweep's folder, or a folder of sweeps (then the one with the newest row).
 
     Raises:
         InputError: nothing there, or not a sweep.
 
+    >>> rows = load_results("results/studies/table2-digits/full")
+    >>> len(rows), int(rows["search_id"].nunique()), set(rows["status"])
+    (10, 10, {'ok'})
+
     """
     return open_sweep(Path(path)).trials()
 
 
-def _opened(folder: Path) -> OpenedSweep:
-    paths = StorePaths(folder)
-    return OpenedSweep(ResultStore(paths), read_manifest(paths.manifest))
-
-
-def _is_sweep(folder: Path) -> bool:
-    return StorePaths(folder).manifest.exists()
+def found_by_search(searches: pd.DataFrame) -> dict[str, Genotype | None]:
+    """Return what each search that ended found, by search id; failed ones have not ended."""
+    ended = searches[searches["status"] != "failed"]
+    return {
+        str(search_id): Genotype.from_string(text) if isinstance(text, str) else None
+        for search_id, text in zip(ended["search_id"], ended["genotype"], strict=True)
+    }
 
 
 def by_newest_row(sweep: OpenedSweep) -> tuple[str, str]:
@@ -129,3 +165,8 @@ def by_newest_row(sweep: OpenedSweep) -> tuple[str, str]:
     newest = sweep.store.newest_row()
     requested = max((r.requested_at.isoformat() for r in sweep.manifest.requests), default="")
     return newest.isoformat() if newest else "", requested
+
+
+def _opened(folder: Path) -> OpenedSweep:
+    paths = StorePaths(folder)
+    return OpenedSweep(ResultStore(paths), read_manifest(paths.manifest))

@@ -102,7 +102,7 @@ class ResultStore:
         The merged part appears before the old ones go, and readers drop repeated rows, so there
         is no instant at which a row is missing or counts twice.
         """
-        for table in TABLES:
+        for table in TABLES.values():
             for name, schema in (
                 (table.curve_name, table.curve_schema),
                 (table.name, table.schema),
@@ -151,7 +151,7 @@ class ResultStore:
     def attempts(self) -> dict[str, int]:
         """Return the number of the last attempt at each trial or search, whichever row counts."""
         attempts: dict[str, int] = {}
-        for table in TABLES:
+        for table in TABLES.values():
             frame = self._read(table.name, table.schema)
             last = frame.groupby(table.key)["attempt"].max()
             attempts |= {str(key): int(attempt) for key, attempt in last.items()}
@@ -160,7 +160,7 @@ class ResultStore:
     def newest_row(self) -> datetime | None:
         """Return when the last row was finished (UTC)."""
         newest = []
-        for table in TABLES:
+        for table in TABLES.values():
             rows = self._read(table.name, pa.schema([table.schema.field("finished_at")]))
             newest += [] if rows.empty else [rows["finished_at"].max().to_pydatetime()]
         return max(newest, default=None)
@@ -234,7 +234,7 @@ class BufferedWriter:
     def flush(self) -> list[str]:
         """Write everything now; return the ids of the rows that became durable."""
         written: list[str] = []
-        for table in TABLES:
+        for table in TABLES.values():
             if table.name in self._waiting:
                 rows, curves = self._waiting[table.name]
                 self._store.append(rows, curves, table=table)

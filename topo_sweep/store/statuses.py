@@ -21,7 +21,7 @@ def preferred(rows: pd.DataFrame, key: str) -> pd.DataFrame:
 
     """
     order = {status: place for place, status in enumerate(STATUSES)}
-    by_status = rows.sort_values("status", key=lambda own: own.map(order), kind="stable")
+    by_status = rows.sort_values("status", key=lambda statuses: statuses.map(order), kind="stable")
     return by_status.drop_duplicates(key)
 
 

@@ -7,131 +7,117 @@ from typing import Final
 
 import pyarrow as pa
 
-_TIME = pa.timestamp("us", tz="UTC")
+
+def _texts(*names: str, nullable: bool = False) -> list[pa.Field]:
+    return [pa.field(name, pa.string(), nullable=nullable) for name in names]
+
+
+def _counts(*names: str, nullable: bool = False) -> list[pa.Field]:
+    return [pa.field(name, pa.int64(), nullable=nullable) for name in names]
+
+
+def _numbers(*names: str) -> list[pa.Field]:
+    return [pa.field(name, pa.float64()) for name in names]
+
+
+_SETTING: Final = [
+    *_counts("seed"),
+    *_texts("protocol_hash", "dataset"),
+    *_counts("holdout"),
+    *_counts("train_limit", nullable=True),
+    *_texts("fingerprint"),
+]
+_ENDING: Final = [
+    *_texts("status"),
+    *_texts("error", nullable=True),
+    *_counts("attempt", "epochs"),
+]
+_TRAINED: Final = _numbers("train_loss", "train_accuracy")
+_MACHINE: Final = _texts("device", "node", "execution", nullable=True)
+_FINISHED: Final = pa.field("finished_at", pa.timestamp("us", tz="UTC"), nullable=False)
+
 TRIAL_SCHEMA: Final = pa.schema(
     [
-        pa.field("trial_id", pa.string(), nullable=False),
-        pa.field("sweep", pa.string(), nullable=False),
-        pa.field("kind", pa.string(), nullable=False),
-        pa.field("genotype", pa.string(), nullable=False),
-        pa.field("topology", pa.int64()),
-        pa.field("class_id", pa.int64()),
-        pa.field("reduction_topology", pa.int64()),
-        pa.field("seed", pa.int64(), nullable=False),
-        pa.field("protocol_hash", pa.string(), nullable=False),
-        pa.field("dataset", pa.string(), nullable=False),
-        pa.field("holdout", pa.int64(), nullable=False),
-        pa.field("train_limit", pa.int64()),
-        pa.field("fingerprint", pa.string(), nullable=False),
-        pa.field("status", pa.string(), nullable=False),
-        pa.field("error", pa.string()),
-        pa.field("attempt", pa.int64(), nullable=False),
-        pa.field("epochs", pa.int64(), nullable=False),
-        pa.field("train_loss", pa.float64()),
-        pa.field("train_accuracy", pa.float64()),
-        pa.field("val_accuracy", pa.float64()),
-        pa.field("test_accuracy", pa.float64()),
-        pa.field("best_test_accuracy", pa.float64()),
-        pa.field("parameters", pa.int64()),
-        pa.field("multiply_adds", pa.int64()),
-        pa.field("train_seconds", pa.float64()),
-        pa.field("device", pa.string()),
-        pa.field("node", pa.string()),
-        pa.field("execution", pa.string()),
-        pa.field("search_id", pa.string()),
-        pa.field("finished_at", _TIME, nullable=False),
+        *_texts("trial_id", "sweep", "kind", "genotype"),
+        *_counts("topology", "class_id", "reduction_topology", nullable=True),
+        *_SETTING,
+        *_ENDING,
+        *_TRAINED,
+        *_numbers("val_accuracy", "test_accuracy", "best_test_accuracy"),
+        *_counts("parameters", "multiply_adds", nullable=True),
+        *_numbers("train_seconds"),
+        *_MACHINE,
+        *_texts("search_id", nullable=True),
+        _FINISHED,
     ]
 )
 EPOCH_SCHEMA: Final = pa.schema(
     [
-        pa.field("trial_id", pa.string(), nullable=False),
-        pa.field("epoch", pa.int64(), nullable=False),
-        pa.field("learning_rate", pa.float64()),
-        pa.field("train_loss", pa.float64()),
-        pa.field("train_accuracy", pa.float64()),
-        pa.field("val_accuracy", pa.float64()),
-        pa.field("test_accuracy", pa.float64()),
-        pa.field("seconds", pa.float64()),
-        pa.field("finished_at", _TIME, nullable=False),
+        *_texts("trial_id"),
+        *_counts("epoch"),
+        *_numbers("learning_rate"),
+        *_TRAINED,
+        *_numbers("val_accuracy", "test_accuracy", "seconds"),
+        _FINISHED,
     ]
 )
 SEARCH_SCHEMA: Final = pa.schema(
     [
-        pa.field("search_id", pa.string(), nullable=False),
-        pa.field("sweep", pa.string(), nullable=False),
-        pa.field("method", pa.string(), nullable=False),
-        pa.field("space", pa.string(), nullable=False),
-        pa.field("operations", pa.string(), nullable=False),
-        pa.field("cells", pa.int64(), nullable=False),
-        pa.field("topology", pa.int64()),
-        pa.field("reduction_topology", pa.int64()),
-        pa.field("attention", pa.string(), nullable=False),
-        pa.field("seed", pa.int64(), nullable=False),
-        pa.field("protocol_hash", pa.string(), nullable=False),
-        pa.field("dataset", pa.string(), nullable=False),
-        pa.field("holdout", pa.int64(), nullable=False),
-        pa.field("train_limit", pa.int64()),
-        pa.field("fingerprint", pa.string(), nullable=False),
-        pa.field("images", pa.int64()),
-        pa.field("status", pa.string(), nullable=False),
-        pa.field("error", pa.string()),
-        pa.field("attempt", pa.int64(), nullable=False),
-        pa.field("epochs", pa.int64(), nullable=False),
+        *_texts("search_id", "sweep", "method", "space", "operations"),
+        *_counts("cells"),
+        *_counts("topology", "reduction_topology", nullable=True),
+        *_texts("attention"),
+        *_SETTING,
+        *_counts("images", nullable=True),
+        *_ENDING,
         pa.field("stopped_early", pa.bool_()),
-        pa.field("genotype", pa.string()),
-        pa.field("skips_normal", pa.int64()),
-        pa.field("skips_reduction", pa.int64()),
-        pa.field("train_loss", pa.float64()),
-        pa.field("train_accuracy", pa.float64()),
-        pa.field("alpha_loss", pa.float64()),
-        pa.field("alpha_accuracy", pa.float64()),
-        pa.field("val_accuracy", pa.float64()),
-        pa.field("parameters", pa.int64()),
-        pa.field("search_seconds", pa.float64()),
-        pa.field("weight_step_seconds", pa.float64()),
-        pa.field("alpha_step_seconds", pa.float64()),
-        pa.field("peak_memory_bytes", pa.int64()),
-        pa.field("device", pa.string()),
-        pa.field("node", pa.string()),
-        pa.field("execution", pa.string()),
-        pa.field("finished_at", _TIME, nullable=False),
+        *_texts("genotype", nullable=True),
+        *_counts("skips_normal", "skips_reduction", nullable=True),
+        *_TRAINED,
+        *_numbers("alpha_loss", "alpha_accuracy", "val_accuracy"),
+        *_counts("parameters", nullable=True),
+        *_numbers("search_seconds", "weight_step_seconds", "alpha_step_seconds"),
+        *_counts("peak_memory_bytes", nullable=True),
+        *_MACHINE,
+        _FINISHED,
     ]
 )
 SEARCH_EPOCH_SCHEMA: Final = pa.schema(
     [
-        pa.field("search_id", pa.string(), nullable=False),
-        pa.field("epoch", pa.int64(), nullable=False),
-        pa.field("stage", pa.int64(), nullable=False),
-        pa.field("learning_rate", pa.float64()),
-        pa.field("train_loss", pa.float64()),
-        pa.field("train_accuracy", pa.float64()),
-        pa.field("alpha_loss", pa.float64()),
-        pa.field("alpha_accuracy", pa.float64()),
-        pa.field("val_accuracy", pa.float64()),
-        pa.field("genotype", pa.string()),
-        pa.field("skips_normal", pa.int64()),
-        pa.field("skips_reduction", pa.int64()),
-        pa.field("alphas", pa.string()),
-        pa.field("seconds", pa.float64()),
-        pa.field("finished_at", _TIME, nullable=False),
+        *_texts("search_id"),
+        *_counts("epoch", "stage"),
+        *_numbers("learning_rate"),
+        *_TRAINED,
+        *_numbers("alpha_loss", "alpha_accuracy", "val_accuracy"),
+        *_texts("genotype", nullable=True),
+        *_counts("skips_normal", "skips_reduction", nullable=True),
+        *_texts("alphas", nullable=True),
+        *_numbers("seconds"),
+        _FINISHED,
     ]
 )
 
 
 @dataclass(frozen=True)
 class Table:
-    """One kind of result: a row for each, named by `key`, and a curve of rows an epoch."""
+    """One kind of result: a row for each, named by `key`, and a curve of rows an epoch.
+
+    `seconds` is the column of how long it took.
+    """
 
     name: str
     curve_name: str
     key: str
+    seconds: str
     schema: pa.Schema
     curve_schema: pa.Schema
 
 
-TRIALS: Final = Table("trials", "epochs", "trial_id", TRIAL_SCHEMA, EPOCH_SCHEMA)
+TRIALS: Final = Table("trials", "epochs", "trial_id", "train_seconds", TRIAL_SCHEMA, EPOCH_SCHEMA)
 SEARCHES: Final = Table(
-    "searches", "search_epochs", "search_id", SEARCH_SCHEMA, SEARCH_EPOCH_SCHEMA
+    *("searches", "search_epochs", "search_id", "search_seconds"),
+    SEARCH_SCHEMA,
+    SEARCH_EPOCH_SCHEMA,
 )
-TABLES: Final = (SEARCHES, TRIALS)
+TABLES: Final = {table.name: table for table in (SEARCHES, TRIALS)}
 """In the order in which they are written: a search before the evaluations of what it found."""

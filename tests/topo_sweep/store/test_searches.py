@@ -181,7 +181,7 @@ def test_compaction_changes_nothing_in_either_table(
 
     check_unchanged(store, before)
     assert (store.newest_row(), store.attempts()) == (newest, attempts)
-    for table in TABLES:
+    for table in TABLES.values():
         for name in (table.name, table.curve_name):
             assert len(parts(store.paths.part_folder(name))) <= 1
 

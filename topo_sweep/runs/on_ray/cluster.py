@@ -7,11 +7,12 @@ import logging
 import os
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 
 import ray
 
 from nas_core.errors import InputError
-from topo_sweep.runs.runner import Resources
+from topo_sweep.runs.execution import Execution
 
 _ANSWER_SECONDS = 3.0
 _HOW_TO_START = (
@@ -53,8 +54,8 @@ def connected(*, cluster: bool, address: str | None, verbose: bool) -> Iterator[
             ray.shutdown()
 
 
-def settle(resources: Resources) -> tuple[Resources, str]:
-    """Return the resources with `gpus` decided, and a sentence that says so.
+def settle(execution: Execution) -> tuple[Execution, str]:
+    """Return the execution with `gpus` decided, and a sentence that says so.
 
     Raises:
         InputError: more than any node has, or GPUs that PyTorch cannot use.
@@ -63,24 +64,24 @@ def settle(resources: Resources) -> tuple[Resources, str]:
     totals = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     most_cpus = max((total.get("CPU", 0) for total in totals), default=0)
     most_gpus = max((total.get("GPU", 0) for total in totals), default=0)
-    gpus = resources.gpus
+    gpus = execution.gpus
     if gpus is None:
         gpus = 1.0 if most_gpus else 0.0
-    if resources.cpus > most_cpus:
+    if execution.cpus > most_cpus:
         raise InputError(
-            f"--cpus-per-pack {resources.cpus} is more than any node has ({most_cpus:g})"
+            f"--cpus-per-pack {execution.cpus} is more than any node has ({most_cpus:g})"
         )
     if gpus > most_gpus:
         raise InputError(
             f"--gpus-per-pack {gpus:g} is more than any node of Ray has ({most_gpus:g}): "
             "use --gpus-per-pack 0 to train on CPUs"
         )
-    settled = Resources(cpus=resources.cpus, gpus=gpus)
+    settled = replace(execution, gpus=gpus)
     if gpus:
         _check_cuda(gpus)
-        return settled, f"{gpus:g} GPU and {_cpus(resources.cpus)} a trial"
-    reason = "" if resources.gpus == 0 else " (the cluster has no GPU)"
-    return settled, f"{_cpus(resources.cpus)} a trial, no GPU{reason}"
+        return settled, f"{gpus:g} GPU and {_cpus(execution.cpus)} a trial"
+    reason = "" if execution.gpus == 0 else " (the cluster has no GPU)"
+    return settled, f"{_cpus(execution.cpus)} a trial, no GPU{reason}"
 
 
 def _cpus(count: int) -> str:

@@ -6,7 +6,6 @@ what is done.
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Mapping
 from typing import Any
@@ -16,18 +15,19 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.search import Searcher
 
 from topo_sweep.runs.agenda import Agenda
+from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.interrupts import Interrupts
-from topo_sweep.runs.on_ray.worker import Job, TrialTrainable
+from topo_sweep.runs.on_ray.worker import TrialTrainable
 from topo_sweep.runs.recorder import Recorder, failed
-from topo_sweep.runs.runner import Outcome, Resources, epoch_from_dict
+from topo_sweep.store.paths import StorePaths
 
 
 def run_on_ray(
     agenda: Agenda,
     *,
-    job: Job,
+    execution: Execution,
+    paths: StorePaths,
     arrays: Mapping[str, Any],
-    resources: Resources,
     recorder: Recorder,
     interrupts: Interrupts,
     trainable: type[tune.Trainable] = TrialTrainable,
@@ -36,9 +36,9 @@ def run_on_ray(
 
     Args:
         agenda: what is left; it grows as searches end.
-        job: what they share.
+        execution: of every trial, settled.
+        paths: of the store, absolute.
         arrays: the images as arrays, put into Ray's object store once.
-        resources: of one trial, settled.
         recorder: is told everything.
         interrupts: checked after every event.
         trainable: what an actor runs.
@@ -50,8 +50,8 @@ def run_on_ray(
     with tempfile.TemporaryDirectory(prefix="topo-sweep-tune-") as scratch:
         tuner = tune.Tuner(
             tune.with_resources(
-                tune.with_parameters(trainable, job=job, arrays=arrays),
-                {"cpu": resources.cpus, "gpu": resources.gpus or 0},
+                tune.with_parameters(trainable, execution=execution, paths=paths, arrays=arrays),
+                {"cpu": execution.cpus, "gpu": execution.gpus or 0},
             ),
             tune_config=tune.TuneConfig(
                 search_alg=_Queue(agenda), num_samples=-1, reuse_actors=True
@@ -80,7 +80,7 @@ class _Queue(Searcher):
         """Return the next trial's config, None to be asked later, or that there is none."""
         trial = self._agenda.next()
         if trial is not None:
-            return {"trial_id": trial.trial_id, "trial": trial}
+            return {"trial": trial}
         return Searcher.FINISHED if self._agenda.is_exhausted else None
 
     def on_trial_complete(self, *_: object, **__: object) -> None:
@@ -102,7 +102,7 @@ class _Reports(tune.Callback):
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object
     ) -> None:
         """Note that a worker has the trial."""
-        self._recorder.start(trial.config["trial_id"])
+        self._recorder.start(trial.config["trial"])
 
     def on_trial_result(
         self,
@@ -112,18 +112,15 @@ class _Reports(tune.Callback):
         result: dict[str, Any],
         **info: object,
     ) -> None:
-        """Record an epoch or the outcome."""
-        trial_id = trial.config["trial_id"]
-        if "outcome" in result:
-            self._recorder.end(trial_id, Outcome.from_dict(json.loads(result["outcome"])))
-        elif "epoch" in result:
-            self._recorder.epoch(trial_id, epoch_from_dict(json.loads(result["epoch"])))
+        """Record an epoch or the outcome; Tune's own results at the end hold none."""
+        if "report" in result:
+            self._recorder.take(trial.config["trial"], result["report"])
 
     def on_trial_error(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object
     ) -> None:
         """Record a trial whose worker died or raised."""
-        self._recorder.end(trial.config["trial_id"], failed(_cause(trial)))
+        self._recorder.take(trial.config["trial"], failed(_cause(trial)))
 
     def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: object) -> None:
         """Write rows that are due; stop here, between two events, if Ctrl-C was pressed."""

@@ -1,0 +1,64 @@
+"""How a run executes: where, with which resources, how often it saves."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from nas_core.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """What should not change a result; rows record device, threads and pack size.
+
+    Sums depend on their order, so CPU results are bit-identical at equal `cpus` only.
+
+    Args:
+        executor: Ray workers, or this process alone.
+        cluster: join a running Ray cluster instead of starting one here.
+        address: of that cluster, HOST:PORT; None looks in RAY_ADDRESS and on this machine.
+        data_dir: folder of the data set; None is $TOPO_SWEEP_DATA, else data.
+        download: fetch the data set if it is not there.
+        cpus: threads of a pack.
+        gpus: of a pack, may be a fraction; None is one where there are any, and is settled
+            before anything runs.
+        pack_size: trials that train together.
+        checkpoint_seconds: the least time between two saves of a trial.
+        verbose: let Ray talk.
+
+    Raises:
+        InputError: options that contradict each other.
+
+    """
+
+    executor: Literal["ray", "inline"] = "ray"
+    cluster: bool = False
+    address: str | None = None
+    data_dir: Path | None = None
+    download: bool = False
+    cpus: int = 1
+    gpus: float | None = None
+    pack_size: int = 1
+    checkpoint_seconds: float = 20.0
+    verbose: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a cluster that nothing would run on."""
+        if self.executor == "inline" and self.cluster:
+            raise InputError(
+                "--executor inline trains in this process and joins no cluster: leave out "
+                "--executor, or --cluster and --address"
+            )
+
+    @property
+    def device(self) -> str:
+        """'cuda' where a pack gets a GPU or a part of one, else 'cpu'."""
+        return "cuda" if self.gpus else "cpu"
+
+    def to_json(self) -> str:
+        """Return the text of a row's `execution` column."""
+        recorded = {"device": self.device, "pack_size": self.pack_size, "threads": self.cpus}
+        return json.dumps(recorded, sort_keys=True)
