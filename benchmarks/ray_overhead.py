@@ -9,12 +9,10 @@ without Ray, so that the ratio of the two says what Ray costs on this machine in
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +20,16 @@ from ray import tune
 
 from nas_core.training.training import EpochMetrics
 from topo_sweep.runs.agenda import Agenda
+from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.interrupts import Interrupts
 from topo_sweep.runs.on_ray import cluster
 from topo_sweep.runs.on_ray.driver import run_on_ray
-from topo_sweep.runs.on_ray.worker import Job
-from topo_sweep.runs.plan import Plan, make_plan
+from topo_sweep.runs.plan import make_plan
+from topo_sweep.runs.progress import Progress
 from topo_sweep.runs.recorder import Recorder
-from topo_sweep.runs.runner import Execution, Outcome, Resources
-from topo_sweep.runs.sweep import start_progress
+from topo_sweep.runs.runner import Outcome
 from topo_sweep.spec.load import Overrides, load_spec
+from topo_sweep.store.paths import StorePaths
 
 
 def metrics(epoch: int) -> EpochMetrics:
@@ -50,7 +49,12 @@ class NoTraining(tune.Trainable):
     """Reports what a trial of the demo reports, without training."""
 
     def setup(  # type: ignore[override] # tune.with_parameters adds the keywords
-        self, config: dict[str, Any], *, job: Job, arrays: Mapping[str, Any]
+        self,
+        config: dict[str, Any],
+        *,
+        execution: Execution,
+        paths: StorePaths,
+        arrays: Mapping[str, Any],
     ) -> None:
         """Take what the real trainable takes."""
         self.reset_config(config)
@@ -58,16 +62,15 @@ class NoTraining(tune.Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Begin another trial."""
         self._epochs: int = new_config["trial"].epochs
-        self._history: list[EpochMetrics] = []
+        self._done = 0
         return True
 
     def step(self) -> dict[str, Any]:
         """Report an epoch, or after the last one the outcome."""
-        if len(self._history) < self._epochs:
-            self._history.append(metrics(len(self._history)))
-            return {"epoch": json.dumps(asdict(self._history[-1]))}
-        outcome = Outcome(status="ok", history=tuple(self._history))
-        return {"outcome": json.dumps(outcome.to_dict()), "done": True}
+        if self._done == self._epochs:
+            return {"report": Outcome(status="ok"), "done": True}
+        self._done += 1
+        return {"report": metrics(self._done - 1)}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Save nothing."""
@@ -76,39 +79,38 @@ class NoTraining(tune.Trainable):
         """Load nothing."""
 
 
-def on_ray(plan: Plan, recorder: Recorder) -> None:
-    """Run the plan through the real driver."""
-    job = Job(execution=Execution(), checkpoints=None)
+def on_ray(agenda: Agenda, recorder: Recorder) -> None:
+    """Run the agenda through the real driver."""
     run_on_ray(
-        Agenda(plan.left, plan.found),
-        job=job,
+        agenda,
+        execution=Execution(gpus=0),
+        paths=StorePaths(Path()),
         arrays={},
-        resources=Resources(cpus=1, gpus=0),
         recorder=recorder,
         interrupts=Interrupts(),
         trainable=NoTraining,
     )
 
 
-def without_ray(plan: Plan, recorder: Recorder) -> None:
+def without_ray(agenda: Agenda, recorder: Recorder) -> None:
     """Record the same reports in a loop."""
-    for trial_id in plan.left:
-        recorder.start(trial_id)
-        history = tuple(metrics(epoch) for epoch in range(plan.spec.protocol.epochs))
-        for report in history:
-            recorder.epoch(trial_id, report)
-        recorder.end(trial_id, Outcome(status="ok", history=history))
+    while (trial := agenda.next()) is not None:
+        recorder.start(trial)
+        for epoch in range(trial.epochs):
+            recorder.take(trial, metrics(epoch))
+        recorder.take(trial, Outcome(status="ok"))
 
 
-def timed(execute: Callable[[Plan, Recorder], None], trials: int) -> float:
+def timed(execute: Callable[[Agenda, Recorder], None], trials: int) -> float:
     """Return seconds a trial, rows on disk included."""
     spec = load_spec("demo", Overrides(topologies="0", seeds=f"0-{trials - 1}"))
     with tempfile.TemporaryDirectory() as folder:
         plan = make_plan(spec, Path(folder))
         plan.store.create_folders()
-        recorder = Recorder(plan, fingerprint="none", progress=start_progress(plan, images=1))
+        agenda = Agenda(plan.left, plan.found)
+        recorder = Recorder(plan, agenda, Progress.of(plan, images=1), fingerprint="none")
         started = time.perf_counter()
-        execute(plan, recorder)
+        execute(agenda, recorder)
         recorder.close()
         seconds = time.perf_counter() - started
         assert len(plan.store.trials()) == trials  # noqa: S101 - a lost trial is no fast one

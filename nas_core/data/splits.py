@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from nas_core.data import cifar
-from nas_core.protocols.data import DATASETS, DatasetInfo, dataset_info
 from nas_core.errors import InputError
+from nas_core.protocols.data import DATASETS, DatasetInfo, dataset_info
 from nas_core.protocols.training import DataOptions
 from nas_core.streams import generator
 

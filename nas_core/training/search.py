@@ -126,7 +126,7 @@ class Search:
             yield self.history[-1]
 
     def facts(self):
-        from nas_core.networks.evaluation import multiply_adds, parameter_count
+        from nas_core.networks.evaluation import parameter_count
         return {"parameters": parameter_count(self.network), "images": len(self.split.weights), "stopped_because": self.stopped_because}
 
     def tensors(self) -> dict[str, Tensor]:

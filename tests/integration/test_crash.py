@@ -14,12 +14,13 @@ import pytest
 
 from nas_core.training.training import EpochMetrics
 from tests.conftest import TINY, Run, Start, comparable
+from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.plan import make_plan
 from topo_sweep.runs.recorder import Recorder
-from topo_sweep.runs.runner import Resources
-from topo_sweep.runs.sweep import RunOptions
+from topo_sweep.runs.runner import Report
 from topo_sweep.runs.sweep import run as run_sweep
 from topo_sweep.spec.load import Overrides, load_spec
+from topo_sweep.spec.trials import Runnable
 
 SWEEP = ("run", "demo", *TINY, "--topologies", "0-7", "--epochs", "8")
 
@@ -129,17 +130,19 @@ def test_a_trial_stopped_after_any_epoch_goes_on_to_the_same_row(
         protocol={"init_channels": "2", "cells": "2", "drop_path": "0.2", "crop_padding": "1"},
     )
     spec = load_spec("demo", overrides)
-    options = RunOptions(executor="inline", resources=Resources(gpus=0), checkpoint_seconds=0)
+    options = Execution(executor="inline", gpus=0, checkpoint_seconds=0)
     seen: list[int] = []
-    original = Recorder.epoch
+    take_first = Recorder.take
 
-    def epoch(self: Recorder, trial_id: str, metrics: EpochMetrics) -> None:
-        original(self, trial_id, metrics)
-        seen.append(metrics.epoch)
-        if len(seen) == after:
-            raise KeyboardInterrupt
+    def take(self: Recorder, trial: Runnable, report: Report) -> bool:
+        ended = take_first(self, trial, report)
+        if isinstance(report, EpochMetrics):
+            seen.append(report.epoch)
+            if len(seen) == after:
+                raise KeyboardInterrupt
+        return ended
 
-    monkeypatch.setattr(Recorder, "epoch", epoch)
+    monkeypatch.setattr(Recorder, "take", take)
     assert run_sweep(make_plan(spec, tmp_path / "stopped"), options, print).interrupted
     result = run_sweep(make_plan(spec, tmp_path / "stopped"), options, print)
     run_sweep(make_plan(spec, tmp_path / "whole"), options, print)

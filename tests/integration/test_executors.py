@@ -14,7 +14,8 @@ from nas_core.data.splits import load_dataset, split
 from nas_core.protocols.training import PRESETS, DataOptions, Protocol
 from nas_core.training.training import EpochMetrics
 from tests.conftest import TINY, Run, comparable
-from topo_sweep.runs.runner import Execution, Outcome, TrialRunner
+from topo_sweep.runs.execution import Execution
+from topo_sweep.runs.runner import Outcome, TrialRunner
 from topo_sweep.spec.trials import Trial
 
 SWEEP = ("run", "demo", *TINY, "--topologies", "0,100,179", "--seeds", "0-1")

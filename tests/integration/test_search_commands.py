@@ -229,7 +229,7 @@ def test_the_grid_that_is_listed_is_the_one_that_runs(grid: Grid, tmp_path: Path
     assert isinstance(sweep, SearchSweep)
     entries = [
         (entry.space, list(entry.protocol.operations), entry.protocol.cells, entry.seed)
-        for entry in sweep.entries()
+        for entry in sweep.searches()
     ]
     own = [(r["space"], r["operations"], r["cells"], r["seed"]) for r in listed]
     assert sorted(own) == sorted(entries)

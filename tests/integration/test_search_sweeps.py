@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from nas_core.cells.genotype import Genotype
+from nas_core.training.epochs import SearchEpoch
+from nas_core.training.training import EpochMetrics
 from tests.conftest import Run, Start, comparable
 from tests.integration.program import (
     comparable_alphas,
@@ -24,12 +26,13 @@ from tests.integration.program import (
     the_sweep,
 )
 from tests.integration.test_crash import children
+from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.plan import make_plan
 from topo_sweep.runs.recorder import Recorder
-from topo_sweep.runs.runner import Resources
-from topo_sweep.runs.sweep import RunOptions
+from topo_sweep.runs.runner import Report
 from topo_sweep.runs.sweep import run as run_sweep
 from topo_sweep.spec.load import Overrides, load_spec
+from topo_sweep.spec.trials import Runnable
 from topo_sweep.store.opened import open_sweep
 
 SPEC = """
@@ -212,16 +215,18 @@ def test_a_search_stopped_after_any_epoch_goes_on_to_the_same_row(
 ) -> None:
     monkeypatch.chdir(here)
     spec = load_spec("./small.yaml", Overrides(seeds="20"))
-    options = RunOptions(executor="inline", resources=Resources(gpus=0), checkpoint_seconds=0)
-    original, seen = Recorder.epoch, [0]
+    options = Execution(executor="inline", gpus=0, checkpoint_seconds=0)
+    take_first, seen = Recorder.take, [0]
 
-    def epoch(self: Recorder, *report: object) -> None:
-        original(self, *report)  # type: ignore[arg-type] # what it was called with
-        seen[0] += 1
-        if seen[0] == after:
-            raise KeyboardInterrupt
+    def take(self: Recorder, trial: Runnable, report: Report) -> bool:
+        ended = take_first(self, trial, report)
+        if isinstance(report, EpochMetrics | SearchEpoch):
+            seen[0] += 1
+            if seen[0] == after:
+                raise KeyboardInterrupt
+        return ended
 
-    monkeypatch.setattr(Recorder, "epoch", epoch)
+    monkeypatch.setattr(Recorder, "take", take)
     assert run_sweep(make_plan(spec, Path("results")), options, print).interrupted
     assert not run_sweep(make_plan(spec, Path("results")), options, print).interrupted
 

@@ -7,14 +7,14 @@ from typing import Any
 
 from nas_core.training.training import EpochMetrics
 from tests.topo_sweep.conftest import FINGERPRINT, make_sweep, small_spec
+from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.plan import make_plan
 from topo_sweep.runs.progress import Progress
 from topo_sweep.runs.recorder import Recorder
-from topo_sweep.runs.runner import Outcome
-from topo_sweep.spec.trials import expand
+from topo_sweep.runs.runner import Outcome, Report
 
 SPEC = small_spec(topologies=(0, 17), seeds=(0, 1))
-IDS = list(expand(SPEC))
+IDS = list(SPEC.trials())
 
 
 def metrics(epoch: int, **values: Any) -> EpochMetrics:
@@ -30,17 +30,17 @@ def metrics(epoch: int, **values: Any) -> EpochMetrics:
     return EpochMetrics(epoch=epoch, **(defaults | values))
 
 
-def outcome(status: str, *history: EpochMetrics, error: str | None = None) -> Outcome:
-    return Outcome(
+def ended(status: str, *epochs: EpochMetrics, error: str | None = None) -> list[Report]:
+    """Return what a training reports that ends like this."""
+    outcome = Outcome(
         status=status,
         error=error,
-        history=history,
-        parameters=1234,
-        multiply_adds=56789,
+        facts={"parameters": 1234, "multiply_adds": 56789},
         device="cpu",
         node="node",
         execution='{"threads": 1}',
     )
+    return [*epochs, outcome]
 
 
 class Run:
@@ -49,8 +49,19 @@ class Run:
     def __init__(self, results: Path, *, retry_failed: bool = False, **progress: Any) -> None:
         self.store = make_sweep(results, SPEC)
         self.plan = make_plan(SPEC, results, retry_failed=retry_failed)
-        self.progress = Progress(planned=len(IDS), **progress)
-        self.recorder = Recorder(self.plan, fingerprint=FINGERPRINT, progress=self.progress)
+        work = dict.fromkeys(IDS, ("trials", SPEC.protocol.epochs))
+        self.progress = Progress(planned=len(IDS), work=work, **progress)
+        agenda = Agenda(self.plan.left, self.plan.found)
+        self.recorder = Recorder(self.plan, agenda, self.progress, fingerprint=FINGERPRINT)
+
+    def start(self, trial_id: str) -> None:
+        """Tell the recorder that a worker has a trial."""
+        self.recorder.start(SPEC.trials()[trial_id])
+
+    def report(self, trial_id: str, *reports: Report) -> None:
+        """Tell the recorder what a worker reports of a trial."""
+        for report in reports:
+            self.recorder.take(SPEC.trials()[trial_id], report)
 
     def row(self, trial_id: str) -> dict[str, Any]:
         rows = self.store.trials().set_index("trial_id", drop=False)

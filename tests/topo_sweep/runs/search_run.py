@@ -13,11 +13,11 @@ from tests.topo_sweep.conftest import FINGERPRINT, make_sweep
 from tests.topo_sweep.store.store_rows import T0
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.plan import make_plan
+from topo_sweep.runs.progress import Progress
 from topo_sweep.runs.recorder import Recorder
-from topo_sweep.runs.runner import Outcome
-from topo_sweep.runs.sweep import start_progress
+from topo_sweep.runs.runner import Outcome, Report
 from topo_sweep.spec.searches import SearchSweep
-from topo_sweep.spec.trials import SearchTrial, expand
+from topo_sweep.spec.trials import Runnable, SearchTrial
 from topo_sweep.store.parquet import Row
 
 FOUND = uniform(17, reduction=3)
@@ -46,7 +46,7 @@ def search_spec(**values: Any) -> SearchSweep:
 
 def search_of(spec: SearchSweep) -> SearchTrial:
     """Return the first search of a sweep."""
-    first = next(iter(expand(spec).values()))
+    first = next(iter(spec.trials().values()))
     assert isinstance(first, SearchTrial)
     return first
 
@@ -75,18 +75,20 @@ def search_epoch(epoch: int, **values: Any) -> SearchEpoch:
     return SearchEpoch(epoch=epoch, **(defaults | values))
 
 
-def search_outcome(status: str, *history: SearchEpoch, **values: Any) -> Outcome:
-    """Return how a search ended; `values` replace some of it."""
-    defaults: dict[str, Any] = {
-        "history": history,
-        "parameters": 4321,
-        "images": 32,
-        "peak_memory_bytes": 10**9,
-        "device": "cpu",
-        "node": "node",
-        "execution": '{"threads": 1}',
-    }
-    return Outcome(status=status, **(defaults | values))
+def search_ended(
+    status: str, *epochs: SearchEpoch, error: str | None = None, **facts: Any
+) -> list[Report]:
+    """Return what a search reports that ends like this; `facts` replace some of it."""
+    known = {"parameters": 4321, "images": 32, "peak_memory_bytes": 10**9}
+    outcome = Outcome(
+        status=status,
+        error=error,
+        facts=known | {"stopped_because": None} | facts,
+        device="cpu",
+        node="node",
+        execution='{"threads": 1}',
+    )
+    return [*epochs, outcome]
 
 
 def stored_search(search_id: str = "search", **values: Any) -> dict[str, Any]:
@@ -163,17 +165,34 @@ class SearchRun:
     def __init__(self, results: Path, spec: SearchSweep, *, retry_failed: bool = False) -> None:
         self.store = make_sweep(results, spec)
         self.plan = make_plan(spec, results, retry_failed=retry_failed)
-        self.ids = list(expand(spec))
-        self.progress = start_progress(self.plan, images=64)
+        self.ids = list(spec.trials())
+        self.progress = Progress.of(self.plan, images=64)
         self.agenda = Agenda(self.plan.left, self.plan.found)
-        self.recorder = Recorder(
-            self.plan, fingerprint=FINGERPRINT, progress=self.progress, agenda=self.agenda
-        )
+        self.recorder = Recorder(self.plan, self.agenda, self.progress, fingerprint=FINGERPRINT)
+        self._handed_out: dict[str, Runnable] = {}
 
     def next_id(self) -> str | None:
         """Take what can start now, as an executor does."""
         trial = self.agenda.next()
-        return None if trial is None else trial.trial_id
+        if trial is None:
+            return None
+        self._handed_out[trial.trial_id] = trial
+        return trial.trial_id
+
+    def trial(self, trial_id: str) -> Runnable:
+        """Return what the agenda handed out under this id, and hands out until it comes."""
+        while trial_id not in self._handed_out:
+            assert self.next_id() is not None
+        return self._handed_out[trial_id]
+
+    def start(self, trial_id: str) -> None:
+        """Tell the recorder that a worker has a trial."""
+        self.recorder.start(self.trial(trial_id))
+
+    def report(self, trial_id: str, *reports: Report) -> None:
+        """Tell the recorder what a worker reports of a trial."""
+        for report in reports:
+            self.recorder.take(self.trial(trial_id), report)
 
     def checkpoint(self, trial_id: str) -> Path:
         """Return the file of a checkpoint, which is now there."""

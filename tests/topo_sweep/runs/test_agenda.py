@@ -10,9 +10,9 @@ from nas_core.cells.genotype import Genotype
 from tests.topo_sweep.conftest import small_spec
 from tests.topo_sweep.runs.search_run import FOUND, OTHER, search_spec
 from topo_sweep.runs.agenda import Agenda
-from topo_sweep.spec.trials import Evaluation, Planned, Runnable, SearchTrial, Trial, expand
+from topo_sweep.spec.trials import Evaluation, Planned, Runnable, SearchTrial, Trial
 
-PLANNED = dict(expand(search_spec(seeds=(0, 1), evaluation_seeds=(0, 1))))
+PLANNED = dict(search_spec(seeds=(0, 1), evaluation_seeds=(0, 1)).trials())
 IDS = list(PLANNED)
 FIRST, SECOND = IDS[0], IDS[3]
 
@@ -34,7 +34,7 @@ def taken_ids(agenda: Agenda) -> list[str]:
 
 
 def test_trainings_are_handed_out_once_each_in_order() -> None:
-    planned = expand(small_spec())
+    planned = small_spec().trials()
     work = Agenda(planned, {})
 
     assert not work.is_exhausted
@@ -142,7 +142,7 @@ def test_whenever_searches_end_everything_is_handed_out_once_and_nothing_before_
     data: st.DataObject,
 ) -> None:
     planned: dict[str, Planned] = dict(
-        expand(search_spec(seeds=(0, 1, 2), evaluation_seeds=(0, 1)))
+        search_spec(seeds=(0, 1, 2), evaluation_seeds=(0, 1)).trials()
     )
     finds = {
         trial_id: data.draw(st.sampled_from([FOUND, None]))

@@ -9,7 +9,6 @@ from topo_sweep.runs.dry_run import describe
 from topo_sweep.runs.plan import make_plan
 from topo_sweep.spec.load import SweepSpec
 from topo_sweep.spec.networks import GenotypeSweep
-from topo_sweep.spec.trials import expand
 from topo_sweep.store.paths import StorePaths
 
 
@@ -41,11 +40,12 @@ def test_a_new_sweep_is_described_without_a_guess_at_its_time(tmp_path: Path) ->
 
 def test_measured_trials_give_the_time_and_are_not_run_again(tmp_path: Path) -> None:
     spec = small_spec()
-    ids = list(expand(spec))
+    ids = list(spec.trials())
+    trained = {"protocol_hash": spec.protocol.protocol_hash, "epochs": spec.protocol.epochs}
     rows = [
-        trial_row(ids[0], status="ok", train_seconds=100.0),
-        trial_row(ids[1], status="diverged", train_seconds=50.0),
-        trial_row(ids[2], status="failed", train_seconds=9999.0),
+        trial_row(ids[0], status="ok", train_seconds=100.0, **trained),
+        trial_row(ids[1], status="diverged", train_seconds=50.0, **trained),
+        trial_row(ids[2], status="failed", train_seconds=9999.0, **trained),
     ]
     make_sweep(tmp_path, spec).append(rows, [])
 
@@ -65,7 +65,7 @@ def test_measured_trials_give_the_time_and_are_not_run_again(tmp_path: Path) -> 
 
 def test_only_failed_trials_are_no_measure_of_time(tmp_path: Path) -> None:
     spec = small_spec()
-    row = trial_row(next(iter(expand(spec))), status="failed", train_seconds=9999.0)
+    row = trial_row(next(iter(spec.trials())), status="failed", train_seconds=9999.0)
     make_sweep(tmp_path, spec).append([row], [])
 
     text = describe(make_plan(spec, tmp_path), images=1437)

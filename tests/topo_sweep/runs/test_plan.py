@@ -14,14 +14,14 @@ from tests.topo_sweep.runs.search_run import FOUND, search_of, search_spec, stor
 from tests.topo_sweep.store.store_rows import ON_DISK, T0, trial_row
 from topo_sweep.runs.plan import make_plan
 from topo_sweep.spec.searches import SearchSweep
-from topo_sweep.spec.trials import Evaluation, expand
+from topo_sweep.spec.trials import Evaluation
 from topo_sweep.store.opened import open_sweep
 from topo_sweep.store.parquet import Row
 from topo_sweep.store.paths import StorePaths
 from topo_sweep.store.tables import SEARCHES
 
 SPEC = small_spec()
-IDS = list(expand(SPEC))
+IDS = list(SPEC.trials())
 
 
 @ON_DISK
@@ -99,7 +99,7 @@ def test_time_is_the_mean_over_trials_that_were_trained_to_an_end(tmp_path: Path
     ]
     make_sweep(tmp_path, SPEC).append(rows, [])
 
-    assert make_plan(SPEC, tmp_path).durations.training == 6.0
+    assert make_plan(SPEC, tmp_path).pace.seconds_a_trial("trials") == 6.0
 
 
 def test_every_attempt_at_a_failed_trial_is_counted(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def stored(results: Path, spec: SearchSweep, rows: Sequence[Row], searches: Sequ
 
 
 SEARCH_SPEC = search_spec(seeds=(0, 1), evaluation_seeds=(0, 1))
-FIRST, EVALUATION, OTHER_EVALUATION, SECOND, *REST = list(expand(SEARCH_SPEC))
+FIRST, EVALUATION, OTHER_EVALUATION, SECOND, *REST = list(SEARCH_SPEC.trials())
 PROTOCOL_HASH = search_of(SEARCH_SPEC).protocol.protocol_hash
 
 
@@ -135,8 +135,10 @@ def test_of_searches_everything_is_left_where_there_is_no_store(tmp_path: Path) 
 
 
 def test_a_search_that_ended_is_done_and_what_it_found_is_known(tmp_path: Path) -> None:
-    rows = [trial_row(EVALUATION, status="diverged", search_id=FIRST, train_seconds=4.0)]
-    stored(tmp_path, SEARCH_SPEC, rows, [stored_search(FIRST, protocol_hash=PROTOCOL_HASH)])
+    trained = {"protocol_hash": SEARCH_SPEC.protocol.protocol_hash, "epochs": 1}
+    rows = [trial_row(EVALUATION, status="diverged", search_id=FIRST, train_seconds=4.0, **trained)]
+    searched = stored_search(FIRST, protocol_hash=PROTOCOL_HASH, epochs=1)
+    stored(tmp_path, SEARCH_SPEC, rows, [searched])
 
     plan = make_plan(SEARCH_SPEC, tmp_path)
 
@@ -144,7 +146,7 @@ def test_a_search_that_ended_is_done_and_what_it_found_is_known(tmp_path: Path) 
     assert plan.found == {FIRST: FOUND}
     assert list(plan.left) == [OTHER_EVALUATION, SECOND, *REST]
     assert (plan.count("ok"), plan.count("diverged"), plan.count("failed")) == (1, 1, 0)
-    assert plan.durations.training == 4.0
+    assert plan.pace.seconds_a_trial("trials") == 4.0
     assert plan.seconds_left == 6.0 + 4.0 * 3
 
 

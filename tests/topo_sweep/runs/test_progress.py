@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -34,6 +35,14 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     return Terminal()
 
 
+def of_trainings(epochs: int, planned: int, *trial_ids: str, **values: Any) -> Progress:
+    """Return the progress of trainings of so many epochs and 100 images, some of them named."""
+    names = [*trial_ids, *(f"other {number}" for number in range(planned - len(trial_ids)))]
+    ended = sum(values.get(status, 0) for status in ("ok", "diverged", "failed"))
+    work = dict.fromkeys(names[: planned - ended], ("trials", epochs))
+    return Progress(**({"planned": planned, "images": 100, "work": work} | values))
+
+
 def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 10
     while not condition():
@@ -57,12 +66,12 @@ def test_numbers_before_the_first_epoch_are_unknown(clock: Clock) -> None:
 
 
 def test_speed_and_time_left_follow_from_the_epochs_trained_so_far(clock: Clock) -> None:
-    progress = Progress(planned=10, ok=2, diverged=1, failed=1, epochs=5, images=100)
+    progress = of_trainings(5, 10, "a", "b", ok=2, diverged=1, failed=1)
     progress.start("a")
     progress.start("b")
     clock.now += 10
-    progress.epoch("a", 1)
-    progress.epoch("b", 1)
+    progress.epoch("a", 1, seconds=10.0)
+    progress.epoch("b", 1, seconds=10.0)
 
     # 2 epochs of 100 images in 10 s; 6 trials of 5 epochs are left, less the 2 that are done.
     assert progress.images_per_second == 20
@@ -73,7 +82,7 @@ def test_speed_and_time_left_follow_from_the_epochs_trained_so_far(clock: Clock)
     assert progress.seconds_left == 24 * 10 / 2
 
     clock.now += 10
-    progress.epoch("b", 2)
+    progress.epoch("b", 2, seconds=10.0)
     assert progress.images_per_second == 15
     assert progress.seconds_left == 23 * 20 / 3
 
@@ -82,23 +91,23 @@ def test_speed_and_time_left_follow_from_the_epochs_trained_so_far(clock: Clock)
 def test_epochs_of_an_earlier_run_are_neither_left_nor_trained_now(
     clock: Clock, announced: int
 ) -> None:
-    progress = Progress(planned=1, epochs=5, images=100)
+    progress = of_trainings(5, 1, "resumed")
     progress.start("resumed", announced)
     clock.now += 10
 
-    progress.epoch("resumed", 4)
+    progress.epoch("resumed", 4, seconds=10.0)
 
     assert progress.images_per_second == 10
     assert progress.seconds_left == 1 * 10
 
 
 def test_time_before_the_first_trial_does_not_count(clock: Clock) -> None:
-    progress = Progress(planned=1, epochs=2, images=100)
+    progress = of_trainings(2, 1, "a")
     clock.now += 1000
     progress.start("a")
     clock.now += 4
 
-    progress.epoch("a", 1)
+    progress.epoch("a", 1, seconds=4.0)
 
     assert progress.images_per_second == 25
 
@@ -119,10 +128,10 @@ def test_each_trial_is_counted_once_as_it_ended(endings: list[str]) -> None:
 
 
 def test_the_line_says_everything_that_is_known(clock: Clock) -> None:
-    progress = Progress(planned=1200, ok=2, diverged=1, failed=3, epochs=5, images=50_000)
+    progress = of_trainings(5, 1200, "a", ok=2, diverged=1, failed=3, images=50_000)
     progress.start("a")
     clock.now += 2
-    progress.epoch("a", 1)
+    progress.epoch("a", 1, seconds=2.0)
     progress.best = (0.92344, "topology 17")
     progress.metric = "val"
 
@@ -135,7 +144,7 @@ def test_the_line_says_everything_that_is_known(clock: Clock) -> None:
 
 
 def test_the_epochs_of_one_trial_are_told_but_not_those_of_many() -> None:
-    progress = Progress(planned=3, epochs=5, images=100)
+    progress = of_trainings(5, 3, "a", "b")
     progress.start("a", epochs_done=2)  # by its checkpoint
     assert progress.line() == "0/3 done · 1 running, 2 of 5 epochs"
 
@@ -145,9 +154,8 @@ def test_the_epochs_of_one_trial_are_told_but_not_those_of_many() -> None:
 
 
 def test_a_search_has_epochs_of_its_own() -> None:
-    kinds = {"s": "search", "t": "training"}
-    progress = Progress(planned=2, epochs=5, kinds=kinds, epochs_left={"s": 50, "t": 5})
-    progress.epoch("s", 24)
+    progress = Progress(planned=2, work={"s": ("searches", 50), "t": ("trials", 5)})
+    progress.epoch("s", 24, seconds=1.0)
     assert "1 running, 24 of 50 epochs" in progress.line()
 
 
@@ -174,7 +182,7 @@ def test_durations_read_as_a_person_says_them(seconds: float, text: str) -> None
 
 
 def test_what_is_published_are_the_numbers_of_now(tmp_path: Path, clock: Clock) -> None:
-    progress = Progress(planned=2, epochs=2, images=100)
+    progress = of_trainings(2, 2, "a")
     path = tmp_path / "progress.json"
     progress.publish(path)
     unknown = {"running": 0, "images_per_second": None, "seconds_left": None}
@@ -182,7 +190,7 @@ def test_what_is_published_are_the_numbers_of_now(tmp_path: Path, clock: Clock) 
 
     progress.start("a")
     clock.now += 5
-    progress.epoch("a", 1)
+    progress.epoch("a", 1, seconds=5.0)
     progress.publish(path)
 
     known = {"running": 1, "images_per_second": 20, "seconds_left": 15}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -17,12 +16,13 @@ from nas_core.cells.genotype import KNOWN_CELLS, Genotype
 from nas_core.errors import TopoSweepError
 from nas_core.protocols.training import DataOptions
 from tests.topo_sweep.conftest import FINGERPRINT, Clock, make_sweep
-from tests.topo_sweep.runs.recorder_run import IDS, SPEC, Run, metrics, outcome
+from tests.topo_sweep.runs.recorder_run import IDS, SPEC, Run, ended, metrics
 from tests.topo_sweep.store.store_rows import trial_row
+from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.plan import make_plan
 from topo_sweep.runs.progress import Progress
-from topo_sweep.runs.recorder import Recorder, failed, trial_name
-from topo_sweep.runs.runner import Outcome
+from topo_sweep.runs.recorder import Recorder, failed
+from topo_sweep.runs.runner import Report, Resumed
 from topo_sweep.spec.networks import GenotypeSweep
 from topo_sweep.spec.trials import Trial
 from topo_sweep.store.parquet import Row, StoreError
@@ -44,7 +44,7 @@ def test_a_trial_that_ended_well_is_a_row_of_what_its_last_epoch_gave(run: Run) 
         metrics(1, test_accuracy=0.625, train_accuracy=0.875, seconds=3.0),
     )
 
-    run.recorder.end(trial_id, outcome("ok", *history))
+    run.report(trial_id, *ended("ok", *history))
 
     row = run.row(trial_id)
     trial = run.plan.trials[trial_id]
@@ -84,21 +84,21 @@ def test_a_trial_that_ended_well_is_a_row_of_what_its_last_epoch_gave(run: Run) 
 
 
 @pytest.mark.parametrize(
-    "ended",
+    "reports",
     [
-        outcome("ok", metrics(0)),
-        outcome("diverged", metrics(0, train_loss=math.nan)),
-        outcome("failed", error="ValueError: bad"),
-        failed("the worker died"),
+        ended("ok", metrics(0)),
+        ended("diverged", metrics(0, train_loss=math.nan)),
+        ended("failed", error="ValueError: bad"),
+        [failed("the worker died")],
     ],
 )
 def test_every_column_is_named_in_every_row(
-    run: Run, monkeypatch: pytest.MonkeyPatch, ended: Outcome
+    run: Run, monkeypatch: pytest.MonkeyPatch, reports: list[Report]
 ) -> None:
     given: list[tuple[Sequence[Row], Sequence[Row], Table]] = []
     monkeypatch.setattr(run.plan.store, "append", lambda *rows, table: given.append((*rows, table)))
 
-    run.recorder.end(IDS[0], ended)
+    run.report(IDS[0], *reports)
 
     ((trials, epochs, table),) = given
     assert table is TRIALS
@@ -107,7 +107,7 @@ def test_every_column_is_named_in_every_row(
 
 
 def test_held_out_images_give_a_validation_accuracy(run: Run) -> None:
-    run.recorder.end(IDS[0], outcome("ok", metrics(0, val_accuracy=0.375)))
+    run.report(IDS[0], *ended("ok", metrics(0, val_accuracy=0.375)))
 
     assert run.row(IDS[0])["val_accuracy"] == 0.375
 
@@ -118,9 +118,14 @@ def test_a_cell_of_several_operations_has_no_topology_but_a_reduction_topology(
     spec = GenotypeSweep(name="cells", data=DataOptions(), genotypes=("DARTS_V1",))
     store = make_sweep(tmp_path, spec)
     plan = make_plan(spec, tmp_path)
-    recorder = Recorder(plan, fingerprint=FINGERPRINT, progress=Progress(planned=1))
+    agenda = Agenda(plan.left, plan.found)
+    progress = Progress.of(plan, images=1)
+    recorder = Recorder(plan, agenda, progress, fingerprint=FINGERPRINT)
+    trial = agenda.next()
+    assert trial is not None
 
-    recorder.end(next(iter(plan.trials)), outcome("ok", metrics(0)))
+    for report in ended("ok", metrics(0)):
+        recorder.take(trial, report)
 
     row = store.trials().iloc[0]
     assert row[["topology", "class_id"]].isna().all()
@@ -134,7 +139,7 @@ def test_a_diverged_trial_is_a_result_that_says_when_the_loss_was_lost(
 ) -> None:
     history = (metrics(0, test_accuracy=0.5), metrics(1, train_loss=loss))
 
-    run.recorder.end(IDS[0], outcome("diverged", *history))
+    run.report(IDS[0], *ended("diverged", *history))
 
     row = run.row(IDS[0])
     assert row["status"] == "diverged"
@@ -148,7 +153,7 @@ def test_a_diverged_trial_is_a_result_that_says_when_the_loss_was_lost(
 
 
 def test_a_trial_that_raised_is_a_row_and_a_line_with_its_error(run: Run) -> None:
-    run.recorder.end(IDS[3], outcome("failed", metrics(0), error="ValueError: bad"))
+    run.report(IDS[3], *ended("failed", metrics(0), error="ValueError: bad"))
 
     row = run.row(IDS[3])
     assert (row["status"], row["error"], row["epochs"]) == ("failed", "ValueError: bad", 1)
@@ -156,13 +161,13 @@ def test_a_trial_that_raised_is_a_row_and_a_line_with_its_error(run: Run) -> Non
 
 
 def test_a_trial_whose_worker_died_has_the_epochs_that_were_reported(run: Run) -> None:
-    run.recorder.start(IDS[0])
-    run.recorder.start(IDS[1])
+    run.start(IDS[0])
+    run.start(IDS[1])
     for epoch in range(2):
-        run.recorder.epoch(IDS[0], metrics(epoch, test_accuracy=0.75 - epoch / 4))
-        run.recorder.epoch(IDS[1], metrics(epoch))
+        run.report(IDS[0], metrics(epoch, test_accuracy=0.75 - epoch / 4))
+        run.report(IDS[1], metrics(epoch))
 
-    run.recorder.end(IDS[0], failed("the worker died"))
+    run.report(IDS[0], failed("the worker died"))
 
     row = run.row(IDS[0])
     assert (row["status"], row["error"]) == ("failed", "the worker died")
@@ -172,7 +177,7 @@ def test_a_trial_whose_worker_died_has_the_epochs_that_were_reported(run: Run) -
 
 
 def test_a_trial_whose_worker_died_before_an_epoch_has_no_numbers(run: Run) -> None:
-    run.recorder.end(IDS[0], failed("the worker died"))
+    run.report(IDS[0], failed("the worker died"))
 
     row = run.row(IDS[0])
     assert (row["epochs"], row["train_seconds"]) == (0, 0.0)
@@ -182,10 +187,11 @@ def test_a_trial_whose_worker_died_before_an_epoch_has_no_numbers(run: Run) -> N
 
 
 def test_epochs_that_a_checkpoint_held_are_in_the_row_and_the_curve(run: Run) -> None:
-    run.recorder.start(IDS[0])
-    run.recorder.epoch(IDS[0], metrics(2))  # the only one that this run trained
+    run.start(IDS[0])
+    run.report(IDS[0], Resumed((metrics(0), metrics(1))))
+    assert run.progress.running == {IDS[0]: 2}
 
-    run.recorder.end(IDS[0], outcome("ok", metrics(0), metrics(1), metrics(2)))
+    run.report(IDS[0], *ended("ok", metrics(2)))
 
     assert run.row(IDS[0])["epochs"] == 3
     assert run.row(IDS[0])["train_seconds"] == 6.0
@@ -193,54 +199,48 @@ def test_epochs_that_a_checkpoint_held_are_in_the_row_and_the_curve(run: Run) ->
 
 
 def test_an_error_is_one_line_of_at_most_500_characters() -> None:
-    ended = failed(ValueError("first\n  second\t" + "long " * 1000))
+    outcome = failed(ValueError("first\n  second\t" + "long " * 1000))
 
-    assert ended.status == "failed"
-    assert ended.error is not None
-    assert ended.error.startswith("first second long long")
-    assert len(ended.error) == 500
+    assert outcome.status == "failed"
+    assert outcome.error is not None
+    assert outcome.error.startswith("first second long long")
+    assert len(outcome.error) == 500
 
 
 def test_a_trial_that_ended_ok_without_an_epoch_is_refused(run: Run) -> None:
     with pytest.raises(TopoSweepError, match="without a single epoch"):
-        run.recorder.end(IDS[0], outcome("ok"))
+        run.report(IDS[0], *ended("ok"))
 
 
 @pytest.mark.parametrize("earlier", [0, 1, 2])
 def test_attempts_at_a_failed_trial_count_up(tmp_path: Path, earlier: int) -> None:
     for _ in range(earlier):
-        Run(tmp_path, retry_failed=True).recorder.end(IDS[0], failed("the worker died"))
+        Run(tmp_path, retry_failed=True).report(IDS[0], failed("the worker died"))
 
     last = Run(tmp_path, retry_failed=True)
-    last.recorder.end(IDS[0], outcome("ok", metrics(0)))
+    last.report(IDS[0], *ended("ok", metrics(0)))
 
     assert last.row(IDS[0])["attempt"] == earlier + 1
-
-
-def test_an_outcome_survives_the_way_from_a_worker() -> None:
-    ended = outcome("ok", metrics(0, val_accuracy=0.5), metrics(1))
-
-    assert Outcome.from_dict(json.loads(json.dumps(ended.to_dict()))) == ended
 
 
 # Checkpoints
 
 
 @pytest.mark.parametrize(
-    ("ended", "kept"),
+    ("reports", "kept"),
     [
-        (outcome("ok", metrics(0)), False),
-        (outcome("diverged", metrics(0, train_loss=math.nan)), False),
-        (outcome("failed", metrics(0), error="ValueError: bad"), True),
-        (failed("the worker died"), True),
+        (ended("ok", metrics(0)), False),
+        (ended("diverged", metrics(0, train_loss=math.nan)), False),
+        (ended("failed", metrics(0), error="ValueError: bad"), True),
+        ([failed("the worker died")], True),
     ],
 )
 def test_a_checkpoint_is_kept_exactly_where_a_retry_can_go_on_from_it(
-    run: Run, ended: Outcome, kept: bool
+    run: Run, reports: list[Report], kept: bool
 ) -> None:
     checkpoint, others = run.checkpoint(IDS[0]), run.checkpoint(IDS[1])
 
-    run.recorder.end(IDS[0], ended)
+    run.report(IDS[0], *reports)
     run.recorder.close()
 
     assert checkpoint.exists() == kept
@@ -254,7 +254,7 @@ def test_a_checkpoint_stays_until_the_row_is_durable(
     run = Run(tmp_path)
     checkpoints = [run.checkpoint(trial_id) for trial_id in IDS[:2]]
     for trial_id in IDS[:2]:
-        run.recorder.end(trial_id, outcome("ok", metrics(0)))
+        run.report(trial_id, *ended("ok", metrics(0)))
     assert list(run.store.trials()["trial_id"]) == [IDS[0]]
     assert [path.exists() for path in checkpoints] == [False, True]
 
@@ -275,7 +275,7 @@ def test_a_full_disk_loses_neither_row_nor_checkpoint(
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         with pytest.raises(StoreError, match="the disk is full"):
-            run.recorder.end(IDS[0], outcome("ok", metrics(0)))
+            run.report(IDS[0], *ended("ok", metrics(0)))
     assert checkpoint.exists()
     assert run.store.trials().empty
 
@@ -290,14 +290,14 @@ def test_a_full_disk_loses_neither_row_nor_checkpoint(
 
 
 def test_progress_follows_what_workers_report(run: Run) -> None:
-    run.recorder.start(IDS[0])
-    run.recorder.start(IDS[1])
-    run.recorder.epoch(IDS[1], metrics(0))
+    run.start(IDS[0])
+    run.start(IDS[1])
+    run.report(IDS[1], metrics(0))
     assert run.progress.running == {IDS[0]: 0, IDS[1]: 1}
 
-    run.recorder.end(IDS[0], failed("the worker died"))
-    run.recorder.end(IDS[1], outcome("ok", metrics(0)))
-    run.recorder.end(IDS[2], outcome("diverged", metrics(0, train_loss=math.nan)))
+    run.report(IDS[0], failed("the worker died"))
+    run.report(IDS[1], *ended("ok", metrics(0)))
+    run.report(IDS[2], *ended("diverged", metrics(0, train_loss=math.nan)))
 
     assert run.progress.running == {}
     counts = (run.progress.ok, run.progress.diverged, run.progress.failed, run.progress.left)
@@ -308,17 +308,17 @@ def test_the_best_network_is_the_one_with_the_best_last_epoch_of_those_that_ende
     run: Run,
 ) -> None:
     found = []
-    for trial_id, ended in zip(
+    for trial_id, reports in zip(
         IDS,
         [
-            outcome("failed", metrics(0, test_accuracy=1.0), error="ValueError: bad"),
-            outcome("ok", metrics(0, test_accuracy=0.5)),
-            outcome("diverged", metrics(0, test_accuracy=0.75, train_loss=math.nan)),
-            outcome("ok", metrics(0, test_accuracy=1.0), metrics(1, test_accuracy=0.375)),
+            ended("failed", metrics(0, test_accuracy=1.0), error="ValueError: bad"),
+            ended("ok", metrics(0, test_accuracy=0.5)),
+            ended("diverged", metrics(0, test_accuracy=0.75, train_loss=math.nan)),
+            ended("ok", metrics(0, test_accuracy=1.0), metrics(1, test_accuracy=0.375)),
         ],
         strict=True,
     ):
-        run.recorder.end(trial_id, ended)
+        run.report(trial_id, *reports)
         found.append(run.progress.best)
 
     assert found == [None, (0.5, "topology 17"), (0.5, "topology 17"), (0.5, "topology 17")]
@@ -326,8 +326,8 @@ def test_the_best_network_is_the_one_with_the_best_last_epoch_of_those_that_ende
 
 def test_the_best_network_is_found_by_validation_where_images_are_held_out(tmp_path: Path) -> None:
     run = Run(tmp_path, metric="val")
-    run.recorder.end(IDS[0], outcome("ok", metrics(0, val_accuracy=0.75, test_accuracy=0.25)))
-    run.recorder.end(IDS[1], outcome("ok", metrics(0, val_accuracy=0.5, test_accuracy=1.0)))
+    run.report(IDS[0], *ended("ok", metrics(0, val_accuracy=0.75, test_accuracy=0.25)))
+    run.report(IDS[1], *ended("ok", metrics(0, val_accuracy=0.5, test_accuracy=1.0)))
 
     assert run.progress.best == (0.75, "topology 0")
 
@@ -344,7 +344,7 @@ def test_the_best_network_is_found_by_validation_where_images_are_held_out(tmp_p
     ],
 )
 def test_a_network_is_called_what_people_call_it(genotype: Genotype, name: str) -> None:
-    assert trial_name(Trial(genotype, SPEC.protocol, SPEC.data, seed=0)) == name
+    assert Trial(genotype, SPEC.protocol, SPEC.data, seed=0).name == name
 
 
 def test_rows_of_an_earlier_run_are_left_alone(tmp_path: Path) -> None:
@@ -352,7 +352,7 @@ def test_rows_of_an_earlier_run_are_left_alone(tmp_path: Path) -> None:
     make_sweep(tmp_path, SPEC).append([earlier], [])
 
     run = Run(tmp_path)
-    run.recorder.end(IDS[1], outcome("ok", metrics(0)))
+    run.report(IDS[1], *ended("ok", metrics(0)))
 
     assert run.row(IDS[0])["test_accuracy"] == 0.125
     assert len(run.store.trials()) == 2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +11,20 @@ import pandas as pd
 import pytest
 
 import nas_core.training.search
-import topo_sweep.runs.recorder
 from nas_core.cells.genotype import Genotype
 from nas_core.data.splits import Split, load_dataset, split
 from nas_core.networks.evaluation import EvalNetwork, multiply_adds, parameter_count
 from nas_core.training.epochs import SearchEpoch
 from nas_core.training.training import EpochMetrics
-from tests.topo_sweep.runs.search_run import search_epoch, search_of, search_outcome, search_spec
+from tests.topo_sweep.runs.search_run import search_of, search_spec
 from tests.topo_sweep.store.local_store import parts
+from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.plan import make_plan
-from topo_sweep.runs.runner import Execution, Outcome, TrialRunner, epoch_from_dict
-from topo_sweep.runs.sweep import RunOptions, RunResult, run
+from topo_sweep.runs.recorder import Recorder
+from topo_sweep.runs.runner import Outcome, Report, TrialRunner
+from topo_sweep.runs.sweep import RunResult, run
 from topo_sweep.spec.searches import SearchSweep
-from topo_sweep.spec.trials import SearchTrial, Trial, expand
+from topo_sweep.spec.trials import Runnable, SearchTrial, Trial
 from topo_sweep.store.parquet import ResultStore
 
 SPEC = search_spec(seeds=(0, 1), evaluation_seeds=(0, 1))
@@ -37,14 +37,8 @@ def digits() -> Split:
     return split(load_dataset("digits"), SPEC.data)
 
 
-def runner(images: Split, checkpoints: Path | None = None) -> TrialRunner:
-    return TrialRunner(
-        images, execution=Execution(), checkpoints=checkpoints, checkpoint_seconds=0.0
-    )
-
-
 def reports(images: Split, trial: Trial | SearchTrial) -> tuple[list[SearchEpoch], Outcome]:
-    *epochs, outcome = runner(images).run(trial)
+    *epochs, outcome = TrialRunner(images, execution=Execution()).run(trial)
     assert isinstance(outcome, Outcome)
     return [epoch for epoch in epochs if isinstance(epoch, SearchEpoch)], outcome
 
@@ -52,7 +46,7 @@ def reports(images: Split, trial: Trial | SearchTrial) -> tuple[list[SearchEpoch
 def swept(spec: SearchSweep, results: Path, **options: Any) -> tuple[RunResult, list[str]]:
     """Run a sweep in this process; return its result and what it said."""
     said: list[str] = []
-    choices = RunOptions(executor="inline", checkpoint_seconds=0.0)
+    choices = Execution(executor="inline", checkpoint_seconds=0.0)
     return run(make_plan(spec, results, **options), choices, said.append), said
 
 
@@ -76,18 +70,12 @@ def test_a_runner_yields_each_epoch_of_a_search_and_then_its_outcome(digits: Spl
     assert [epoch.epoch for epoch in epochs] == [0, 1, 2]
     assert outcome.status == "ok"
     assert outcome.error is None
-    assert outcome.history == tuple(epochs)
-    assert outcome.images == 32
-    assert outcome.parameters is not None
-    assert outcome.parameters > 0
-    assert outcome.stopped_because is None
-    assert outcome.peak_memory_bytes is not None
-    assert outcome.peak_memory_bytes > 2**20
+    assert outcome.facts["images"] == 32
+    assert outcome.facts["parameters"] > 0
+    assert outcome.facts["stopped_because"] is None
+    assert outcome.facts["peak_memory_bytes"] > 2**20
     assert (outcome.device, outcome.execution) == ("cpu", Execution().to_json())
     assert epochs[-1].genotype is not None
-    assert Outcome.from_dict(json.loads(json.dumps(outcome.to_dict()))) == outcome
-    for epoch in epochs:
-        assert epoch_from_dict(json.loads(json.dumps(asdict(epoch)))) == epoch
 
 
 def test_a_search_that_stopped_early_says_why(digits: Split) -> None:
@@ -96,44 +84,17 @@ def test_a_search_that_stopped_early_says_why(digits: Split) -> None:
 
     ended = [reports(digits, trial)[1] for trial in trials]
 
-    stopped = [outcome for outcome in ended if outcome.stopped_because]
+    stopped = [outcome for outcome in ended if outcome.facts["stopped_because"]]
     assert stopped, "of four seeds one at least finds a skip connection"
     for outcome in stopped:
-        assert "skip connections in the normal cell" in str(outcome.stopped_because)
+        assert "skip connections in the normal cell" in str(outcome.facts["stopped_because"])
         assert outcome.status == "ok"
 
 
 def test_a_search_of_less_data_than_asked_for_says_on_how_much_it_was(digits: Split) -> None:
     spec = search_spec(search=SPEC.search | {"images": 2500})
 
-    assert reports(digits, search_of(spec))[1].images == 32, "half of 64"
-
-
-@pytest.mark.parametrize(
-    "outcome",
-    [
-        search_outcome("ok", search_epoch(0), search_epoch(1, val_accuracy=0.5)),
-        search_outcome("ok", search_epoch(0), stopped_because="2 skip connections"),
-        search_outcome("failed", error="ValueError: bad"),
-    ],
-)
-def test_an_outcome_survives_the_way_from_a_worker(outcome: Outcome) -> None:
-    assert Outcome.from_dict(outcome.to_dict()) == outcome
-    assert Outcome.from_dict(json.loads(json.dumps(outcome.to_dict()))) == outcome
-
-
-def test_epochs_of_trainings_and_searches_are_told_apart() -> None:
-    training = EpochMetrics(
-        epoch=0,
-        learning_rate=0.1,
-        train_loss=1.0,
-        train_accuracy=0.5,
-        val_accuracy=None,
-        test_accuracy=0.25,
-        seconds=2.0,
-    )
-    assert epoch_from_dict(asdict(training)) == training
-    assert epoch_from_dict(asdict(search_epoch(0))) == search_epoch(0)
+    assert reports(digits, search_of(spec))[1].facts["images"] == 32, "half of 64"
 
 
 def test_a_search_that_raises_is_a_failed_outcome_with_the_epochs_until_then(
@@ -150,7 +111,6 @@ def test_a_search_that_raises_is_a_failed_outcome_with_the_epochs_until_then(
     epochs, outcome = reports(digits, search_of(LONGER))
 
     assert (outcome.status, outcome.error) == ("failed", "ValueError: bad")
-    assert outcome.history == tuple(epochs)
     assert len(epochs) == 1
 
 
@@ -161,9 +121,9 @@ def test_a_search_that_cannot_begin_is_a_failed_outcome(
         raise ValueError("bad")
 
     monkeypatch.setattr(nas_core.training.search, "SearchNetwork", raising)
-    _, outcome = reports(digits, search_of(SPEC))
+    epochs, outcome = reports(digits, search_of(SPEC))
 
-    assert (outcome.status, outcome.error, outcome.history) == ("failed", "ValueError: bad", ())
+    assert (outcome.status, outcome.error, epochs) == ("failed", "ValueError: bad", [])
 
 
 # Whole sweeps
@@ -184,7 +144,7 @@ def test_a_sweep_of_searches_leaves_every_row_with_its_curve(results: Path) -> N
     store = store_of(SPEC, results)
     searches, trials = store.searches(), store.trials()
 
-    assert set(searches["search_id"]) | set(trials["trial_id"]) == set(expand(SPEC))
+    assert set(searches["search_id"]) | set(trials["trial_id"]) == set(SPEC.trials())
     assert (len(searches), len(trials)) == (2, 4)
     assert set(searches["status"]) | set(trials["status"]) == {"ok"}
     assert set(store.search_epochs()["search_id"]) == set(searches["search_id"])
@@ -241,7 +201,7 @@ def test_seeds_of_searches_and_of_evaluations_can_be_added(tmp_path: Path) -> No
 
     assert (result.progress.planned, result.progress.ok) == (6, 6)
     searches, trials = store.searches(), store.trials()
-    assert set(searches["search_id"]) | set(trials["trial_id"]) == set(expand(SPEC))
+    assert set(searches["search_id"]) | set(trials["trial_id"]) == set(SPEC.trials())
     for before, now, key in zip(first, (searches, trials), ("search_id", "trial_id"), strict=True):
         kept = now[now[key].isin(before[key])].reset_index(drop=True)
         pd.testing.assert_frame_equal(kept, before)
@@ -305,19 +265,21 @@ def test_an_epoch_of_one_step_is_said_to_update_alphas_in_every_step(
 # Interrupted
 
 
-def interrupt_after(epochs: int, patch: pytest.MonkeyPatch) -> None:
-    """Press Ctrl-C when the recorder has taken this many epochs."""
-    count = 0
-    epoch = topo_sweep.runs.recorder.Recorder.epoch
+def recorded(patch: pytest.MonkeyPatch, *, until: int | None = None) -> list[tuple[str, int]]:
+    """Return the list of each epoch that the recorder takes; press Ctrl-C after `until` of them."""
+    seen: list[tuple[str, int]] = []
+    take = Recorder.take
 
-    def interrupted(*arguments: Any) -> None:
-        nonlocal count
-        epoch(*arguments)
-        count += 1
-        if count == epochs:
-            raise KeyboardInterrupt
+    def spied(self: Recorder, trial: Runnable, report: Report) -> bool:
+        ended = take(self, trial, report)
+        if isinstance(report, EpochMetrics | SearchEpoch):
+            seen.append((trial.trial_id, report.epoch))
+            if len(seen) == until:
+                raise KeyboardInterrupt
+        return ended
 
-    patch.setattr(topo_sweep.runs.recorder.Recorder, "epoch", interrupted)
+    patch.setattr(Recorder, "take", spied)
+    return seen
 
 
 @pytest.fixture(scope="module")
@@ -332,24 +294,17 @@ def test_an_interrupted_search_goes_on_from_its_checkpoint_to_the_same_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uninterrupted: ResultStore, epochs: int
 ) -> None:
     with monkeypatch.context() as patch:
-        interrupt_after(epochs, patch)
+        recorded(patch, until=epochs)
         result, _ = swept(LONGER, tmp_path)
     store = store_of(LONGER, tmp_path)
     assert result.interrupted
     assert store.searches().empty
     assert store.paths.checkpoint(search_of(LONGER).search_id).exists()
-    seen: list[tuple[str, int]] = []
-    epoch = topo_sweep.runs.recorder.Recorder.epoch
-
-    def spied(self: Any, trial_id: str, report: Any) -> None:
-        seen.append((trial_id, report.epoch))
-        epoch(self, trial_id, report)
-
-    monkeypatch.setattr(topo_sweep.runs.recorder.Recorder, "epoch", spied)
+    seen = recorded(monkeypatch)
     result, _ = swept(LONGER, tmp_path)
 
     assert not result.interrupted
-    search_id, evaluation_id = expand(LONGER)
+    search_id, evaluation_id = LONGER.trials()
     assert seen == [*((search_id, e) for e in range(epochs, 3)), (evaluation_id, 0)]
     for read, key in (
         (ResultStore.searches, "search_id"),
@@ -369,7 +324,7 @@ def test_a_run_interrupted_between_search_and_evaluation_evaluates_what_was_foun
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uninterrupted: ResultStore
 ) -> None:
     with monkeypatch.context() as patch:
-        interrupt_after(4, patch)
+        recorded(patch, until=4)
         swept(LONGER, tmp_path)
     store = store_of(LONGER, tmp_path)
     searches = store.searches()

@@ -9,32 +9,30 @@ import pytest
 from tests.topo_sweep.conftest import Clock, make_sweep
 from tests.topo_sweep.runs.search_run import (
     SearchRun,
+    search_ended,
     search_epoch,
     search_of,
-    search_outcome,
     search_spec,
     stored_search,
 )
 from tests.topo_sweep.store.store_rows import trial_row
-from topo_sweep.runs.durations import Durations
+from topo_sweep.runs.pace import Pace
 from topo_sweep.runs.plan import make_plan
 from topo_sweep.runs.progress import Progress
 from topo_sweep.runs.status import sweep_status
-from topo_sweep.runs.sweep import start_progress
-from topo_sweep.spec.trials import expand
 from topo_sweep.store.opened import open_sweep
 from topo_sweep.store.parquet import ResultStore
 from topo_sweep.store.tables import SEARCHES
 
 SPEC = search_spec(seeds=(0, 1), evaluation_seeds=(0, 1))
-FIRST, EVALUATION, OTHER_EVALUATION, SECOND, *REST = list(expand(SPEC))
+FIRST, EVALUATION, OTHER_EVALUATION, SECOND, *REST = list(SPEC.trials())
 
 
 def mixed() -> Progress:
     """Return the progress of two searches of 10 epochs and two trainings of 5 each."""
-    kinds = {"s": "search", "t": "training", "u": "training", "z": "search"}
-    epochs = {"s": 10, "t": 5, "u": 5, "z": 10}
-    return Progress(planned=4, epochs=5, images=100, kinds=kinds, epochs_left=epochs)
+    search, training = ("searches", 10), ("trials", 5)
+    work = {"s": search, "t": training, "u": training, "z": search}
+    return Progress(planned=4, work=work)
 
 
 # Time left
@@ -120,7 +118,7 @@ def test_trials_that_will_not_run_take_no_time_and_are_not_planned(clock: Clock)
 
 def test_at_the_end_no_time_is_left(clock: Clock) -> None:
     progress = mixed()
-    for trial_id, epochs in list(progress.epochs_left.items()):
+    for trial_id, (_, epochs) in list(progress.work.items()):
         for epoch in range(epochs):
             clock.now += 1
             progress.epoch(trial_id, epoch + 1, seconds=1.0)
@@ -131,7 +129,7 @@ def test_at_the_end_no_time_is_left(clock: Clock) -> None:
 
 
 def test_no_speed_is_told_where_an_image_is_not_worth_an_image(clock: Clock) -> None:
-    alike, unlike = Progress(planned=4, epochs=10, images=100), mixed()
+    alike, unlike = Progress(planned=4, images=100, work=mixed().work), mixed()
     for progress in (alike, unlike):
         progress.start("s")
     clock.now += 8
@@ -146,12 +144,14 @@ def test_no_speed_is_told_where_an_image_is_not_worth_an_image(clock: Clock) -> 
 def test_searches_and_trainings_of_a_sweep_are_kinds_by_their_settings(tmp_path: Path) -> None:
     spec = search_spec(cells=(3, 6), attention=("none", "once"))
 
-    progress = start_progress(make_plan(spec, tmp_path), images=64)
+    progress = Progress.of(make_plan(spec, tmp_path), images=64)
 
-    assert progress.planned == len(expand(spec)) == 4 * 3
-    assert progress.kinds.keys() == set(expand(spec))
-    assert len(set(progress.kinds.values())) == 4 + 1
-    assert progress.epochs_left == {key: trial.epochs for key, trial in expand(spec).items()}
+    assert progress.planned == len(spec.trials()) == 4 * 3
+    assert len({kind for kind, _ in progress.work.values()}) == 4 + 1
+    assert {key: epochs for key, (_, epochs) in progress.work.items()} == {
+        key: trial.epochs for key, trial in spec.trials().items()
+    }
+    assert progress.images == 0, "an image of a search is not worth one of a training"
 
 
 def test_what_has_a_row_is_not_among_the_epochs_left(tmp_path: Path) -> None:
@@ -159,19 +159,18 @@ def test_what_has_a_row_is_not_among_the_epochs_left(tmp_path: Path) -> None:
     store.append([stored_search(FIRST)], [], table=SEARCHES)
     store.append([trial_row(EVALUATION, search_id=FIRST)], [])
 
-    progress = start_progress(make_plan(SPEC, tmp_path), images=64)
+    progress = Progress.of(make_plan(SPEC, tmp_path), images=64)
 
-    assert progress.epochs_left.keys() == {OTHER_EVALUATION, SECOND, *REST}
+    assert progress.work.keys() == {OTHER_EVALUATION, SECOND, *REST}
     assert (progress.planned, progress.ok, progress.left) == (6, 2, 4)
 
 
 def test_the_recorder_tells_how_long_each_epoch_took(tmp_path: Path, clock: Clock) -> None:
     run = SearchRun(tmp_path, search_spec())
-    run.recorder.start(run.ids[0])
+    run.start(run.ids[0])
     clock.now += 3
 
-    run.recorder.epoch(run.ids[0], search_epoch(0, seconds=3.0))
-    run.recorder.end(run.ids[0], search_outcome("ok", search_epoch(0)))
+    run.report(run.ids[0], *search_ended("ok", search_epoch(0, seconds=3.0)))
 
     # Two evaluations of one epoch, of which none has been seen: like the search's.
     assert run.progress.seconds_left == pytest.approx(2 * 3.0)
@@ -184,12 +183,12 @@ def test_the_recorder_tells_how_long_each_epoch_took(tmp_path: Path, clock: Cloc
 def store(tmp_path: Path) -> ResultStore:
     """Return a store with a search done, one failed and an evaluation of two done."""
     store = make_sweep(tmp_path, SPEC)
-    done = stored_search(
-        FIRST, search_seconds=30.0, protocol_hash=search_of(SPEC).protocol.protocol_hash
-    )
+    searched = {"protocol_hash": search_of(SPEC).protocol.protocol_hash, "epochs": 1}
+    done = stored_search(FIRST, search_seconds=30.0, **searched)
     failed = stored_search(SECOND, status="failed", genotype=None, search_seconds=999.0)
     store.append([done, failed], [], table=SEARCHES)
-    store.append([trial_row(EVALUATION, search_id=FIRST, train_seconds=4.0)], [])
+    trained = {"train_seconds": 4.0, "protocol_hash": SPEC.protocol.protocol_hash, "epochs": 1}
+    store.append([trial_row(EVALUATION, search_id=FIRST, **trained)], [])
     return store
 
 
@@ -227,5 +226,5 @@ def test_time_is_unknown_where_a_kind_of_what_is_left_was_never_measured(
     deeper = search_spec(seeds=(0, 1), evaluation_seeds=(0, 1), cells=(3, 6))
 
     assert make_plan(deeper, store.paths.folder.parent).seconds_left is None
-    assert Durations(None, {}).of(expand(SPEC).values()) is None
-    assert Durations(None, {}).of([]) == 0.0
+    assert Pace().seconds([("trials", 5)]) is None
+    assert Pace().seconds([]) == 0.0

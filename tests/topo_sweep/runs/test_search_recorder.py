@@ -14,21 +14,20 @@ import pytest
 
 from nas_core.errors import TopoSweepError
 from tests.topo_sweep.conftest import FINGERPRINT
-from tests.topo_sweep.runs.recorder_run import metrics, outcome
+from tests.topo_sweep.runs.recorder_run import ended, metrics
 from tests.topo_sweep.runs.search_run import (
     FOUND,
     OTHER,
     SearchRun,
+    search_ended,
     search_epoch,
     search_of,
-    search_outcome,
     search_spec,
     stored_search,
 )
 from topo_sweep.runs.plan import make_plan
-from topo_sweep.runs.recorder import failed, trial_name
-from topo_sweep.runs.runner import Outcome
-from topo_sweep.spec.trials import Trial
+from topo_sweep.runs.recorder import failed
+from topo_sweep.runs.runner import Report
 from topo_sweep.store.opened import open_sweep
 from topo_sweep.store.parquet import Row
 from topo_sweep.store.tables import SEARCH_EPOCH_SCHEMA, SEARCH_SCHEMA, SEARCHES, TRIALS, Table
@@ -41,7 +40,7 @@ def run(tmp_path: Path) -> SearchRun:
     """Return a run of one search and two evaluations, of which the search has started."""
     run = SearchRun(tmp_path, SPEC)
     assert run.next_id() == run.ids[0]
-    run.recorder.start(run.ids[0])
+    run.start(run.ids[0])
     return run
 
 
@@ -62,7 +61,7 @@ def test_a_search_that_ended_well_is_a_row_of_what_it_is_and_what_its_last_epoch
         search_epoch(1, weight_seconds=4.0, alpha_seconds=1.5, val_accuracy=0.625),
     )
 
-    run.recorder.end(run.ids[0], search_outcome("ok", *history))
+    run.report(run.ids[0], *search_ended("ok", *history))
 
     row = only_row(run.store.searches())
     assert list(row) == SEARCH_SCHEMA.names
@@ -112,7 +111,7 @@ def test_a_fixed_topology_and_attention_are_columns(tmp_path: Path) -> None:
     spec = search_spec(attention=("once",), search=SPEC.search | {"topology": (17, 3)})
     run = SearchRun(tmp_path, spec)
 
-    run.recorder.end(run.ids[0], search_outcome("ok", search_epoch(0)))
+    run.report(run.ids[0], *search_ended("ok", search_epoch(0)))
 
     row = only_row(run.store.searches())
     assert (row["topology"], row["reduction_topology"]) == (17, 3)
@@ -125,7 +124,7 @@ def test_each_epoch_is_a_row_with_the_alphas_and_the_genotype_of_then(run: Searc
         search_epoch(1, val_accuracy=0.625),
     )
 
-    run.recorder.end(run.ids[0], search_outcome("ok", *epochs))
+    run.report(run.ids[0], *search_ended("ok", *epochs))
 
     rows = run.store.search_epochs()
     assert list(rows.columns) == SEARCH_EPOCH_SCHEMA.names
@@ -148,7 +147,7 @@ def test_epochs_without_an_alpha_step_do_not_hide_the_last_alpha_loss(run: Searc
     }
     history = (search_epoch(0, **without), search_epoch(1), search_epoch(2, **without))
 
-    run.recorder.end(run.ids[0], search_outcome("ok", *history))
+    run.report(run.ids[0], *search_ended("ok", *history))
 
     row = only_row(run.store.searches())
     assert (row["alpha_loss"], row["alpha_accuracy"]) == (1.0, 0.375)
@@ -161,31 +160,29 @@ def test_epochs_without_an_alpha_step_do_not_hide_the_last_alpha_loss(run: Searc
 def test_whether_a_search_was_stopped_early_is_told(
     run: SearchRun, reason: str | None, stopped: bool
 ) -> None:
-    ended = search_outcome("ok", search_epoch(0), stopped_because=reason)
-
-    run.recorder.end(run.ids[0], ended)
+    run.report(run.ids[0], *search_ended("ok", search_epoch(0), stopped_because=reason))
 
     assert only_row(run.store.searches())["stopped_early"] == stopped
 
 
 @pytest.mark.parametrize(
-    "ended",
+    "reports",
     [
-        search_outcome("ok", search_epoch(0)),
-        search_outcome("diverged", search_epoch(0, train_loss=math.nan, genotype=None)),
-        search_outcome("failed", search_epoch(0), error="ValueError: bad"),
-        failed("the worker died"),
+        search_ended("ok", search_epoch(0)),
+        search_ended("diverged", search_epoch(0, train_loss=math.nan, genotype=None)),
+        search_ended("failed", search_epoch(0), error="ValueError: bad"),
+        [failed("the worker died")],
     ],
 )
 def test_every_column_is_named_in_every_row(
-    run: SearchRun, monkeypatch: pytest.MonkeyPatch, ended: Outcome
+    run: SearchRun, monkeypatch: pytest.MonkeyPatch, reports: list[Report]
 ) -> None:
     given: list[tuple[Sequence[Row], Sequence[Row], Table]] = []
     monkeypatch.setattr(
         run.plan.store, "append", lambda *rows, table=TRIALS: given.append((*rows, table))
     )
 
-    run.recorder.end(run.ids[0], ended)
+    run.report(run.ids[0], *reports)
 
     ((rows, epochs, table),) = given
     assert table is SEARCHES
@@ -195,30 +192,30 @@ def test_every_column_is_named_in_every_row(
 
 def test_a_search_that_ended_ok_without_an_epoch_is_refused(run: SearchRun) -> None:
     with pytest.raises(TopoSweepError, match="without a single epoch"):
-        run.recorder.end(run.ids[0], search_outcome("ok"))
+        run.report(run.ids[0], *search_ended("ok"))
 
 
 def test_a_search_whose_worker_died_has_the_epochs_that_were_reported(run: SearchRun) -> None:
     for epoch in range(2):
-        run.recorder.epoch(run.ids[0], search_epoch(epoch))
+        run.report(run.ids[0], search_epoch(epoch))
 
-    run.recorder.end(run.ids[0], failed("the worker died"))
+    run.report(run.ids[0], failed("the worker died"))
 
     row = only_row(run.store.searches())
     assert (row["status"], row["error"], row["epochs"]) == ("failed", "the worker died", 2)
     assert row["search_seconds"] == 6.0
     assert pd.isna(row["genotype"]), "a failed search found nothing"
     assert list(run.store.search_epochs()["epoch"]) == [0, 1]
-    assert run.recorder.errors == [f"{trial_name(search_of(SPEC))}, seed 0: the worker died"]
+    assert run.recorder.errors == [f"{search_of(SPEC).name}, seed 0: the worker died"]
 
 
 def test_attempts_at_a_failed_search_count_up(tmp_path: Path) -> None:
     for _ in range(2):
         run = SearchRun(tmp_path, SPEC, retry_failed=True)
-        run.recorder.end(run.ids[0], failed("the worker died"))
+        run.report(run.ids[0], failed("the worker died"))
 
     last = SearchRun(tmp_path, SPEC, retry_failed=True)
-    last.recorder.end(last.ids[0], search_outcome("ok", search_epoch(0)))
+    last.report(last.ids[0], *search_ended("ok", search_epoch(0)))
 
     assert only_row(last.store.searches())["attempt"] == 3
 
@@ -232,16 +229,16 @@ def test_a_search_is_durable_before_its_evaluations_are_ready(
 ) -> None:
     run = SearchRun(tmp_path, search_spec(seeds=(0, 1)))
     durable: dict[str, set[str]] = {}
-    search_ended = run.agenda.search_ended
+    make_ready = run.agenda.search_ended
 
     def spied(search_id: str, *arguments: Any) -> list[str]:
         durable[search_id] = set(run.store.searches()["search_id"])
-        return search_ended(search_id, *arguments)
+        return make_ready(search_id, *arguments)
 
     monkeypatch.setattr(run.agenda, "search_ended", spied)
     first, second = run.ids[0], run.ids[3]
     for search_id in (first, second):
-        run.recorder.end(search_id, search_outcome("ok", search_epoch(0)))
+        run.report(search_id, *search_ended("ok", search_epoch(0)))
 
     assert durable == {first: {first}, second: {first, second}}
 
@@ -251,7 +248,7 @@ def test_a_search_does_not_wait_in_the_buffer_even_in_a_burst(tmp_path: Path) ->
     run = SearchRun(tmp_path, search_spec(seeds=(0, 1, 2), evaluation_seeds=()))
 
     for number, search_id in enumerate(run.ids, 1):
-        run.recorder.end(search_id, search_outcome("ok", search_epoch(0)))
+        run.report(search_id, *search_ended("ok", search_epoch(0)))
         assert len(run.store.searches()) == number
 
 
@@ -266,7 +263,7 @@ def test_a_search_whose_row_cannot_be_written_starts_no_evaluation(
     with monkeypatch.context() as patch:
         patch.setattr("topo_sweep.store.parquet.write_durably", full)
         with pytest.raises(TopoSweepError, match="the disk is full"):
-            run.recorder.end(run.ids[0], search_outcome("ok", search_epoch(0)))
+            run.report(run.ids[0], *search_ended("ok", search_epoch(0)))
 
     assert run.next_id() is None
     assert checkpoint.exists()
@@ -275,13 +272,11 @@ def test_a_search_whose_row_cannot_be_written_starts_no_evaluation(
 def test_evaluations_are_rows_linked_to_their_search_with_the_cell_that_it_found(
     run: SearchRun,
 ) -> None:
-    run.recorder.end(run.ids[0], search_outcome("ok", search_epoch(0)))
+    run.report(run.ids[0], *search_ended("ok", search_epoch(0)))
     for trial_id in run.ids[1:]:
-        trial = run.agenda.next()
-        assert isinstance(trial, Trial)
-        assert trial.trial_id == trial_id
-        run.recorder.start(trial_id)
-        run.recorder.end(trial_id, outcome("ok", metrics(0)))
+        assert run.next_id() == trial_id
+        run.start(trial_id)
+        run.report(trial_id, *ended("ok", metrics(0)))
     run.recorder.close()
 
     rows = run.store.trials()
@@ -302,7 +297,7 @@ def test_evaluations_of_what_an_earlier_run_found_are_linked_too(tmp_path: Path)
 
     run = SearchRun(tmp_path, SPEC)
     assert run.next_id() == run.ids[1]
-    run.recorder.end(run.ids[1], outcome("ok", metrics(0)))
+    run.report(run.ids[1], *ended("ok", metrics(0)))
 
     row = only_row(run.store.trials())
     assert (row["search_id"], row["genotype"]) == (run.ids[0], str(OTHER))
@@ -311,9 +306,7 @@ def test_evaluations_of_what_an_earlier_run_found_are_linked_too(tmp_path: Path)
 def test_a_failed_search_leaves_its_evaluations_unrun_until_a_retry(tmp_path: Path) -> None:
     run = SearchRun(tmp_path, SPEC)
     run.next_id()
-    ended = search_outcome("failed", search_epoch(0), error="ValueError: bad")
-
-    run.recorder.end(run.ids[0], ended)
+    run.report(run.ids[0], *search_ended("failed", search_epoch(0), error="ValueError: bad"))
 
     assert run.next_id() is None
     assert run.agenda.is_exhausted
@@ -332,10 +325,10 @@ def test_a_search_that_diverged_without_a_cell_drops_its_evaluations_from_the_pl
     assert run.progress.planned == 6
     lost = search_epoch(1, train_loss=math.nan, genotype=None, skips_normal=0)
 
-    run.recorder.end(run.ids[0], search_outcome("diverged", search_epoch(0), lost))
+    run.report(run.ids[0], *search_ended("diverged", search_epoch(0), lost))
 
     assert (run.progress.planned, run.progress.diverged, run.progress.left) == (4, 1, 3)
-    assert run.progress.epochs_left.keys() == set(run.ids[3:]), "no time is left for them either"
+    assert run.progress.work.keys() == set(run.ids[3:]), "no time is left for them either"
     row = only_row(run.store.searches())
     assert (row["status"], row["error"]) == ("diverged", "the loss was nan in epoch 1")
     assert pd.isna(row["genotype"])
@@ -347,7 +340,7 @@ def test_a_search_that_diverged_without_a_cell_drops_its_evaluations_from_the_pl
 def test_a_search_that_diverged_found_nothing_though_its_alphas_are_numbers(run: SearchRun) -> None:
     lost = search_epoch(0, train_loss=math.nan)
 
-    run.recorder.end(run.ids[0], search_outcome("diverged", lost))
+    run.report(run.ids[0], *search_ended("diverged", lost))
 
     row = only_row(run.store.searches())
     assert row["status"] == "diverged"
@@ -359,16 +352,16 @@ def test_a_search_that_diverged_found_nothing_though_its_alphas_are_numbers(run:
 
 
 @pytest.mark.parametrize(
-    ("ended", "kept"),
+    ("reports", "kept"),
     [
-        (search_outcome("ok", search_epoch(0)), False),
-        (search_outcome("diverged", search_epoch(0, train_loss=math.nan)), False),
-        (search_outcome("failed", search_epoch(0), error="ValueError: bad"), True),
-        (failed("the worker died"), True),
+        (search_ended("ok", search_epoch(0)), False),
+        (search_ended("diverged", search_epoch(0, train_loss=math.nan)), False),
+        (search_ended("failed", search_epoch(0), error="ValueError: bad"), True),
+        ([failed("the worker died")], True),
     ],
 )
 def test_a_checkpoint_of_a_search_goes_with_its_durable_row_alone(
-    run: SearchRun, monkeypatch: pytest.MonkeyPatch, ended: Outcome, kept: bool
+    run: SearchRun, monkeypatch: pytest.MonkeyPatch, reports: list[Report], kept: bool
 ) -> None:
     checkpoint = run.checkpoint(run.ids[0])
     was_there: list[bool] = []
@@ -379,17 +372,17 @@ def test_a_checkpoint_of_a_search_goes_with_its_durable_row_alone(
         was_there.append(checkpoint.exists())
 
     monkeypatch.setattr(run.plan.store, "append", spied)
-    run.recorder.end(run.ids[0], ended)
+    run.report(run.ids[0], *reports)
 
     assert was_there == [True], "it outlives the writing"
     assert checkpoint.exists() == kept
 
 
 def test_a_search_is_no_best_network_but_its_evaluation_is(run: SearchRun) -> None:
-    run.recorder.end(run.ids[0], search_outcome("ok", search_epoch(0, val_accuracy=1.0)))
+    run.report(run.ids[0], *search_ended("ok", search_epoch(0, val_accuracy=1.0)))
     assert run.progress.best is None
 
-    run.recorder.end(run.ids[1], outcome("ok", metrics(0, test_accuracy=0.5)))
+    run.report(run.ids[1], *ended("ok", metrics(0, test_accuracy=0.5)))
     assert run.progress.best == (0.5, "topology 17")
     assert (run.progress.ok, run.progress.left) == (2, 1)
 
@@ -397,4 +390,4 @@ def test_a_search_is_no_best_network_but_its_evaluation_is(run: SearchRun) -> No
 def test_a_search_is_called_by_method_space_and_depth() -> None:
     search = search_of(search_spec(spaces=("SS3",)))
 
-    assert trial_name(search) == "search_subset_sparse in SS3 with 3 cells"
+    assert search.name == "search_subset_sparse in SS3 with 3 cells"

@@ -10,12 +10,11 @@ from tests.topo_sweep.conftest import FINGERPRINT, Clock, make_sweep, small_spec
 from tests.topo_sweep.store.store_rows import ON_DISK, trial_row
 from topo_sweep.runs.progress import Progress
 from topo_sweep.runs.status import sweep_status
-from topo_sweep.spec.trials import expand
 from topo_sweep.store.opened import open_sweep
 from topo_sweep.store.parquet import ResultStore
 
 SPEC = small_spec()
-IDS = list(expand(SPEC))
+IDS = list(SPEC.trials())
 LIVE = {"running", "is_running", "images_per_second", "seconds_left"}
 
 
@@ -23,11 +22,12 @@ LIVE = {"running", "is_running", "images_per_second", "seconds_left"}
 def store(tmp_path: Path) -> ResultStore:
     """Return a store with a row for four of six trials and one that nobody asked for."""
     store = make_sweep(tmp_path, SPEC)
+    trained = {"protocol_hash": SPEC.protocol.protocol_hash, "epochs": 5}
     rows = [
-        trial_row(IDS[0], status="ok", train_seconds=10.0),
-        trial_row(IDS[1], status="ok", train_seconds=20.0),
-        trial_row(IDS[2], status="diverged", train_seconds=3.0),
-        trial_row(IDS[3], status="failed", train_seconds=1000.0),
+        trial_row(IDS[0], status="ok", train_seconds=10.0, **trained),
+        trial_row(IDS[1], status="ok", train_seconds=20.0, **trained),
+        trial_row(IDS[2], status="diverged", train_seconds=3.0, **trained),
+        trial_row(IDS[3], status="failed", train_seconds=1000.0, **trained),
     ]
     store.append(rows, [])
     return store
@@ -92,10 +92,11 @@ def test_time_is_unknown_before_the_first_trial_has_finished(tmp_path: Path) -> 
 
 
 def test_a_sweep_that_runs_is_described_by_its_driver_too(store: ResultStore, clock: Clock) -> None:
-    progress = Progress(planned=6, ok=2, diverged=1, failed=1, epochs=5, images=100)
+    work = dict.fromkeys(IDS[4:], ("trials", 5))
+    progress = Progress(planned=6, ok=2, diverged=1, failed=1, work=work, images=100)
     progress.start(IDS[4])
     clock.now += 10
-    progress.epoch(IDS[4], 1)
+    progress.epoch(IDS[4], 1, seconds=10.0)
     at_rest = status(store)
     with store.lock():
         progress.publish(store.paths.progress)

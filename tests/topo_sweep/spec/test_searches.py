@@ -18,7 +18,7 @@ from nas_core.protocols.search import SEARCH_PRESETS
 from nas_core.protocols.training import PRESETS
 from topo_sweep.spec.load import Overrides, load_spec, make_spec, spec_from_json_value
 from topo_sweep.spec.searches import SearchSweep
-from topo_sweep.spec.trials import Evaluation, SearchTrial, expand
+from topo_sweep.spec.trials import Evaluation, SearchTrial
 from topo_sweep.store.paths import StorePaths
 
 
@@ -39,7 +39,7 @@ def refusal(**values: Any) -> str:
 
 def points(spec: SearchSweep) -> list[tuple[int, str, str, int, str]]:
     return [
-        (e.seed, e.method, e.space, e.protocol.cells, e.protocol.attention) for e in spec.entries()
+        (e.seed, e.method, e.space, e.protocol.cells, e.protocol.attention) for e in spec.searches()
     ]
 
 
@@ -50,7 +50,7 @@ def test_the_grid_of_figure_2_is_eight_spaces_at_two_depths_for_ten_seeds() -> N
     spec = load_spec("subspaces")
     assert isinstance(spec, SearchSweep)
 
-    entries = spec.entries()
+    entries = spec.searches()
 
     assert len(entries) == 160
     assert Counter((e.space, e.protocol.cells) for e in entries) == {
@@ -58,8 +58,8 @@ def test_the_grid_of_figure_2_is_eight_spaces_at_two_depths_for_ten_seeds() -> N
     }
     assert {e.seed for e in entries} == set(range(20, 30))
     assert all(e.protocol.operations == SPACES[e.space] for e in entries)
-    assert spec.trial_count == 160 * (1 + 1) == len(expand(spec))
-    planned = list(expand(spec).values())
+    assert spec.trial_count == 160 * (1 + 1) == len(spec.trials())
+    planned = list(spec.trials().values())
     assert sum(isinstance(trial, SearchTrial) for trial in planned) == 160
     assert sum(isinstance(trial, Evaluation) for trial in planned) == 160
 
@@ -68,7 +68,7 @@ def test_the_grid_of_depth_is_one_space_at_four_depths_for_ten_seeds() -> None:
     spec = load_spec("depth")
     assert isinstance(spec, SearchSweep)
 
-    assert Counter((e.space, e.protocol.cells) for e in spec.entries()) == {
+    assert Counter((e.space, e.protocol.cells) for e in spec.searches()) == {
         ("SS1", cells): 10 for cells in (5, 10, 16, 20)
     }
 
@@ -103,24 +103,24 @@ def test_each_search_comes_once_and_a_sweep_says_how_much_it_has(
     spec = sweep(spaces=spaces, attention=attention, seeds="0-1", evaluation_seeds=evaluation_seeds)
 
     searches = len(set(spaces)) * len(set(attention)) * 2
-    assert len(set(points(spec))) == len(spec.entries()) == searches
-    assert spec.trial_count == searches * (1 + len(evaluation_seeds)) == len(expand(spec))
+    assert len(set(points(spec))) == len(spec.searches()) == searches
+    assert spec.trial_count == searches * (1 + len(evaluation_seeds)) == len(spec.trials())
 
 
 def test_a_method_that_settings_make_equal_to_another_is_the_same_search() -> None:
     both = ["search_subset", "search_darts_2nd"]
-    assert len(sweep(methods=both).entries()) == 2
+    assert len(sweep(methods=both).searches()) == 2
 
     spec = sweep(methods=both, search={"images": 2500})
 
-    assert [entry.method for entry in spec.entries()] == ["search_subset"]
-    assert spec.trial_count == len(expand(spec)) == 2
+    assert [entry.method for entry in spec.searches()] == ["search_subset"]
+    assert spec.trial_count == len(spec.trials()) == 2
 
 
 def test_where_the_grid_says_nothing_each_method_keeps_its_own() -> None:
     spec = sweep(methods=["search_subset_sparse", "search_subspace"])
 
-    assert [entry.protocol for entry in spec.entries()] == [
+    assert [entry.protocol for entry in spec.searches()] == [
         SEARCH_PRESETS["search_subset_sparse"],
         SEARCH_PRESETS["search_subspace"],
     ]
@@ -133,45 +133,45 @@ def test_where_the_grid_says_nothing_each_method_keeps_its_own() -> None:
 
 @pytest.mark.parametrize("spaces", ["SS3", ["SS3"]])
 def test_a_space_may_stand_alone(spaces: object) -> None:
-    assert [entry.space for entry in sweep(spaces=spaces).entries()] == ["SS3"]
+    assert [entry.space for entry in sweep(spaces=spaces).searches()] == ["SS3"]
 
 
 def test_a_space_may_be_a_list_of_operations_in_any_order_beside_names() -> None:
     spec = sweep(spaces=["SS3", ["sep_conv_3x3", "none", "skip_connect"], "all"])
 
-    assert [entry.protocol.operations for entry in spec.entries()] == [
+    assert [entry.protocol.operations for entry in spec.searches()] == [
         SPACES["SS3"],
         ("none", "skip_connect", "sep_conv_3x3"),
         OPERATION_NAMES,
     ]
-    assert spec.entries()[1].space == "none+skip_connect+sep_conv_3x3"
+    assert spec.searches()[1].space == "none+skip_connect+sep_conv_3x3"
 
 
 def test_a_space_listed_as_operations_is_the_one_of_that_name() -> None:
     spec = sweep(spaces=[list(SPACES["SS5"][::-1]), "SS5"])
 
-    assert [entry.space for entry in spec.entries()] == ["SS5"]
+    assert [entry.space for entry in spec.searches()] == ["SS5"]
 
 
 @pytest.mark.parametrize("pooling", ["max", "avg"])
 def test_the_pooling_is_that_of_every_sub_space(pooling: str) -> None:
     spec = sweep(spaces=["SS1", "SS8"], pooling=pooling)
 
-    for entry in spec.entries():
+    for entry in spec.searches():
         assert entry.protocol.operations == space_operations(entry.space, pooling)
         assert f"{pooling}_pool_3x3" in entry.protocol.operations
 
 
 @pytest.mark.parametrize("cells", ["5,16", [16, 5], [5, 16, 5]])
 def test_depths_are_a_set_of_numbers(cells: object) -> None:
-    assert [entry.protocol.cells for entry in sweep(cells=cells).entries()] == [5, 16]
+    assert [entry.protocol.cells for entry in sweep(cells=cells).searches()] == [5, 16]
 
 
 @pytest.mark.parametrize(("attention", "expected"), [("once", ["once"]), (None, ["none"])])
 def test_attention_is_an_axis_or_the_methods_own(attention: object, expected: list[str]) -> None:
     spec = sweep() if attention is None else sweep(attention=attention)
 
-    assert [entry.protocol.attention for entry in spec.entries()] == expected
+    assert [entry.protocol.attention for entry in spec.searches()] == expected
 
 
 def test_settings_of_search_hold_for_every_method_beside_the_axes() -> None:
@@ -181,7 +181,7 @@ def test_settings_of_search_hold_for_every_method_beside_the_axes() -> None:
         search={"epochs": 3, "topology": 17, "alpha_order": 1},
     )
 
-    for entry in spec.entries():
+    for entry in spec.searches():
         protocol = entry.protocol
         assert (protocol.epochs, protocol.topology, protocol.alpha_order) == (3, (17, 17), 1)
         assert protocol.cells == 7
@@ -192,7 +192,7 @@ def test_without_evaluation_seeds_cells_are_found_and_not_evaluated(none: object
     spec = sweep(evaluation_seeds=none, seeds="0-2")
 
     assert (spec.evaluation_seeds, spec.trial_count) == ((), 3)
-    assert all(isinstance(trial, SearchTrial) for trial in expand(spec).values())
+    assert all(isinstance(trial, SearchTrial) for trial in spec.trials().values())
 
 
 def test_evaluation_seeds_are_written_as_seeds_are() -> None:
@@ -225,7 +225,7 @@ def test_a_sweep_survives_its_manifest(**values: Any) -> None:
 
     again = spec_from_json_value(json.loads(json.dumps(spec.to_json_value())))
 
-    assert expand(again) == expand(spec)
+    assert again.trials() == spec.trials()
     assert again.to_json_value() == spec.to_json_value()
     assert set(spec.to_json_value()["presets"]) == set(spec.methods)
 
@@ -353,7 +353,7 @@ def test_options_set_searches_and_trainings_apart() -> None:
     assert isinstance(spec, SearchSweep)
 
     assert spec.protocol.epochs == 2
-    assert {(e.protocol.epochs, e.protocol.flip) for e in spec.entries()} == {(3, False)}
+    assert {(e.protocol.epochs, e.protocol.flip) for e in spec.searches()} == {(3, False)}
     assert spec.protocol.flip
 
 
@@ -361,7 +361,7 @@ def test_a_topology_by_option_is_that_of_every_search() -> None:
     spec = load_spec("edarts", Overrides(search={"topology": (17, 3)}))
     assert isinstance(spec, SearchSweep)
 
-    assert {entry.protocol.topology for entry in spec.entries()} == {(17, 3)}
+    assert {entry.protocol.topology for entry in spec.searches()} == {(17, 3)}
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def test_a_shipped_search_loads_with_its_name_its_searches_and_their_evaluations
     spec = of_searches(name)
 
     assert spec.name == name
-    assert len(spec.entries()) == SEARCHES[name]
+    assert len(spec.searches()) == SEARCHES[name]
     assert spec.trial_count == SEARCHES[name] * (1 + len(spec.evaluation_seeds))
 
 
@@ -35,8 +35,8 @@ def test_a_shipped_search_begins_with_what_it_repeats_and_what_it_costs(name: st
     repeats, cost = first_lines(name)
 
     assert re.search(r"\bpaper\b|\beDARTS\b", repeats)
-    (epochs,) = {entry.protocol.total_epochs for entry in spec.entries()}
-    images = {entry.protocol.images for entry in spec.entries()}
+    (epochs,) = {entry.protocol.total_epochs for entry in spec.searches()}
+    images = {entry.protocol.images for entry in spec.searches()}
     searches = f"{count} search{'' if count == 1 else 'es'} x {epochs} epochs"
     searches += f" x {images.pop():,} images" if len(images) == 1 else ""
     trainings = f"{count * len(spec.evaluation_seeds)} trainings{training_cost(spec)}"
@@ -58,7 +58,7 @@ def test_table_ii_is_four_methods_on_the_same_five_seeds() -> None:
         "search_sparse",
         "search_subset_sparse",
     )
-    assert {entry.protocol for entry in spec.entries()} == {
+    assert {entry.protocol for entry in spec.searches()} == {
         SEARCH_PRESETS[method] for method in spec.methods
     }
     assert len(spec.seeds) == 5
@@ -68,13 +68,13 @@ def test_edarts_is_the_papers_preset_along_one_topology_on_either_data_set() -> 
     for name, dataset in (("edarts", "cifar10"), ("edarts_c100", "cifar100")):
         spec = of_searches(name)
         expected = SEARCH_PRESETS["search_edarts"].with_values({"topology": 17})
-        assert {entry.protocol for entry in spec.entries()} == {expected}
+        assert {entry.protocol for entry in spec.searches()} == {expected}
         assert spec.data.dataset == dataset
         assert spec.protocol == PRESETS["shallow"]
 
 
 def test_the_deep_ablation_is_all_separable_with_16_cells_and_all_edges() -> None:
-    (protocol,) = {entry.protocol for entry in of_searches("ablation_deep").entries()}
+    (protocol,) = {entry.protocol for entry in of_searches("ablation_deep").searches()}
 
     assert protocol.cells == 16
     assert protocol.topology is None
@@ -82,7 +82,7 @@ def test_the_deep_ablation_is_all_separable_with_16_cells_and_all_edges() -> Non
 
 
 def test_the_ablation_of_attention_compares_the_same_seeds_with_and_without() -> None:
-    entries = of_searches("ablation_equal").entries()
+    entries = of_searches("ablation_equal").searches()
 
     assert {(e.seed, e.protocol.attention) for e in entries} == {
         (seed, attention) for seed in range(10) for attention in ("none", "once")

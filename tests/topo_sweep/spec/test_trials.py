@@ -4,6 +4,7 @@ import dataclasses
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,10 +13,11 @@ from hypothesis import strategies as st
 from nas_core.cells.genotype import KNOWN_CELLS, OPERATION_NAMES, CellEdges, Edge, Genotype
 from nas_core.cells.topology import enumerate_topologies
 from nas_core.protocols.training import DataOptions, Protocol
-from tests.topo_sweep.conftest import small_spec
-from topo_sweep.runs.runner import Execution
+from tests.topo_sweep.conftest import make_sweep, small_spec
+from topo_sweep.runs.execution import Execution
 from topo_sweep.spec.networks import GenotypeSweep
-from topo_sweep.spec.trials import Trial, expand, expand_all
+from topo_sweep.spec.trials import Trial
+from topo_sweep.store.opened import open_sweep
 
 GOLDEN = "68ac1bcafd363644"
 
@@ -84,7 +86,7 @@ def test_the_order_in_which_a_nodes_edges_are_given_does_not_enter_the_id(
 
 
 def test_members_of_a_class_are_trials_of_their_own() -> None:
-    trials = expand(small_spec(topologies="all", seeds=0))
+    trials = small_spec(topologies="all", seeds=0).trials()
 
     assert len(trials) == len(enumerate_topologies()) == 180
 
@@ -104,10 +106,10 @@ def test_an_id_is_the_same_in_every_process_and_planning_imports_no_torch(hash_s
         "from nas_core.cells.genotype import KNOWN_CELLS\n"
         "from nas_core.protocols.training import DataOptions, Protocol\n"
         "from topo_sweep.spec.load import load_spec\n"
-        "from topo_sweep.spec.trials import Trial, expand\n"
+        "from topo_sweep.spec.trials import Trial\n"
         "protocol, data = Protocol(epochs=7, flip=False), DataOptions(dataset='digits')\n"
         "trial = Trial(KNOWN_CELLS['DARTS_V2'], protocol, data, seed=7)\n"
-        "print(trial.trial_id, len(expand(load_spec('demo'))), 'torch' in sys.modules)"
+        "print(trial.trial_id, len(load_spec('demo').trials()), 'torch' in sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],
@@ -122,7 +124,7 @@ def test_an_id_is_the_same_in_every_process_and_planning_imports_no_torch(hash_s
 def test_no_execution_setting_is_part_of_a_trial() -> None:
     execution = {field.name for field in dataclasses.fields(Execution)}
 
-    assert execution >= {"threads", "device", "pack_size"}
+    assert execution >= {"cpus", "gpus", "pack_size"}
     assert execution.isdisjoint(Protocol.model_fields)
     assert execution.isdisjoint(DataOptions.model_fields)
     assert {field.name for field in dataclasses.fields(Trial)} == {
@@ -135,7 +137,7 @@ def test_no_execution_setting_is_part_of_a_trial() -> None:
 
 
 def test_seeds_are_the_outer_loop() -> None:
-    trials = expand(small_spec(topologies=(5, 9), seeds=(0, 3)))
+    trials = small_spec(topologies=(5, 9), seeds=(0, 3)).trials()
 
     order = []
     for trial_id, trial in trials.items():
@@ -153,25 +155,27 @@ def test_seeds_are_the_outer_loop() -> None:
 def test_a_sweep_says_how_many_trials_it_has(topologies: set[int], seeds: set[int]) -> None:
     spec = small_spec(topologies=sorted(topologies), seeds=sorted(seeds))
 
-    assert len(expand(spec)) == spec.trial_count == len(topologies) * len(seeds)
+    assert len(spec.trials()) == spec.trial_count == len(topologies) * len(seeds)
 
 
 def test_a_network_listed_twice_is_trained_once() -> None:
     cell = KNOWN_CELLS["PDARTS"]
     spec = GenotypeSweep(name="twice", genotypes=("PDARTS", str(cell), cell.to_darts()))
 
-    assert len(expand(spec)) == 1
+    assert len(spec.trials()) == 1
 
 
-def test_requests_that_overlap_are_planned_once_in_the_order_of_the_requests() -> None:
+def test_requests_that_overlap_are_planned_once_in_the_order_of_the_requests(
+    tmp_path: Path,
+) -> None:
     first = small_spec(topologies=(3, 4), seeds=0)
     second = small_spec(topologies=(4, 5), seeds=(0, 1))
 
-    planned = expand_all([first, second])
+    planned = open_sweep(make_sweep(tmp_path, first, second).paths.folder).planned()
 
     assert len(planned) == 2 + 3
-    assert list(planned)[:2] == list(expand(first))
-    assert set(planned) == set(expand(first)) | set(expand(second))
+    assert list(planned)[:2] == list(first.trials())
+    assert set(planned) == set(first.trials()) | set(second.trials())
 
 
 def test_a_cell_means_the_same_trial_whichever_kind_of_sweep_asks_for_it() -> None:
@@ -184,4 +188,4 @@ def test_a_cell_means_the_same_trial_whichever_kind_of_sweep_asks_for_it() -> No
         genotypes=(str(genotype),),
     )
 
-    assert list(expand(of_topologies)) == list(expand(of_genotypes))
+    assert list(of_topologies.trials()) == list(of_genotypes.trials())

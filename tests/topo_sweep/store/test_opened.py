@@ -12,7 +12,6 @@ import topo_sweep.store.opened
 from nas_core.errors import InputError
 from tests.topo_sweep.conftest import make_sweep, small_spec
 from tests.topo_sweep.store.store_rows import T0, trial_row
-from topo_sweep.spec.trials import expand
 from topo_sweep.store.opened import load_results, open_sweep
 
 
@@ -99,7 +98,7 @@ def test_what_is_planned_is_the_union_of_all_requests(tmp_path: Path) -> None:
 
     planned = set(open_sweep(tmp_path).planned())
 
-    assert planned == set(expand(first)) | set(expand(second))
+    assert planned == set(first.trials()) | set(second.trials())
     assert len(planned) == 3 + 4 - 1
 
 

@@ -40,11 +40,12 @@ class TrialTrainable(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """Return one report as an object, so that Tune does not take it to pieces."""
         report = next(self._reports)
-        ended = isinstance(report, Outcome)
-        if ended and report.status == "failed" and self._on_gpu:
+        if not isinstance(report, Outcome):
+            return {"report": report}
+        if report.status == "failed" and self._on_gpu:
             # A CUDA error can outlive its trial: end the actor, so that the next one is clean.
             raise RuntimeError(report.error)
-        return {"report": report, "done": ended}
+        return {"report": report, "done": True}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Save nothing: Tune's state is never read back."""
