@@ -40,7 +40,8 @@ def of_trainings(epochs: int, planned: int, *trial_ids: str, **values: Any) -> P
     names = [*trial_ids, *(f"other {number}" for number in range(planned - len(trial_ids)))]
     ended = sum(values.get(status, 0) for status in ("ok", "diverged", "failed"))
     work = dict.fromkeys(names[: planned - ended], ("trials", epochs))
-    return Progress(**({"planned": planned, "images": 100, "work": work} | values))
+    settings: dict[str, Any] = {"planned": planned, "images": 100, "work": work}
+    return Progress(**(settings | values))
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
