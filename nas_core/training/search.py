@@ -127,7 +127,12 @@ class Search:
 
     def facts(self):
         from nas_core.networks.evaluation import parameter_count
-        return {"parameters": parameter_count(self.network), "images": len(self.split.weights), "stopped_because": self.stopped_because}
+
+        return {
+            "parameters": parameter_count(self.network),
+            "images": len(self.split.weights),
+            "stopped_because": self.stopped_because,
+        }
 
     def tensors(self) -> dict[str, Tensor]:
         """Return everything that the next epoch of this stage depends on, by name."""

@@ -157,8 +157,12 @@ class Training:
 
     def facts(self):
         from nas_core.networks.evaluation import multiply_adds, parameter_count
+
         height, width = self.split.train.pixels.shape[-2:]
-        return {"parameters": parameter_count(self.network), "multiply_adds": multiply_adds(self.network, height, width)}
+        return {
+            "parameters": parameter_count(self.network),
+            "multiply_adds": multiply_adds(self.network, height, width),
+        }
 
     def tensors(self) -> dict[str, Tensor]:
         """Return everything that the next epoch depends on, by name."""

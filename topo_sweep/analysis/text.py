@@ -26,3 +26,15 @@ def aligned(rows: Sequence[Sequence[str]], *, left: Collection[int]) -> list[str
         ).rstrip()
         for row in rows
     ]
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time as a person says it: '42 s', '3 min 20 s', '5 h 10 min'."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    if whole < 48 * 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole / 86400:.1f} days"

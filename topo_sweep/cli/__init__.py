@@ -37,7 +37,7 @@ def cli() -> None:
       topo-sweep run demo
       topo-sweep rank --top 20
       topo-sweep plot surface
-    """  # noqa: D301 - \b is click's mark for lines it must not wrap
+    """
 
 
 for command in (

@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -27,16 +27,17 @@ def say(message: str) -> None:
     click.echo(message, err=True)
 
 
+FORMAT: Final[Mapping[str, Any]] = {
+    "type": click.Choice(["table", "json", "csv"]),
+    "default": "table",
+    "show_default": True,
+    "help": "Table for people, JSON or CSV for programs.",
+}
+
+
 def format_option(command: Command) -> Command:
     """Add `--format table|json|csv` as the parameter `output_format`."""
-    return click.option(
-        "--format",
-        "output_format",
-        type=click.Choice(["table", "json", "csv"]),
-        default="table",
-        show_default=True,
-        help="Table for people, JSON or CSV for programs.",
-    )(command)
+    return click.option("--format", "output_format", **FORMAT)(command)
 
 
 def results_argument(command: Command) -> Command:

@@ -26,7 +26,7 @@ def compare(results: tuple[Path, ...], table: str | None, output_format: str) ->
     \b
     Example:
       topo-sweep compare results/subspaces-* --table fig2
-    """  # noqa: D301 - \b is click's mark for lines it must not wrap
+    """
     from topo_sweep.paper import compare as comparing
     from topo_sweep.paper.records import to_records
 

@@ -47,7 +47,7 @@ def enumerate_command(
     Example:
       topo-sweep enumerate --unique --format json -o classes.json
       topo-sweep enumerate --grid subspaces
-    """  # noqa: D301 - \b is click's mark for lines it must not wrap
+    """
     if grid is not None:
         _refuse_options_of_topologies(context)
         searches = grid_records(grid)

@@ -1,34 +1,34 @@
-"""The entries of the paper's two grids of searches: sub-spaces by depth, and depth alone."""
+"""The searches of the paper's two grids: sub-spaces by depth, and depth alone."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final, Literal, get_args
 
-from nas_core.cells.spaces import SPACES
 from topo_sweep.cli.common import plain_table
 
 Grid = Literal["subspaces", "depth"]
 
 GRID_NAMES: Final[tuple[Grid, ...]] = get_args(Grid)
-
-_SEEDS: Final = range(20, 30)
-_GRIDS: Final[Mapping[Grid, tuple[tuple[str, ...], tuple[int, ...]]]] = {
-    "subspaces": (tuple(SPACES), (5, 16)),
-    "depth": (("SS1",), (5, 10, 16, 20)),
-}
-"""Spaces and numbers of cells; the paper searches each with seeds 20 to 29."""
+"""Shipped sweeps, whose files say what is in them."""
 
 
 def grid_records(name: Grid) -> list[dict[str, Any]]:
     """Return one record a search: `space`, its `operations`, `cells` and `seed`."""
-    spaces, depths = _GRIDS[name]
-    return [
-        {"space": space, "operations": list(SPACES[space]), "cells": cells, "seed": seed}
-        for space in spaces
-        for cells in depths
-        for seed in _SEEDS
+    from topo_sweep.spec.load import load_spec
+    from topo_sweep.spec.trials import searches_among
+
+    records = [
+        {
+            "space": search.space,
+            "operations": list(search.protocol.operations),
+            "cells": search.protocol.cells,
+            "seed": search.seed,
+        }
+        for search in searches_among(load_spec(name).trials().values())
     ]
+    return sorted(records, key=itemgetter("space", "cells", "seed"))
 
 
 def grid_table(records: Sequence[Mapping[str, Any]]) -> str:

@@ -3,35 +3,51 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from topo_sweep.cli.common import emit, format_option, formatted, say
-from topo_sweep.cli.execution import execute, execution_options, options, settings
+from topo_sweep.cli.common import emit, formatted, say
+from topo_sweep.cli.execution import execute, set_texts
 from topo_sweep.cli.genotypes import read_genotype
+from topo_sweep.cli.options import (
+    FROM_ONE,
+    DataChoice,
+    RunOptions,
+    format_field,
+    option,
+    set_option,
+    takes,
+)
 
-_REQUEST = [
-    click.option(
-        "--protocol", default="shallow", show_default=True, help="Preset: shallow, final or demo."
-    ),
-    click.option("--dataset", metavar="NAME", help="digits, cifar10 or cifar100."),
-    click.option("--holdout", type=click.IntRange(min=0), help="Training images for validation."),
-    click.option("--train-limit", type=click.IntRange(min=1), help="Train on this many images."),
-    click.option("--seeds", metavar="SET", default="0", show_default=True, help="Such as 0-9."),
-    click.option("--epochs", type=click.IntRange(min=1), help="Passes over the images."),
-    click.option(
-        "--set", "settings", metavar="KEY=VALUE", multiple=True, help="Any key of the protocol."
-    ),
-]
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from topo_sweep.spec.load import SweepSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateRequest:
+    """How cells are trained, what is printed of them, and how it runs."""
+
+    protocol: str = option(
+        default="shallow", show_default=True, help="Preset: shallow, final or demo."
+    )
+    data: DataChoice
+    seeds: str = option(metavar="SET", default="0", show_default=True, help="Such as 0-9.")
+    epochs: int | None = option(type=FROM_ONE, help="Passes over the images.")
+    settings: tuple[str, ...] = set_option("Any key of the protocol.")
+    output_format: str = format_field()
+    run: RunOptions
 
 
 @click.command()
 @click.argument("genotypes", nargs=-1, required=True, metavar="GENOTYPE...")
-@options(_REQUEST)
-@format_option
-@execution_options()
-def evaluate(genotypes: tuple[str, ...], output_format: str, **given: Any) -> None:  # noqa: ANN401
+@takes(EvaluateRequest)
+def evaluate(request: EvaluateRequest, genotypes: tuple[str, ...]) -> None:
     """Train cells and print their accuracies; what is done is never done again.
 
     GENOTYPE is a known cell's name (DARTS_V1, DARTS_V2, PDARTS, PC_DARTS), a file with JSON or
@@ -41,33 +57,45 @@ def evaluate(genotypes: tuple[str, ...], output_format: str, **given: Any) -> No
     Examples:
       topo-sweep evaluate DARTS_V2 cell.txt --seeds 0-9 --dataset cifar10 --data-dir DIR
       topo-sweep evaluate results/ablation_deep-cifar10-12345678 --protocol final
-    """  # noqa: D301 - \b is click's mark for lines it must not wrap
+    """
     from topo_sweep.analysis import ranking
-    from topo_sweep.runs.plan import make_plan
-    from topo_sweep.spec.load import Overrides, make_spec
-    from topo_sweep.store.opened import open_sweep
 
-    read = [read_genotype(text) for text in genotypes]
-    names = [name for _, name in read if name]
+    spec = _sweep(genotypes, request)
+    code = execute(spec, request.run)
+    if code or request.run.dry_run:
+        sys.exit(code)
+    ranked = ranking.rank(_rows(spec, request.run.results))
+    if request.output_format != "table":
+        say(ranked.header)
+    records = ranking.to_records(ranked)
+    emit(formatted(records, request.output_format, lambda: ranking.format_table(ranked)))
+
+
+def _sweep(texts: Sequence[str], request: EvaluateRequest) -> SweepSpec:
+    """Return the sweep of these cells."""
+    from topo_sweep.spec.load import Overrides, make_spec
+
+    read = [read_genotype(text) for text in texts]
     values = {
         "kind": "genotypes",
         "name": "evaluate",
-        "protocol": given["protocol"],
+        "protocol": request.protocol,
         "genotypes": [str(genotype) for genotype, _ in read],
-        "origin": "; ".join(names) or None,
+        "origin": "; ".join(name for _, name in read if name) or None,
     }
-    names_of_overrides = ("dataset", "holdout", "train_limit", "seeds", "epochs")
     overrides = Overrides(
-        **{name: given[name] for name in names_of_overrides}, protocol=settings(given)
+        **vars(request.data),
+        seeds=request.seeds,
+        epochs=request.epochs,
+        protocol=set_texts(request.settings),
     )
-    spec = make_spec(values, overrides)
-    code = execute(spec, given)
-    if code or given["dry_run"]:
-        sys.exit(code)
-    sweep = open_sweep(make_plan(spec, given["results"]).store.paths.folder)
-    rows = sweep.trials()
-    ranked = ranking.rank(rows[rows["genotype"].isin(values["genotypes"])])
-    if output_format != "table":
-        say(ranked.header)
-    records = ranking.to_records(ranked)
-    emit(formatted(records, output_format, lambda: ranking.format_table(ranked)))
+    return make_spec(values, overrides)
+
+
+def _rows(spec: SweepSpec, results: Path) -> pd.DataFrame:
+    """Return what the store has of these cells, whatever seeds were asked for now."""
+    from topo_sweep.runs.plan import make_plan
+    from topo_sweep.store.opened import open_sweep
+
+    rows = open_sweep(make_plan(spec, results).store.paths.folder).trials()
+    return rows[rows["genotype"].isin(spec.to_json_value()["genotypes"])]

@@ -28,7 +28,7 @@ def plot() -> None:
     \b
     Example:
       topo-sweep plot surface -o surface.pdf
-    """  # noqa: D301 - \b is click's mark for lines it must not wrap
+    """
 
 
 @plot.command()
@@ -65,7 +65,7 @@ def surface(
     \b
     Example:
       topo-sweep plot surface --style surface3d -o surface.png
-    """  # noqa: D301 - \b is click's mark for lines it must not wrap
+    """
     from topo_sweep.analysis import ranking
     from topo_sweep.plots import grids as search_plots
     from topo_sweep.plots import surface as plots

@@ -90,7 +90,7 @@ def subspaces(
     \b
     Example:
       topo-sweep plot subspaces -o figure2.pdf
-    """  # noqa: D301 - \b is click's mark for lines it must not wrap
+    """
     from topo_sweep.plots import grids as search_plots
 
     sweep = open_searches(results, "subspaces")
@@ -123,7 +123,7 @@ def depth(
     \b
     Example:
       topo-sweep plot depth --space SS1 -o depth.pdf
-    """  # noqa: D301 - \b is click's mark for lines it must not wrap
+    """
     from topo_sweep.plots import grids as search_plots
 
     sweep = open_searches(results, "depth")
@@ -150,7 +150,7 @@ def skips(results: tuple[Path, ...], output: Path | None) -> None:
     Examples:
       topo-sweep plot skips -o skips.pdf
       topo-sweep plot skips results/table2-full-* results/table2-subset-*
-    """  # noqa: D301 - \b is click's mark for lines it must not wrap
+    """
     from topo_sweep.plots import skips as skip_plots
     from topo_sweep.store.statuses import merged
 
@@ -174,7 +174,7 @@ def alphas(results: Path, output: Path | None, search_id: str | None, seed: int 
     \b
     Example:
       topo-sweep plot alphas --seed 20 -o alphas.pdf
-    """  # noqa: D301 - \b is click's mark for lines it must not wrap
+    """
     from topo_sweep.plots import alphas as alpha_plots
 
     sweep = open_searches(results, "alphas")
@@ -195,7 +195,7 @@ def cell(genotype: str, output: Path | None) -> None:
     Examples:
       topo-sweep plot cell DARTS_V2 -o darts.pdf
       topo-sweep plot cell results
-    """  # noqa: D301 - \b is click's mark for lines it must not wrap
+    """
     from topo_sweep.plots import cells as cell_plots
     from topo_sweep.plots.surface import write_figure
 
@@ -233,7 +233,7 @@ def supernet(
     \b
     Example:
       topo-sweep plot supernet --topology 93 --space SS3 -o supernet.pdf
-    """  # noqa: D301 - \b is click's mark for lines it must not wrap
+    """
     from nas_core.cells.spaces import canonical_operations, space_operations
     from nas_core.cells.topology import Topology
     from topo_sweep.plots import cells as cell_plots

@@ -3,43 +3,50 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from nas_core.errors import InputError
 from topo_sweep.cli.common import say, say_which
-from topo_sweep.cli.execution import execute, execution_options, options, setting_values
+from topo_sweep.cli.execution import execute, set_values
+from topo_sweep.cli.options import FROM_ONE, RunOptions, option, set_option, takes
 from topo_sweep.store.paths import RESULTS
 
-_REQUEST = [
-    click.option("--top", type=click.IntRange(min=1), help="How many go on.  [default: 20]"),
-    click.option(
-        "--final", is_flag=True, help="The final evaluation instead of phase 2, see --above."
-    ),
-    click.option(
-        "--above",
+if TYPE_CHECKING:
+    from topo_sweep.analysis.selection import Choice
+    from topo_sweep.spec.load import SweepSpec
+    from topo_sweep.store.opened import OpenedSweep
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromoteRequest:
+    """What goes on, how it is trained, and how it runs."""
+
+    top: int | None = option(type=FROM_ONE, help="How many go on.  [default: 20]")
+    final: bool = option(is_flag=True, help="The final evaluation instead of phase 2, see --above.")
+    above: float | None = option(
         type=click.FloatRange(0, 1),
         help="With --final: networks above this accuracy go on.  [default: 0.93, the paper's]",
-    ),
-    click.option("--dataset", metavar="NAME", help="Train on another one.  [default: the sweep's]"),
-    click.option(
-        "--seeds", metavar="SET", help="Such as 0-4.  [default: others than those that selected]"
-    ),
-    click.option(
-        "--set", "settings", metavar="KEY=VALUE", multiple=True, help="Any key of the protocol."
-    ),
-]
+    )
+    dataset: str | None = option(
+        metavar="NAME", help="Train on another one.  [default: the sweep's]"
+    )
+    seeds: str | None = option(
+        metavar="SET", help="Such as 0-4.  [default: others than those that selected]"
+    )
+    settings: tuple[str, ...] = set_option("Any key of the protocol.")
+    run: RunOptions
 
 
 @click.command()
 @click.argument(  # not `results`, which is where the new sweep goes
     "source", type=click.Path(path_type=Path), default=RESULTS, metavar="[RESULTS]"
 )
-@options(_REQUEST)
-@execution_options()
-def promote(source: Path, top: int | None, final: bool, above: float | None, **given: Any) -> None:  # noqa: ANN401
+@takes(PromoteRequest)
+def promote(request: PromoteRequest, source: Path) -> None:
     """Train the best topologies of a sweep with the same wiring in both cells (phase 2).
 
     With --final, what is above --above in a sweep of any kind gets the paper's final evaluation.
@@ -49,29 +56,34 @@ def promote(source: Path, top: int | None, final: bool, above: float | None, **g
     Examples:
       topo-sweep promote results/topologies-cifar10-12345678 --top 20 --seeds 100-104
       topo-sweep promote results/edarts-cifar10-12345678 --final --above 0.93 --cluster
-    """  # noqa: D301 - \b is click's mark for lines it must not wrap
-    from nas_core.protocols.training import PRESETS
-    from topo_sweep.analysis import promotion, selection
-    from topo_sweep.spec.int_sets import parse_int_set
+    """
     from topo_sweep.store.opened import open_sweep
 
-    if final and top is not None:
+    if request.final and request.top is not None:
         raise InputError("--final takes all above --above, so leave out --top")
-    if above is not None and not final:
+    if request.above is not None and not request.final:
         raise InputError("--above belongs to --final; phase 2 takes --top")
     sweep = open_sweep(source)
-    seeds = None if given["seeds"] is None else parse_int_set(given["seeds"], what="--seeds")
-    values = setting_values(given)
-    manifest = promotion.on_dataset(sweep.manifest, given["dataset"])
-    if final:
-        choice = selection.above(sweep, 0.93 if above is None else above)
-        protocol = PRESETS["final"].with_values(values)
-        spec: Any = promotion.final_evaluation(manifest, choice, seeds, protocol)
-    else:
-        choice = selection.best_topologies(sweep, 20 if top is None else top)
-        spec = promotion.phase_two(manifest, choice, seeds, values)
+    choice, spec = _promoted(sweep, request)
     say_which(sweep, source)  # only now: what is refused gets one line
     for remark in choice.remarks:
         say(remark)
     say(f"{spec.name}: {choice.origin}")
-    sys.exit(execute(spec, given))
+    sys.exit(execute(spec, request.run))
+
+
+def _promoted(sweep: OpenedSweep, request: PromoteRequest) -> tuple[Choice, SweepSpec]:
+    """Return what goes on, and the sweep of it."""
+    from nas_core.protocols.training import PRESETS
+    from topo_sweep.analysis import promotion, selection
+    from topo_sweep.spec.int_sets import parse_int_set
+
+    seeds = None if request.seeds is None else parse_int_set(request.seeds, what="--seeds")
+    values = set_values(request.settings)
+    manifest = promotion.on_dataset(sweep.manifest, request.dataset)
+    if request.final:
+        choice = selection.above(sweep, 0.93 if request.above is None else request.above)
+        protocol = PRESETS["final"].with_values(values)
+        return choice, promotion.final_evaluation(manifest, choice, seeds, protocol)
+    choice = selection.best_topologies(sweep, 20 if request.top is None else request.top)
+    return choice, promotion.phase_two(manifest, choice, seeds, values)

@@ -22,7 +22,7 @@ def protocol() -> None:
     \b
     Example:
       topo-sweep protocol show search_edarts --against paper
-    """  # noqa: D301 - \b is click's mark for lines it must not wrap
+    """
 
 
 @protocol.command()
@@ -40,7 +40,7 @@ def show(name: str, *, against: str | None, output_format: str) -> None:
     Example:
       topo-sweep protocol show final --format json
       topo-sweep protocol show search_edarts --against paper
-    """  # noqa: D301 - \b is click's mark for lines it must not wrap
+    """
     from topo_sweep.spec.presets import find_preset
 
     preset = find_preset(name)
@@ -62,7 +62,7 @@ def diff(first: str, second: str, output_format: str) -> None:
     \b
     Example:
       topo-sweep protocol diff search_subspace search_edarts
-    """  # noqa: D301 - \b is click's mark for lines it must not wrap
+    """
     from topo_sweep.spec.presets import compare, find_preset, value_text
 
     compared = compare(find_preset(first), find_preset(second))

@@ -3,40 +3,45 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 
 from topo_sweep.cli.common import say
-from topo_sweep.cli.execution import execute, execution_options, options, settings
-from topo_sweep.cli.wiring import TOPOLOGY_OPTIONS, chosen_topology
+from topo_sweep.cli.execution import execute, set_texts
+from topo_sweep.cli.options import (
+    FROM_ONE,
+    DataChoice,
+    RunOptions,
+    WiringChoice,
+    option,
+    set_option,
+    takes,
+)
+from topo_sweep.cli.wiring import chosen_wiring
 
-_REQUEST = [
-    click.option("--dataset", metavar="NAME", help="digits, cifar10 or cifar100."),
-    click.option("--holdout", type=click.IntRange(min=0), help="Training images for validation."),
-    click.option("--train-limit", type=click.IntRange(min=1), help="Train on this many images."),
-    click.option("--topologies", metavar="SET", help="Such as 0-3,17."),
-    *TOPOLOGY_OPTIONS,
-    click.option("--seeds", metavar="SET", help="Such as 0-4."),
-    click.option("--epochs", type=click.IntRange(min=1), help="Passes over the images."),
-    click.option(
-        "--set",
-        "settings",
-        metavar="KEY=VALUE",
-        multiple=True,
-        help="Any key of the protocol, or search.KEY of a search.",
-    ),
-]
+if TYPE_CHECKING:
+    from topo_sweep.spec.load import SweepSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRequest:
+    """What replaces values of the sweep's file, and how it runs."""
+
+    data: DataChoice
+    topologies: str | None = option(metavar="SET", help="Such as 0-3,17.")
+    wiring: WiringChoice
+    seeds: str | None = option(metavar="SET", help="Such as 0-4.")
+    epochs: int | None = option(type=FROM_ONE, help="Passes over the images.")
+    settings: tuple[str, ...] = set_option("Any key of the protocol, or search.KEY of a search.")
+    run: RunOptions
 
 
 @click.command()
 @click.argument("spec", default="topologies", metavar="[SPEC]")
-@options(_REQUEST)
-@execution_options()
-def run(
-    spec: str,
-    **given: Any,  # noqa: ANN401 - click's options, taken apart below
-) -> None:
+@takes(RunRequest)
+def run(request: RunRequest, spec: str) -> None:
     """Train what is left of a sweep; what is done is never done again.
 
     SPEC is a YAML file or the name of a shipped sweep: topologies (the paper's 180, the
@@ -48,34 +53,37 @@ def run(
       topo-sweep run demo
       topo-sweep run --dataset cifar10 --data-dir DIR --seeds 0-2
       topo-sweep run unified --topologies 3,17,42 --cluster --address HOST:6379
-    """  # noqa: D301 - \b is click's mark for lines it must not wrap
-    sys.exit(execute(_requested(spec, given), given))
+    """
+    sys.exit(execute(_sweep(spec, request), request.run))
 
 
-def _requested(spec: str, given: dict[str, Any]) -> Any:  # noqa: ANN401
+def _sweep(source: str, request: RunRequest) -> SweepSpec:
+    """Return the sweep that is asked for; print where its choices come from."""
     from topo_sweep.analysis.selection import Choice, found_by
     from topo_sweep.spec.load import Overrides, load_spec
 
-    wiring = chosen_topology(given)
+    wiring = chosen_wiring(request.wiring, request.settings)
     overrides = Overrides(
-        **{name: given[name] for name in ("dataset", "holdout", "train_limit", "topologies")},
-        **{name: given[name] for name in ("seeds", "epochs")},
-        protocol=settings(given),
+        **vars(request.data),
+        topologies=request.topologies,
+        seeds=request.seeds,
+        epochs=request.epochs,
+        protocol=set_texts(request.settings),
         search=wiring.settings,
         origin=wiring.origin,
     )
     choices: dict[str, Choice] = {}
 
-    def found(name: str, dataset: str) -> str:
-        choices[name] = found_by(given["results"], name, dataset)
-        return str(choices[name].genotypes[0])
+    def best_cell(sweep: str, dataset: str) -> str:
+        choices[sweep] = found_by(request.run.results, sweep, dataset)
+        return str(choices[sweep].genotypes[0])
 
-    requested = load_spec(spec, overrides, found=found)
+    spec = load_spec(source, overrides, found=best_cell)
     wiring.say_remarks()
-    if choices:
-        for name, choice in choices.items():
-            for remark in (*choice.remarks, f"found:{name} is {choice.origin}"):
-                say(remark)
-        origins = "; ".join(f"found:{name}: {own.origin}" for name, own in choices.items())
-        requested = requested.model_copy(update={"origin": origins})
-    return requested
+    for sweep, choice in choices.items():
+        for remark in (*choice.remarks, f"found:{sweep} is {choice.origin}"):
+            say(remark)
+    if not choices:
+        return spec
+    origins = (f"found:{sweep}: {choice.origin}" for sweep, choice in choices.items())
+    return spec.model_copy(update={"origin": "; ".join(origins)})

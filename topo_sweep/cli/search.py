@@ -4,37 +4,64 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from nas_core.errors import TopoSweepError
 from topo_sweep.cli.common import emit, say
-from topo_sweep.cli.execution import execute, execution_options, options, setting_values
-from topo_sweep.cli.wiring import TOPOLOGY_OPTIONS, chosen_topology
+from topo_sweep.cli.execution import execute, set_values
+from topo_sweep.cli.options import (
+    FROM_ONE,
+    FROM_ZERO,
+    PATH,
+    DataChoice,
+    RunOptions,
+    WiringChoice,
+    executor_option,
+    option,
+    set_option,
+    takes,
+)
+from topo_sweep.cli.wiring import chosen_wiring
 
 if TYPE_CHECKING:
     from nas_core.cells.genotype import Genotype
-    from topo_sweep.spec.searches import SearchSweep
+    from topo_sweep.spec.load import SweepSpec
 
-_REQUEST = [
-    click.option(
-        "--preset",
+
+@dataclass(frozen=True, kw_only=True)
+class SearchData(DataChoice):
+    """The images that a search sees."""
+
+    holdout: int | None = option(type=FROM_ZERO, help="Images that no search sees.")
+    train_limit: int | None = option(type=FROM_ONE, help="Search on this many images.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class InProcess(RunOptions):
+    """How a single search runs: in this process unless told otherwise."""
+
+    executor: Literal["ray", "inline"] = executor_option("inline")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchRequest:
+    """One search, what is printed of it, and how it runs."""
+
+    preset: str = option(
         default="search_edarts",
         show_default=True,
         help="Method; topo-sweep protocol show NAME explains each.",
-    ),
-    click.option("--dataset", metavar="NAME", help="digits, cifar10 or cifar100."),
-    click.option("--holdout", type=click.IntRange(min=0), help="Images that no search sees."),
-    click.option("--train-limit", type=click.IntRange(min=1), help="Search on this many images."),
-    *TOPOLOGY_OPTIONS,
-    click.option("--space", metavar="NAME", help="SS1 to SS8, or all eight operations."),
-    click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
-    click.option(
-        "--set", "settings", metavar="KEY=VALUE", multiple=True, help="Any setting of the search."
-    ),
-    click.option(
+    )
+    data: SearchData
+    wiring: WiringChoice
+    space: str | None = option(metavar="NAME", help="SS1 to SS8, or all eight operations.")
+    seed: int = option(type=FROM_ZERO, default=0, show_default=True)
+    settings: tuple[str, ...] = set_option("Any setting of the search.")
+    output_format: str = option(
         "--format",
         "output_format",
         type=click.Choice(["text", "json"]),
@@ -42,71 +69,67 @@ _REQUEST = [
         show_default=True,
         help="DARTS' notation, or JSON with skips, parameters (of the shallow network), epochs "
         "and seconds.",
-    ),
-    click.option(
-        "-o", "--output", type=click.Path(path_type=Path), help="Write the genotype to this file."
-    ),
-]
+    )
+    output: Path | None = option(
+        "-o", "--output", type=PATH, help="Write the genotype to this file."
+    )
+    run: InProcess
 
 
 @click.command()
-@options(_REQUEST)
-@execution_options("inline")
-def search(output_format: str, output: Path | None, **given: Any) -> None:  # noqa: ANN401
+@takes(SearchRequest)
+def search(request: SearchRequest) -> None:
     """Search a cell and print its genotype; the same search again is not run twice.
 
     \b
     Examples:
       topo-sweep search --topology 17 --dataset cifar10 --data-dir DIR
       topo-sweep search --preset search_darts_1st --space SS3 --seed 20
-    """  # noqa: D301 - \b is click's mark for lines it must not wrap
-    spec = _requested(given)
-    code = execute(spec, given)
-    if code or given["dry_run"]:
+    """
+    spec = _sweep(request)
+    code = execute(spec, request.run)
+    if code or request.run.dry_run:
         sys.exit(code)
-    record = _found(spec, given["results"])
-    if output_format == "json":
-        emit(json.dumps(record, indent=1), output)
-    else:
-        emit(record["genotype"], output)
-        skips = record["skips"]
+    record = _record(spec, request.run.results)
+    as_json = request.output_format == "json"
+    emit(json.dumps(record, indent=1) if as_json else record["genotype"], request.output)
+    if not as_json:
         say(
-            f"{skips['normal']} + {skips['reduction']} skip connections (normal + reduction), "
-            f"epochs: {record['epochs']}, seconds: {record['seconds']:.0f}"
+            f"{record['skips']['normal']} + {record['skips']['reduction']} skip connections "
+            f"(normal + reduction), epochs: {record['epochs']}, seconds: {record['seconds']:.0f}"
         )
 
 
-def _requested(given: dict[str, Any]) -> SearchSweep:
+def _sweep(request: SearchRequest) -> SweepSpec:
+    """Return the sweep of this one search; print where its wiring comes from."""
     from topo_sweep.spec.load import Overrides, make_spec
-    from topo_sweep.spec.searches import SearchSweep
 
-    wiring = chosen_topology(given)
+    wiring = chosen_wiring(request.wiring, request.settings)
     values: dict[str, Any] = {
         "kind": "search",
         "name": "search",
-        "methods": [given["preset"]],
-        "seeds": given["seed"],
+        "methods": [request.preset],
+        "seeds": request.seed,
         "evaluation_seeds": [],
     }
-    if given["space"] is not None:
-        values["spaces"] = given["space"]
+    if request.space is not None:
+        values["spaces"] = request.space
     overrides = Overrides(
-        **{name: given[name] for name in ("dataset", "holdout", "train_limit")},
-        search=setting_values(given) | wiring.settings,
+        **vars(request.data),
+        search=set_values(request.settings) | wiring.settings,
         origin=wiring.origin,
     )
     spec = make_spec(values, overrides)
-    assert isinstance(spec, SearchSweep)  # noqa: S101 - the values above say so
     wiring.say_remarks()
     return spec
 
 
-def _found(spec: SearchSweep, results: Path) -> dict[str, Any]:
+def _record(spec: SweepSpec, results: Path) -> dict[str, Any]:
     """Return what the store says of this search."""
     from nas_core.cells.genotype import Genotype
     from topo_sweep.runs.plan import make_plan
 
-    search_id = spec.searches()[0].search_id
+    (search_id,) = spec.trials()
     rows = make_plan(spec, results).store.searches()
     row: dict[Any, Any] = rows[rows["search_id"] == search_id].to_dict("records")[0]
     if not isinstance(row["genotype"], str):

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from topo_sweep.analysis.text import duration
 from topo_sweep.cli.common import (
     emit,
     format_option,
@@ -15,7 +16,6 @@ from topo_sweep.cli.common import (
     results_argument,
     say_which,
 )
-from topo_sweep.runs.progress import duration
 
 
 @click.command()
@@ -29,7 +29,7 @@ def status(results: Path, output_format: str) -> None:
     \b
     Example:
       topo-sweep status --format json
-    """  # noqa: D301 - \b is click's mark for lines it must not wrap
+    """
     from topo_sweep.runs.status import sweep_status
     from topo_sweep.store.opened import open_sweep
 

@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-import click
 
 from nas_core.errors import InputError
 from topo_sweep.cli.common import say
-
-TOPOLOGY_OPTIONS = [
-    click.option(
-        "--topology",
-        type=click.IntRange(0, 179),
-        help="Search along this fixed wiring, such as 17.",
-    ),
-    click.option(
-        "--topology-from",
-        type=click.Path(path_type=Path),
-        metavar="RESULTS",
-        help="Search along the best wiring of this topology sweep.",
-    ),
-]
+from topo_sweep.cli.options import WiringChoice
 
 
 @dataclass(frozen=True)
 class Wiring:
     """The search settings that the two options ask for, and where the choice came from.
 
-    `remarks` say how sure the choice is: for once the whole request is known to be good, so that
-    a refused one gets a single line.
+    `remarks` say how sure the choice is. A command prints them only after it has checked the whole
+    request, so that a refused one gets a single line.
     """
 
     settings: dict[str, Any]
@@ -44,16 +29,19 @@ class Wiring:
             say(remark)
 
 
-def chosen_topology(given: dict[str, Any]) -> Wiring:
-    """Return what the two options ask for.
+def chosen_wiring(choice: WiringChoice, settings: Sequence[str]) -> Wiring:
+    """Return what `--topology` and `--topology-from` ask for.
+
+    Args:
+        choice: the two options.
+        settings: the texts of `--set`, which may name a wiring too.
 
     Raises:
-        InputError: both options, or a sweep that ranks no topologies.
+        InputError: several of them, or a sweep that ranks no topologies.
 
     """
-    index, folder = given["topology"], given["topology_from"]
-    keys = ("topology=", "search.topology=")
-    typed = [text for text in given["settings"] if text.startswith(keys)]
+    index, folder = choice.topology, choice.topology_from
+    typed = [text for text in settings if text.startswith(("topology=", "search.topology="))]
     if typed and (index is not None or folder is not None):
         raise InputError(f"--set {typed[0]} and --topology or --topology-from differ: give one")
     if folder is None:
@@ -63,7 +51,7 @@ def chosen_topology(given: dict[str, Any]) -> Wiring:
     from topo_sweep.analysis.selection import best_topologies
     from topo_sweep.store.opened import open_sweep
 
-    choice = best_topologies(open_sweep(folder))
-    best = choice.genotypes[0].normal.topology.index
-    said = (*choice.remarks, f"topology {best}: {choice.origin}")
-    return Wiring({"topology": best}, choice.origin, said)
+    best = best_topologies(open_sweep(folder))
+    best_index = best.genotypes[0].normal.topology.index
+    said = (*best.remarks, f"topology {best_index}: {best.origin}")
+    return Wiring({"topology": best_index}, best.origin, said)

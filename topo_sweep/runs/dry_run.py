@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from topo_sweep.analysis.text import duration
 from topo_sweep.runs.plan import Plan
-from topo_sweep.runs.progress import duration
 from topo_sweep.spec.int_sets import format_int_set
 from topo_sweep.store.tables import SEARCHES, TABLES, TRIALS
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from nas_core.files import write_durably
+from topo_sweep.analysis.text import duration
 from topo_sweep.runs.pace import Pace
 from topo_sweep.spec.trials import workload
 from topo_sweep.store.tables import SEARCHES
@@ -168,18 +169,6 @@ class Progress:
         }
         with contextlib.suppress(OSError):
             write_durably(path, json.dumps(value).encode())
-
-
-def duration(seconds: float) -> str:
-    """Return a length of time as a person says it: '42 s', '3 min 20 s', '5 h 10 min'."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    if whole < 48 * 3600:
-        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-    return f"{whole / 86400:.1f} days"
 
 
 @contextlib.contextmanager

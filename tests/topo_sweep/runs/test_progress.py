@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.topo_sweep.conftest import Clock
 from topo_sweep.runs import progress as progress_module
-from topo_sweep.runs.progress import Progress, duration, shown
+from topo_sweep.runs.progress import Progress, shown
 
 
 class Terminal(io.StringIO):
@@ -158,25 +158,6 @@ def test_a_search_has_epochs_of_its_own() -> None:
     progress = Progress(planned=2, work={"s": ("searches", 50), "t": ("trials", 5)})
     progress.epoch("s", 24, seconds=1.0)
     assert "1 running, 24 of 50 epochs" in progress.line()
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0 s"),
-        (42.4, "42 s"),
-        (59.4, "59 s"),
-        (59.6, "1 min 00 s"),
-        (200, "3 min 20 s"),
-        (3599.6, "1 h 00 min"),
-        (5 * 3600 + 10 * 60, "5 h 10 min"),
-        (47.99 * 3600, "47 h 59 min"),
-        (48 * 3600, "2.0 days"),
-        (10.42 * 86400, "10.4 days"),
-    ],
-)
-def test_durations_read_as_a_person_says_them(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
 
 
 # The file for `topo-sweep status`

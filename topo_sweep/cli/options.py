@@ -1,0 +1,143 @@
+"""The options of a command as one frozen object, and those that several commands take.
+
+A command declares its options as the fields of a dataclass, in the order of its help; a field that
+is itself such a dataclass stands for all of its options. What the options do is elsewhere.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_type_hints
+
+import click
+
+from topo_sweep.cli.common import FORMAT
+from topo_sweep.store.paths import RESULTS
+
+MANY_TRIALS = 10_000
+PATH = click.Path(path_type=Path)
+FROM_ONE, FROM_ZERO = click.IntRange(min=1), click.IntRange(min=0)
+
+Options = TypeVar("Options")
+Command = Callable[..., None]
+
+
+def option(*names: str, **attributes: Any) -> Any:  # noqa: ANN401 - a field of any type
+    """Return a dataclass field that is a click option, by default named after the field."""
+    return dataclasses.field(metadata={"option": (names, attributes)})
+
+
+def set_option(help_text: str) -> Any:  # noqa: ANN401 - a field
+    """Return the field `settings`: `--set KEY=VALUE`, which may be given often."""
+    return option("--set", "settings", metavar="KEY=VALUE", multiple=True, help=help_text)
+
+
+def format_field() -> Any:  # noqa: ANN401 - a field
+    """Return the field `output_format`: `--format table|json|csv`."""
+    return option("--format", "output_format", **FORMAT)
+
+
+def executor_option(default: str) -> Any:  # noqa: ANN401 - a field
+    """Return the field `executor` with this default."""
+    return option(
+        type=click.Choice(["ray", "inline"]),
+        default=default,
+        show_default=True,
+        help="Ray workers, or this process alone.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataChoice:
+    """The images that networks are trained on."""
+
+    dataset: str | None = option(metavar="NAME", help="digits, cifar10 or cifar100.")
+    holdout: int | None = option(type=FROM_ZERO, help="Training images for validation.")
+    train_limit: int | None = option(type=FROM_ONE, help="Train on this many images.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WiringChoice:
+    """The fixed wiring of a search, see `wiring.py`."""
+
+    topology: int | None = option(
+        type=click.IntRange(0, 179), help="Search along this fixed wiring, such as 17."
+    )
+    topology_from: Path | None = option(
+        type=PATH, metavar="RESULTS", help="Search along the best wiring of this topology sweep."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How trials run and where their rows go: the same for every command that runs some."""
+
+    cluster: bool = option(is_flag=True, help="Join a running Ray cluster.")
+    address: str | None = option(
+        metavar="HOST:PORT", help="Where it is.  [default: $RAY_ADDRESS, else here]"
+    )
+    executor: Literal["ray", "inline"] = executor_option("ray")
+    data_dir: Path | None = option(
+        type=PATH, help="Folder of the data set.  [default: $TOPO_SWEEP_DATA, else data]"
+    )
+    download: bool = option(is_flag=True, help="Fetch the data set if it is not there.")
+    cpus_per_pack: int = option(
+        type=FROM_ONE, default=1, show_default=True, help="Threads of a trial."
+    )
+    gpus_per_pack: float | None = option(
+        type=click.FloatRange(min=0),
+        help="May be a fraction.  [default: 1 where there are GPUs, else 0]",
+    )
+    results: Path = option(
+        type=PATH,
+        default=RESULTS,
+        show_default=True,
+        help="Folder in which the sweep's own folder is made.",
+    )
+    dry_run: bool = option(is_flag=True, help="Say what would run, and stop.")
+    retry_failed: bool = option(is_flag=True, help="Run failed trials again.")
+    yes: bool = option(is_flag=True, help=f"Allow more than {MANY_TRIALS:,} trials.")
+    verbose: bool = option("-v", "--verbose", is_flag=True, help="Let Ray talk.")
+
+
+def takes(kind: type[Any]) -> Callable[[Command], Command]:
+    """Return what adds a dataclass's options to a command, which gets the object first."""
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def with_object(**arguments: Any) -> None:  # noqa: ANN401 - whatever click hands over
+            command(_object_of(kind, arguments), **arguments)
+
+        for names, attributes in reversed(list(_declared(kind))):
+            with_object = click.option(*names, **attributes)(with_object)
+        return with_object
+
+    return decorate
+
+
+def _declared(kind: type[Any]) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Yield names and attributes of all options, in order."""
+    hints = get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+        if "option" not in field.metadata:
+            yield from _declared(hints[field.name])
+        else:
+            names, attributes = field.metadata["option"]
+            yield names or (f"--{field.name.replace('_', '-')}",), attributes
+
+
+def _object_of(kind: type[Options], arguments: dict[str, Any]) -> Options:
+    """Return the object of the arguments that are its fields; they leave `arguments`."""
+    hints = get_type_hints(kind)
+    fields = dataclasses.fields(kind)  # type: ignore[arg-type] # every kind is a dataclass
+    taken = {
+        field.name: arguments.pop(field.name)
+        if "option" in field.metadata
+        else _object_of(hints[field.name], arguments)
+        for field in fields
+    }
+    return kind(**taken)
