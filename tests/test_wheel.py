@@ -89,7 +89,7 @@ def test_enumerate_and_the_shipped_sweeps_need_little_and_no_checkout(
         "    if name in ('edarts', 'edarts_c100', 'ablation_equal', 'search_demo'):\n"
         "        few = Overrides(search={'topology': 17})\n"
         "    known = lambda found, dataset: 'DARTS_V1'\n"
-        "    print(name, load_spec(name, few, found=known).trial_count)"
+        "    print(name, load_spec(name, few, best_cell=known).trial_count)"
     )
     found = subprocess.run(
         [python, "-c", code], cwd=elsewhere, check=True, capture_output=True, text=True

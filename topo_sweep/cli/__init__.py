@@ -51,8 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the program and end the process: 0 done, 1 failed, 2 bad input, 130 interrupted."""
     try:
         # Not `cli.main`, which ends the process with 1 where the reader of a pipe goes away.
-        given = list(sys.argv[1:] if arguments is None else arguments)
-        with cli.make_context("topo-sweep", given) as context:
+        typed = list(sys.argv[1:] if arguments is None else arguments)
+        with cli.make_context("topo-sweep", typed) as context:
             cli.invoke(context)
         sys.stdout.flush()
         sys.exit(0)

@@ -58,13 +58,15 @@ def enumerate_command(
 
 
 def _refuse_options_of_topologies(context: click.Context) -> None:
-    given = [
+    contradicting = [
         f"--{name}"
         for name in ("unique", "nodes")
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT
     ]
-    if given:
-        raise InputError(f"--grid lists searches, not topologies: leave out {' and '.join(given)}")
+    if contradicting:
+        raise InputError(
+            f"--grid lists searches, not topologies: leave out {' and '.join(contradicting)}"
+        )
 
 
 def _record(topology: Topology) -> dict[str, Any]:

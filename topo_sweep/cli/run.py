@@ -78,7 +78,7 @@ def _sweep(source: str, request: RunRequest) -> SweepSpec:
         choices[sweep] = found_by(request.run.results, sweep, dataset)
         return str(choices[sweep].genotypes[0])
 
-    spec = load_spec(source, overrides, found=best_cell)
+    spec = load_spec(source, overrides, best_cell=best_cell)
     wiring.say_remarks()
     for sweep, choice in choices.items():
         for remark in (*choice.remarks, f"found:{sweep} is {choice.origin}"):

@@ -80,19 +80,23 @@ def load_spec(
     source: str,
     overrides: Overrides = _NO_OVERRIDES,
     *,
-    found: Callable[[str, str], str] | None = None,
+    best_cell: Callable[[str, str], str] | None = None,
 ) -> SweepSpec:
-    """Read a sweep and apply what the command line says.
+    """Read a sweep and apply what the command line says; no image is read and no torch imported.
 
     Args:
         source: a YAML file, or the name of a shipped sweep. A file of that very name in the
             working folder does not hide it: write ./demo for the file.
         overrides: what replaces the file's values.
-        found: gives the genotype that the named sweep of searches found for a data set, for
+        best_cell: gives the genotype that the named sweep of searches found for a data set, for
             entries like found:edarts of a list of genotypes.
 
     Raises:
         InputError: no such sweep, or everything that is wrong with it, in one line.
+
+    >>> spec = load_spec("demo", Overrides(topologies="0-3,17", seeds="0-1", epochs=2))
+    >>> spec.trial_count, spec.protocol.epochs, spec.data.dataset
+    (10, 2, 'digits')
 
     """
     file, shown = _located(source)
@@ -103,9 +107,14 @@ def load_spec(
         draft.give(("name",), stem, label)
     _override(draft, overrides)
     listed = draft.values.get("genotypes")
-    if found is not None and isinstance(listed, list):
+    if best_cell is not None and isinstance(listed, list):
         dataset = str(draft.values["data"].get("dataset", DataOptions().dataset))
-        draft.values["genotypes"] = [_looked_up(entry, found, dataset) for entry in listed]
+        draft.values["genotypes"] = [
+            best_cell(entry.removeprefix(FOUND), dataset)
+            if isinstance(entry, str) and entry.startswith(FOUND)
+            else entry
+            for entry in listed
+        ]
     return _resolved(draft)
 
 
@@ -119,12 +128,6 @@ def make_spec(values: Mapping[str, Any], overrides: Overrides = _NO_OVERRIDES) -
     draft = _draft(str(values.get("name", "sweep")), dict(values))
     _override(draft, overrides)
     return _resolved(draft)
-
-
-def _looked_up(entry: object, found: Callable[[str, str], str], dataset: str) -> object:
-    if isinstance(entry, str) and entry.startswith(FOUND):
-        return found(entry.removeprefix(FOUND), dataset)
-    return entry
 
 
 def spec_from_json_value(value: Mapping[str, Any]) -> SweepSpec:
@@ -182,8 +185,8 @@ def _draft(file: str, values: dict[str, Any]) -> Draft:
 
 def _override(draft: Draft, overrides: Overrides) -> None:
     for name, key in _PLACES.items():
-        if (given := getattr(overrides, name)) is not None:
-            draft.give(key, given, f"--{name.replace('_', '-')} {_typed(str(given))}")
+        if (option := getattr(overrides, name)) is not None:
+            draft.give(key, option, f"--{name.replace('_', '-')} {_typed(str(option))}")
     for name, text in overrides.protocol.items():
         label = f"--set {_typed(f'{name}={text}')}"
         try:

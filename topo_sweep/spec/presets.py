@@ -94,7 +94,7 @@ def value_text(value: object) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {value_text(own)}" for key, own in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {value_text(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return f"[{', '.join(value_text(own) for own in value)}]"
+        return f"[{', '.join(value_text(item) for item in value)}]"
     return str(value)

@@ -59,7 +59,7 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def _refuse(self, problem: str) -> None:
-        raise _RefusedError(f"{_place(self._next_event().start_mark)}: {problem}")
+        raise _RefusedError(f"{_position(self._next_event().start_mark)}: {problem}")
 
     def _next_event(self) -> yaml.Event:
         event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]
@@ -121,8 +121,8 @@ class Draft:
 
     def refuse(self, key: Key, value: object, allowed: str) -> None:
         """Note that a value is wrong, and what is allowed instead."""
-        place = f"{self.file}: {_dotted(key)} = {shown_value(value)}" if key else self.file
-        label = self.labels.get(key) or place
+        in_file = f"{self.file}: {_dotted(key)} = {shown_value(value)}" if key else self.file
+        label = self.labels.get(key) or in_file
         self.problems.append(f"{label}: {allowed}")
 
     def miss(self, key: Key) -> None:
@@ -276,11 +276,11 @@ def _reason(error: Exception) -> str:
     if isinstance(error, yaml.reader.ReaderError):
         return f"character {error.position} is {error.character:#x}: {error.reason}"
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        return f"{_place(error.problem_mark)}: {error.problem}"
+        return f"{_position(error.problem_mark)}: {error.problem}"
     return str(error)
 
 
-def _place(mark: Any) -> str:  # noqa: ANN401 - either of PyYAML's two classes of marks
+def _position(mark: Any) -> str:  # noqa: ANN401 - either of PyYAML's two classes of marks
     return f"line {mark.line + 1}, column {mark.column + 1}"
 
 
@@ -296,11 +296,11 @@ def _mapping(node: yaml.MappingNode, problems: list[str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for key_node, value_node in node.value:
         key = _value(key_node, problems)
-        place = _place(key_node.start_mark)
+        position = _position(key_node.start_mark)
         if not isinstance(key, str):
-            problems.append(f"{place}: the key {shown_value(key)} is no text: write a word")
+            problems.append(f"{position}: the key {shown_value(key)} is no text: write a word")
         elif key in values:
-            problems.append(f"{place}: the key {shown_value(key)} is given twice: keep one")
+            problems.append(f"{position}: the key {shown_value(key)} is given twice: keep one")
         else:
             values[key] = _value(value_node, problems)
     return values

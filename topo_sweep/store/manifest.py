@@ -107,8 +107,8 @@ def read_manifest(path: Path) -> Manifest:
         return Manifest.model_validate_json(json.dumps(value))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{path} is damaged: {place}: {first['msg']}") from None
+        key = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{path} is damaged: {key}: {first['msg']}") from None
 
 
 @functools.cache

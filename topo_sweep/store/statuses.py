@@ -20,7 +20,7 @@ def preferred(rows: pd.DataFrame, key: str) -> pd.DataFrame:
         key: the column that names a trial or a search.
 
     """
-    order = {status: place for place, status in enumerate(STATUSES)}
+    order = {status: preference for preference, status in enumerate(STATUSES)}
     by_status = rows.sort_values("status", key=lambda statuses: statuses.map(order), kind="stable")
     return by_status.drop_duplicates(key)
 

@@ -106,5 +106,5 @@ def test_listing_a_grid_imports_nothing_heavy() -> None:
     )
     loaded = set(process.stderr.split())
     assert "nas_core.cells.spaces" in loaded
-    heavy = {"torch", "ray", "pandas", "pyarrow", "matplotlib", "pydantic", "yaml"}
+    heavy = {"torch", "ray", "pandas", "pyarrow", "matplotlib"}
     assert loaded & heavy == set()

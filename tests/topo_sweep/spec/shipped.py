@@ -38,7 +38,7 @@ def shipped(name: str) -> SweepSpec:
         topologies="0-19" if name == "unified" else None,
         search={"topology": 17} if name in ALONG_A_TOPOLOGY else {},
     )
-    return load_spec(name, overrides, found=lambda sweep, _dataset: str(FOUND[sweep]))
+    return load_spec(name, overrides, best_cell=lambda sweep, _dataset: str(FOUND[sweep]))
 
 
 def of_networks(name: str) -> TopologySweep | GenotypeSweep:
