@@ -66,7 +66,7 @@ WITHOUT: Mapping[str, tuple[str, ...]] = {
 TEXTS = (
     *("nas_core", "topo_sweep", "sweeps", "tests", "benchmarks", "docs", ".ci"),
     *("results/__init__.py", "results/studies", "setup.cfg", "pyproject.toml", "Makefile"),
-    *("README.md", "CHANGELOG.md", "LICENSE", ".gitignore"),
+    *("README.md", "CHANGELOG.md", "CITATION.cff", "LICENSE", ".gitignore"),
     *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "results").glob("*.csv"))),
 )
 """Files and folders that are published; other folders of results are a user's own sweeps."""

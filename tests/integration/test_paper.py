@@ -1,4 +1,4 @@
-"""Every experiment of the paper runs by the command that the README gives, made small by options.
+"""Every experiment of the paper runs by the command that docs/experiments.md gives, made small.
 
 The images are a handful of noise in the layout of CIFAR's Parquet files, so that data sets, folders
 and protocols (the auxiliary head, which needs 32x32 images, too) are those of the commands.
@@ -14,7 +14,7 @@ import pytest
 
 from tests.integration.program import done, program, refused, the_sweep
 from tests.nas_core.data.cifar_files import png, some_pixels, write_shard
-from tests.test_readme import experiments
+from tests.pages import experiments, pictures
 from topo_sweep.store.opened import open_sweep
 
 LABELS = {
@@ -67,6 +67,8 @@ def small(command: str, folder: Path) -> list[str]:
         for argument in shlex.split(command)[1:]
     ]
     name, what = arguments[0], arguments[2 if arguments[0] == "search" else 1]
+    if name == "plot":
+        return arguments
     dataset = "cifar100" if "cifar100" in arguments or what == "edarts_c100" else "cifar10"
     arguments += ["--data-dir", dataset, *SMALL.get(what, ())]
     if name == "search":
@@ -78,32 +80,33 @@ def small(command: str, folder: Path) -> list[str]:
 
 
 @pytest.mark.slow
-def test_every_experiment_of_the_readme_runs_at_small_size_and_fills_its_table(
+def test_every_experiment_runs_at_small_size_fills_its_table_and_can_be_drawn(
     tmp_path: Path,
 ) -> None:
     write_images(tmp_path)
     # What names an earlier sweep, or a cell that one found, comes after the sweeps.
     commands = sorted(experiments(), key=lambda c: "HASH" in c or "table4" in c)
     assert len(commands) >= 17
-    for command in commands:
+    assert len(pictures()) >= 4
+    for command in [*commands, *pictures()]:
         ended = program(tmp_path, *small(command, tmp_path))
         assert ended.code == 0, f"{command}: {ended.errors}"
 
-    found = set(the_sweep(tmp_path / "results", "edarts").trials()["genotype"])
+    searched = set(the_sweep(tmp_path / "results", "edarts").trials()["genotype"])
     for dataset in ("cifar10", "cifar100"):
         (folder,) = (tmp_path / "results").glob(f"table4-{dataset}-*")
         evaluated = set(open_sweep(folder).trials()["genotype"])
-        assert found < evaluated
+        assert searched < evaluated
         assert len(evaluated) == 6
     compared = json.loads(done(tmp_path, "compare", "--format", "json").output)
     tables = {record["table"] for record in compared if record["ours"] is not None}
     assert tables == {"2", "3", "4", "fig2", "phases", "ablations"}
-    found_at = [r for r in compared if r["table"] == "fig2" and r["row"].startswith("SS")]
-    places = {r["quantity"] for r in found_at if r["quantity"].startswith("test accuracy of")}
-    assert len(places) == 2, "networks of 5 and of 16 cells"
-    for place in places:
-        own = [r for r in found_at if r["quantity"] == place]
-        assert [r["n"] for r in own] == [1] * 8, "also spaces of which `depth` has searches"
+    spaces = [r for r in compared if r["table"] == "fig2" and r["row"].startswith("SS")]
+    quantities = {r["quantity"] for r in spaces if r["quantity"].startswith("test accuracy of")}
+    assert len(quantities) == 2, "networks of 5 and of 16 cells"
+    for quantity in quantities:
+        runs = [r["n"] for r in spaces if r["quantity"] == quantity]
+        assert runs == [1] * 8, "also spaces of which `depth` has searches"
 
 
 @pytest.mark.parametrize("option", [(), ("--dry-run",)])

@@ -1,0 +1,267 @@
+"""README.md and docs/*.md hold what they promise: commands and snippets run, links and lists fit.
+
+Commands run in seconds: options behind them make trainings small. Those of the paper's experiments
+run in `tests/integration/test_paper.py`.
+"""
+
+from __future__ import annotations
+
+import configparser
+import doctest
+import importlib
+import json
+import re
+import shlex
+import shutil
+import statistics
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+import yaml
+
+from tests.conftest import TINY
+from tests.integration.program import done
+from tests.pages import (
+    PAGES,
+    ROOT,
+    blocks,
+    commands,
+    experiments,
+    own_sweeps,
+    pictures,
+    prose,
+    section,
+)
+from topo_sweep.spec.load import shipped_names
+from topo_sweep.spec.networks import GenotypeSweep, TopologySweep
+from topo_sweep.spec.searches import SearchSweep
+from topo_sweep.store.opened import open_sweep
+from topo_sweep.store.tables import TABLES
+
+SMALL = ("--executor", "inline", *TINY, "--holdout", "0", "--seeds", "0")
+SEARCH_SIZES = ("init_channels=2", "cells=3", "epochs=1", "images=32")
+MORE = {
+    "topologies": ("--topologies", "0,1"),
+    "genotypes": (),
+    "search": tuple(part for size in SEARCH_SIZES for part in ("--set", f"search.{size}")),
+}
+"""Kind of a sweep -> what else makes it small."""
+
+STUDY = "results/studies/edarts-cifar10"
+
+
+def everyday_commands() -> list[str]:
+    """Return the commands that need no experiment of the paper, in the order in which they run.
+
+    Sweeps of topologies come first, then what reads the sweep with the newest row.
+    """
+
+    def stage(command: str) -> int:
+        if kind_of_run(command) == "topologies":
+            return 0
+        return 1 if re.search(r" (status|rank|plot surface)", command) else 2
+
+    others = {*experiments(), *pictures()}
+    program = [c for c in commands() if c.startswith("topo-sweep") and c not in others]
+    return sorted(program, key=stage)
+
+
+def kind_of_run(command: str) -> str | None:
+    """Return the kind of the sweep that a command runs, None for other commands."""
+    words = [*shlex.split(command)[1:], "-"]
+    if words[0] != "run":
+        return None
+    name = "topologies" if words[1].startswith("-") else words[1].removeprefix("./")
+    text = own_sweeps().get(name) or (ROOT / f"sweeps/{name}.yaml").read_text(encoding="utf-8")
+    return str(yaml.safe_load(text)["kind"])
+
+
+def shrunk(command: str, folder: Path) -> list[str]:
+    """Return the arguments with tiny options behind; the last of each option counts.
+
+    `folder` holds results: where the command names a sweep by HASH, it is looked up there.
+    """
+    arguments = [existing(argument, folder) for argument in shlex.split(command)[1:]]
+    arguments = [a for a in arguments if a not in ("--cluster", "--address", "HOST:6379")]
+    if arguments[0] == "search":
+        sizes = tuple(part for size in SEARCH_SIZES for part in ("--set", size))
+        return [*arguments, "--dataset", "digits", "--train-limit", "64", *sizes]
+    if arguments[0] == "evaluate":
+        return [*arguments, *SMALL]
+    kind = kind_of_run(command)
+    return arguments if kind is None else [*arguments, *SMALL, *MORE[kind]]
+
+
+def existing(argument: str, folder: Path) -> str:
+    if not argument.endswith("-cifar10-HASH"):
+        return argument
+    return str(min(folder.glob(argument.replace("cifar10-HASH", "digits-*"))))
+
+
+def test_the_pages_have_commands_of_every_kind() -> None:
+    said = {shlex.split(command)[1] for command in commands()}
+    plain = {"demo", "demo-search", "test", "run", "enumerate", "status", "rank", "plot", "--help"}
+    assert said == plain | {"search", "evaluate", "promote", "compare", "protocol"}
+
+
+def test_every_shipped_sweep_is_listed_and_all_but_the_small_ones_are_experiments() -> None:
+    listed = re.findall(r"`(\w+)`", "".join(first_cells("docs/sweeps.md", "Shipped sweeps")))
+    assert sorted(listed) == shipped_names()
+    run = {shlex.split(command)[2] for command in experiments() if " run " in command}
+    unified = {"unified"}  # `promote` makes it from a sweep's own ranking
+    assert run | unified == set(shipped_names()) - {"demo", "search_demo", "classes"}
+
+
+@pytest.mark.parametrize("command", [c for c in commands() if c.startswith("make ")])
+def test_make_has_the_target(command: str) -> None:
+    dry = subprocess.run(
+        ["make", "-n", *shlex.split(command)[1:]],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "topo-sweep run" in dry.stdout or "pytest" in dry.stdout
+
+
+@pytest.mark.slow
+def test_every_everyday_command_runs(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / STUDY, tmp_path / STUDY)
+    for name, text in own_sweeps().items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    for command in everyday_commands():
+        try:
+            done(tmp_path, *shrunk(command, tmp_path))
+        except AssertionError as error:
+            raise AssertionError(f"{command}: {error}") from error
+
+
+@pytest.mark.slow
+def test_what_reads_a_store_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done(tmp_path, *shrunk("topo-sweep run demo", tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (python,), (sql,) = (blocks(language, "docs/store.md") for language in ("python", "sql"))
+
+    exec(compile(python, "docs/store.md", "exec"), {})  # noqa: S102 - the page is ours
+    rows = duckdb.connect().execute(sql).fetchall()
+    assert sorted(topology for topology, _ in rows) == [0, 1]
+    assert all(0 <= accuracy <= 1 for _, accuracy in rows)
+
+
+def test_the_examples_with_public_names_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = "\n".join(blocks("pycon", "docs/api.md"))
+    examples = doctest.DocTestParser().get_doctest(text, {}, "docs/api.md", "docs/api.md", 0)
+    assert doctest.DocTestRunner().run(examples).failed == 0, capsys.readouterr().out
+
+    (python,) = blocks("python", "docs/api.md")
+    exec(compile(python, "docs/api.md", "exec"), {})  # noqa: S102 - the page is ours
+    assert "4 trials, 4 left" in capsys.readouterr().out
+
+
+def test_every_snippet_is_in_a_page_whose_snippets_run() -> None:
+    languages = ("python", "pycon", "sql")
+    with_snippets = {page for page in PAGES for name in languages if blocks(name, page)}
+    assert with_snippets == {"docs/store.md", "docs/api.md"}
+
+
+@pytest.mark.parametrize("package", ["nas_core", "topo_sweep"])
+def test_the_public_names_are_exactly_those_of_the_package(package: str) -> None:
+    listed = [name.strip(" `") for name in first_cells("docs/api.md", package)]
+    assert sorted(listed) == sorted(importlib.import_module(package).__all__)
+
+
+def test_every_column_of_the_store_is_explained() -> None:
+    named = set(re.findall(r"`(\w+)`", PAGES["docs/store.md"]))
+    schemas = [s for table in TABLES.values() for s in (table.schema, table.curve_schema)]
+    assert {name for schema in schemas for name in schema.names} <= named
+
+
+def test_every_key_of_a_sweep_is_explained() -> None:
+    named = {
+        name
+        for title in PAGES["docs/sweeps.md"].split("\n### Keys of ")[1:]
+        for name in re.findall(r"^\| `(\w+)` \|", title, re.MULTILINE)
+    }
+    kinds = (TopologySweep, GenotypeSweep, SearchSweep)
+    written_by_the_program = {"origin", "presets"}
+    assert named == {key for kind in kinds for key in kind.model_fields} - written_by_the_program
+
+
+def test_the_drawing_and_the_tables_of_the_design_name_every_room() -> None:
+    (drawing,) = blocks("text", "docs/design.md")
+    cells = "".join(re.findall(r"^\| (`.*?`) \|", PAGES["docs/design.md"], re.MULTILINE))
+    for package in ("nas_core", "topo_sweep"):
+        for path in (ROOT / package).rglob("*"):
+            is_room = path.suffix == ".py" and path.parent == ROOT / package
+            if (path / "__init__.py").is_file() or (is_room and path.stem[0] != "_"):
+                assert re.search(rf"\b{path.stem}\b", drawing), path
+                assert re.search(rf"\b{path.stem}`", cells), path
+    walls = [line for line in drawing.splitlines() if line.startswith((" │", " ├", " ┌", " └"))]
+    assert {line[36] for line in walls} == set("│┤┐┘"), "the walls stand straight"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_of_a_page_lead_somewhere(page: str) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        file, _, anchor = target.partition("#")
+        linked = (ROOT / page).parent / file if file else ROOT / page
+        assert linked.exists(), target
+        if anchor:
+            assert anchor in anchors(linked.read_text(encoding="utf-8")), target
+
+
+def anchors(text: str) -> Iterator[str]:
+    """Yield the names that GitHub gives to headings."""
+    for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE):
+        yield re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def first_cells(page: str, title: str) -> list[str]:
+    """Return the first column of the table in a section, without its head."""
+    return re.findall(r"^\| (`.*?) \|", section(page, title), re.MULTILINE)
+
+
+def test_every_page_is_linked_from_the_readme_which_is_short() -> None:
+    assert len(PAGES["README.md"].splitlines()) <= 120
+    for page in PAGES.keys() - {"README.md"}:
+        assert f"]({page})" in PAGES["README.md"]
+
+
+def test_the_finding_of_the_readme_is_what_the_kept_rows_say() -> None:
+    finding = section("README.md", "One finding, and what it does not show").replace("\n", " ")
+    lowest, highest, gaps, genotypes = 1.0, 0.0, [], []
+    for search in ("with-attention", "without-attention"):
+        sweep = open_sweep(ROOT / STUDY / search)
+        last = sweep.search_epochs().sort_values("epoch").iloc[-1]
+        edges = [edge["weights"] for cell in json.loads(last["alphas"]).values() for edge in cell]
+        lowest = min(lowest, *(min(edge.values()) for edge in edges))
+        highest = max(highest, *(max(edge.values()) for edge in edges))
+        candidates = [sorted(v for k, v in edge.items() if k != "none") for edge in edges]
+        gaps.append(statistics.median(weights[-1] - weights[-2] for weights in candidates))
+        genotypes.append(re.split(r"[+;|]", sweep.searches()["genotype"].item()))
+    assert f"between {lowest:.3f} and {highest:.3f}, where equal weights are 0.125" in finding
+    assert f"{gaps[0]:.4f} (with) and {gaps[1]:.4f} (without)" in finding
+    differing = sum(one != other for one, other in zip(*genotypes, strict=True))
+    assert f"median of {len(edges)} edges, and the two genotypes differ on {differing}" in finding
+
+
+def test_the_citation_is_of_this_version_and_names_the_paper() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    metadata = setup["metadata"]
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys()
+    assert citation["cff-version"] == "1.2.0"
+    assert citation["title"] == metadata["name"]
+    assert citation["version"] == metadata["version"]
+    assert citation["license"] == metadata["license"]
+    assert citation["abstract"] == metadata["description"]
+    (paper,) = citation["references"]
+    assert {"type", "title", "authors"} <= paper.keys()
+    assert paper["title"] in PAGES["README.md"].replace("\n", " ")
