@@ -56,11 +56,11 @@ def ablations(evidence: Evidence) -> list[ComparedTable]:
 
 def _notes(ours: Evaluated) -> list[str]:
     """Return the sentences on what is left out, searches without an evaluation included."""
+    notes = [*ours.search_notes, *ours.trial_notes]
     missing = len(ours.searches) - len(ours.means("accuracy"))
     if len(ours.trials) and missing:
-        said = f"Without an evaluation that counts: {counted_of(missing, 'search')}."
-        return [*ours.notes, said]
-    return list(ours.notes)
+        notes.append(f"Without an evaluation that counts: {counted_of(missing, 'search')}.")
+    return notes
 
 
 def _accuracies(ours: Evaluated, theirs: str = "") -> Iterator[Entry]:

@@ -160,14 +160,16 @@ class Evaluated:
             in place of those of its supernet, NaN where it has none.
         trials: the evaluations, failed ones included; no rows before the first.
         counted: the evaluations that did not fail.
-        notes: sentences on what is left out or diverged.
+        search_notes: sentences on searches that are left out or diverged.
+        trial_notes: likewise on evaluations.
 
     """
 
     searches: pd.DataFrame
     trials: pd.DataFrame
     counted: pd.DataFrame
-    notes: tuple[str, ...]
+    search_notes: list[str]
+    trial_notes: list[str]
 
     def means(self, column: str) -> pd.Series[float]:
         """Return `accuracy` or `parameters` of the searches that have it, by search id."""
@@ -180,9 +182,9 @@ def evaluated(
 ) -> Iterator[Evaluated]:
     """Yield searches that agree in these columns, once for each setting of their evaluations."""
     for group in groups(searches, columns):
-        successful, of_searches = usable(group, "genotype")
+        successful, search_notes = usable(group, "genotype")
         for trials in shallow_evaluations(evidence, group) if len(successful) else ():
-            counting, of_trials = usable(trials, "accuracy")
+            counting, trial_notes = usable(trials, "accuracy")
             means = counting.groupby("search_id")[["accuracy", "parameters"]].mean()
             yield Evaluated(
                 searches=successful.assign(
@@ -191,7 +193,8 @@ def evaluated(
                 ),
                 trials=trials,
                 counted=counting,
-                notes=(*of_searches, *of_trials),
+                search_notes=search_notes,
+                trial_notes=trial_notes,
             )
 
 

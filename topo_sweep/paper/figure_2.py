@@ -205,7 +205,7 @@ def figure_2(evidence: Evidence) -> list[ComparedTable]:
 def _figure_2(evidence: Evidence, ours: Evaluated) -> ComparedTable:
     setting, differs = described(evidence, ours.searches, ours.counted)
     accuracy, left_out = _by_seed(ours.searches)
-    notes = list(ours.notes)
+    notes = list(ours.search_notes)
     depths = [depth for depth in DEPTHS if any(cells == depth for _, cells in accuracy)]
     if len(depths) == 1:
         notes.append(f"All is at {depths[0]} cells alone: claim 2 has no rows.")
@@ -232,7 +232,7 @@ def _figure_2(evidence: Evidence, ours: Evaluated) -> ComparedTable:
             *search_differences(evidence, ours.searches, free=("cells", "operations")),
         ),
         entries=tuple(entries),
-        notes=(*notes, *left_out, _HOW_TO_READ),
+        notes=(*notes, *ours.trial_notes, *left_out, _HOW_TO_READ),
     )
 
 

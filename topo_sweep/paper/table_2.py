@@ -69,7 +69,7 @@ def _table_2(evidence: Evidence, ours: Evaluated) -> ComparedTable:
         setting=f"{setting}; n counts searches (paper: five a method)",
         differs=(*differs, *search_differences(evidence, ours.searches)),
         entries=(*_evaluations(methods), *_skips(methods), *_cost(methods)),
-        notes=(*ours.notes, _skips_note(), _cost_note(ours.searches)),
+        notes=(*ours.search_notes, *ours.trial_notes, _skips_note(), _cost_note(ours.searches)),
     )
 
 

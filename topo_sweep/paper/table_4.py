@@ -113,7 +113,8 @@ def _finders(evidence: Evidence, training: pd.Series[Any]) -> pd.DataFrame:
     if pd.isna(training["search_id"]) and _known(training):
         return searches.iloc[:0]
     named = searches["search_id"] == training["search_id"]
-    same = searches[named | (searches["genotype"] == training["genotype"])].assign(other=~named)
+    same = searches[named | (searches["genotype"] == training["genotype"])]
+    same = same.assign(other=same["search_id"] != training["search_id"])
     order = ["other", "method", "dataset", "seed", "search_id"]
     finders: pd.DataFrame = same.sort_values(order).drop(columns="other")
     return finders
