@@ -10,14 +10,17 @@ import pandas as pd
 from nas_core.cells.genotype import KNOWN_CELLS, CellEdges, Genotype
 from nas_core.cells.spaces import SPACES
 from nas_core.cells.topology import Topology
-from nas_core.protocols.search import SEARCH_PRESETS
+from nas_core.protocols.search import SEARCH_PRESETS, SearchProtocol
 from nas_core.protocols.training import PRESETS, Protocol
-from topo_sweep.paper.cells import SHALLOW_PARAMETERS
 from topo_sweep.paper.compare import compare
 from topo_sweep.paper.evidence import Source
-from topo_sweep.paper.records import Comparison, Entry
+from topo_sweep.paper.records import ComparedTable, Entry
+from topo_sweep.paper.table_3 import SHALLOW_PARAMETERS
 
 CELL = str(KNOWN_CELLS["DARTS_V2"])
+
+T_975 = {1: 12.706205, 2: 4.302653}
+"""97.5% quantile of Student's t by degrees of freedom, from a printed table."""
 
 _IMAGES: dict[str, Any] = {
     "dataset": "cifar10", "holdout": 0, "train_limit": None, "fingerprint": "aaaa", "status": "ok",
@@ -29,24 +32,21 @@ _INTEGERS = (
 
 
 def search(method: str, seed: int, space: str = "all", **values: Any) -> dict[str, Any]:
-    """A search by a preset; these change its protocol as in a sweep: `space` and what is given of
-    `cells`, `topology` and `attention`."""
-    given = ("cells", "topology", "attention")
-    settings: dict[str, Any] = {key: values[key] for key in given if key in values}
-    settings |= {"operations": SPACES[space]} if space in SPACES else {}
-    protocol = SEARCH_PRESETS[method].with_values(settings)
+    """A search by a preset, with the protocol that its `space` and `values` give."""
+    preset = SEARCH_PRESETS[method]
+    operations = SPACES.get(space, preset.operations)
     row = _IMAGES | {
         "method": method,
         "space": space,
-        "operations": ",".join(protocol.operations),
-        "cells": protocol.cells,
+        "operations": ",".join(operations),
+        "cells": preset.cells,
         "topology": None,
         "reduction_topology": None,
-        "attention": protocol.attention,
+        "attention": preset.attention,
         "seed": seed,
-        "protocol_hash": protocol.protocol_hash,
-        "images": protocol.images,
-        "epochs": protocol.total_epochs,
+        "protocol_hash": "",
+        "images": preset.images,
+        "epochs": preset.total_epochs,
         "stopped_early": False,
         "genotype": CELL,
         "skips_normal": 2,
@@ -55,8 +55,23 @@ def search(method: str, seed: int, space: str = "all", **values: Any) -> dict[st
         "search_seconds": 3600.0,
         "device": "Tesla",
     }
-    name = f"{method} {space} {row['cells']} {seed}"
-    return row | {"search_id": name} | values
+    row |= values
+    given = {"protocol_hash": search_protocol(row).protocol_hash} | values
+    return row | {"search_id": f"{method} {space} {row['cells']} {seed}"} | given
+
+
+def search_protocol(row: Mapping[str, Any]) -> SearchProtocol:
+    """The preset with the settings that a search's row holds."""
+    preset = SEARCH_PRESETS[row["method"]]
+    columns = ("cells", "operations", "attention", "images")
+    settings = {column: row[column] for column in columns}
+    if row["topology"] is not None:
+        reduction = row["reduction_topology"]
+        wiring = row["topology"]
+        settings["topology"] = (wiring, wiring if reduction is None else reduction)
+    if not preset.stages:
+        settings["epochs"] = row["epochs"]
+    return preset.with_values(settings)
 
 
 def training(genotype: str, seed: int, test: float, **values: Any) -> dict[str, Any]:
@@ -82,8 +97,8 @@ def training(genotype: str, seed: int, test: float, **values: Any) -> dict[str, 
 
 def evaluation(of: Mapping[str, Any], test: float, **values: Any) -> dict[str, Any]:
     """A training of what a search found."""
-    own = {"kind": "search", "seed": 0, "test": test, "search_id": of["search_id"]}
-    return training(of["genotype"], **own | values)
+    defaults = {"kind": "search", "seed": 0, "test": test, "search_id": of["search_id"]}
+    return training(of["genotype"], **defaults | values)
 
 
 def topology(
@@ -93,8 +108,9 @@ def topology(
     normal = CellEdges.uniform(Topology.from_index(index), "sep_conv_3x3")
     fixed = CellEdges.uniform(Topology.from_index(0), "max_pool_3x3")
     genotype = Genotype(normal, normal if unified else fixed)
-    own = {"kind": "topologies", "topology": index, "reduction_topology": index if unified else 0}
-    return training(str(genotype), seed, test, **own | values)
+    reduction = index if unified else 0
+    columns = {"kind": "topologies", "topology": index, "reduction_topology": reduction}
+    return training(str(genotype), seed, test, **columns | values)
 
 
 def known(name: str, seed: int, test: float, **values: Any) -> dict[str, Any]:
@@ -108,14 +124,17 @@ def source(
     *,
     name: str = "sweep-cifar10-0123",
     protocols: Sequence[Protocol] = (),
+    search_protocols: Sequence[SearchProtocol] = (),
     layout: str = "torchvision layout (cifar-10-batches-py)",
 ) -> Source:
-    """A sweep with these rows; it knows the presets and `protocols`."""
+    """A sweep with these rows; it knows these protocols and those that searches' columns tell."""
+    of_searches = [*map(search_protocol, searches), *search_protocols]
     return Source(
         name=name,
         trials=_frame(trials, training(CELL, 0, 0.9)),
         searches=_frame(searches, search("search_subset", 0)),
-        protocols={own.protocol_hash: own for own in (*PRESETS.values(), *protocols)},
+        protocols={protocol.protocol_hash: protocol for protocol in protocols},
+        search_protocols={protocol.protocol_hash: protocol for protocol in of_searches},
         layout=layout,
     )
 
@@ -148,14 +167,30 @@ def known_cells(*, swapped: bool = False) -> list[dict[str, Any]]:
     ]
 
 
-def only(sources: Sequence[Source], table: str) -> Comparison:
-    (comparison,) = compare(sources, table).comparisons
-    return comparison
+def only(sources: Sequence[Source], table: str) -> ComparedTable:
+    (compared,) = compare(sources, table).tables
+    return compared
 
 
-def find(comparison: Comparison, quantity: str, row: str) -> Entry:
+def find(table: ComparedTable, quantity: str, row: str) -> Entry:
     """The one entry of a row, or of the only row that begins so."""
-    entries = [own for own in comparison.entries if own.quantity.startswith(quantity)]
-    exact = [own for own in entries if own.row == row]
-    (found,) = exact or [own for own in entries if own.row.startswith(row)]
-    return found
+    entries = [entry for entry in table.entries if entry.quantity.startswith(quantity)]
+    exact = [entry for entry in entries if entry.row == row]
+    (only_one,) = exact or [entry for entry in entries if entry.row.startswith(row)]
+    return only_one
+
+
+def four_methods(**values: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Two searches a method and two evaluations a search; hours 36, 6, 4 and 1 and one more."""
+    searches, trials = [], []
+    for method, hours in {
+        "search_darts_2nd": 36,
+        "search_subset": 6,
+        "search_sparse": 4,
+        "search_subset_sparse": 1,
+    }.items():
+        for seed in (0, 1):
+            own = search(method, seed, search_seconds=3600.0 * (hours + seed), **values)
+            searches.append(own)
+            trials += [evaluation(own, 0.90 + 0.02 * seed + 0.01 * k, seed=k) for k in (0, 1)]
+    return trials, searches

@@ -9,19 +9,25 @@ import pytest
 
 from nas_core.cells.spaces import SPACES
 from nas_core.errors import InputError
-from tests.topo_sweep.paper.compare_rows import evaluation, search, source, topology
-from topo_sweep.paper.claims import (
+from tests.topo_sweep.paper.compare_rows import (
+    evaluation,
+    search,
+    source,
+    topology,
+)
+from topo_sweep.paper.compare import compare
+from topo_sweep.paper.evidence import Source
+from topo_sweep.paper.figure_2 import (
     CONVOLUTIONS,
     Contrast,
     best_and_worst,
     deeper_is_better,
     dilation_hurts,
+    holm,
     order_of_operations,
     verdict,
 )
-from topo_sweep.paper.compare import compare
-from topo_sweep.paper.evidence import Source
-from topo_sweep.paper.records import Comparison, Entry, estimate
+from topo_sweep.paper.records import ComparedTable, Entry, estimate
 
 WORTH = {"sep3": 4.0, "sep5": 3.0, "dil3": 2.0, "dil5": 1.0}
 """Points of an operation where the paper is right."""
@@ -59,18 +65,18 @@ def grid(
     return source(trials, searches)
 
 
-def figure(rows: Source) -> Comparison:
-    (comparison,) = compare([rows], "fig2").comparisons
+def figure(rows: Source) -> ComparedTable:
+    (comparison,) = compare([rows], "fig2").tables
     return comparison
 
 
-def verdicts(comparison: Comparison) -> list[str]:
+def verdicts(comparison: ComparedTable) -> list[str]:
     """The verdicts on claims 1 to 4."""
     claims = {own.quantity: own.verdict for own in comparison.entries if own.verdict}
     return list(claims.values())
 
 
-def contrasts(comparison: Comparison, beginning: str) -> dict[str, Entry]:
+def contrasts(comparison: ComparedTable, beginning: str) -> dict[str, Entry]:
     return {own.row: own for own in comparison.entries if own.quantity.startswith(beginning)}
 
 
@@ -148,6 +154,15 @@ def test_claim_2_is_the_gain_of_seven_spaces_and_that_it_exceeds_the_gain_in_ss3
 
 
 # When a claim is decided
+
+
+def test_holm_multiplies_the_least_p_most_and_keeps_the_order() -> None:
+    # Sorted: 0.01 x 3, 0.02 x 2, 0.9 x 1.
+    assert holm([0.02, 0.9, 0.01]) == pytest.approx([0.04, 0.9, 0.03])
+    # 0.03 x 2 = 0.06, and 0.04 x 1 is raised to it.
+    assert holm([0.03, 0.04]) == pytest.approx([0.06, 0.06])
+    assert holm([0.6, 0.7]) == [1, 1]
+    assert holm([]) == []
 
 
 def test_all_claims_are_supported_where_the_paper_is_right() -> None:
@@ -236,7 +251,7 @@ def test_poolings_and_methods_are_not_mixed() -> None:
         for own in rows
     ]
     trials = [evaluation(own, 0.8) for own in rows] + [evaluation(own, 0.7) for own in average]
-    first, second = compare([source(trials, rows + average)], "fig2").comparisons
+    first, second = compare([source(trials, rows + average)], "fig2").tables
 
     assert {first.entries[0].ours, second.entries[0].ours} == {80, 70}
     assert "avg pooling" in first.setting
@@ -251,7 +266,7 @@ def test_kinds_of_attention_are_not_mixed_and_leave_the_other_tables_alone() -> 
         for name in (f"{space} {attention}",)
     ]
     trials = [evaluation(own, 0.8 if own["attention"] == "none" else 0.7) for own in rows]
-    first, second = compare([source(trials, rows)]).comparisons
+    first, second = compare([source(trials, rows)]).tables
 
     assert [first.entries[0].ours, second.entries[0].ours] == pytest.approx([80, 70])
     assert first.differs == ()
@@ -276,7 +291,7 @@ def test_two_settings_everywhere_leave_claims_without_rows_and_other_tables_alon
     rows = [search("search_subspace", 20, space, cells=5) for space in ("SS1", "SS3")]
     rows += [own | {"search_id": own["space"], "protocol_hash": "other"} for own in rows]
     trials = [evaluation(own, 0.8) for own in rows] + [topology(1, 0, 0.9)]
-    comparisons = compare([source(trials, rows)]).comparisons
+    comparisons = compare([source(trials, rows)]).tables
 
     assert [own.table for own in comparisons] == ["fig2", "phases"]
     assert {own.note for own in comparisons[0].entries} == {"no rows"}

@@ -1,0 +1,70 @@
+"""What is said to differ from the paper."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nas_core.protocols.search import SEARCH_PRESETS
+from nas_core.protocols.training import Protocol
+from tests.topo_sweep.paper.compare_rows import (
+    evaluation,
+    four_methods,
+    known,
+    only,
+    search,
+    source,
+)
+from topo_sweep.paper.compare import compare
+
+SMALL = Protocol(init_channels=4, epochs=5)
+
+
+def test_nothing_differs_where_protocol_data_and_searches_are_the_papers() -> None:
+    compared = compare([source(*four_methods())], "2")
+
+    assert compared.tables[0].differs == ()
+    assert "as in the paper" in compared.text
+
+
+def test_each_setting_that_differs_is_named_with_both_values() -> None:
+    images: dict[str, Any] = {"dataset": "digits", "holdout": 100, "train_limit": 500}
+    asked: dict[str, Any] = {"images": 200, "epochs": 10}
+    protocol = SEARCH_PRESETS["search_subset"].with_values(asked)
+    own = search("search_subset", 0, **images, **asked, protocol_hash=protocol.protocol_hash)
+    trial = evaluation(own, 0.9, **images, protocol_hash=SMALL.protocol_hash)
+    comparison = only([source([trial], [own], protocols=[SMALL])], "2")
+
+    evaluated, data, searched = comparison.differs
+    assert evaluated == "evaluation: init_channels 4 (paper 16), epochs 5 (paper 100)"
+    assert data == (
+        "data: digits (paper cifar10); 100 training images held out (paper 0); "
+        "500 training images (paper 50,000)"
+    )
+    assert searched == "search: epochs 10 (paper 50), images 200 (paper 2,500)"
+
+
+def test_a_known_search_protocol_is_compared_whole() -> None:
+    changed = SEARCH_PRESETS["search_subset"].with_values({"init_channels": 4})
+    searches = [search("search_subset", 0, protocol_hash=changed.protocol_hash)]
+    told = only([source([], searches, search_protocols=[changed])], "2")
+    untold = only([source([], searches)], "2")
+
+    assert told.differs == ("search: init_channels 4 (paper 16)",)
+    assert untold.differs == (
+        f"search: protocol {changed.protocol_hash} is unknown here, so it could not be compared",
+    )
+
+
+def test_other_pixels_may_hide_behind_the_same_name() -> None:
+    rows = source([known("DARTS_V2", 0, 0.9)], layout="Hugging Face layout (Parquet)")
+
+    (said,) = only([rows], "3").differs
+    assert "Hugging Face layout (Parquet), fingerprint aaaa: pixels may be re-compressed" in said
+
+
+def test_an_unknown_evaluation_protocol_is_said_to_be_unknown() -> None:
+    rows = source([known("DARTS_V2", 0, 0.9, protocol_hash="beef")])
+
+    assert only([rows], "3").differs == (
+        "shallow evaluation protocol beef: unknown here, so it could not be compared",
+    )

@@ -1,0 +1,75 @@
+"""The two phases of the topology sweep."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.topo_sweep.paper.compare_rows import (
+    find,
+    only,
+    source,
+    topology,
+)
+
+
+def test_phases_compare_the_best_of_each_seed_with_the_papers_single_run() -> None:
+    rows = [topology(i, seed, 0.90 + 0.01 * i + 0.02 * seed) for i in (0, 1, 2) for seed in (0, 1)]
+    rows += [topology(2, seed, 0.94 + 0.02 * seed, unified=True) for seed in (0, 1)]
+    comparison = only([source(rows)], "phases")
+
+    highest = find(comparison, "phase 1", "highest")
+    assert (highest.n, highest.ours) == pytest.approx((2, 93))  # of 92 and 94
+    assert highest.difference == pytest.approx(93 - 92.44)
+    assert highest.note == "paper: of 180"
+    assert find(comparison, "phase 1", "range").theirs == "92.44 - 91.24 = 1.20"
+    assert find(comparison, "phase 1", "best mean: topology 2").ours == pytest.approx(93)
+    gain = find(comparison, "phase 2 - phase 1", "highest")
+    assert (gain.n, gain.ours, gain.sd) == pytest.approx((2, 2, 0), abs=1e-9)
+    said = " ".join(comparison.notes)
+    assert "it is optimistic" in said
+    assert "Phase 2 adds 61% parameters" in said
+
+
+def test_a_seed_that_trained_fewer_topologies_does_not_lower_the_highest() -> None:
+    rows = [topology(i, 0, value) for i, value in enumerate((0.90, 0.95))]
+    rows += [topology(0, 1, 0.80)]
+    comparison = only([source(rows)], "phases")
+
+    assert find(comparison, "phase 1", "highest").n == 1
+    assert find(comparison, "phase 1", "highest").ours == pytest.approx(95)
+    assert find(comparison, "phase 1", "best mean: topology 0").n == 2  # it has the most seeds
+
+
+def test_with_a_holdout_the_best_is_chosen_on_validation_images() -> None:
+    held: dict[str, Any] = {"holdout": 5000}
+    rows = [topology(0, 0, 0.95, val_accuracy=0.8, **held)]
+    rows += [topology(1, 0, 0.90, val_accuracy=0.9, **held)]
+    comparison = only([source(rows)], "phases")
+
+    assert find(comparison, "phase 1", "best mean: topology 1").ours == pytest.approx(90)
+    assert "chosen by validation accuracy" in " ".join(comparison.notes)
+
+
+def test_the_phases_name_the_reduction_wiring_which_the_paper_does_not() -> None:
+    rows = [topology(4, 0, 0.9), topology(5, 0, 0.9)]
+
+    assert only([source(rows)], "phases").differs == (
+        "reduction cell of phase 1: wiring 0 (paper: does not say)",
+    )
+
+
+def test_a_diverged_training_counts_with_zero_and_a_failed_one_is_left_out() -> None:
+    rows = [
+        topology(0, 0, 0.9),
+        topology(1, 0, float("nan"), status="diverged"),
+        topology(2, 0, float("nan"), status="failed"),
+    ]
+    comparison = only([source(rows)], "phases")
+
+    assert find(comparison, "phase 1", "lowest").ours == 0
+    assert comparison.notes[:2] == (
+        "Left out as failed: 1 training.",
+        "Counted although diverged: 1 training.",
+    )
