@@ -67,8 +67,8 @@ def diff(first: str, second: str, output_format: str) -> None:
 
     compared = compare(find_preset(first), find_preset(second))
     records = [
-        {"setting": name, "first": own, "second": other}
-        for name, (own, other) in compared.different.items()
+        {"setting": name, "first": value, "second": other}
+        for name, (value, other) in compared.different.items()
     ]
     rows = [[r["setting"], value_text(r["first"]), value_text(r["second"])] for r in records]
     said = _remarks(first, second, compared)
@@ -80,21 +80,20 @@ def diff(first: str, second: str, output_format: str) -> None:
 def _print_settings(name: str, preset: NetworkTraining, output_format: str) -> None:
     from topo_sweep.spec.presets import purpose, settings, value_text
 
-    found = settings(preset)
-    common = {"preset": name, "protocol_hash": preset.protocol_hash}
+    listed = settings(preset)
     records = [
-        common
-        | {"setting": own.name, "value": own.value, "default": own.default, "differs": own.differs}
-        for own in found
+        {"preset": name, "protocol_hash": preset.protocol_hash, "setting": setting.name}
+        | {"value": setting.value, "default": setting.default, "differs": setting.differs}
+        for setting in listed
     ]
-    rows = [
-        [own.name, value_text(own.value) + f"  (default {value_text(own.default)})" * own.differs]
-        for own in found
-    ]
-    changed = sum(own.differs for own in found)
+    rows = []
+    for setting in listed:
+        default = f"  (default {value_text(setting.default)})" if setting.differs else ""
+        rows.append([setting.name, value_text(setting.value) + default])
+    changed = sum(setting.differs for setting in listed)
     said = (
         f"{name}: settings of {purpose(preset)}, hash {preset.protocol_hash}; "
-        f"{changed or 'none'} of {len(found)} differ{'s' if changed == 1 else ''} from the default"
+        f"{changed or 'none'} of {len(listed)} differ{'s' if changed == 1 else ''} from the default"
     )
     _print([said], records, output_format, plain_table(["setting", "value"], rows))
 
@@ -102,23 +101,23 @@ def _print_settings(name: str, preset: NetworkTraining, output_format: str) -> N
 def _print_notes(name: str, preset: NetworkTraining, output_format: str) -> None:
     from topo_sweep.paper.notes import KINDS, notes
 
-    found = notes(name)
-    given = {note.kind for note in found}
+    listed = notes(name)
+    given = {note.kind for note in listed}
     said = [
-        f"{name} ({preset.protocol_hash}) against the paper's text: {len(found)} notes",
+        f"{name} ({preset.protocol_hash}) against the paper's text: {len(listed)} notes",
         "; ".join(f"{kind}: {meaning}" for kind, meaning in KINDS.items() if kind in given),
     ]
     records = [
         {"preset": name, "kind": note.kind, "setting": note.setting}
         | {"paper": note.paper, "ours": note.ours, "why": note.why}
-        for note in found
+        for note in listed
     ]
-    _print(said, records, output_format, _lines(found))
+    _print(said, records, output_format, _lines(listed))
 
 
-def _lines(found: Sequence[PaperNote]) -> str:
-    width = max(len(note.kind) for note in found)
-    return "\n".join(f"{note.kind.ljust(width)}  {note}" for note in found)
+def _lines(listed: Sequence[PaperNote]) -> str:
+    width = max(len(note.kind) for note in listed)
+    return "\n".join(f"{note.kind.ljust(width)}  {note}" for note in listed)
 
 
 def _remarks(first: str, second: str, compared: Comparison) -> list[str]:

@@ -48,7 +48,7 @@ def sweep(folder: Path, spec: TopologySweep, test: float) -> None:
 
 
 def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(compare, [str(own) for own in arguments])
+    return CliRunner().invoke(compare, [str(argument) for argument in arguments])
 
 
 def printed(result: Result) -> str:
@@ -76,7 +76,7 @@ def test_a_folder_of_sweeps_gives_all_its_own_sweeps_and_no_kept_study(results: 
 def test_sweeps_and_folders_can_be_given_together_and_twice(results: Path) -> None:
     (paper,) = folders(["paper"], results)
 
-    assert [own.name for own in open_sources([paper])] == [paper.name]
+    assert [each.name for each in open_sources([paper])] == [paper.name]
     assert len(open_sources([results, paper, results])) == 2
     (kept,) = open_sources([results / "studies"])
     assert kept.name.startswith("kept-")
@@ -99,9 +99,9 @@ def test_json_and_csv_are_flat_records_and_missing_tables_go_to_stderr(results: 
     assert json_result.stderr.startswith("No rows for: table 2")
     assert len(rows) == len(records) == 8
     assert [row["row"] for row in rows] == [record["row"] for record in records]
-    best = next(own for own in records if own["row"] == "highest in one seed")
+    best = next(record for record in records if record["row"] == "highest in one seed")
     assert (best["paper"], best["n"]) == ("92.44", 1)
-    assert {own["table"] for own in records} == {"phases"}
+    assert {record["table"] for record in records} == {"phases"}
 
 
 def test_a_table_without_rows_is_one_sentence_that_says_what_fills_it(results: Path) -> None:

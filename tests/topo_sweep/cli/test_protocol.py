@@ -26,8 +26,10 @@ def test_show_prints_a_line_for_each_setting_and_the_hash(name: str) -> None:
     said, header, *lines = run("show", name).stdout.splitlines()
     assert f"hash {find_preset(name).protocol_hash}; " in said
     assert header.split() == ["setting", "value"]
-    assert [line.split()[0] for line in lines] == [own.name for own in settings(find_preset(name))]
-    changed = [own.name for own in settings(find_preset(name)) if own.differs]
+    assert [line.split()[0] for line in lines] == [
+        setting.name for setting in settings(find_preset(name))
+    ]
+    changed = [setting.name for setting in settings(find_preset(name)) if setting.differs]
     assert [line.split()[0] for line in lines if "(default " in line] == changed
     assert f"{len(changed) or 'none'} of {len(lines)} differ" in said
 

@@ -190,7 +190,7 @@ def four_methods(**values: Any) -> tuple[list[dict[str, Any]], list[dict[str, An
         "search_subset_sparse": 1,
     }.items():
         for seed in (0, 1):
-            own = search(method, seed, search_seconds=3600.0 * (hours + seed), **values)
-            searches.append(own)
-            trials += [evaluation(own, 0.90 + 0.02 * seed + 0.01 * k, seed=k) for k in (0, 1)]
+            row = search(method, seed, search_seconds=3600.0 * (hours + seed), **values)
+            searches.append(row)
+            trials += [evaluation(row, 0.90 + 0.02 * seed + 0.01 * k, seed=k) for k in (0, 1)]
     return trials, searches

@@ -32,11 +32,11 @@ def cell(*changed: int, topology: int = 17) -> str:
     """A genotype along a wiring: sep 5x5 but for those of its edges 0 to 15 that are dilated."""
     edges = CellEdges.uniform(Topology.from_index(topology), "sep_conv_5x5").edges
     both = [
-        Edge(edge.source, "dil_conv_5x5" if place in changed else edge.operation)
-        for place, edge in enumerate([*edges, *edges])
+        Edge(edge.source, "dil_conv_5x5" if number in changed else edge.operation)
+        for number, edge in enumerate([*edges, *edges])
     ]
     normal, reduction = (
-        CellEdges(tuple(zip(own[::2], own[1::2], strict=True))) for own in (both[:8], both[8:])
+        CellEdges(tuple(zip(half[::2], half[1::2], strict=True))) for half in (both[:8], both[8:])
     )
     return str(Genotype(normal, reduction))
 
@@ -62,10 +62,10 @@ def along(seed: int, attention: str, *changed: int, **values: Any) -> dict[str, 
 
 
 def table(
-    searches: Sequence[Mapping[str, Any]], tests: Sequence[float], **own: Any
+    searches: Sequence[Mapping[str, Any]], tests: Sequence[float], **values: Any
 ) -> ComparedTable:
     """The one comparison of searches, each with an evaluation of this accuracy."""
-    trials = [evaluation(*pair, **own) for pair in zip(searches, tests, strict=True)]
+    trials = [evaluation(*pair, **values) for pair in zip(searches, tests, strict=True)]
     return only([source(trials, searches)], "ablations")
 
 
@@ -103,15 +103,15 @@ def test_skips_are_given_a_search_for_each_cell_and_both() -> None:
 
     rows = ("normal cell", "reduction cell", "both cells")
     skips = [find(comparison, "skip connections a search", row) for row in rows]
-    assert [own.ours for own in skips] == pytest.approx([2, 2, 4])
-    assert [own.sd for own in skips] == pytest.approx([8**0.5, 2**0.5, 2**0.5])
-    assert {own.n for own in skips} == {2}
+    assert [entry.ours for entry in skips] == pytest.approx([2, 2, 4])
+    assert [entry.sd for entry in skips] == pytest.approx([8**0.5, 2**0.5, 2**0.5])
+    assert {entry.n for entry in skips} == {2}
     assert comparison.setting.startswith("ours: no evaluation yet; sweep ")
 
 
 def test_the_best_final_error_stands_beside_the_papers_and_is_called_optimistic() -> None:
     searches = [deep(0), deep(1)]
-    trials = [evaluation(own, 0.91) for own in searches]
+    trials = [evaluation(row, 0.91) for row in searches]
     # As `topo-sweep evaluate` makes them: by genotype, without the search. Errors 3.0 and 2.7.
     trials += [
         training(cell(0), seed, test, parameters=4_000_000, **FINAL)
@@ -166,9 +166,9 @@ def test_deep_searches_by_other_settings_or_images_get_tables_of_their_own() -> 
     changed = SEARCH_PRESETS["search_subspace"].with_values({"cells": 16, "epochs": 9})
     searches = [deep(0), deep(1), deep(2, protocol_hash=changed.protocol_hash)]
     searches += [deep(3, fingerprint="bbbb")]
-    found = compare([source([], searches)], "ablations").tables
+    tables = compare([source([], searches)], "ablations").tables
 
-    counts = [find(own, "skip connections", "both cells").n for own in found]
+    counts = [find(each, "skip connections", "both cells").n for each in tables]
     assert sorted(counts) == [1, 1, 2]
 
 
@@ -209,8 +209,8 @@ def test_attention_itself_is_no_difference_to_the_paper_and_the_wiring_is_named(
 def test_attention_is_compared_by_search_seed_over_common_training_seeds() -> None:
     searches = [along(seed, "none", 1) for seed in (0, 1, 2)]
     once = [along(seed, "once", 1, 2) for seed in (1, 2, 3)]
-    trials = [evaluation(own, test) for own, test in zip(searches, (0.5, 0.91, 0.92), strict=True)]
-    trials += [evaluation(own, test) for own, test in zip(once, (0.90, 0.92, 0.1), strict=True)]
+    trials = [evaluation(row, test) for row, test in zip(searches, (0.5, 0.91, 0.92), strict=True)]
+    trials += [evaluation(row, test) for row, test in zip(once, (0.90, 0.92, 0.1), strict=True)]
     trials += [evaluation(searches[1], 0.2, seed=7)]  # no counterpart with attention
     comparison = only([source(trials, searches + once)], "ablations")
 
@@ -259,7 +259,7 @@ def test_searches_that_differ_in_more_than_attention_are_never_paired(
     once = along(**values)
     comparison = only([source([], [along(0, "none"), once])], "ablations")
 
-    assert not any("genotypes differ" in own.quantity for own in comparison.entries)
+    assert not any("genotypes differ" in entry.quantity for entry in comparison.entries)
     assert comparison.notes[-1].startswith("Not paired: no search with attention once has a seed")
     assert "`topo-sweep run ablation_equal --topology N`" in comparison.notes[-1]
 
@@ -269,7 +269,9 @@ def test_a_known_setting_that_no_column_holds_keeps_searches_apart() -> None:
     values: dict[str, Any] = {"topology": 17, "init_channels": 4}
     changed = {key: preset.with_values({**values, "attention": key}) for key in ("none", "once")}
     plain = along(0, "none")
-    small = {k: along(0, k, 5, protocol_hash=own.protocol_hash) for k, own in changed.items()}
+    small = {
+        k: along(0, k, 5, protocol_hash=protocol.protocol_hash) for k, protocol in changed.items()
+    }
 
     def notes(*searches: dict[str, Any]) -> str:
         rows = source([], searches, search_protocols=list(changed.values()))
@@ -302,10 +304,10 @@ def test_each_evaluation_setting_pairs_its_own_rows() -> None:
     trials = [evaluation(equal, 0.90), evaluation(equal, 0.50, **small)]
     trials += [evaluation(once, 0.89), evaluation(once, 0.53, **small)]
     rows = source(trials, [equal, once], protocols=[SMALL])
-    found = compare([rows], "ablations").tables
+    tables = compare([rows], "ablations").tables
 
-    own = {find(c, "shallow test accuracy, attention", "paired").ours for c in found}
-    assert {round(value or 0, 6) for value in own} == {1.0, -3.0}
+    differences = {find(c, "shallow test accuracy, attention", "paired").ours for c in tables}
+    assert {round(points or 0, 6) for points in differences} == {1.0, -3.0}
 
 
 def test_searches_with_attention_alone_or_no_fixed_path_are_no_ablation() -> None:
@@ -327,10 +329,10 @@ def test_failed_and_unevaluated_searches_are_named() -> None:
 
 def test_both_ablations_are_one_table_and_print_within_the_width() -> None:
     searches = [deep(0), deep(1), along(0, "none"), along(0, "once", 2)]
-    trials = [evaluation(own, 0.9) for own in searches]
+    trials = [evaluation(row, 0.9) for row in searches]
     trials += [training(cell(0), seed, 0.97, **FINAL) for seed in (0, 1)]
     compared = compare([source(trials, searches)], "ablations")
 
-    assert [own.table for own in compared.tables] == ["ablations", "ablations"]
+    assert [each.table for each in compared.tables] == ["ablations", "ablations"]
     assert "SUPPORTED: every search with equal attention stays below 92.5%" in compared.text
     assert max(map(len, compared.text.splitlines())) <= 140

@@ -37,7 +37,7 @@ def test_rows_of_other_protocols_or_images_get_tables_of_their_own() -> None:
     compared = compare(sweeps, "phases")
 
     assert len(compared.tables) == 3
-    assert sum("limited" in own.setting for own in compared.tables) == 1
+    assert sum("limited" in each.setting for each in compared.tables) == 1
 
 
 def test_the_same_sweep_given_twice_changes_nothing() -> None:
@@ -71,16 +71,16 @@ def test_a_search_stays_in_the_larger_sweep_where_a_smaller_one_alone_succeeded(
     good, other = search("search_subset", 0), search("search_subset", 1)
     bad = good | {"status": "failed", "genotype": None}
     sweeps = [source([], [good], name="small"), source([], [bad, other], name="large")]
-    found = gather(sweeps).searches
+    searches = gather(sweeps).searches
 
-    assert list(found["status"]) == ["ok", "ok"]
-    assert set(found["source"]) == {"large"}
+    assert list(searches["status"]) == ["ok", "ok"]
+    assert set(searches["source"]) == {"large"}
 
 
 def test_tables_without_rows_are_named_in_one_line_with_what_fills_them() -> None:
     compared = compare([source([topology(1, 0, 0.9)])])
 
-    assert [own.table for own in compared.tables] == ["phases"]
+    assert [each.table for each in compared.tables] == ["phases"]
     assert compared.missing == (
         "No rows for: table 2 (`topo-sweep run table2`), table 3 (`topo-sweep run known_cells`), "
         "table 4 (`topo-sweep run table4`), figure 2 (`topo-sweep run subspaces`), the ablations "
@@ -97,11 +97,11 @@ def test_where_nothing_fits_one_sentence_names_the_sweeps_and_the_way(table: str
 
 
 def test_all_trainings_failed_is_no_row_of_any_table() -> None:
-    own = search("search_subspace", 20, space="SS1", cells=5)
+    evaluated = search("search_subspace", 20, space="SS1", cells=5)
     failed: dict[str, Any] = {"status": "failed", "test": float("nan")}
     rows = [topology(0, 0, **failed), known("DARTS_V2", 0, **failed)]
     rows += [known("DARTS_V2", 0, protocol_hash=FINAL.protocol_hash, **failed)]
-    rows += [evaluation(own, **failed)]
+    rows += [evaluation(evaluated, **failed)]
 
     with pytest.raises(InputError, match="no rows for table 2"):
-        compare([source(rows, [own])])
+        compare([source(rows, [evaluated])])

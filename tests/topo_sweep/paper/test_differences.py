@@ -30,9 +30,11 @@ def test_each_setting_that_differs_is_named_with_both_values() -> None:
     images: dict[str, Any] = {"dataset": "digits", "holdout": 100, "train_limit": 500}
     asked: dict[str, Any] = {"images": 200, "epochs": 10}
     protocol = SEARCH_PRESETS["search_subset"].with_values(asked)
-    own = search("search_subset", 0, **images, **asked, protocol_hash=protocol.protocol_hash)
-    trial = evaluation(own, 0.9, **images, protocol_hash=SMALL.protocol_hash)
-    comparison = only([source([trial], [own], protocols=[SMALL])], "2")
+    searched_row = search(
+        "search_subset", 0, **images, **asked, protocol_hash=protocol.protocol_hash
+    )
+    trial = evaluation(searched_row, 0.9, **images, protocol_hash=SMALL.protocol_hash)
+    comparison = only([source([trial], [searched_row], protocols=[SMALL])], "2")
 
     evaluated, data, searched = comparison.differs
     assert evaluated == "evaluation: init_channels 4 (paper 16), epochs 5 (paper 100)"

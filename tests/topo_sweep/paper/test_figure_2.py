@@ -38,7 +38,7 @@ Accuracy = Callable[[str, int, int], float]
 
 def as_claimed(space: str, cells: int, seed: int) -> float:
     """Accuracies of which all four claims are true, with a little noise of each search."""
-    operations = sum(WORTH[own] for own in CONVOLUTIONS[space]) / len(CONVOLUTIONS[space])
+    operations = sum(WORTH[name] for name in CONVOLUTIONS[space]) / len(CONVOLUTIONS[space])
     deeper = 0.5 if cells == 16 and space != "SS3" else 0.0
     noise = 0.01 * ((hash_of(space) + 3 * cells + 5 * seed) % 7)
     return 80 + operations + deeper + noise
@@ -59,9 +59,9 @@ def grid(
     for space in spaces:
         for cells in depths:
             for seed in seeds:
-                own = search("search_subspace", seed, space, cells=cells)
-                searches.append(own)
-                trials.append(evaluation(own, accuracy(space, cells, seed) / 100))
+                row = search("search_subspace", seed, space, cells=cells)
+                searches.append(row)
+                trials.append(evaluation(row, accuracy(space, cells, seed) / 100))
     return source(trials, searches)
 
 
@@ -72,17 +72,19 @@ def figure(rows: Source) -> ComparedTable:
 
 def verdicts(comparison: ComparedTable) -> list[str]:
     """The verdicts on claims 1 to 4."""
-    claims = {own.quantity: own.verdict for own in comparison.entries if own.verdict}
+    claims = {entry.quantity: entry.verdict for entry in comparison.entries if entry.verdict}
     return list(claims.values())
 
 
 def contrasts(comparison: ComparedTable, beginning: str) -> dict[str, Entry]:
-    return {own.row: own for own in comparison.entries if own.quantity.startswith(beginning)}
+    return {
+        entry.row: entry for entry in comparison.entries if entry.quantity.startswith(beginning)
+    }
 
 
-def pairs(found: list[Contrast]) -> list[str]:
+def pairs(claim: list[Contrast]) -> list[str]:
     """The labels without what stands in brackets."""
-    return [own.label.partition(" (")[0] for own in found]
+    return [contrast.label.partition(" (")[0] for contrast in claim]
 
 
 # What the claims mean
@@ -97,7 +99,7 @@ def test_claim_1_sets_ss3_above_seven_spaces_and_six_more_above_ss4() -> None:
 
 
 def test_claim_3_means_every_pair_of_spaces_that_differ_by_one_dilated_for_a_separable() -> None:
-    assert sorted(own.label for own in dilation_hurts((5, 16))) == [
+    assert sorted(contrast.label for contrast in dilation_hurts((5, 16))) == [
         "SS1 - SS4 (sep3 -> dil5)",
         "SS2 - SS4 (sep5 -> dil3)",
         "SS3 - SS1 (sep5 -> dil3)",
@@ -110,12 +112,12 @@ def test_claim_3_means_every_pair_of_spaces_that_differ_by_one_dilated_for_a_sep
 
 
 def test_claim_4_has_a_contrast_a_step_from_all_spaces_that_differ_by_that_step() -> None:
-    found = {
-        own.label: set(own.label.partition(" (")[0].split(", "))
-        for own in order_of_operations((5, 16))
+    pairs_by_label = {
+        contrast.label: set(contrast.label.partition(" (")[0].split(", "))
+        for contrast in order_of_operations((5, 16))
     }
 
-    assert list(found.values()) == [
+    assert list(pairs_by_label.values()) == [
         {"SS1 - SS6", "SS5 - SS2"},
         {"SS3 - SS1", "SS2 - SS4"},
         {"SS1 - SS5", "SS6 - SS2", "SS7 - SS8"},
@@ -140,8 +142,8 @@ def test_a_contrast_is_the_mean_difference_over_both_depths() -> None:
     values = {("SS3", 5): 90.0, ("SS3", 16): 92.0, ("SS1", 5): 89.0, ("SS1", 16): 88.0}
     comparison = figure(grid(lambda s, c, _: values.get((s, c), 50.0)))
 
-    own = contrasts(comparison, "SS3 (all separable)")["SS3 - SS1"]
-    assert (own.n, own.ours) == pytest.approx((4, 2.5))  # of 1 and 4
+    gap = contrasts(comparison, "SS3 (all separable)")["SS3 - SS1"]
+    assert (gap.n, gap.ours) == pytest.approx((4, 2.5))  # of 1 and 4
 
 
 def test_claim_2_is_the_gain_of_seven_spaces_and_that_it_exceeds_the_gain_in_ss3() -> None:
@@ -149,8 +151,10 @@ def test_claim_2_is_the_gain_of_seven_spaces_and_that_it_exceeds_the_gain_in_ss3
         gain = {"SS3": -0.4, "SS1": 1.7}.get(space, 1.0)
         return 80 + gain * (cells == 16)
 
-    own = contrasts(figure(grid(gains)), "searching at 16 cells")
-    assert [entry.ours for entry in own.values()] == pytest.approx([1.1, 1.5])  # 7.7 / 7; + 0.4
+    gains_by_row = contrasts(figure(grid(gains)), "searching at 16 cells")
+    assert [entry.ours for entry in gains_by_row.values()] == pytest.approx(
+        [1.1, 1.5]
+    )  # 7.7 / 7; + 0.4
 
 
 # When a claim is decided
@@ -170,7 +174,7 @@ def test_all_claims_are_supported_where_the_paper_is_right() -> None:
 
 
 def test_all_claims_are_contradicted_where_the_opposite_is_true() -> None:
-    opposite = figure(grid(lambda *place: 160 - as_claimed(*place)))
+    opposite = figure(grid(lambda *point: 160 - as_claimed(*point)))
     assert verdicts(opposite) == ["contradicted"] * 4
 
 
@@ -189,7 +193,7 @@ def test_equal_spaces_and_a_single_seed_decide_nothing() -> None:
     assert verdicts(figure(grid(lambda *_: 81.7))) == ["undecided"] * 4
     single = figure(grid(as_claimed, seeds=range(20, 21)))
     assert verdicts(single) == ["undecided"] * 4
-    assert {own.note for own in single.entries if own.verdict} == {"one seed: no interval"}
+    assert {entry.note for entry in single.entries if entry.verdict} == {"one seed: no interval"}
 
 
 def test_one_open_contrast_leaves_a_claim_undecided() -> None:
@@ -223,10 +227,10 @@ def test_one_contrast_against_it_contradicts_a_claim_if_it_survives_holms_correc
 
 def test_evaluations_of_a_search_are_averaged_and_search_seeds_counted() -> None:
     rows = [search("search_subspace", 20, space, cells=5) for space in ("SS1", "SS3")]
-    trials = [evaluation(own, 0.8 + 0.1 * k, seed=k) for own in rows for k in (0, 1)]
+    trials = [evaluation(row, 0.8 + 0.1 * k, seed=k) for row in rows for k in (0, 1)]
 
-    own = contrasts(figure(source(trials, rows)), "test accuracy")["SS1 (sep3 dil3)"]
-    assert (own.n, own.ours) == pytest.approx((1, 85))
+    mean = contrasts(figure(source(trials, rows)), "test accuracy")["SS1 (sep3 dil3)"]
+    assert (mean.n, mean.ours) == pytest.approx((1, 85))
 
 
 def test_missing_spaces_and_depths_are_said_and_claims_that_need_them_undecided() -> None:
@@ -240,17 +244,17 @@ def test_missing_spaces_and_depths_are_said_and_claims_that_need_them_undecided(
 
 
 def test_a_claim_with_missing_spaces_can_still_be_contradicted() -> None:
-    opposite = grid(lambda *place: 160 - as_claimed(*place), spaces=("SS1", "SS3", "SS4"))
+    opposite = grid(lambda *point: 160 - as_claimed(*point), spaces=("SS1", "SS3", "SS4"))
     assert verdicts(figure(opposite))[0] == "contradicted"
 
 
 def test_poolings_and_methods_are_not_mixed() -> None:
     rows = [search("search_subspace", 20, space, cells=5) for space in ("SS1", "SS3")]
     average = [
-        own | {"operations": own["operations"].replace("max", "avg"), "search_id": own["space"]}
-        for own in rows
+        row | {"operations": row["operations"].replace("max", "avg"), "search_id": row["space"]}
+        for row in rows
     ]
-    trials = [evaluation(own, 0.8) for own in rows] + [evaluation(own, 0.7) for own in average]
+    trials = [evaluation(row, 0.8) for row in rows] + [evaluation(row, 0.7) for row in average]
     first, second = compare([source(trials, rows + average)], "fig2").tables
 
     assert {first.entries[0].ours, second.entries[0].ours} == {80, 70}
@@ -265,7 +269,7 @@ def test_kinds_of_attention_are_not_mixed_and_leave_the_other_tables_alone() -> 
         for space in ("SS1", "SS3")
         for name in (f"{space} {attention}",)
     ]
-    trials = [evaluation(own, 0.8 if own["attention"] == "none" else 0.7) for own in rows]
+    trials = [evaluation(row, 0.8 if row["attention"] == "none" else 0.7) for row in rows]
     first, second = compare([source(trials, rows)]).tables
 
     assert [first.entries[0].ours, second.entries[0].ours] == pytest.approx([80, 70])
@@ -276,26 +280,26 @@ def test_kinds_of_attention_are_not_mixed_and_leave_the_other_tables_alone() -> 
 def test_two_settings_at_one_place_leave_it_out_with_a_note() -> None:
     rows = [search("search_subspace", 20, space, cells=5) for space in ("SS1", "SS3")]
     again: dict[str, Any] = rows[0] | {"search_id": "again", "protocol_hash": "other"}
-    trials = [evaluation(own, 0.8) for own in (*rows, again)]
+    trials = [evaluation(row, 0.8) for row in (*rows, again)]
     comparison = figure(source(trials, [*rows, again]))
 
     (accuracy,) = contrasts(comparison, "test accuracy").values()
     assert accuracy.row.startswith("SS3 ")
     assert verdicts(comparison) == ["undecided"] * 4
-    (note,) = [own for own in comparison.notes if own.startswith("Left out: SS1 at 5 cells")]
+    (note,) = [text for text in comparison.notes if text.startswith("Left out: SS1 at 5 cells")]
     assert "and other" in note
     assert "as a sweep of its own" in note
 
 
 def test_two_settings_everywhere_leave_claims_without_rows_and_other_tables_alone() -> None:
     rows = [search("search_subspace", 20, space, cells=5) for space in ("SS1", "SS3")]
-    rows += [own | {"search_id": own["space"], "protocol_hash": "other"} for own in rows]
-    trials = [evaluation(own, 0.8) for own in rows] + [topology(1, 0, 0.9)]
+    rows += [row | {"search_id": row["space"], "protocol_hash": "other"} for row in rows]
+    trials = [evaluation(row, 0.8) for row in rows] + [topology(1, 0, 0.9)]
     comparisons = compare([source(trials, rows)]).tables
 
-    assert [own.table for own in comparisons] == ["fig2", "phases"]
-    assert {own.note for own in comparisons[0].entries} == {"no rows"}
-    assert sum(own.startswith("Left out") for own in comparisons[0].notes) == 2
+    assert [each.table for each in comparisons] == ["fig2", "phases"]
+    assert {entry.note for entry in comparisons[0].entries} == {"no rows"}
+    assert sum(text.startswith("Left out") for text in comparisons[0].notes) == 2
 
 
 def test_a_sweep_of_one_space_over_depths_is_not_figure_2() -> None:

@@ -86,7 +86,7 @@ def test_numbers_out_of_sentences_stand_in_those_sentences(facts: dict[str, Any]
 
 
 @pytest.mark.parametrize(
-    ("place", "value"),
+    ("key", "value"),
     [
         (("phases", "phase 1", "highest"), "92.44"),
         (("phases", "phase 2", "best_unified_phase_2"), "93.66"),
@@ -98,9 +98,9 @@ def test_numbers_out_of_sentences_stand_in_those_sentences(facts: dict[str, Any]
     ],
 )
 def test_what_is_known_by_heart_is_found_also_without_the_fact_sheet(
-    place: tuple[str, str, str], value: str
+    key: tuple[str, str, str], value: str
 ) -> None:
-    assert printed(*place).value == value
+    assert printed(*key).value == value
 
 
 def test_cost_ratios_are_kept_with_what_is_not_known_about_them() -> None:

@@ -17,20 +17,20 @@ from topo_sweep.paper.records import estimate, to_records
 
 
 def test_an_estimate_has_the_t_interval_of_a_calculation_by_hand() -> None:
-    found = estimate([90.0, 92.0, 94.0])
+    ours = estimate([90.0, 92.0, 94.0])
 
-    assert found is not None
-    assert (found.n, found.mean, found.sd) == (3, 92.0, 2.0)
+    assert ours is not None
+    assert (ours.n, ours.mean, ours.sd) == (3, 92.0, 2.0)
     half = T_975[2] * 2.0 / 3**0.5
-    assert (found.low, found.high) == pytest.approx((92 - half, 92 + half), rel=1e-6)
+    assert (ours.low, ours.high) == pytest.approx((92 - half, 92 + half), rel=1e-6)
 
 
 def test_the_p_value_is_five_percent_where_the_interval_ends_at_zero() -> None:
-    found = estimate([1 - 1 / T_975[1], 1 + 1 / T_975[1]])  # mean 1, half width 1
+    ours = estimate([1 - 1 / T_975[1], 1 + 1 / T_975[1]])  # mean 1, half width 1
 
-    assert found is not None
-    assert found.low == pytest.approx(0, abs=1e-6)
-    assert found.p_value == pytest.approx(0.05, abs=1e-6)
+    assert ours is not None
+    assert ours.low == pytest.approx(0, abs=1e-6)
+    assert ours.p_value == pytest.approx(0.05, abs=1e-6)
 
 
 def test_one_value_has_no_spread_none_no_estimate_and_equal_ones_a_point() -> None:

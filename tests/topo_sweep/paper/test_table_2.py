@@ -16,20 +16,22 @@ from topo_sweep.paper.compare import compare
 
 
 def test_table_2_averages_a_searchs_evaluations_first_and_counts_searches() -> None:
-    own = find(only([source(*four_methods())], "2"), "shallow test accuracy", "DARTS + data subset")
+    accuracy = find(
+        only([source(*four_methods())], "2"), "shallow test accuracy", "DARTS + data subset"
+    )
 
     # Searches 90.5 and 92.5; four trainings would give n = 4 and SD 1.29.
-    assert (own.n, own.ours) == pytest.approx((2, 91.5))
-    assert own.sd == pytest.approx(2**0.5)
-    assert own.theirs == "91.27"
-    assert own.difference == pytest.approx(91.5 - 91.27)
+    assert (accuracy.n, accuracy.ours) == pytest.approx((2, 91.5))
+    assert accuracy.sd == pytest.approx(2**0.5)
+    assert accuracy.theirs == "91.27"
+    assert accuracy.difference == pytest.approx(91.5 - 91.27)
 
 
 def test_table_2_gives_parameters_of_the_evaluated_network_not_of_the_supernet() -> None:
-    own = find(only([source(*four_methods())], "2"), "parameters", "DARTS + epoch update")
+    size = find(only([source(*four_methods())], "2"), "parameters", "DARTS + epoch update")
 
-    assert own.ours == pytest.approx(0.129706)
-    assert own.theirs == "0.16"
+    assert size.ours == pytest.approx(0.129706)
+    assert size.theirs == "0.16"
 
 
 def test_table_2_gives_skips_as_totals_and_a_search_and_says_where_the_paper_disagrees() -> None:
@@ -49,17 +51,17 @@ def test_table_2_gives_skips_as_totals_and_a_search_and_says_where_the_paper_dis
 
 def test_table_2_has_a_difference_of_totals_where_as_many_searches_ran_as_in_the_paper() -> None:
     searches = [search("search_subset", seed, skips_normal=1) for seed in range(5)]
-    own = find(only([source([], searches)], "2"), "skip connections in the normal cell", "DARTS")
+    total = find(only([source([], searches)], "2"), "skip connections in the normal cell", "DARTS")
 
-    assert (own.ours, own.difference) == (5, 1)
+    assert (total.ours, total.difference) == (5, 1)
 
 
 def test_table_2_puts_cost_ratios_of_least_hours_beside_those_of_printed_hours() -> None:
     comparison = only([source(*four_methods())], "2")
-    own = find(comparison, "cost ratio", "DARTS + data subset + epoch update")
+    ratio = find(comparison, "cost ratio", "DARTS + data subset + epoch update")
 
-    assert own.ours == pytest.approx(36.0)  # least of (36, 37) by least of (1, 2)
-    assert own.theirs == "36/0.85 = 42.4"
+    assert ratio.ours == pytest.approx(36.0)  # least of (36, 37) by least of (1, 2)
+    assert ratio.theirs == "36/0.85 = 42.4"
     assert "11x, 8.5x, 2.8x" in " ".join(comparison.notes)
     assert "Tesla" in " ".join(comparison.notes)
 
@@ -70,7 +72,7 @@ def test_table_2_works_before_any_evaluation_and_without_a_method() -> None:
     assert "no evaluation yet" in comparison.setting
     assert find(comparison, "shallow test accuracy", "DARTS + data subset").ours is None
     assert find(comparison, "cost ratio", "DARTS + data subset").ours is None  # nothing to divide
-    assert {own.row for own in comparison.entries} == {"DARTS + data subset"}
+    assert {entry.row for entry in comparison.entries} == {"DARTS + data subset"}
 
 
 def test_searches_of_sub_spaces_fixed_wirings_and_with_attention_are_not_table_2() -> None:
@@ -88,9 +90,9 @@ def test_searches_of_one_method_by_two_protocols_are_never_averaged() -> None:
     searches = [search("search_subset", 0), search("search_subset", 1, protocol_hash="other000")]
     comparison = only([source([], searches)], "2")
 
-    rows = [own for own in comparison.entries if own.quantity == "search hours, mean"]
-    assert [own.n for own in rows] == [1, 1]
-    assert any("[other000]" in own.row for own in rows)
+    rows = [entry for entry in comparison.entries if entry.quantity == "search hours, mean"]
+    assert [entry.n for entry in rows] == [1, 1]
+    assert any("[other000]" in entry.row for entry in rows)
     assert any("other000" in text for text in comparison.differs)
 
 

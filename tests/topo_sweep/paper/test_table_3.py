@@ -37,9 +37,9 @@ def test_table_3_says_that_the_papers_shallow_order_is_the_order_of_parameters()
 
     # With the first and the last exchanged five of six pairs are discordant.
     other = only([source(known_cells(swapped=True))], "3")
-    own = find(other, "Kendall tau", "shallow accuracy and param")
-    assert own.ours == pytest.approx(-4 / 6)
-    assert own.difference == pytest.approx(-4 / 6 - 1)
+    swapped = find(other, "Kendall tau", "shallow accuracy and param")
+    assert swapped.ours == pytest.approx(-4 / 6)
+    assert swapped.difference == pytest.approx(-4 / 6 - 1)
 
 
 def test_the_parameter_counts_beside_table_3_are_those_of_the_networks() -> None:
@@ -54,7 +54,7 @@ def test_table_3_pairs_a_shallow_with_a_final_protocol_of_the_same_images() -> N
     first, second = compare([source(rows)], "3").tables
 
     assert find(first, "shallow", "PDARTS").ours == pytest.approx(92.5)
-    assert not [own for own in first.entries if own.quantity.startswith("final")]
+    assert not [entry for entry in first.entries if entry.quantity.startswith("final")]
     assert find(second, "final", "PDARTS").difference == pytest.approx(97 - 97.5)
 
 

@@ -29,9 +29,9 @@ FOUND = str(
 
 
 def test_table_4_puts_errors_and_search_days_beside_the_papers_row() -> None:
-    own = search("search_edarts", 3, topology=17, reduction_topology=17, search_seconds=1296.0)
+    found = search("search_edarts", 3, topology=17, reduction_topology=17, search_seconds=1296.0)
     final = {"protocol_hash": FINAL.protocol_hash, "parameters": 3_200_000}
-    rows = source([evaluation(own, 0.972 + 0.001 * k, seed=k, **final) for k in (0, 1)], [own])
+    rows = source([evaluation(found, 0.972 + 0.001 * k, seed=k, **final) for k in (0, 1)], [found])
     compared = compare([rows], "4")
     (comparison,) = compared.tables
 
@@ -48,11 +48,11 @@ def test_table_4_puts_errors_and_search_days_beside_the_papers_row() -> None:
 
 
 def test_a_found_cell_trained_without_its_search_stands_beside_the_papers_row() -> None:
-    own = search("search_edarts", 3, search_seconds=1296.0, genotype=FOUND)
+    found = search("search_edarts", 3, search_seconds=1296.0, genotype=FOUND)
     # As `run table4`, `evaluate` and `promote --final` make it, and in a sweep of its own.
     final = training(FOUND, 7, 0.97, protocol_hash=FINAL.protocol_hash)
-    with_search = evaluation(own, 0.98, protocol_hash=FINAL.protocol_hash)
-    sweeps = [source([with_search], [own]), source([final], name="table4")]
+    with_search = evaluation(found, 0.98, protocol_hash=FINAL.protocol_hash)
+    sweeps = [source([with_search], [found]), source([final], name="table4")]
     comparison = only(sweeps, "4")
 
     error = find(comparison, "test error", "search_edarts on cifar10, seed 3 (search)")
@@ -62,7 +62,7 @@ def test_a_found_cell_trained_without_its_search_stands_beside_the_papers_row() 
     assert days.ours == pytest.approx(0.015)
     assert (days.theirs, days.note) == ("0.015", "on Tesla")
     assert comparison.differs == ()
-    alone = only([source([final], [own])], "4")
+    alone = only([source([final], [found])], "4")
     assert find(alone, "test error", "search_edarts on cifar10, seed 3").theirs == "2.53"
 
 
@@ -89,10 +89,10 @@ def test_a_cell_that_several_searches_found_says_so() -> None:
 
 
 def test_table_4_keeps_data_sets_apart_and_takes_no_others() -> None:
-    own = search("search_edarts", 3)
+    found = search("search_edarts", 3)
     final = {"protocol_hash": FINAL.protocol_hash}
-    rows = [evaluation(own, 0.8, dataset=name, **final) for name in ("cifar100", "digits")]
-    comparison = only([source(rows, [own])], "4")
+    rows = [evaluation(found, 0.8, dataset=name, **final) for name in ("cifar100", "digits")]
+    comparison = only([source(rows, [found])], "4")
 
     # Found on CIFAR-10, judged on CIFAR-100.
     assert find(comparison, "test error", "search_edarts on cifar10").theirs == "17.0"
