@@ -24,8 +24,8 @@ import torch
 from torch import Tensor
 
 from nas_core.data.cifar_pickle import read_batch
-from nas_core.protocols.data import DatasetInfo
 from nas_core.errors import InputError
+from nas_core.protocols.data import DatasetInfo
 
 PARQUET: Final = "Hugging Face layout (Parquet)"
 

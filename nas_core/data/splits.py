@@ -1,6 +1,7 @@
 """Data sets as uint8 tensors: loading, fixed splits, and sharing between processes.
 
-Letters: N images, H and W pixels. File formats are in `data/cifar.py`, batches in `data/augmentation.py`.
+Letters: N images, H and W pixels. File formats are in `data/cifar.py`, batches in
+`data/augmentation.py`.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ import torch
 from torch import Tensor
 
 from nas_core.data import cifar
-from nas_core.protocols.data import DATASETS, DatasetInfo, dataset_info
 from nas_core.errors import InputError
+from nas_core.protocols.data import DATASETS, DatasetInfo, dataset_info
 from nas_core.protocols.training import DataOptions
 from nas_core.streams import generator
 

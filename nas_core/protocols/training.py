@@ -72,6 +72,11 @@ class NetworkTraining(Settings):
         """Sixteen hexadecimal digits that name this protocol everywhere."""
         return stable_hash("protocol", self.canonical())
 
+    @property
+    def total_epochs(self) -> int:
+        """Epochs of all stages together; only a progressive search has several."""
+        return self.epochs
+
 
 class Protocol(NetworkTraining):
     """Every setting of a cell's training that can change an accuracy.

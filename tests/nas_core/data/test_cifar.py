@@ -16,8 +16,8 @@ import torch
 
 from nas_core.data.cifar import locate
 from nas_core.data.splits import load_dataset, training_images
-from nas_core.protocols.data import DATASETS
 from nas_core.errors import InputError
+from nas_core.protocols.data import DATASETS
 from tests.nas_core.data.cifar_files import (
     TRAIN_BATCHES,
     encoded,

@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from nas_core.data.splits import Dataset, Images, SearchSplit, Split, load_dataset, search_split, split
+from nas_core.data.splits import (
+    Dataset,
+    Images,
+    SearchSplit,
+    Split,
+    load_dataset,
+    search_split,
+    split,
+)
 from nas_core.errors import InputError
 from nas_core.protocols.training import DataOptions
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nas_core.data.splits import Dataset, Images, Split, load_dataset, split, training_images
-from nas_core.protocols.data import DATASETS
 from nas_core.errors import InputError
+from nas_core.protocols.data import DATASETS
 from nas_core.protocols.training import DataOptions
 
 

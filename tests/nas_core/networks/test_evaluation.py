@@ -20,12 +20,11 @@ from nas_core.networks.evaluation import (
     AuxiliaryHead,
     Cell,
     EvalNetwork,
-    check_image_size,
     multiply_adds,
     parameter_count,
-    reduction_positions,
 )
-from nas_core.networks.operations import FactorizedReduce, ReluConvBn, SeparableConv
+from nas_core.networks.operations import SeparableConv
+from nas_core.networks.stack import CellPlan, check_image_size
 from nas_core.streams import initialise_
 
 FACTS = Path(__file__).resolve().parents[3] / "tests" / "facts" / "darts.json"
@@ -122,10 +121,7 @@ def scaled_cell(topology: Topology, factors: list[float], *, reduction: bool = F
     """Return a cell whose edges multiply by these numbers and whose inputs come in as they are."""
     cell = Cell(
         CellEdges.uniform(topology, "skip_connect"),
-        channels=2,
-        channels_before=(2, 2),
-        reduction=reduction,
-        reduction_before=False,
+        CellPlan(channels=2, channels_before=(2, 2), reduction=reduction),
     )
     for name in ("preprocess0", "preprocess1"):
         setattr(cell, name, nn.Identity())
@@ -166,10 +162,7 @@ def test_drop_path_masks_single_samples_and_edges_but_never_the_identity() -> No
 def test_drop_path_applies_to_the_skip_that_halves_the_map() -> None:
     cell = Cell(
         CellEdges.uniform(Topology.from_index(0), "skip_connect"),
-        channels=2,
-        channels_before=(2, 2),
-        reduction=True,
-        reduction_before=False,
+        CellPlan(channels=2, channels_before=(2, 2), reduction=True),
     )
     x = torch.randn(2, 2, 4, 4)
     output = cell(x, x, torch.tensor([0.0, 1.0]).expand(8, 2))
@@ -223,32 +216,19 @@ def test_stride_2_is_only_where_reduction_cells_read_their_inputs() -> None:
         assert strides == ([2, 2, 2, 1, 1, 1, 2, 1] if reduces else [1] * 8)
 
 
-@pytest.mark.parametrize(
-    ("cells", "halved"),
-    [(1, []), (2, [1]), (3, [2]), (4, [2, 3]), (5, [2, 4]), (8, [3, 6]), (20, [7, 14])],
-)
-def test_the_first_input_is_halved_exactly_after_a_reduction(cells: int, halved: list[int]) -> None:
-    network = build(KNOWN_CELLS["DARTS_V1"], cells=cells)
-    kinds = [type(cell.preprocess0) for cell in network.cells if isinstance(cell, Cell)]
-    reduces = [FactorizedReduce if place in halved else ReluConvBn for place in range(cells)]
-    assert kinds == reduces
-    assert all(isinstance(cell.preprocess1, ReluConvBn) for cell in network.cells)
-    assert network(torch.randn(2, 3, 8, 8)).shape == (2, 10)
-
-
 def test_each_cell_reads_the_outputs_of_the_two_before_it() -> None:
     network = build(KNOWN_CELLS["DARTS_V1"])
     outputs: list[Tensor] = []
     inputs: list[tuple[Tensor, Tensor]] = []
     network.stem.register_forward_hook(lambda _, __, output: outputs.extend([output, output]))
     for cell in network.cells:
-        cell.register_forward_pre_hook(lambda _, given: inputs.append(given[:2]))
+        cell.register_forward_pre_hook(lambda _, arguments: inputs.append(arguments[:2]))
         cell.register_forward_hook(lambda _, __, output: outputs.extend([output]))
     network(torch.randn(2, 3, 8, 8))
     assert len(inputs) == 5
-    for place, (input0, input1) in enumerate(inputs):
-        assert input0 is outputs[place]
-        assert input1 is outputs[place + 1]
+    for position, (input0, input1) in enumerate(inputs):
+        assert input0 is outputs[position]
+        assert input1 is outputs[position + 1]
 
 
 def test_logits_are_a_linear_map_of_the_mean_over_all_pixels() -> None:
@@ -264,17 +244,6 @@ def test_logits_are_a_linear_map_of_the_mean_over_all_pixels() -> None:
     means = last[0][:, 0].sum(dim=(1, 2)) / 4
     torch.testing.assert_close(logits[:, 7], 2 * means + 1)
     assert logits[:, :7].count_nonzero() == 0
-
-
-@pytest.mark.parametrize(
-    ("cells", "places"), [(1, {0}), (2, {0, 1}), (5, {1, 3}), (8, {2, 5}), (20, {6, 13})]
-)
-def test_reductions_are_a_third_and_two_thirds_down(cells: int, places: set[int]) -> None:
-    assert reduction_positions(cells) == places
-    built = (cell for cell in build(KNOWN_CELLS["DARTS_V1"], 2, cells).cells)
-    channels = [cell.preprocess1[1].out_channels for cell in built if isinstance(cell, Cell)]
-    assert channels[0] == (4 if 0 in places else 2)
-    assert channels[-1] == 2 * 2 ** len(places)
 
 
 def test_the_stem_is_three_times_as_wide_without_relu_and_feeds_both_inputs() -> None:
@@ -338,28 +307,6 @@ def test_odd_images_pass_through_every_operation() -> None:
     for operation in ("max_pool_3x3", "skip_connect", "sep_conv_5x5", "dil_conv_5x5", "none"):
         network = build(uniform(179, operation, 179, operation))
         assert network(torch.randn(2, 3, 9, 7)).shape == (2, 10)
-
-
-@pytest.mark.parametrize(
-    ("size", "cells", "message"),
-    [
-        (3, 5, "images of 3x3 are too small for 5 cells.*1 cell .one reduction. fits"),
-        (1, 1, "images of 1x1 are too small for 1 cells.*no depth fits"),
-    ],
-)
-def test_too_small_images_are_an_error_that_says_which_depth_fits(
-    size: int, cells: int, message: str
-) -> None:
-    with pytest.raises(InputError, match=message):
-        check_image_size(size, size, cells=cells, auxiliary=False)
-    check_image_size(4, 4, cells=5, auxiliary=False)
-    check_image_size(2, 2, cells=1, auxiliary=False)
-
-
-def test_an_auxiliary_head_on_other_maps_than_8x8_is_an_error_that_says_what_to_set() -> None:
-    with pytest.raises(InputError, match="give 2x2 after cell 3 of 5: set auxiliary=false"):
-        check_image_size(8, 8, cells=5, auxiliary=True)
-    check_image_size(32, 32, cells=20, auxiliary=True)
 
 
 @pytest.mark.parametrize(
