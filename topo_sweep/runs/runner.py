@@ -20,8 +20,7 @@ from nas_core.data.splits import Split, search_split
 from nas_core.errors import InputError
 from nas_core.protocols.training import NetworkTraining
 from nas_core.training.checkpoint import Checkpoint
-from nas_core.training.epochs import SearchEpoch
-from nas_core.training.training import EpochMetrics
+from nas_core.training.epochs import EpochMetrics, SearchEpoch
 from nas_core.training.search import Search, check_searchable
 from nas_core.training.training import Training, check_trainable
 from topo_sweep.runs.execution import Execution

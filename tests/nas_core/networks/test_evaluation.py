@@ -24,7 +24,7 @@ from nas_core.networks.evaluation import (
     parameter_count,
 )
 from nas_core.networks.operations import SeparableConv
-from nas_core.networks.stack import CellPlan, check_image_size
+from nas_core.networks.stack import CellPlan, cell_plans, check_image_size
 from nas_core.streams import initialise_
 
 FACTS = Path(__file__).resolve().parents[3] / "tests" / "facts" / "darts.json"
@@ -69,11 +69,18 @@ def test_every_topology_has_the_same_number_of_parameters_in_each_phase(
 ) -> None:
     # Counting needs no numbers, and drawing them would take half of the time.
     monkeypatch.setattr(nn.Conv2d, "reset_parameters", lambda _: None)
-    for index in range(180):
+    normal, reduction = cell_plans(5, 16)[:2]
+
+    def count(topology: Topology, plan: CellPlan) -> int:
+        with torch.device("meta"):
+            return parameter_count(Cell(CellEdges.uniform(topology, "sep_conv_3x3"), plan))
+
+    # In the sweep normal cells depend on the topology, in phase 2 reduction cells do too.
+    assert len({count(topology, normal) for topology in enumerate_topologies()}) == 1
+    assert len({count(members[0], reduction) for members in isomorphism_classes()}) == 1
+    for index in (0, 99, 179):
         sweep = uniform(index, "sep_conv_3x3", 0, "max_pool_3x3")
         assert counted(sweep, 16, 5) == TOPOLOGY_SWEEP
-    for members in isomorphism_classes():
-        index = members[0].index
         assert counted(uniform(index, "sep_conv_3x3", index, "sep_conv_3x3"), 16, 5) == PHASE_2
 
 
@@ -97,9 +104,24 @@ def test_multiply_adds_are_half_of_what_pytorchs_own_counter_says() -> None:
 
 
 def test_every_topology_runs_forward_and_backward_and_every_parameter_learns() -> None:
-    images = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    source = torch.Generator().manual_seed(0)
+    larger, x = (torch.randn(2, 4, side, side, generator=source) for side in (8, 4))
     for topology in enumerate_topologies():
-        network = build(uniform(topology.index, "sep_conv_3x3", topology.index, "max_pool_3x3"))
+        for operation, reduction in (("sep_conv_3x3", False), ("max_pool_3x3", True)):
+            plan = CellPlan(
+                channels=2, channels_before=(4, 4), reduction=reduction, reduction_before=True
+            )
+            cell = Cell(CellEdges.uniform(topology, operation), plan)
+            y = cell(larger, x)
+            assert y.shape == ((2, 8, 2, 2) if reduction else (2, 8, 4, 4))
+            y.square().sum().backward()
+            assert all(parameter.grad is not None for parameter in cell.parameters())
+
+
+def test_a_whole_network_runs_forward_and_backward_and_every_parameter_learns() -> None:
+    images = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    for index in range(0, 180, 30):
+        network = build(uniform(index, "sep_conv_3x3", index, "max_pool_3x3"))
         logits = network(images)
         assert logits.shape == (4, 10)
         logits.square().sum().backward()

@@ -16,8 +16,7 @@ import topo_sweep.runs.recorder
 from nas_core.cells.genotype import Genotype
 from nas_core.data.splits import Split, load_dataset, split
 from nas_core.networks.evaluation import EvalNetwork, multiply_adds, parameter_count
-from nas_core.training.epochs import SearchEpoch
-from nas_core.training.training import EpochMetrics
+from nas_core.training.epochs import EpochMetrics, SearchEpoch
 from tests.topo_sweep.runs.search_run import search_epoch, search_of, search_outcome, search_spec
 from tests.topo_sweep.store.local_store import parts
 from topo_sweep.runs.plan import make_plan
