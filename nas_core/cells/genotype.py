@@ -33,7 +33,16 @@ OPERATION_NAMES: Final = (
 
 @dataclass(frozen=True, order=True)
 class Edge:
-    """One edge of a cell: `operation` applied to the output of `source`."""
+    """One edge of a cell: `operation` applied to the output of `source`.
+
+    Raises:
+        InputError: an operation that does not exist; names the nearest ones.
+
+    >>> from nas_core import Edge
+    >>> print(Edge(0, "sep_conv_3x3"))
+    sep_conv_3x3@0
+
+    """
 
     source: int
     operation: str
@@ -58,6 +67,14 @@ class CellEdges:
 
     Args:
         nodes: for node 2, 3, ... its two edges, which read two different earlier nodes.
+
+    Raises:
+        InputError: a node without two edges, or a wiring that is no `Topology`.
+
+    >>> from nas_core import CellEdges, Topology
+    >>> cell = CellEdges.uniform(Topology(((0, 1), (0, 2))), "skip_connect")
+    >>> print(cell)
+    skip_connect@0+skip_connect@1;skip_connect@0+skip_connect@2
 
     """
 
@@ -123,6 +140,17 @@ class Genotype:
     Canonical: edges are sorted within each node and nodes are never renamed, so two genotypes
     are equal exactly if they describe the same network with the same names. `str(genotype)` is
     the key that stores use.
+
+    Raises:
+        InputError: cells with different numbers of nodes.
+
+    >>> from nas_core import KNOWN_CELLS, Genotype
+    >>> genotype = Genotype.parse("DARTS_V2")
+    >>> genotype.normal.edges[-1]
+    Edge(source=2, operation='dil_conv_3x3')
+    >>> Genotype.parse(genotype.to_darts()) == Genotype.parse(str(genotype)) == genotype
+    True
+
     """
 
     normal: CellEdges
@@ -321,4 +349,9 @@ KNOWN_CELLS: Final[Mapping[str, Genotype]] = MappingProxyType(
         ),
     }
 )
-"""Published cells by name; the sources stand beside each."""
+"""Published cells by name; the sources stand beside each.
+
+>>> from nas_core import KNOWN_CELLS
+>>> list(KNOWN_CELLS)
+['DARTS_V1', 'DARTS_V2', 'PDARTS', 'PC_DARTS']
+"""

@@ -133,6 +133,11 @@ def load_dataset(name: str, directory: Path | None = None, *, download: bool = F
         InputError: unknown name, no files, a damaged, hostile or unfitting one (named), or a
             download that failed.
 
+    >>> from nas_core import load_dataset
+    >>> digits = load_dataset("digits")
+    >>> (tuple(digits.train.pixels.shape), digits.train.pixels.dtype, len(digits.test))
+    ((1437, 3, 8, 8), torch.uint8, 360)
+
     """
     info = dataset_info(name)
     if name == "digits":

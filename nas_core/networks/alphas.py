@@ -96,6 +96,14 @@ class Alphas:
         attention: add the paper's operation attention inside the softmax, as a constant.
         edge_normalisation: let the edges of a node compete by a softmax of their own.
 
+    >>> from nas_core import Alphas
+    >>> from nas_core.networks.alphas import SearchSpace
+    >>> alphas = Alphas(SearchSpace.full(["none", "skip_connect", "sep_conv_3x3"]))
+    >>> {name: tuple(tensor.shape) for name, tensor in alphas.tensors.items()}
+    {'normal': (14, 3), 'reduction': (14, 3)}
+    >>> round(alphas.mixing()["normal"].operations[0].sum().item(), 6)
+    1.0
+
     """
 
     def __init__(

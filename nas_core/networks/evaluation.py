@@ -95,6 +95,15 @@ class EvalNetwork(nn.Module):
         num_classes: width of the logits.
         auxiliary: add a classifier after cell 2 * cells // 3, used in training only.
 
+    Raises:
+        InputError: no cell, channel or class.
+
+    >>> import torch
+    >>> from nas_core import KNOWN_CELLS, EvalNetwork
+    >>> network = EvalNetwork(KNOWN_CELLS["DARTS_V2"], init_channels=4, cells=5, num_classes=10)
+    >>> tuple(network(torch.zeros(2, 3, 32, 32)).shape)
+    (2, 10)
+
     """
 
     def __init__(

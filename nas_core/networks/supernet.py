@@ -188,6 +188,18 @@ class SearchNetwork(nn.Module):
     Raises:
         InputError: unknown operations, or none that is learnable.
 
+    >>> import torch
+    >>> from nas_core import Alphas, SearchNetwork, Topology
+    >>> network = SearchNetwork(
+    ...     init_channels=2,
+    ...     cells=2,
+    ...     num_classes=10,
+    ...     operations=["none", "skip_connect", "sep_conv_3x3"],
+    ...     topology=Topology.from_index(17),
+    ... )
+    >>> tuple(network(torch.zeros(4, 3, 8, 8), Alphas(network.space).mixing()).shape)
+    (4, 10)
+
     """
 
     def __init__(

@@ -77,6 +77,14 @@ class SearchProtocol(NetworkTraining):
 
     The defaults are DARTS' second-order search as the paper's Table II uses it (Liu et al.,
     2019, section 3.1 and appendix A.1.1; the authors' `train_search.py`).
+
+    >>> from nas_core import SearchProtocol
+    >>> protocol = SearchProtocol(operations="SS1", topology=17)
+    >>> protocol.operations
+    ('none', 'max_pool_3x3', 'skip_connect', 'sep_conv_3x3', 'dil_conv_3x3')
+    >>> (protocol.topology, protocol.alpha_order)
+    ((17, 17), 2)
+
     """
 
     cells: int = Field(default=8, ge=1, le=100)

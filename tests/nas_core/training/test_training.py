@@ -186,7 +186,7 @@ def test_validation_accuracy_is_there_exactly_where_images_are_held_out() -> Non
 
 def test_known_cells_learn_digits() -> None:
     images = split(load_dataset("digits"), DataOptions(dataset="digits", train_limit=480))
-    protocol = PRESETS["demo"].with_values({"init_channels": 4, "epochs": 5})
+    protocol = PRESETS["demo"].with_values({"cells": 2, "learning_rate": 0.1})
     training = Training(KNOWN_CELLS["PDARTS"], protocol, images, seed=0)
     history = list(training.epochs())
     assert history[-1].train_loss < 0.5 * history[0].train_loss
