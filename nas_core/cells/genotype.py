@@ -211,15 +211,15 @@ class Genotype:
     def from_json(cls, text: str) -> Genotype:
         """Read `{"normal": [["sep_conv_3x3", 0], ...], "reduction": [...]}`."""
         try:
-            value = json.loads(text)
+            cells = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise InputError(f"{_shortened(text)} is not JSON: {error}") from None
-        if not isinstance(value, dict) or set(value) != {"normal", "reduction"}:
+        if not isinstance(cells, dict) or set(cells) != {"normal", "reduction"}:
             raise InputError(
                 f"a genotype in JSON is an object with 'normal' and 'reduction', "
                 f"got {_shortened(text)}"
             )
-        return cls(*(_cell_from_value(name, value[name]) for name in ("normal", "reduction")))
+        return cls(*(_cell_from_pairs(name, cells[name]) for name in ("normal", "reduction")))
 
     def to_json(self) -> str:
         """Return JSON that `from_json` reads."""
@@ -237,7 +237,7 @@ class Genotype:
         for name in ("normal", "reduce"):
             if name not in fields:
                 raise InputError(f"{_shortened(text)} has no field {name!r}")
-            cells[name] = _cell_from_value(name, fields[name])
+            cells[name] = _cell_from_pairs(name, fields[name])
             nodes = list(range(INPUTS, INPUTS + len(cells[name].nodes)))
             concat = fields.get(f"{name}_concat", nodes)
             listed = concat if isinstance(concat, list | tuple) else ()
@@ -274,10 +274,10 @@ def _edge(pair: Sequence[Any]) -> Edge:
     return Edge(source, operation)
 
 
-def _cell_from_value(name: str, value: object) -> CellEdges:
-    if not isinstance(value, list | tuple) or not all(isinstance(p, list | tuple) for p in value):
-        raise InputError(f"{name} must be a list of (operation, source), got {value!r:.80}")
-    return CellEdges.from_pairs(value)
+def _cell_from_pairs(name: str, pairs: object) -> CellEdges:
+    if not isinstance(pairs, list | tuple) or not all(isinstance(p, list | tuple) for p in pairs):
+        raise InputError(f"{name} must be a list of (operation, source), got {pairs!r:.80}")
+    return CellEdges.from_pairs(pairs)
 
 
 def _cell_from_string(text: str) -> CellEdges:

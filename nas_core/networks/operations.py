@@ -108,17 +108,10 @@ class Stage(NamedTuple):
     norm: nn.BatchNorm2d
 
 
-class ConvolutionStages(nn.Sequential):
+class Convolution(nn.Sequential):
     """(ReLU, depthwise and pointwise convolution, batch norm), once for each of the strides.
 
-    Args:
-        channels: C, of input and output.
-        kernel: side of the depthwise kernels; an odd number.
-        strides: of the depthwise convolutions.
-        dilation: of the depthwise convolutions.
-        affine: whether batch norm has a scale and an offset.
-        layers: what the operation is built of.
-
+    A separable convolution has the strides (stride, 1), a dilated one (stride,) and dilation 2.
     """
 
     def __init__(
@@ -126,8 +119,8 @@ class ConvolutionStages(nn.Sequential):
         channels: int,
         kernel: int,
         strides: tuple[int, ...],
-        dilation: int,
         *,
+        dilation: int = 1,
         affine: bool,
         layers: Layers,
     ) -> None:
@@ -152,24 +145,6 @@ class ConvolutionStages(nn.Sequential):
         self.stages = stages
 
 
-class SeparableConv(ConvolutionStages):
-    """(ReLU, depthwise, pointwise, batch norm) twice; the stride is in the first."""
-
-    def __init__(
-        self, channels: int, kernel: int, stride: int, affine: bool, layers: Layers = PYTORCH
-    ) -> None:
-        super().__init__(channels, kernel, (stride, 1), 1, affine=affine, layers=layers)
-
-
-class DilatedConv(ConvolutionStages):
-    """(ReLU, depthwise with dilation 2, pointwise, batch norm) once."""
-
-    def __init__(
-        self, channels: int, kernel: int, stride: int, affine: bool, layers: Layers = PYTORCH
-    ) -> None:
-        super().__init__(channels, kernel, (stride,), 2, affine=affine, layers=layers)
-
-
 class NormalisedPool(nn.Sequential):
     """Pooling as a search uses it, followed by batch norm: (B, C, H, W) -> (B, C, H', W')."""
 
@@ -190,16 +165,26 @@ def builders(layers: Layers) -> Mapping[str, Builder]:
             return nn.Identity()
         return FactorizedReduce(channels, channels, affine=affine, layers=layers)
 
+    def separable(kernel: int) -> Builder:
+        return lambda c, stride, affine: Convolution(
+            c, kernel, (stride, 1), affine=affine, layers=layers
+        )
+
+    def dilated(kernel: int) -> Builder:
+        return lambda c, stride, affine: Convolution(
+            c, kernel, (stride,), dilation=2, affine=affine, layers=layers
+        )
+
     return MappingProxyType(
         {
             "none": lambda _c, stride, _affine: Zero(stride),
             "max_pool_3x3": lambda _c, stride, _affine: layers.max_pool(3, stride, padding=1),
             "avg_pool_3x3": average_pool,
             "skip_connect": skip,
-            "sep_conv_3x3": lambda c, stride, affine: SeparableConv(c, 3, stride, affine, layers),
-            "sep_conv_5x5": lambda c, stride, affine: SeparableConv(c, 5, stride, affine, layers),
-            "dil_conv_3x3": lambda c, stride, affine: DilatedConv(c, 3, stride, affine, layers),
-            "dil_conv_5x5": lambda c, stride, affine: DilatedConv(c, 5, stride, affine, layers),
+            "sep_conv_3x3": separable(3),
+            "sep_conv_5x5": separable(5),
+            "dil_conv_3x3": dilated(3),
+            "dil_conv_5x5": dilated(5),
         }
     )
 

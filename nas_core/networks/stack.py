@@ -14,6 +14,9 @@ from nas_core.cells.topology import INPUTS
 from nas_core.errors import InputError
 from nas_core.networks.operations import FactorizedReduce, ReluConvBn
 
+STEM = 3
+"""Width of the stem, in channels of the first cells."""
+
 AUXILIARY_MAP = 8
 """Side of the maps that the auxiliary head is made for (CIFAR after two reductions)."""
 
@@ -62,36 +65,27 @@ def cell_plans(cells: int, init_channels: int, *, nodes: int = 4) -> tuple[CellP
 
     Both inputs of the first cell are the stem; each reduction cell doubles the channels.
     """
+    reductions = reduction_positions(cells)
+    widths = [STEM * init_channels] * 2
     plans: list[CellPlan] = []
-    widths, channels = [stem_width(init_channels)] * 2, init_channels
     for position in range(cells):
-        reduction = position in reduction_positions(cells)
-        channels *= 2 if reduction else 1
-        plans.append(
-            CellPlan(
-                channels=channels,
-                channels_before=(widths[-2], widths[-1]),
-                reduction=reduction,
-                reduction_before=bool(plans) and plans[-1].reduction,
-                nodes=nodes,
-            )
+        halvings = sum(reduction <= position for reduction in reductions)
+        plan = CellPlan(
+            channels=init_channels * 2**halvings,
+            channels_before=(widths[-2], widths[-1]),
+            reduction=position in reductions,
+            reduction_before=position - 1 in reductions,
+            nodes=nodes,
         )
-        widths.append(plans[-1].width)
+        plans.append(plan)
+        widths.append(plan.width)
     return tuple(plans)
 
 
-def stem_width(init_channels: int) -> int:
-    """Return the channels of the stem: three times those of the first cells."""
-    return 3 * init_channels
-
-
 def stem(init_channels: int) -> nn.Sequential:
-    """Return what stands before the first cell: (B, 3, H, W) -> (B, stem_width, H, W)."""
-    width = stem_width(init_channels)
-    return nn.Sequential(
-        nn.Conv2d(3, width, kernel_size=3, padding=1, bias=False),
-        nn.BatchNorm2d(width),
-    )
+    """Return what stands before the first cell: (B, 3, H, W) -> (B, 3 * init_channels, H, W)."""
+    width = STEM * init_channels
+    return nn.Sequential(nn.Conv2d(3, width, 3, padding=1, bias=False), nn.BatchNorm2d(width))
 
 
 def reduction_positions(cells: int) -> frozenset[int]:

@@ -116,11 +116,7 @@ class SearchCell(nn.Module):
         self._space = space
 
     def forward(
-        self,
-        input0: Tensor,
-        input1: Tensor,
-        mixing: Mixing,
-        dropout: Dropout | None = None,
+        self, input0: Tensor, input1: Tensor, mixing: Mixing, dropout: Dropout | None = None
     ) -> Tensor:
         """Compute the cell with these weights; `dropout` is told edges by names like '0to2'."""
         states = [self.preprocess0(input0), self.preprocess1(input1)]

@@ -43,19 +43,10 @@ N = TypeVar("N", bound=nn.Module)
 
 
 class Loop(ABC, Generic[E]):
-    """Epochs on the device that holds the images; `epochs` runs them.
+    """Epochs on the device that holds the images that weights learn on; `epochs` runs them.
 
     A subclass sets what its `build` needs, then calls this constructor, which builds and, where a
-    checkpoint is there, goes on from it.
-
-    Args:
-        epoch_type: what an epoch gives.
-        protocol: every setting.
-        images: that the weights learn on; their device is where everything runs.
-        info: of the data set.
-        seed: names the random streams.
-        checkpoint: where to go on from, and where to save the state whenever it is due.
-
+    checkpoint is there, goes on from it. `epoch_type` is what an epoch gives.
     """
 
     network: nn.Module
@@ -125,15 +116,15 @@ class Loop(ABC, Generic[E]):
 
     def tensors(self) -> dict[str, Tensor]:
         """Return everything that the next epoch depends on, by name."""
-        state = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        state = {f"network.{name}": t for name, t in self.network.state_dict().items()}
         return state | optimizer_tensors(self.optimizer, self.network.named_parameters(), _SGD)
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Take over what `tensors` returned."""
         self.network.load_state_dict(
             {
-                name.removeprefix("network."): value
-                for name, value in tensors.items()
+                name.removeprefix("network."): tensor
+                for name, tensor in tensors.items()
                 if name.startswith("network.")
             }
         )
@@ -255,19 +246,13 @@ def check_images(
     called: str,
     setting: str,
 ) -> None:
-    """Refuse images that would fail in the middle of a loop over a network of this depth.
+    """Refuse images for weights that would fail in the middle of a loop over so many cells.
 
-    Args:
-        images: that the weights learn on.
-        protocol: gives the batch size.
-        cells: depth of the network.
-        auxiliary: whether it has an auxiliary head, whose last maps are one pixel.
-        called: what errors call the images.
-        setting: what changes their number, for errors.
+    Errors say what the images are `called` and which `setting` changes their number.
 
     Raises:
         InputError: images too small for the depth, or a batch of one image whose maps are one
-            pixel: its batch norm has no variance.
+            pixel (an auxiliary head's always are): its batch norm has no variance.
 
     """
     height, width = images.pixels.shape[-2:]

@@ -208,9 +208,7 @@ class Search(Loop[SearchEpoch]):
         edges = self.alphas.edge_weights()
         genotype = None
         if all(torch.isfinite(alpha).all() for alpha in self.alphas.tensors.values()):
-            genotype = discretise_edges(
-                edges["normal"], edges["reduction"], max_skips=self.protocol.max_skips
-            )
+            genotype = discretise_edges(**edges, max_skips=self.protocol.max_skips)
         return {
             "genotype": None if genotype is None else str(genotype),
             "skips_normal": 0 if genotype is None else skip_count(genotype.normal),

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import batch_norm, conv2d, pad, relu
 
 from nas_core.networks.kernels.switch import edges_pay
-from nas_core.networks.operations import ConvolutionStages, FactorizedReduce, NormalisedPool, Zero
+from nas_core.networks.operations import Convolution, FactorizedReduce, NormalisedPool, Zero
 
 
 def mix_together(
@@ -70,7 +70,7 @@ def _together(modules: list[nn.Module], x: Tensor, positive: Tensor, repeated: T
             return _pooled(cast("list[NormalisedPool]", modules), x)
         case FactorizedReduce():
             return _reduced(cast("list[FactorizedReduce]", modules), positive)
-    convolutions = cast("list[ConvolutionStages]", modules)
+    convolutions = cast("list[Convolution]", modules)
     y = repeated
     for number, stages in enumerate(zip(*(module.stages for module in convolutions), strict=True)):
         y = relu(y) if number else y

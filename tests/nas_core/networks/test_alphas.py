@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 import nas_core.training.search
-from nas_core.cells.discretisation import discretise_cell
+from nas_core.cells.discretisation import discretise_cell, discretise_edges
 from nas_core.cells.genotype import OPERATION_NAMES, Genotype
 from nas_core.cells.spaces import SPACES
 from nas_core.cells.topology import Topology
 from nas_core.errors import InputError
-from nas_core.networks.alphas import CELL_TYPES, Alphas, SearchSpace, discretise
+from nas_core.networks.alphas import CELL_TYPES, Alphas, SearchSpace
 from nas_core.training.alpha_step import Batch, LossAndLogits, Weights
 from nas_core.training.search import Search
 from tests.nas_core.training.searches import TINY, searched
@@ -80,7 +80,7 @@ def test_from_zero_alphas_attention_prefers_separable_ones_as_its_weights_say() 
     order = ("sep_conv_3x3", "sep_conv_5x5", "none", "dil_conv_3x3", "dil_conv_5x5")
     weights = [edge[name] for name in order]
     assert weights == sorted(set(weights), reverse=True)
-    found = discretise(drawn(std=0.0, attention=True))
+    found = discretise_edges(**drawn(std=0.0, attention=True).edge_weights())
     assert found.normal.uniform_operation == found.reduction.uniform_operation == "sep_conv_3x3"
 
 
@@ -205,7 +205,7 @@ def test_plain_weights_are_those_of_the_mixing_and_decide_the_genotype() -> None
         assert [list(edge.weights.values()) for edge in edges] == mixing.operations.tolist()
         assert [edge.edge_weight for edge in edges] == mixing.edges.tolist()
     cells = [discretise_cell(edges) for edges in alphas.edge_weights().values()]
-    assert discretise(alphas) == Genotype(*cells)
+    assert discretise_edges(**alphas.edge_weights()) == Genotype(*cells)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from nas_core.networks.evaluation import (
     multiply_adds,
     parameter_count,
 )
-from nas_core.networks.operations import SeparableConv
+from nas_core.networks.operations import Convolution
 from nas_core.networks.stack import CellPlan, cell_plans, check_image_size
 from nas_core.streams import initialise_
 
@@ -230,7 +230,7 @@ def test_stride_2_is_only_where_reduction_cells_read_their_inputs() -> None:
         assert isinstance(cell, Cell)
         strides = []
         for operation in cell.operations:
-            assert isinstance(operation, SeparableConv)
+            assert isinstance(operation, Convolution)
             convolutions = [m for m in operation if isinstance(m, nn.Conv2d)]
             strides.append(convolutions[0].stride[0])
             assert {c.stride for c in convolutions[1:]} == {(1, 1)}
