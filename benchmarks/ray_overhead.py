@@ -18,7 +18,7 @@ from typing import Any
 
 from ray import tune
 
-from nas_core.training.training import EpochMetrics
+from nas_core.training.epochs import EpochMetrics
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.interrupts import Interrupts

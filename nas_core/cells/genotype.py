@@ -33,7 +33,16 @@ OPERATION_NAMES: Final = (
 
 @dataclass(frozen=True, order=True)
 class Edge:
-    """One edge of a cell: `operation` applied to the output of `source`."""
+    """One edge of a cell: `operation` applied to the output of `source`.
+
+    Raises:
+        InputError: an operation that does not exist; names the nearest ones.
+
+    >>> from nas_core import Edge
+    >>> print(Edge(0, "sep_conv_3x3"))
+    sep_conv_3x3@0
+
+    """
 
     source: int
     operation: str
@@ -58,6 +67,14 @@ class CellEdges:
 
     Args:
         nodes: for node 2, 3, ... its two edges, which read two different earlier nodes.
+
+    Raises:
+        InputError: a node without two edges, or a wiring that is no `Topology`.
+
+    >>> from nas_core import CellEdges, Topology
+    >>> cell = CellEdges.uniform(Topology(((0, 1), (0, 2))), "skip_connect")
+    >>> print(cell)
+    skip_connect@0+skip_connect@1;skip_connect@0+skip_connect@2
 
     """
 
@@ -123,6 +140,17 @@ class Genotype:
     Canonical: edges are sorted within each node and nodes are never renamed, so two genotypes
     are equal exactly if they describe the same network with the same names. `str(genotype)` is
     the key that stores use.
+
+    Raises:
+        InputError: cells with different numbers of nodes.
+
+    >>> from nas_core import KNOWN_CELLS, Genotype
+    >>> genotype = Genotype.parse("DARTS_V2")
+    >>> genotype.normal.edges[-1]
+    Edge(source=2, operation='dil_conv_3x3')
+    >>> Genotype.parse(genotype.to_darts()) == Genotype.parse(str(genotype)) == genotype
+    True
+
     """
 
     normal: CellEdges
@@ -183,15 +211,15 @@ class Genotype:
     def from_json(cls, text: str) -> Genotype:
         """Read `{"normal": [["sep_conv_3x3", 0], ...], "reduction": [...]}`."""
         try:
-            value = json.loads(text)
+            cells = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise InputError(f"{_shortened(text)} is not JSON: {error}") from None
-        if not isinstance(value, dict) or set(value) != {"normal", "reduction"}:
+        if not isinstance(cells, dict) or set(cells) != {"normal", "reduction"}:
             raise InputError(
                 f"a genotype in JSON is an object with 'normal' and 'reduction', "
                 f"got {_shortened(text)}"
             )
-        return cls(*(_cell_from_value(name, value[name]) for name in ("normal", "reduction")))
+        return cls(*(_cell_from_pairs(name, cells[name]) for name in ("normal", "reduction")))
 
     def to_json(self) -> str:
         """Return JSON that `from_json` reads."""
@@ -209,7 +237,7 @@ class Genotype:
         for name in ("normal", "reduce"):
             if name not in fields:
                 raise InputError(f"{_shortened(text)} has no field {name!r}")
-            cells[name] = _cell_from_value(name, fields[name])
+            cells[name] = _cell_from_pairs(name, fields[name])
             nodes = list(range(INPUTS, INPUTS + len(cells[name].nodes)))
             concat = fields.get(f"{name}_concat", nodes)
             listed = concat if isinstance(concat, list | tuple) else ()
@@ -246,10 +274,10 @@ def _edge(pair: Sequence[Any]) -> Edge:
     return Edge(source, operation)
 
 
-def _cell_from_value(name: str, value: object) -> CellEdges:
-    if not isinstance(value, list | tuple) or not all(isinstance(p, list | tuple) for p in value):
-        raise InputError(f"{name} must be a list of (operation, source), got {value!r:.80}")
-    return CellEdges.from_pairs(value)
+def _cell_from_pairs(name: str, pairs: object) -> CellEdges:
+    if not isinstance(pairs, list | tuple) or not all(isinstance(p, list | tuple) for p in pairs):
+        raise InputError(f"{name} must be a list of (operation, source), got {pairs!r:.80}")
+    return CellEdges.from_pairs(pairs)
 
 
 def _cell_from_string(text: str) -> CellEdges:
@@ -321,4 +349,9 @@ KNOWN_CELLS: Final[Mapping[str, Genotype]] = MappingProxyType(
         ),
     }
 )
-"""Published cells by name; the sources stand beside each."""
+"""Published cells by name; the sources stand beside each.
+
+>>> from nas_core import KNOWN_CELLS
+>>> list(KNOWN_CELLS)
+['DARTS_V1', 'DARTS_V2', 'PDARTS', 'PC_DARTS']
+"""

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from nas_core.training.training import EpochMetrics
+from nas_core.training.epochs import EpochMetrics
 from tests.conftest import TINY, Run, Start, comparable
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.plan import make_plan

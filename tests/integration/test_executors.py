@@ -12,7 +12,7 @@ from nas_core.cells.genotype import CellEdges, Genotype
 from nas_core.cells.topology import Topology
 from nas_core.data.splits import load_dataset, split
 from nas_core.protocols.training import PRESETS, DataOptions, Protocol
-from nas_core.training.training import EpochMetrics
+from nas_core.training.epochs import EpochMetrics
 from tests.conftest import TINY, Run, comparable
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.runner import Outcome, TrialRunner

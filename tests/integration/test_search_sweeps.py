@@ -15,8 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nas_core.cells.genotype import Genotype
-from nas_core.training.epochs import SearchEpoch
-from nas_core.training.training import EpochMetrics
+from nas_core.training.epochs import EpochMetrics, SearchEpoch
 from tests.conftest import Run, Start, comparable
 from tests.integration.program import (
     comparable_alphas,

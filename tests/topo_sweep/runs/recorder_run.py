@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from nas_core.training.training import EpochMetrics
+from nas_core.training.epochs import EpochMetrics
 from tests.topo_sweep.conftest import FINGERPRINT, make_sweep, small_spec
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.plan import make_plan

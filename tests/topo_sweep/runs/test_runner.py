@@ -14,8 +14,7 @@ import nas_core.training.search
 from nas_core.cells.genotype import Genotype
 from nas_core.data.splits import Split, load_dataset, split
 from nas_core.networks.evaluation import EvalNetwork, multiply_adds, parameter_count
-from nas_core.training.epochs import SearchEpoch
-from nas_core.training.training import EpochMetrics
+from nas_core.training.epochs import EpochMetrics, SearchEpoch
 from tests.topo_sweep.runs.search_run import search_of, search_spec
 from tests.topo_sweep.store.local_store import parts
 from topo_sweep.runs.execution import Execution
