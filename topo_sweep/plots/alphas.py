@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,14 +16,13 @@ from numpy.typing import NDArray
 
 from nas_core.cells.discretisation import EdgeWeights
 from nas_core.cells.genotype import OPERATION_NAMES, CellEdges, Genotype
-from nas_core.cells.topology import INPUTS
 from nas_core.errors import InputError
-from topo_sweep.plots.parts import COLOURS, DASHES, LABELS, header, header_inches, space_label
+from topo_sweep.plots.operations import STYLES, edge_operations, operation_legend, space_label
+from topo_sweep.plots.parts import header, header_inches
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_CELLS: Final = ("normal", "reduction")
 _READING: Final = (
     "weights after softmax, in which none takes part; "
     "bold: edges and operations of the cell that was found"
@@ -32,72 +31,38 @@ _LEFT, _BETWEEN, _RIGHT = 0.75, 0.8, 0.15  # inches beside the two blocks of pan
 _PANEL_INCHES: Final = (1.25, 1.12)
 _CHOSEN_WIDTH, _OTHER_WIDTH = 2.4, 1.1
 
-Place = tuple[int, int]
+Ends = tuple[int, int]
 """Source and node of an edge."""
+
+Weights = dict[str, NDArray[np.float64]]
+"""Operation -> its weight in each epoch, NaN where it does not exist."""
 
 
 @dataclass(frozen=True)
 class _Curves:
-    """Weights of one cell: edge -> operation -> (epochs,), NaN where it does not exist."""
+    """The weights of one cell, edges in order of their nodes."""
 
-    edges: dict[Place, dict[str, NDArray[np.float64]]]
+    edges: dict[Ends, Weights]
 
     @classmethod
-    def of(cls, cells: Sequence[Sequence[EdgeWeights]]) -> _Curves:
-        curves: dict[Place, dict[str, NDArray[np.float64]]] = {}
-        for epoch, cell in enumerate(cells):
-            for edge in cell:
-                own = curves.setdefault((edge.source, edge.node), {})
+    def of(cls, epochs: Sequence[Iterable[EdgeWeights]]) -> _Curves:
+        curves: dict[Ends, Weights] = {}
+        for epoch, edges in enumerate(epochs):
+            for edge in edges:
+                weights = curves.setdefault((edge.source, edge.node), {})
                 for name, weight in edge.weights.items():
-                    own.setdefault(name, np.full(len(cells), np.nan))[epoch] = weight
+                    weights.setdefault(name, np.full(len(epochs), np.nan))[epoch] = weight
         return cls(dict(sorted(curves.items(), key=lambda item: item[0][::-1])))
 
-    def of_node(self, node: int) -> list[Place]:
-        return [place for place in self.edges if place[1] == node]
-
     @property
-    def nodes(self) -> list[int]:
-        return sorted({node for _, node in self.edges})
+    def rows(self) -> list[list[Ends]]:
+        """The edges of each node, the first node first."""
+        nodes = sorted({node for _, node in self.edges})
+        return [[ends for ends in self.edges if ends[1] == node] for node in nodes]
 
     @property
     def operations(self) -> set[str]:
-        return {name for curves in self.edges.values() for name in curves}
-
-    @property
-    def weights(self) -> NDArray[np.float64]:
-        """All of them in one row."""
-        return np.concatenate([own for edge in self.edges.values() for own in edge.values()])
-
-
-def chosen_search(
-    searches: pd.DataFrame, *, search_id: str | None = None, seed: int | None = None
-) -> pd.Series[Any]:
-    """Return the newest search, of those with this seed, or the one whose id starts so.
-
-    Raises:
-        InputError: there is none, or the beginning of the id fits several.
-
-    """
-    if searches.empty:
-        raise InputError(
-            "there is no finished search to draw: start some with `topo-sweep run`, or wait "
-            "(`topo-sweep status` shows how far a run is)"
-        )
-    rows = searches.sort_values(["finished_at", "search_id"])
-    if search_id is not None:
-        rows = rows[rows["search_id"].str.startswith(search_id)]
-        if len(rows) > 1:
-            raise InputError(f"{search_id} is the beginning of {len(rows)} search ids: give more")
-    if seed is not None:
-        rows = rows[rows["seed"] == seed]
-    if rows.empty:
-        what = f"--search {search_id}" if search_id is not None else f"--seed {seed}"
-        seeds = ", ".join(str(own) for own in sorted(set(searches["seed"])))
-        raise InputError(
-            f"no search fits {what}: there are {len(searches)}, such as "
-            f"{searches['search_id'].iloc[-1]}, with seeds {seeds}"
-        )
-    return rows.iloc[-1]
+        return {name for weights in self.edges.values() for name in weights}
 
 
 def alphas(search: pd.Series[Any], epochs: pd.DataFrame) -> Figure:
@@ -117,48 +82,31 @@ def alphas(search: pd.Series[Any], epochs: pd.DataFrame) -> Figure:
     if rows.empty:
         raise InputError(f"search {search['search_id']} has no epochs to draw")
     weights = [json.loads(text) for text in rows["alphas"]]
+    genotype = Genotype.from_string(str(rows["genotype"].iloc[-1]))
+    cells = {"normal": genotype.normal, "reduction": genotype.reduction}
     curves = {
-        cell: _Curves.of(
-            [[EdgeWeights.from_json_value(e) for e in epoch[cell]] for epoch in weights]
-        )
-        for cell in _CELLS
+        cell: _Curves.of([map(EdgeWeights.from_json_value, epoch[cell]) for epoch in weights])
+        for cell in cells
     }
     stages = rows["stage"].to_numpy(dtype=int)
-    starts = [float(place) + 0.5 for place in np.flatnonzero(np.diff(stages))]
-    genotype = Genotype.from_string(str(rows["genotype"].iloc[-1]))
-    found = {"normal": genotype.normal, "reduction": genotype.reduction}
-    widest = max(len(curve.of_node(node)) for curve in curves.values() for node in curve.nodes)
-    deepest = max(len(curve.nodes) for curve in curves.values())
+    stage_starts = np.flatnonzero(np.diff(stages)) + 0.5
     setting = [_search_words(search), _READING]
-    layout = _Layout(widest, deepest, header_inches(setting))
+    layout = _Layout.of(curves.values(), header_inches(setting))
     figure = Figure(figsize=layout.size)
-    for number, cell in enumerate(_CELLS):
-        grid = layout.grid(figure, number)
-        panels = _draw_cell(figure, grid, curves[cell], found[cell])
-        for axes in panels:
+    for number, (cell, found) in enumerate(cells.items()):
+        for axes in _draw_cell(figure, layout.grid(figure, number), curves[cell], found):
             axes.set_ylim(*_limits(curves))
-            for start in starts:
+            for start in stage_starts:
                 axes.axvline(start, color="0.6", linewidth=0.7, zorder=1)
         left, width = layout.block(number)
         figure.text(left + width / 2, layout.block_title, f"{cell} cell", ha="center", fontsize=11)
-    operations = [n for n in OPERATION_NAMES if any(n in c.operations for c in curves.values())]
-    marks = [
-        Line2D([], [], color=COLOURS[n], linestyle=DASHES.get(n, "-"), linewidth=2)
-        for n in operations
-    ]
-    names = [LABELS[name] for name in operations]
-    if starts:
-        marks.append(Line2D([], [], color="0.5", linewidth=0.8))
-        names.append("next stage")
-    figure.legend(
-        marks,
-        names,
-        loc="lower center",
-        bbox_to_anchor=(0.5, 0.06 / layout.size[1]),
-        ncols=len(names),
-        frameon=False,
-        fontsize=9,
-        handlelength=2.6,
+    border = (Line2D([], [], color="0.5", linewidth=0.8), "next stage")
+    operation_legend(
+        figure,
+        set().union(*(curve.operations for curve in curves.values())),
+        [border] if len(stage_starts) else [],
+        bottom=0.06,
+        line_length=2.6,
     )
     header(figure, "Operation weights over the epochs of a search", setting)
     return figure
@@ -166,7 +114,8 @@ def alphas(search: pd.Series[Any], epochs: pd.DataFrame) -> Figure:
 
 def _limits(curves: Mapping[str, _Curves]) -> tuple[float, float]:
     """Return the ends of the axis of weights: from 0, unless all weights are close together."""
-    weights = np.concatenate([curve.weights for curve in curves.values()])
+    edges = [edge for curve in curves.values() for edge in curve.edges.values()]
+    weights = np.concatenate([weights for edge in edges for weights in edge.values()])
     low, high = float(np.nanmin(weights)), float(np.nanmax(weights))
     room = 0.06 * ((high - low) or high)
     return (low - room, high + room) if low > high / 3 else (0.0, high + room)
@@ -189,6 +138,13 @@ class _Layout:
     columns: int
     rows: int
     header_inches: float
+
+    @classmethod
+    def of(cls, curves: Iterable[_Curves], header_inches: float) -> _Layout:
+        """Return the layout in which every cell has room for its edges, a node a row."""
+        rows = [curve.rows for curve in curves]
+        widest = max(len(edges) for cell in rows for edges in cell)
+        return cls(widest, max(map(len, rows)), header_inches)
 
     @property
     def size(self) -> tuple[float, float]:
@@ -226,37 +182,30 @@ class _Layout:
 def _draw_cell(figure: Figure, grid: GridSpec, curves: _Curves, found: CellEdges) -> list[Axes]:
     """Draw the panels of one cell, a node a row."""
     panels = []
-    picked = {
-        (edge.source, node): edge.operation
-        for node, pair in enumerate(found.nodes, INPUTS)
-        for edge in pair
-    }
-    last = len(curves.nodes) - 1
-    for row, node in enumerate(curves.nodes):
-        for column, place in enumerate(curves.of_node(node)):
+    picked = edge_operations(found)
+    last = len(curves.rows) - 1
+    for row, edges in enumerate(curves.rows):
+        for column, ends in enumerate(edges):
             axes = figure.add_subplot(grid[row, column])
-            _draw_edge(axes, place, curves.edges[place], picked.get(place))
+            _draw_edge(axes, ends, curves.edges[ends], picked.get(ends))
             panels.append(axes)
-            below = row == last or len(curves.of_node(curves.nodes[row + 1])) <= column
-            axes.tick_params(labelsize=7, length=2, labelbottom=below, labelleft=column == 0)
+            lowest = row == last or len(curves.rows[row + 1]) <= column
+            axes.tick_params(labelsize=7, length=2, labelbottom=lowest, labelleft=column == 0)
             if column == 0:
-                axes.set_ylabel(f"node {node}", fontsize=9)
+                axes.set_ylabel(f"node {ends[1]}", fontsize=9)
             if row == last:
                 axes.set_xlabel("epoch", fontsize=8, labelpad=1)
     return panels
 
 
-def _draw_edge(
-    axes: Axes, place: Place, curves: dict[str, NDArray[np.float64]], picked: str | None
-) -> None:
+def _draw_edge(axes: Axes, ends: Ends, curves: Weights, picked: str | None) -> None:
     """Draw one panel; where the edge was not found it stands back."""
-    source, node = place
-    for name in sorted(curves, key=lambda own: (own == picked, OPERATION_NAMES.index(own))):
+    for name in sorted(curves, key=lambda name: (name == picked, OPERATION_NAMES.index(name))):
         axes.plot(
             np.arange(len(curves[name])),
             curves[name],
-            color=COLOURS[name],
-            linestyle=DASHES.get(name, "-"),
+            color=STYLES[name].colour,
+            linestyle=STYLES[name].dashes,
             linewidth=_CHOSEN_WIDTH if name == picked else _OTHER_WIDTH,
             alpha=1.0 if picked else 0.55,
             zorder=3 if name == picked else 2,
@@ -264,9 +213,9 @@ def _draw_edge(
             markersize=3,
             label=name,
         )
-    title = f"{source} → {node}"
+    title = f"{ends[0]} → {ends[1]}"
     axes.set_title(
-        f"{title}: {LABELS[picked]}" if picked else title,
+        f"{title}: {STYLES[picked].label}" if picked else title,
         fontsize=8,
         pad=2.5,
         color="black" if picked else "0.5",
