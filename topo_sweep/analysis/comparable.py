@@ -44,9 +44,6 @@ def _several(rows: pd.DataFrame, column: str) -> list[str]:
     return values if len(values) > 1 else []
 
 
-# Rankings
-
-
 def check_one_experiment(trials: pd.DataFrame) -> None:
     """Refuse to rank what differs in more than the network and the seed.
 
@@ -129,33 +126,21 @@ def _mixed(what: str, names: Sequence[str]) -> InputError:
     )
 
 
-# Pictures
+def check_one(rows: pd.DataFrame, columns: Mapping[str, str], where: str = "") -> None:
+    """Refuse to draw rows that differ in one of these columns, and say how to choose among them.
 
-
-def check_one(rows: pd.DataFrame, columns: Mapping[str, str]) -> None:
-    """Refuse to draw rows that differ in one of these columns; its value says what several are.
+    Args:
+        rows: what would be drawn together.
+        columns: what several values of each are called.
+        where: in which part of the picture they meet.
 
     Raises:
-        InputError: names the values and how to choose one.
+        InputError: names the values.
 
     """
     for column, what in columns.items():
         if values := _several(rows, column):
             option = _OPTIONS.get(column)
             way = f"choose one with {option}" if option else "draw each as a sweep of its own"
-            raise InputError(f"a picture never mixes {what}, here {' and '.join(values)}: {way}")
-
-
-def check_groups(searches: pd.DataFrame) -> None:
-    """Refuse searches in one space and with as many cells that differ in another setting.
-
-    Raises:
-        InputError: names both protocols.
-
-    """
-    for (operations, cells), group in searches.groupby(["operations", "cells"]):
-        if hashes := _several(group, "protocol_hash"):
-            raise InputError(
-                f"a picture never mixes search protocols, here {' and '.join(hashes)} with "
-                f"{cells} cells in the space {operations}: draw each as a sweep of its own"
-            )
+            here = f"{' and '.join(values)}{where}"
+            raise InputError(f"a picture never mixes {what}, here {here}: {way}")

@@ -14,7 +14,14 @@ import pandas as pd
 
 from nas_core.cells.genotype import Genotype, known_name
 from nas_core.errors import InputError
-from topo_sweep.analysis.accuracy import METRICS, accuracies, chosen_metric, data_words
+from topo_sweep.analysis.accuracy import (
+    METRICS,
+    accuracies,
+    chosen_metric,
+    data_words,
+    per_seed,
+    summary,
+)
 from topo_sweep.analysis.comparable import (
     check_one_experiment,
     check_poolable,
@@ -23,7 +30,6 @@ from topo_sweep.analysis.comparable import (
     nothing_finished,
     operation_words,
 )
-from topo_sweep.analysis.groups import per_seed, summary
 from topo_sweep.analysis.text import aligned, counted, n_words, single_seed_caution
 
 COLUMNS: Final = (

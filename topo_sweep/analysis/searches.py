@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from nas_core.errors import InputError
-from topo_sweep.analysis.accuracy import METRICS, accuracies, chosen_metric, data_words
-from topo_sweep.analysis.comparable import (
-    EXPERIMENT,
-    check_groups,
-    check_one,
-    nothing_finished,
-    texts_of,
+from topo_sweep.analysis.accuracy import (
+    METRICS,
+    accuracies,
+    averaged,
+    chosen_metric,
+    data_words,
 )
-from topo_sweep.analysis.groups import averaged
+from topo_sweep.analysis.comparable import EXPERIMENT, check_one, nothing_finished, texts_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,7 +134,9 @@ def join_evaluations(
         )
     check_one(results, EXPERIMENT)
     if not any_method:
-        check_groups(ended)
+        for (operations, cells), group in ended.groupby(["operations", "cells"]):
+            where = f" with {cells} cells in the space {operations}"
+            check_one(group, {"protocol_hash": "search protocols"}, where)
     metric = chosen_metric(query.metric, holdout=int(results["holdout"].iloc[0]))
     results = results.assign(accuracy=accuracies(results, metric))
     means = averaged(results, ["search_id"], "accuracy").rename(columns={"value": "accuracy"})

@@ -5,15 +5,14 @@ Every choice comes with a sentence on how sure it is and where it came from.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas_core.cells.genotype import Genotype
 from nas_core.errors import InputError
-from topo_sweep.analysis.accuracy import METRICS, accuracies, half_width
-from topo_sweep.analysis.groups import per_seed
+from topo_sweep.analysis.accuracy import METRICS, accuracies, half_width, per_seed
 from topo_sweep.analysis.ranking import Ranking, rank
 from topo_sweep.analysis.searches import join_evaluations
 from topo_sweep.analysis.text import counted
@@ -38,7 +37,7 @@ class Choice:
     genotypes: tuple[Genotype, ...]
     seeds: tuple[int, ...]
     origin: str
-    remarks: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
 
 
 def best_topologies(sweep: OpenedSweep, top: int = 1) -> Choice:
@@ -67,12 +66,8 @@ def best_topologies(sweep: OpenedSweep, top: int = 1) -> Choice:
     left_out = finished - len(ranking.table)
     few = [f"left out with fewer than {seeds} seeds: {left_out}"] if left_out else []
     which = f"the best{f' {top}' * (top > 1)} of {len(ranking.table)}"
-    return Choice(
-        genotypes=_parsed(ranking.table["genotype"].head(top)),
-        seeds=_seeds(trials),
-        origin=_origin(sweep, ranking.metric, which),
-        remarks=(*_warnings(ranking.metric), *few, _margin(trials, ranking)),
-    )
+    remarks = (*few, _margin(trials, ranking))
+    return _chosen(sweep, ranking.metric, which, ranking.table["genotype"].head(top), remarks)
 
 
 def above(sweep: OpenedSweep, accuracy: float) -> Choice:
@@ -90,12 +85,8 @@ def above(sweep: OpenedSweep, accuracy: float) -> Choice:
             f"{accuracy:.2%} {METRICS[metric]}, the best has {networks['accuracy'].max():.2%}: "
             "use a lower --above"
         )
-    return Choice(
-        genotypes=_parsed(chosen["genotype"].drop_duplicates()),
-        seeds=_seeds(sweep.trials()),
-        origin=_origin(sweep, metric, f"those above {accuracy:.2%} of {len(networks)}"),
-        remarks=_warnings(metric),
-    )
+    which = f"those above {accuracy:.2%} of {len(networks)}"
+    return _chosen(sweep, metric, which, chosen["genotype"].drop_duplicates())
 
 
 def winner(sweep: OpenedSweep) -> Choice:
@@ -107,37 +98,31 @@ def winner(sweep: OpenedSweep) -> Choice:
     """
     if sweep.ranks_topologies:
         return best_topologies(sweep)
-    if (only := _only_cell(sweep)) is not None:
-        return only
+    if sweep.holds_searches and not len(sweep.trials()):
+        return _only_cell(sweep)
     networks, metric = _networks(sweep)
-    genotypes, seeds = _parsed(networks["genotype"].head(1)), _seeds(sweep.trials())
     if len(networks) == 1:
-        return Choice(genotypes, seeds, f"the one network of {sweep.folder.name}", remarks=())
+        only = f"the one network of {sweep.folder.name}"
+        return Choice(_parsed(networks["genotype"]), _seeds(sweep.trials()), only)
     best, second = networks["accuracy"].head(2)
     remark = (
         f"the best of {counted(len(networks), 'network')} has {best:.2%} {METRICS[metric]}, the "
         f"second {second:.2%}: the best of many looks better than it is"
     )
-    origin = _origin(sweep, metric, f"the best of {len(networks)}")
-    return Choice(genotypes, seeds, origin, remarks=(*_warnings(metric), remark))
+    which = f"the best of {len(networks)}"
+    return _chosen(sweep, metric, which, networks["genotype"].head(1), [remark])
 
 
-def _only_cell(sweep: OpenedSweep) -> Choice | None:
-    """Return what a sweep found that holds one search and no evaluation: there is no choice."""
-    if not sweep.holds_searches or len(sweep.trials()):
-        return None
+def _only_cell(sweep: OpenedSweep) -> Choice:
+    """Return the one cell that was found, where no evaluation could choose among several."""
     cells = sweep.searches()["genotype"].dropna().drop_duplicates()
     if len(cells) != 1:
         raise InputError(
             f"{sweep.folder} found {counted(len(cells), 'cell')} and none of them is "
             "evaluated, so none is best: evaluate them first, or name one"
         )
-    return Choice(
-        genotypes=_parsed(cells),
-        seeds=_seeds(sweep.searches()),
-        origin=f"the one cell that {sweep.folder.name} found",
-        remarks=(),
-    )
+    only = f"the one cell that {sweep.folder.name} found"
+    return Choice(_parsed(cells), _seeds(sweep.searches()), only)
 
 
 def found_by(results: Path, name: str, dataset: str) -> Choice:
@@ -185,18 +170,24 @@ def _seeds(trials: pd.DataFrame) -> tuple[int, ...]:
     return tuple(sorted({int(seed) for seed in trials["seed"]}))
 
 
-def _origin(sweep: OpenedSweep, metric: str, which: str) -> str:
-    return f"{which} networks of {sweep.folder.name} by {METRICS[metric]}"
-
-
-def _warnings(metric: str) -> tuple[str, ...]:
-    if metric == "val":
-        return ()
+def _chosen(
+    sweep: OpenedSweep,
+    metric: str,
+    which: str,
+    genotypes: Iterable[str],
+    remarks: Sequence[str] = (),
+) -> Choice:
+    """Return a choice by an accuracy, with a warning where that is a test accuracy."""
     optimistic = (
         "warning: no images were held out, so test accuracy selects, and the test accuracy of "
         "what is selected is optimistic; a sweep with --holdout avoids that"
     )
-    return (optimistic,)
+    return Choice(
+        genotypes=_parsed(genotypes),
+        seeds=_seeds(sweep.trials()),
+        origin=f"{which} networks of {sweep.folder.name} by {METRICS[metric]}",
+        remarks=(*([] if metric == "val" else [optimistic]), *remarks),
+    )
 
 
 def _margin(trials: pd.DataFrame, ranking: Ranking) -> str:

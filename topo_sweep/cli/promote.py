@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +14,11 @@ from nas_core.errors import InputError
 from topo_sweep.cli.common import say, say_which
 from topo_sweep.cli.execution import execute, execution_options, options, setting_values
 from topo_sweep.store.paths import RESULTS
+
+if TYPE_CHECKING:
+    from topo_sweep.analysis.selection import Choice
+    from topo_sweep.spec.networks import GenotypeSweep, TopologySweep
+    from topo_sweep.store.opened import OpenedSweep
 
 _REQUEST = [
     click.option("--top", type=click.IntRange(min=1), help="How many go on.  [default: 20]"),
@@ -33,13 +40,47 @@ _REQUEST = [
 ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Request:
+    """What goes on and to what, as asked for; None leaves the default."""
+
+    top: int | None
+    final: bool
+    above: float | None
+    dataset: str | None
+    seeds: str | None
+
+    def __post_init__(self) -> None:
+        if self.final and self.top is not None:
+            raise InputError("--final takes all above --above, so leave out --top")
+        if self.above is not None and not self.final:
+            raise InputError("--above belongs to --final; phase 2 takes --top")
+
+    def next_sweep(
+        self, sweep: OpenedSweep, settings: Mapping[str, Any]
+    ) -> tuple[Choice, TopologySweep | GenotypeSweep]:
+        """Return what was chosen from a sweep, and the sweep that trains it with some settings."""
+        from nas_core.protocols.training import PRESETS
+        from topo_sweep.analysis import promotion, selection
+        from topo_sweep.spec.int_sets import parse_int_set
+
+        seeds = None if self.seeds is None else parse_int_set(self.seeds, what="--seeds")
+        manifest = promotion.on_dataset(sweep.manifest, self.dataset)
+        if not self.final:
+            choice = selection.best_topologies(sweep, 20 if self.top is None else self.top)
+            return choice, promotion.phase_two(manifest, choice, seeds, settings)
+        choice = selection.above(sweep, 0.93 if self.above is None else self.above)
+        protocol = PRESETS["final"].with_values(settings)
+        return choice, promotion.final_evaluation(manifest, choice, seeds, protocol)
+
+
 @click.command()
 @click.argument(  # not `results`, which is where the new sweep goes
     "source", type=click.Path(path_type=Path), default=RESULTS, metavar="[RESULTS]"
 )
 @options(_REQUEST)
 @execution_options()
-def promote(source: Path, top: int | None, final: bool, above: float | None, **given: Any) -> None:  # noqa: ANN401
+def promote(source: Path, **given: Any) -> None:  # noqa: ANN401
     """Train the best topologies of a sweep with the same wiring in both cells (phase 2).
 
     With --final, what is above --above in a sweep of any kind gets the paper's final evaluation.
@@ -49,27 +90,12 @@ def promote(source: Path, top: int | None, final: bool, above: float | None, **g
     Examples:
       topo-sweep promote results/topologies-cifar10-12345678 --top 20 --seeds 100-104
       topo-sweep promote results/edarts-cifar10-12345678 --final --above 0.93 --cluster
-    """  # noqa: D301 - \b is click's mark for lines it must not wrap
-    from nas_core.protocols.training import PRESETS
-    from topo_sweep.analysis import promotion, selection
-    from topo_sweep.spec.int_sets import parse_int_set
+    """
     from topo_sweep.store.opened import open_sweep
 
-    if final and top is not None:
-        raise InputError("--final takes all above --above, so leave out --top")
-    if above is not None and not final:
-        raise InputError("--above belongs to --final; phase 2 takes --top")
+    request = _Request(**{field.name: given[field.name] for field in fields(_Request)})
     sweep = open_sweep(source)
-    seeds = None if given["seeds"] is None else parse_int_set(given["seeds"], what="--seeds")
-    values = setting_values(given)
-    manifest = promotion.on_dataset(sweep.manifest, given["dataset"])
-    if final:
-        choice = selection.above(sweep, 0.93 if above is None else above)
-        protocol = PRESETS["final"].with_values(values)
-        spec: Any = promotion.final_evaluation(manifest, choice, seeds, protocol)
-    else:
-        choice = selection.best_topologies(sweep, 20 if top is None else top)
-        spec = promotion.phase_two(manifest, choice, seeds, values)
+    choice, spec = request.next_sweep(sweep, setting_values(given))
     say_which(sweep, source)  # only now: what is refused gets one line
     for remark in choice.remarks:
         say(remark)

@@ -42,7 +42,7 @@ def rank(
     \b
     Example:
       topo-sweep rank --by class --min-seeds 3
-    """  # noqa: D301 - \b is click's mark for lines it must not wrap
+    """
     from topo_sweep.analysis import ranking
     from topo_sweep.store.opened import open_sweep
 

@@ -28,6 +28,7 @@ _READING: Final = (
     "bold: edges and operations of the cell that was found"
 )
 _LEFT, _BETWEEN, _RIGHT = 0.75, 0.8, 0.15  # inches beside the two blocks of panels
+_TITLE_INCHES = 0.3  # between a block of panels and its title
 _PANEL_INCHES: Final = (1.25, 1.12)
 _CHOSEN_WIDTH, _OTHER_WIDTH = 2.4, 1.1
 
@@ -91,15 +92,16 @@ def alphas(search: pd.Series[Any], epochs: pd.DataFrame) -> Figure:
     stages = rows["stage"].to_numpy(dtype=int)
     stage_starts = np.flatnonzero(np.diff(stages)) + 0.5
     setting = [_search_words(search), _READING]
-    layout = _Layout.of(curves.values(), header_inches(setting))
-    figure = Figure(figsize=layout.size)
-    for number, (cell, found) in enumerate(cells.items()):
-        for axes in _draw_cell(figure, layout.grid(figure, number), curves[cell], found):
+    most_edges = max(len(edges) for curve in curves.values() for edges in curve.rows)
+    most_nodes = max(len(curve.rows) for curve in curves.values())
+    figure, blocks = _blocks(most_nodes, most_edges, header_inches(setting))
+    for block, (cell, found) in zip(blocks, cells.items(), strict=True):
+        for axes in _draw_cell(figure, block, curves[cell], found):
             axes.set_ylim(*_limits(curves))
             for start in stage_starts:
                 axes.axvline(start, color="0.6", linewidth=0.7, zorder=1)
-        left, width = layout.block(number)
-        figure.text(left + width / 2, layout.block_title, f"{cell} cell", ha="center", fontsize=11)
+        title = (block.left + block.right) / 2, block.top + _TITLE_INCHES / figure.get_figheight()
+        figure.text(*title, f"{cell} cell", ha="center", fontsize=11)
     border = (Line2D([], [], color="0.5", linewidth=0.8), "next stage")
     operation_legend(
         figure,
@@ -110,6 +112,29 @@ def alphas(search: pd.Series[Any], epochs: pd.DataFrame) -> Figure:
     )
     header(figure, "Operation weights over the epochs of a search", setting)
     return figure
+
+
+def _blocks(rows: int, columns: int, header_height: float) -> tuple[Figure, list[Any]]:
+    """Return a figure and its two grids of panels below a header of so many inches."""
+    width = max(10.4, 2 * (columns * _PANEL_INCHES[0]) + _LEFT + _BETWEEN + _RIGHT)
+    height = rows * _PANEL_INCHES[1] + header_height + 0.35 + 0.85
+    figure = Figure(figsize=(width, height))
+    each = (width - _LEFT - _BETWEEN - _RIGHT) / 2
+    lefts = [(_LEFT + number * (each + _BETWEEN)) / width for number in range(2)]
+    grids = [
+        figure.add_gridspec(
+            rows,
+            columns,
+            left=left,
+            right=left + each / width,
+            top=1 - (header_height + 0.5) / height,
+            bottom=0.8 / height,
+            wspace=0.12,
+            hspace=0.42,
+        )
+        for left in lefts
+    ]
+    return figure, grids
 
 
 def _limits(curves: Mapping[str, _Curves]) -> tuple[float, float]:
@@ -129,54 +154,6 @@ def _search_words(search: pd.Series[Any]) -> str:
         f"{search['method']} on {search['dataset']}, space {space}, {search['cells']} cells"
         f"{fixed}, seed {search['seed']}, search {search['search_id']}"
     )
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """Where the two blocks of panels stand, in inches, and as fractions of the figure."""
-
-    columns: int
-    rows: int
-    header_inches: float
-
-    @classmethod
-    def of(cls, curves: Iterable[_Curves], header_inches: float) -> _Layout:
-        """Return the layout in which every cell has room for its edges, a node a row."""
-        rows = [curve.rows for curve in curves]
-        widest = max(len(edges) for cell in rows for edges in cell)
-        return cls(widest, max(map(len, rows)), header_inches)
-
-    @property
-    def size(self) -> tuple[float, float]:
-        width, height = _PANEL_INCHES
-        return (
-            max(10.4, 2 * (self.columns * width) + _LEFT + _BETWEEN + _RIGHT),
-            self.rows * height + self.header_inches + 0.35 + 0.85,
-        )
-
-    def block(self, number: int) -> tuple[float, float]:
-        """Return left end and width of the normal (0) or reduction cell (1), as fractions."""
-        width = self.size[0]
-        each = (width - _LEFT - _BETWEEN - _RIGHT) / 2
-        return (_LEFT + number * (each + _BETWEEN)) / width, each / width
-
-    @property
-    def block_title(self) -> float:
-        return 1 - (self.header_inches + 0.2) / self.size[1]
-
-    def grid(self, figure: Figure, number: int) -> GridSpec:
-        left, width = self.block(number)
-        return GridSpec(
-            self.rows,
-            self.columns,
-            figure=figure,
-            left=left,
-            right=left + width,
-            top=1 - (self.header_inches + 0.5) / self.size[1],
-            bottom=0.8 / self.size[1],
-            wspace=0.12,
-            hspace=0.42,
-        )
 
 
 def _draw_cell(figure: Figure, grid: GridSpec, curves: _Curves, found: CellEdges) -> list[Axes]:

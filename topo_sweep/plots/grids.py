@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from topo_sweep.analysis.accuracy import per_seed, summary
 from topo_sweep.analysis.comparable import check_one
-from topo_sweep.analysis.groups import per_seed, summary
 from topo_sweep.analysis.searches import (
     EVERYTHING,
     EvaluatedSearches,

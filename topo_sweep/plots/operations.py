@@ -51,15 +51,9 @@ def operation_legend(
     bottom: float,
     line_length: float,
 ) -> None:
-    """Name the lines of operations, and some others, in one row below a picture.
+    """Name the lines of operations, in canonical order, and of others in one row below a picture.
 
-    Args:
-        figure: gets the legend.
-        operations: in any order; they are named in canonical order.
-        others: a line and its name.
-        bottom: inches below the legend.
-        line_length: of the lines beside the names, in font sizes.
-
+    There are `bottom` inches below it, and its lines are `line_length` font sizes long.
     """
     styles = [STYLES[name] for name in OPERATION_NAMES if name in operations]
     lines = [Line2D([], [], color=s.colour, linestyle=s.dashes, linewidth=2) for s in styles]

@@ -59,22 +59,12 @@ def framed(
     between: float | None = None,
     sharey: bool = False,
 ) -> tuple[Figure, list[Axes]]:
-    """Return a figure with a title and notes, and its panels side by side.
+    """Return a figure with its texts, and its panels side by side.
 
-    Args:
-        title: of the picture.
-        setting: what a reader must know, a text a line below the title.
-        notes: what marks mean and what cannot be known, a line each at the bottom.
-        width: of the figure, inches as all that follow but `between`.
-        height: of the figure without its texts.
-        left: beside the first panel.
-        right: beside the last.
-        above: between the panels and the title's texts.
-        below: between the panels and the notes.
-        panels: how many.
-        between: two panels, as a fraction of the width of one.
-        sharey: whether they share the axis of values.
-
+    Above the panels is the title and below it, a line each, what a reader must know (`setting`);
+    `notes` at the bottom say what marks mean and what cannot be known. Distances are in inches:
+    `left` and `right` of the panels, `above` and `below` between them and the texts, and `height`
+    is without the texts. Only `between` is a fraction of a panel's width.
     """
     top, bottom = header_inches(setting), 0.2 + len(notes) * _NOTE_POINTS * 1.45 / 72
     height += top + bottom
@@ -127,14 +117,10 @@ def header_inches(setting: Sequence[str]) -> float:
 def draw_map(
     axes: Axes, values: NDArray[np.float64], scale: tuple[float, float], colours: str
 ) -> AxesImage:
-    """Draw a box for each value, (rows, columns); where it is NaN the hatched background shows.
+    """Draw a box for each value, (rows, columns), the first at the top left.
 
-    Args:
-        axes: of the panel.
-        values: by row from the top and column from the left.
-        scale: which values have the first and the last of the colours.
-        colours: matplotlib's name of them.
-
+    The colours go from the first to the second value of `scale`. Where a value is NaN the hatched
+    background shows.
     """
     axes.patch.set(**_HATCHED)
     return axes.imshow(

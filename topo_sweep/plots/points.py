@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from topo_sweep.analysis.groups import summary
+from topo_sweep.analysis.accuracy import summary
 from topo_sweep.analysis.searches import EvaluatedSearches
 from topo_sweep.analysis.text import single_seed_caution
 from topo_sweep.plots.parts import Note

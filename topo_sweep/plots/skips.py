@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from nas_core.errors import InputError
+from topo_sweep.analysis.accuracy import per_seed, summary
 from topo_sweep.analysis.comparable import check_one
-from topo_sweep.analysis.groups import per_seed, summary
 from topo_sweep.analysis.searches import EVERYTHING
 from topo_sweep.plots.parts import framed
 from topo_sweep.plots.points import (
