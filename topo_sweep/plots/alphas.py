@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -28,7 +28,6 @@ _READING: Final = (
     "bold: edges and operations of the cell that was found"
 )
 _LEFT, _BETWEEN, _RIGHT = 0.75, 0.8, 0.15  # inches beside the two blocks of panels
-_TITLE_INCHES = 0.3  # between a block of panels and its title
 _PANEL_INCHES: Final = (1.25, 1.12)
 _CHOSEN_WIDTH, _OTHER_WIDTH = 2.4, 1.1
 
@@ -39,31 +38,8 @@ Weights = dict[str, NDArray[np.float64]]
 """Operation -> its weight in each epoch, NaN where it does not exist."""
 
 
-@dataclass(frozen=True)
-class _Curves:
-    """The weights of one cell, edges in order of their nodes."""
-
-    edges: dict[Ends, Weights]
-
-    @classmethod
-    def of(cls, epochs: Sequence[Iterable[EdgeWeights]]) -> _Curves:
-        curves: dict[Ends, Weights] = {}
-        for epoch, edges in enumerate(epochs):
-            for edge in edges:
-                weights = curves.setdefault((edge.source, edge.node), {})
-                for name, weight in edge.weights.items():
-                    weights.setdefault(name, np.full(len(epochs), np.nan))[epoch] = weight
-        return cls(dict(sorted(curves.items(), key=lambda item: item[0][::-1])))
-
-    @property
-    def rows(self) -> list[list[Ends]]:
-        """The edges of each node, the first node first."""
-        nodes = sorted({node for _, node in self.edges})
-        return [[ends for ends in self.edges if ends[1] == node] for node in nodes]
-
-    @property
-    def operations(self) -> set[str]:
-        return {name for weights in self.edges.values() for name in weights}
+Curves = dict[Ends, Weights]
+"""The weights of one cell, edges in order of their nodes."""
 
 
 def alphas(search: pd.Series[Any], epochs: pd.DataFrame) -> Figure:
@@ -85,27 +61,23 @@ def alphas(search: pd.Series[Any], epochs: pd.DataFrame) -> Figure:
     weights = [json.loads(text) for text in rows["alphas"]]
     genotype = Genotype.from_string(str(rows["genotype"].iloc[-1]))
     cells = {"normal": genotype.normal, "reduction": genotype.reduction}
-    curves = {
-        cell: _Curves.of([map(EdgeWeights.from_json_value, epoch[cell]) for epoch in weights])
-        for cell in cells
-    }
-    stages = rows["stage"].to_numpy(dtype=int)
-    stage_starts = np.flatnonzero(np.diff(stages)) + 0.5
+    curves = {name: _curves([epoch[name] for epoch in weights]) for name in cells}
+    lines = [line for cell in curves.values() for edge in cell.values() for line in edge.items()]
+    low, high = _limits(np.concatenate([weights for _, weights in lines]))
+    stage_starts = np.flatnonzero(np.diff(rows["stage"].to_numpy(dtype=int))) + 0.5
     setting = [_search_words(search), _READING]
-    most_edges = max(len(edges) for curve in curves.values() for edges in curve.rows)
-    most_nodes = max(len(curve.rows) for curve in curves.values())
-    figure, blocks = _blocks(most_nodes, most_edges, header_inches(setting))
-    for block, (cell, found) in zip(blocks, cells.items(), strict=True):
-        for axes in _draw_cell(figure, block, curves[cell], found):
-            axes.set_ylim(*_limits(curves))
+    nodes = [_by_node(cell) for cell in curves.values()]
+    most_edges = max(len(edges) for cell in nodes for edges in cell)
+    figure, blocks = _blocks(max(map(len, nodes)), most_edges, header_inches(setting))
+    for block, (name, cell) in zip(blocks, cells.items(), strict=True):
+        for axes in _draw_cell(figure, block, curves[name], cell):
+            axes.set_ylim(low, high)
             for start in stage_starts:
                 axes.axvline(start, color="0.6", linewidth=0.7, zorder=1)
-        title = (block.left + block.right) / 2, block.top + _TITLE_INCHES / figure.get_figheight()
-        figure.text(*title, f"{cell} cell", ha="center", fontsize=11)
     border = (Line2D([], [], color="0.5", linewidth=0.8), "next stage")
     operation_legend(
         figure,
-        set().union(*(curve.operations for curve in curves.values())),
+        {operation for operation, _ in lines},
         [border] if len(stage_starts) else [],
         bottom=0.06,
         line_length=2.6,
@@ -114,33 +86,50 @@ def alphas(search: pd.Series[Any], epochs: pd.DataFrame) -> Figure:
     return figure
 
 
-def _blocks(rows: int, columns: int, header_height: float) -> tuple[Figure, list[Any]]:
-    """Return a figure and its two grids of panels below a header of so many inches."""
+def _blocks(rows: int, columns: int, header_height: float) -> tuple[Figure, list[GridSpec]]:
+    """Return a figure and its two grids of panels, titled, below a header of so many inches."""
     width = max(10.4, 2 * (columns * _PANEL_INCHES[0]) + _LEFT + _BETWEEN + _RIGHT)
     height = rows * _PANEL_INCHES[1] + header_height + 0.35 + 0.85
     figure = Figure(figsize=(width, height))
     each = (width - _LEFT - _BETWEEN - _RIGHT) / 2
-    lefts = [(_LEFT + number * (each + _BETWEEN)) / width for number in range(2)]
-    grids = [
-        figure.add_gridspec(
-            rows,
-            columns,
-            left=left,
-            right=left + each / width,
-            top=1 - (header_height + 0.5) / height,
-            bottom=0.8 / height,
-            wspace=0.12,
-            hspace=0.42,
+    grids = []
+    for number, title in enumerate(("normal cell", "reduction cell")):
+        left, share = (_LEFT + number * (each + _BETWEEN)) / width, each / width
+        title_y = 1 - (header_height + 0.2) / height
+        figure.text(left + share / 2, title_y, title, ha="center", fontsize=11)
+        grids.append(
+            figure.add_gridspec(
+                rows,
+                columns,
+                left=left,
+                right=left + share,
+                top=1 - (header_height + 0.5) / height,
+                bottom=0.8 / height,
+                wspace=0.12,
+                hspace=0.42,
+            )
         )
-        for left in lefts
-    ]
     return figure, grids
 
 
-def _limits(curves: Mapping[str, _Curves]) -> tuple[float, float]:
+def _curves(epochs: Sequence[Iterable[Mapping[str, Any]]]) -> Curves:
+    """Return the weights of a cell from its edges in each epoch, as JSON holds them."""
+    curves: Curves = {}
+    for epoch, edges in enumerate(epochs):
+        for edge in map(EdgeWeights.from_json_value, edges):
+            weights = curves.setdefault((edge.source, edge.node), {})
+            for name, weight in edge.weights.items():
+                weights.setdefault(name, np.full(len(epochs), np.nan))[epoch] = weight
+    return dict(sorted(curves.items(), key=lambda item: item[0][::-1]))
+
+
+def _by_node(curves: Curves) -> list[list[Ends]]:
+    """Return the edges of each node, the first node first."""
+    return [list(edges) for _, edges in groupby(curves, key=lambda ends: ends[1])]
+
+
+def _limits(weights: NDArray[np.float64]) -> tuple[float, float]:
     """Return the ends of the axis of weights: from 0, unless all weights are close together."""
-    edges = [edge for curve in curves.values() for edge in curve.edges.values()]
-    weights = np.concatenate([weights for edge in edges for weights in edge.values()])
     low, high = float(np.nanmin(weights)), float(np.nanmax(weights))
     room = 0.06 * ((high - low) or high)
     return (low - room, high + room) if low > high / 3 else (0.0, high + room)
@@ -156,17 +145,18 @@ def _search_words(search: pd.Series[Any]) -> str:
     )
 
 
-def _draw_cell(figure: Figure, grid: GridSpec, curves: _Curves, found: CellEdges) -> list[Axes]:
+def _draw_cell(figure: Figure, grid: GridSpec, curves: Curves, cell: CellEdges) -> list[Axes]:
     """Draw the panels of one cell, a node a row."""
     panels = []
-    picked = edge_operations(found)
-    last = len(curves.rows) - 1
-    for row, edges in enumerate(curves.rows):
+    picked = edge_operations(cell)
+    rows = _by_node(curves)
+    last = len(rows) - 1
+    for row, edges in enumerate(rows):
         for column, ends in enumerate(edges):
             axes = figure.add_subplot(grid[row, column])
-            _draw_edge(axes, ends, curves.edges[ends], picked.get(ends))
+            _draw_edge(axes, ends, curves[ends], picked.get(ends))
             panels.append(axes)
-            lowest = row == last or len(curves.rows[row + 1]) <= column
+            lowest = row == last or len(rows[row + 1]) <= column
             axes.tick_params(labelsize=7, length=2, labelbottom=lowest, labelleft=column == 0)
             if column == 0:
                 axes.set_ylabel(f"node {ends[1]}", fontsize=9)

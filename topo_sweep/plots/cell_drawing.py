@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
@@ -14,7 +13,7 @@ from matplotlib.patches import FancyBboxPatch, Polygon
 from matplotlib.path import Path
 
 from nas_core.cells.topology import INPUTS
-from topo_sweep.plots.cell_layout import Key, Layout, Link, layered
+from topo_sweep.plots.cell_layout import Key, Link, layered
 
 OUTPUT: Final = "output"
 NODE_SIZE: Final = (0.34, 0.34)
@@ -25,32 +24,27 @@ _INPUT_NAMES: Final = ("$c_{k-2}$", "$c_{k-1}$")
 _STEEPEST = 0.35  # inches between layers for each inch that a link rises there
 
 
-@dataclass(frozen=True)
 class Drawing:
-    """A layout with widths, in inches.
+    """Parts in layers and the links between them, the first layer at the left end, in inches.
 
     Args:
-        layout: heights of parts and links.
         layers: of each part its layer.
-        sizes: of each part its width and height.
+        links: from a part to one in a later layer.
+        sizes: of each part its width and least height; parts grow with their links.
+        through: height that a link takes where it passes a layer.
+        gap: least distance between neighbours in a layer.
+        ports: distance between links where they meet at a part.
+        step: least distance between layers.
+
+    Attributes:
+        layout: heights of parts and links.
         x: centre of each layer.
         widths: of each layer.
-        ports: distance between links where they meet at a part.
-        through: height that a link takes where it passes a layer.
 
     """
 
-    layout: Layout
-    layers: Mapping[Key, int]
-    sizes: Mapping[Key, tuple[float, float]]
-    x: tuple[float, ...]
-    widths: tuple[float, ...]
-    ports: float
-    through: float
-
-    @classmethod
-    def of(
-        cls,
+    def __init__(
+        self,
         layers: Mapping[Key, int],
         links: Sequence[Link],
         sizes: Mapping[Key, tuple[float, float]],
@@ -59,39 +53,25 @@ class Drawing:
         gap: float,
         ports: float,
         step: float,
-    ) -> Drawing:
-        """Lay out parts in given layers, the first layer at the left end.
-
-        Args:
-            layers: of each part its layer.
-            links: from a part to one in a later layer.
-            sizes: of each part its width and least height; parts grow with their links.
-            through: height that a link takes where it passes a layer.
-            gap: least distance between neighbours in a layer.
-            ports: distance between links where they meet at a part.
-            step: least distance between layers.
-
-        """
+    ) -> None:
         ends = Counter(("out", a) for a, _ in links) + Counter(("in", b) for _, b in links)
-        sizes = {
-            key: (width, max(height, ports * max(ends["out", key], ends["in", key])))
-            for key, (width, height) in sizes.items()
+        self.layers, self.ports, self.through = layers, ports, through
+        self.sizes = {
+            part: (width, max(height, ports * max(ends["out", part], ends["in", part])))
+            for part, (width, height) in sizes.items()
         }
-        heights = {key: height for key, (_, height) in sizes.items()}
-        layout = layered(layers, links, heights, through=through, gap=gap)
-        count = max(layers.values()) + 1
-        widths = [
-            max(sizes[k][0] for k, layer in layers.items() if layer == i) for i in range(count)
-        ]
-        rises = [0.0] * count
-        for (source, _), route in layout.routes.items():
-            for i, (here, there) in enumerate(pairwise(route), layers[source]):
-                rises[i + 1] = max(rises[i + 1], abs(there - here))
-        x = [widths[0] / 2]
-        for i in range(1, count):
-            wide = max(step, _STEEPEST * rises[i])
-            x.append(x[-1] + widths[i - 1] / 2 + wide + widths[i] / 2)
-        return cls(layout, layers, sizes, tuple(x), tuple(widths), ports, through)
+        heights = {part: height for part, (_, height) in self.sizes.items()}
+        self.layout = layered(layers, links, heights, through=through, gap=gap)
+        self.widths = [0.0] * (max(layers.values()) + 1)
+        for part, layer in layers.items():
+            self.widths[layer] = max(self.widths[layer], self.sizes[part][0])
+        rises = [0.0] * len(self.widths)  # to each layer from the one before
+        for (source, _), route in self.layout.routes.items():
+            for layer, (here, there) in enumerate(pairwise(route), layers[source] + 1):
+                rises[layer] = max(rises[layer], abs(there - here))
+        self.x = [self.widths[0] / 2]
+        for rise, (left, right) in zip(rises[1:], pairwise(self.widths), strict=True):
+            self.x.append(self.x[-1] + left / 2 + max(step, _STEEPEST * rise) + right / 2)
 
     @property
     def width(self) -> float:

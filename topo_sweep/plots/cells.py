@@ -85,7 +85,7 @@ def place_cell(edges: CellEdges) -> Drawing:
     layers[OUTPUT] = 2 * max(depth.values()) + 1
     sizes[OUTPUT] = INPUT_SIZE
     links += [(node, OUTPUT) for node in range(INPUTS, INPUTS + nodes)]
-    return Drawing.of(layers, links, sizes, through=0.1, gap=0.13, ports=0.13, step=0.42)
+    return Drawing(layers, links, sizes, through=0.1, gap=0.13, ports=0.13, step=0.42)
 
 
 def draw_cell(axes: Axes, drawing: Drawing, edges: CellEdges) -> None:
@@ -186,7 +186,7 @@ def place_supernet(edges: Sequence[tuple[int, int]], operations: int) -> Drawing
     layers: dict[Key, int] = dict.fromkeys(range(INPUTS), 0)
     layers |= {node: node - INPUTS + 1 for node in nodes}
     sizes = {part: INPUT_SIZE if layer == 0 else NODE_SIZE for part, layer in layers.items()}
-    return Drawing.of(
+    return Drawing(
         layers, list(edges), sizes, through=bundle, gap=0.16, ports=bundle + 0.1, step=0.75
     )
 
