@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from topo_sweep.cli.common import emit, format_option, formatted, plain_table, say
+from topo_sweep.analysis.text import plain_table
+from topo_sweep.cli.common import emit, format_option, formatted, say
 
 if TYPE_CHECKING:
     from nas_core.protocols.training import NetworkTraining
