@@ -28,9 +28,9 @@ def children(pid: int) -> set[int]:
     return below
 
 
-def training(pids: set[int]) -> list[int]:
-    """Return those of these processes that are Ray's actors at work on trials."""
-    return [pid for pid in sorted(pids) if "Trainable" in _said_by("cmdline", pid)]
+def named(part: str, pids: set[int]) -> set[int]:
+    """Return those of these processes that have this in their name or arguments."""
+    return {pid for pid in pids if part in _said_by("cmdline", pid)}
 
 
 def is_running(pid: int) -> bool:
@@ -56,7 +56,7 @@ def wait_until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> 
 
 
 def wait_until_gone(pids: set[int]) -> None:
-    """Ray's agents notice after some seconds that their node is gone."""
+    """Wait until none of these processes computes any more."""
     deadline = time.monotonic() + 60
     while left := [pid for pid in pids if is_running(pid)]:
         assert time.monotonic() < deadline, f"still running: {left}"

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from nas_core.cells.genotype import Genotype
 from tests.integration.program import done, png_size, the_sweep
 from tests.integration.small_searches import EVALUATIONS, SWEEP
+
+pytestmark = pytest.mark.slow
 
 
 def test_every_search_is_evaluated_with_every_seed_and_linked_by_its_id(whole: Path) -> None:
