@@ -51,7 +51,9 @@ class CellPlan:
         """Return the stride of an edge: 2 where a reduction cell reads its inputs, else 1."""
         return 2 if self.reduction and source < INPUTS else 1
 
-    def preprocessing(self, *, affine: bool = True) -> tuple[nn.Module, nn.Module]:
+    def preprocessing(
+        self, *, affine: bool = True
+    ) -> tuple[FactorizedReduce | ReluConvBn, ReluConvBn]:
         """Return what brings input 0 and input 1 to C channels and to the same size."""
         first = FactorizedReduce if self.reduction_before else ReluConvBn
         return (
