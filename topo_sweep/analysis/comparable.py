@@ -45,24 +45,14 @@ def _several(rows: pd.DataFrame, column: str) -> list[str]:
 
 
 def check_one_experiment(trials: pd.DataFrame) -> None:
-    """Refuse to rank what differs in more than the network and the seed.
-
-    Raises:
-        InputError: names what differs.
-
-    """
+    """Refuse to rank what differs in more than the network and the seed; the error names what."""
     for column, what in (EXPERIMENT | {"kind": "phases"}).items():
         if values := _several(trials, column):
             raise _mixed(what, [f"{column} {value}" for value in values])
 
 
 def check_poolable(trials: pd.DataFrame) -> None:
-    """Refuse to pool classes of networks whose normal operations are not all equal.
-
-    Raises:
-        InputError: names such a network.
-
-    """
+    """Refuse to pool classes where normal operations are not all equal; the error names one."""
     mixed = sorted(set(trials.loc[trials["class_id"].isna(), "genotype"]))
     if mixed:
         example = known_name(Genotype.from_string(mixed[0])) or mixed[0]
@@ -127,16 +117,10 @@ def _mixed(what: str, names: Sequence[str]) -> InputError:
 
 
 def check_one(rows: pd.DataFrame, columns: Mapping[str, str], where: str = "") -> None:
-    """Refuse to draw rows that differ in one of these columns, and say how to choose among them.
+    """Refuse to draw rows that differ in one of these columns; the error says how to choose.
 
-    Args:
-        rows: what would be drawn together.
-        columns: what several values of each are called.
-        where: in which part of the picture they meet.
-
-    Raises:
-        InputError: names the values.
-
+    `columns` holds what several values of each are called, and `where` in which part of the
+    picture they meet.
     """
     for column, what in columns.items():
         if values := _several(rows, column):

@@ -78,12 +78,11 @@ def framed(
         wspace=between,
     )
     header(figure, title, setting)
-    figure.legend(
-        [mark or Line2D([], [], linestyle="") for mark, _ in notes],
-        [text for _, text in notes],
+    write_notes(
+        figure,
+        notes,
         loc="lower left",
         bbox_to_anchor=(0.4 / width, 0.1 / height),
-        frameon=False,
         fontsize=_NOTE_POINTS,
         borderaxespad=0.0,
         labelspacing=0.35,
@@ -104,6 +103,12 @@ def header(figure: Figure, title: str, setting: Sequence[str]) -> None:
         fontsize=_SETTING_POINTS,
         linespacing=1.25,
     )
+
+
+def write_notes(figure: Figure, notes: Sequence[Note], **legend: Any) -> None:  # noqa: ANN401
+    """Write notes, a line each; `legend` says where and how, as matplotlib's legends take it."""
+    marks = [mark or Line2D([], [], linestyle="") for mark, _ in notes]
+    figure.legend(marks, [text for _, text in notes], frameon=False, **legend)
 
 
 def header_inches(setting: Sequence[str]) -> float:

@@ -135,11 +135,7 @@ def limits(
 ) -> tuple[float, float]:
     """Return the ends of an axis of values, which what diverged does not stretch.
 
-    Args:
-        points: `value` and `lost`.
-        table: their `summary`.
-        below: share of the range that is left free below.
-
+    `table` is the summary of the points; a share `below` of the range is left free below.
     """
     sound, groups = points[~points["lost"]], table[table["lost"] == 0]
     values = np.concatenate(
@@ -165,11 +161,7 @@ def style_axes(axes: Axes, label: str) -> None:
 def count_axis(axes: Axes, counts: Mapping[str, pd.DataFrame], by: str) -> None:
     """Make the axis of values one of whole numbers from 0, with room for all intervals.
 
-    Args:
-        axes: of the panel.
-        counts: all points on this axis, in any panel.
-        by: the column that holds their group.
-
+    `counts` are all points on this axis, in any panel; the column `by` holds their group.
     """
     style_axes(axes, "skip connections a cell")
     tables = [summary(points, (by,)) for points in counts.values()]
@@ -182,14 +174,7 @@ def count_axis(axes: Axes, counts: Mapping[str, pd.DataFrame], by: str) -> None:
 
 
 def point_notes(points: pd.DataFrame, point: str, interval: str) -> list[Note]:
-    """Say what the marks mean.
-
-    Args:
-        points: what is drawn, all groups.
-        point: what a point is.
-        interval: what a mean and its interval are.
-
-    """
+    """Say of all groups what a point is, a mean and its interval, and what diverged."""
     dot = Line2D([], [], linestyle="", marker="o", markersize=5, color="0.3", alpha=0.5)
     bar = Line2D(
         [], [], linestyle="", marker="o", markersize=8, color="0.6", markeredgecolor="black"

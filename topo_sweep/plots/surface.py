@@ -12,14 +12,13 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from nas_core.cells.topology import Topology, topology_count
 from nas_core.errors import InputError
 from topo_sweep.analysis.text import single_seed_caution
-from topo_sweep.plots.parts import Note, draw_map, hatched
+from topo_sweep.plots.parts import Note, draw_map, hatched, write_notes
 
 if TYPE_CHECKING:
     from topo_sweep.analysis.ranking import Ranking
@@ -151,33 +150,29 @@ def _map(ranking: Ranking, drawn: _Surface) -> Figure:
         bottom=0.2,
         wspace=0.1,
     )
-    image = _panel(panels[0], drawn.mean, drawn.mean_scale, "viridis")
-    extend = _extend(drawn.mean, drawn.mean_scale)
-    label = _mean_label(ranking)
-    figure.colorbar(image, ax=panels[0], label=label, format="%.2f", extend=extend, pad=0.03)
+    _draw_panel(panels[0], drawn.mean, drawn.mean_scale, "viridis", _mean_label(ranking))
     panels[0].set_ylabel(_ROWS_LABEL)
     for row, column in np.argwhere(drawn.diverged > 0):
         panels[0].plot(column, row, **_DIVERGED)
     for row, column in _best(ranking):
         panels[0].plot(column, row, **_BEST)
     if has_spread:
-        image = _panel(panels[1], drawn.sd, drawn.sd_scale, "cividis")
-        extend = _extend(drawn.sd, drawn.sd_scale)
         label = "SD over seeds (percentage points)"
-        figure.colorbar(image, ax=panels[1], label=label, format="%.2f", extend=extend, pad=0.03)
+        _draw_panel(panels[1], drawn.sd, drawn.sd_scale, "cividis", label)
     _annotate(figure, ranking, drawn, hatched())
     return figure
 
 
-def _panel(axes: Axes, values: Grid, scale: Scale, colours: str) -> AxesImage:
-    """Draw one grid of cells, labelled by what the nodes read."""
+def _draw_panel(axes: Axes, values: Grid, scale: Scale, colours: str, label: str) -> None:
+    """Draw one grid of boxes, labelled by what the nodes read, with its bar of colours."""
     image = draw_map(axes, values, scale, colours)
     axes.set_xticks(range(len(COLUMNS)), COLUMNS, fontsize=9)
     axes.set_yticks(range(len(ROWS)), ROWS, fontsize=9)
     axes.set_xlabel(_COLUMNS_LABEL)
     for row in range(len(_PAIRS[4]), len(ROWS), len(_PAIRS[4])):  # where node 3 changes
         axes.axhline(row - 0.5, color="white", linewidth=2)
-    return image
+    extend = _extend(values, scale)
+    axes.figure.colorbar(image, ax=axes, label=label, format="%.2f", extend=extend, pad=0.03)
 
 
 def _surface3d(ranking: Ranking, drawn: _Surface) -> Figure:
@@ -250,12 +245,7 @@ def _best(ranking: Ranking) -> list[tuple[int, int]]:
 def _annotate(figure: Figure, ranking: Ranking, drawn: _Surface, missing: Artist) -> None:
     """Add the title above and, below, what the marks mean and what cannot be known.
 
-    Args:
-        figure: gets the texts.
-        ranking: what is drawn.
-        drawn: how.
-        missing: how a topology without a result looks.
-
+    `missing` is how a topology without a result looks.
     """
     title = f"{ranking.metric_name.capitalize()}, mean over seeds ({ranking.seeds})"
     figure.suptitle(title, y=0.975, fontsize=13)
@@ -271,14 +261,7 @@ def _annotate(figure: Figure, ranking: Ranking, drawn: _Surface, missing: Artist
     marks += [(None, note) for note in single_seed_caution(ranking.table["n"], some=some)]
     if ranking.failed:
         marks.append((None, f"failed trials, left out: {ranking.failed}"))
-    figure.legend(
-        [mark or Line2D([], [], linestyle="") for mark, _ in marks],
-        [text for _, text in marks],
-        loc="upper left",
-        bbox_to_anchor=(0.06, 0.14),
-        frameon=False,
-        fontsize=9.5,
-    )
+    write_notes(figure, marks, loc="upper left", bbox_to_anchor=(0.06, 0.14), fontsize=9.5)
 
 
 def _best_text(ranking: Ranking) -> str:
