@@ -18,7 +18,6 @@ from tests.topo_sweep.runs.search_run import search_spec
 from topo_sweep.analysis.promotion import final_evaluation, fresh_seeds, phase_two
 from topo_sweep.analysis.selection import Choice, best_topologies
 from topo_sweep.spec.load import spec_from_json_value
-from topo_sweep.spec.trials import expand
 
 SPEC = small_spec(name="shallow", seeds=(0, 1, 2))
 CHOICE = Choice((uniform(42), uniform(3)), (0, 1, 2), "the best 2 of 180", ())
@@ -34,7 +33,7 @@ def test_phase_two_wires_both_cells_as_chosen_with_the_normal_cells_operation() 
     assert spec.topologies == (3, 42)
     for genotype, index in zip(spec.genotype_list(), spec.topologies, strict=True):
         assert genotype == uniform(index, reduction=index, reduction_operation="sep_conv_3x3")
-    assert spec.trial_count == len(expand(spec)) == 2 * 3
+    assert spec.trial_count == len(spec.trials()) == 2 * 3
 
 
 def test_phase_two_keeps_protocol_and_data_and_says_where_it_came_from() -> None:

@@ -334,9 +334,7 @@ def test_all_texts_of_depth_can_be_read() -> None:
 
 def test_equal_rows_give_equal_bytes(tmp_path: Path) -> None:
     rows, results = everything()
-    for name, frames in (
-        ("a", (rows, results)),
-        ("b", tuple(frame.sample(frac=1, random_state=0) for frame in (rows, results))),
-    ):
-        write_figure(subspaces(*frames), tmp_path / f"{name}.svg")
+    write_figure(subspaces(rows, results), tmp_path / "a.svg")
+    rows, results = (frame.sample(frac=1, random_state=0) for frame in (rows, results))
+    write_figure(subspaces(rows, results), tmp_path / "b.svg")
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
