@@ -212,18 +212,19 @@ def to_records(ranking: Ranking, top: int | None = None) -> list[dict[str, Any]]
 def format_table(ranking: Ranking, top: int | None = None) -> str:
     """Return the header and the first `top` rows for people; accuracies in percent."""
     best = _top(ranking, top)
+    texts = best.astype(str)
     columns = {
-        "rank": _texts(best["rank"]),
+        "rank": texts["rank"],
         **_names(ranking, best),
-        "n": _texts(best["n"]),
-        "runs": _texts(best["runs"]),
+        "n": texts["n"],
+        "runs": texts["runs"],
         "mean %": [_percent(mean) for mean in best["mean"]],
         "SD": [_percent(sd) for sd in best["sd"]],
         "95% interval": [
             "-" if np.isnan(low) else f"{_percent(low)} to {_percent(high)}"
             for low, high in zip(best["ci_low"], best["ci_high"], strict=True)
         ],
-        "diverged": _texts(best["diverged"]),
+        "diverged": texts["diverged"],
     }
     if (ranking.table["runs"] == ranking.table["n"]).all():
         del columns["runs"]
@@ -281,14 +282,10 @@ def _names(ranking: Ranking, rows: pd.DataFrame) -> dict[str, list[str]]:
             for genotype in genotypes
         ]
         return {"genotype": names, "wiring": wirings}
-    topologies, classes = _texts(rows["topology"]), _texts(rows["class_id"])
+    topologies, classes = (list(map(str, rows[name])) for name in ("topology", "class_id"))
     if ranking.unit == "class":
         return {"class": classes, "topology": topologies, "wiring": wirings}
     return {"topology": topologies, "class": classes, "wiring": wirings}
-
-
-def _texts(column: pd.Series[Any]) -> list[str]:
-    return [str(number) for number in column]
 
 
 def _top(ranking: Ranking, top: int | None) -> pd.DataFrame:

@@ -132,7 +132,7 @@ def join_evaluations(
             f"nothing to draw: {len(ended)} of {len(chosen)} searches found a cell, and none of "
             "these has an evaluation yet (`topo-sweep status` shows how far the run is)"
         )
-    check_one(results, EXPERIMENT)
+    check_one(results, EXPERIMENT | {"protocol_hash": "evaluation protocols"})
     if not any_method:
         for (operations, cells), group in ended.groupby(["operations", "cells"]):
             where = f" with {cells} cells in the space {operations}"

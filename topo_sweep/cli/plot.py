@@ -154,13 +154,13 @@ def skips(results: tuple[Path, ...], output: Path | None) -> None:
 
     sweeps = [_open_searches(folder, "skips") for folder in results]
     searches = [rows for sweep in sweeps if len(rows := sweep.searches())]
-    figure = draw_skips(merged(searches, "search_id"), _published_skips())
+    figure = draw_skips(merged(searches, "search_id"), published_skips())
     _save(figure, sweeps[0], results[0], output, "skips")
     for sweep, folder in zip(sweeps[1:], results[1:], strict=True):
         say_which(sweep, folder)
 
 
-def _published_skips() -> dict[str, dict[str, float]]:
+def published_skips() -> dict[str, dict[str, float]]:
     """Return the skips a cell that Table II prints, by method and column of a search."""
     from topo_sweep.paper.published import printed
     from topo_sweep.paper.table_2 import METHODS

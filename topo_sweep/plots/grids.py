@@ -23,10 +23,10 @@ from topo_sweep.plots.points import (
     GIVEN,
     INTERVALS,
     SKIPS,
-    Look,
     cautions,
     count_axis,
     draw_points,
+    group_style,
     limits,
     omissions,
     point_notes,
@@ -81,10 +81,12 @@ def subspaces(
         group = points[points["cells"] == cells]
         group = group.assign(x=[spaces.index(space) + shift for space in _keys(group)])
         sizes = group.groupby("x").size()
-        look = Look(number, f"{cells} search cells ({n_words(list(sizes))})", 0.6 * slot)
-        draw_points(axes, group, look, floor=low + 0.07 * (high - low))
+        label = f"{cells} search cells ({n_words(list(sizes))})"
+        floor = low + 0.07 * (high - low)
+        draw_points(axes, group, number, spread=0.6 * slot, label=label, floor=floor)
+        colour, _ = group_style(number)
         for mean_x, n in zip(sizes.index.to_numpy(dtype=float), sizes, strict=True):
-            _write_n(axes, mean_x - _MEAN_SHIFT * slot, n, look.colour)
+            _write_n(axes, mean_x - _MEAN_SHIFT * slot, n, colour)
     axes.set_xlim(-0.6, len(spaces) - 0.4)
     labels = [space_label(*space, between="\n") for space in spaces]
     axes.set_xticks(range(len(spaces)), labels, fontsize=9)
@@ -129,13 +131,13 @@ def depth(searches: pd.DataFrame, trials: pd.DataFrame, query: SearchQuery = EVE
     low, high = limits(points, table)
     accuracy.set_ylim(low, high)
     points = points.assign(x=points["cells"].astype(float))
-    draw_points(accuracy, points, Look(0, "", 0.3 * slot, joined=True), floor=low)
+    draw_points(accuracy, points, 0, spread=0.3 * slot, joined=True, floor=low)
     style_axes(accuracy, f"{evaluated.metric_name} (%)")
     counts = {column: per_seed(ended, _DEPTH, column) for column in SKIPS}
     for number, (column, name) in enumerate(SKIPS.items(), 1):
         group = counts[column]
         group = group.assign(x=group["cells"].astype(float) + (number - 1.5) * 0.34 * slot)
-        draw_points(skips, group, Look(number, name, 0.2 * slot, joined=True))
+        draw_points(skips, group, number, spread=0.2 * slot, label=name, joined=True)
     count_axis(skips, counts, "cells")
     _legend(skips)
     for axes, rows in ((accuracy, evaluated.rows), (skips, ended)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -49,57 +48,47 @@ _LOST_INTERVAL = "0.8"  # as wide as the picture is high: pale, so that it hides
 _GOLDEN = 0.6180339887498949
 
 
-@dataclass(frozen=True)
-class Look:
-    """How one group of points looks.
-
-    Args:
-        number: of the group: which colour and marker of `GROUPS`.
-        label: in the legend.
-        spread: width over which the points are spread, left of the mean.
-        joined: whether a line joins the means.
-
-    """
-
-    number: int
-    label: str
-    spread: float
-    joined: bool = False
-
-    @property
-    def colour(self) -> str:
-        """Colour of points and means."""
-        return GROUPS[self.number % len(GROUPS)][0]
-
-    @property
-    def marker(self) -> str:
-        """Marker of points and means."""
-        return GROUPS[self.number % len(GROUPS)][1]
+def group_style(number: int) -> tuple[str, str]:
+    """Return colour and marker of a group."""
+    return GROUPS[number % len(GROUPS)]
 
 
-def draw_points(axes: Axes, points: pd.DataFrame, look: Look, *, floor: float = -np.inf) -> None:
+def draw_points(
+    axes: Axes,
+    points: pd.DataFrame,
+    number: int,
+    *,
+    spread: float,
+    label: str = "",
+    joined: bool = False,
+    floor: float = -np.inf,
+) -> None:
     """Draw the mean and its interval of all points with the same `x`, and the points beside it.
 
     Args:
         axes: of the panel.
         points: `x` (of the mean), `seed`, `value` (y) and `lost` (whether anything diverged).
-        look: of the group.
+        number: of the group, which says how it looks.
+        spread: width over which the points are spread, left of the mean.
+        label: of the group in the legend.
+        joined: whether a line joins the means.
         floor: what diverged and is below is drawn there.
 
     """
+    colour, marker = group_style(number)
     ordered = points.sort_values(["x", "seed"])
-    number = ordered.groupby("x").cumcount().to_numpy(dtype=float)
+    rank = ordered.groupby("x").cumcount().to_numpy(dtype=float)
     # Multiples of the golden ratio: even, never twice the same, and equal in each drawing.
-    shift = look.spread * ((number + 1) * _GOLDEN % 1 + 0.25)
+    shift = spread * ((rank + 1) * _GOLDEN % 1 + 0.25)
     x = ordered["x"].to_numpy(dtype=float) - shift
     y, lost = ordered["value"].to_numpy(dtype=float), ordered["lost"].to_numpy(dtype=bool)
     axes.plot(
         x[~lost],
         y[~lost],
         linestyle="",
-        marker=look.marker,
+        marker=marker,
         markersize=5,
-        color=look.colour,
+        color=colour,
         markeredgewidth=0,
         alpha=0.5,
         zorder=3,
@@ -113,18 +102,18 @@ def draw_points(axes: Axes, points: pd.DataFrame, look: Look, *, floor: float = 
         table["x"].to_numpy(dtype=float),
         mean,
         yerr=mean - table["ci_low"].to_numpy(dtype=float),
-        linestyle="-" if look.joined else "",
+        linestyle="-" if joined else "",
         linewidth=1.2,
-        marker=look.marker,
+        marker=marker,
         markersize=8,
-        color=look.colour,
+        color=colour,
         markeredgecolor="black",
         markeredgewidth=0.9,
         ecolor="black",
         elinewidth=1.3,
         capsize=4,
         zorder=5,
-        label=look.label,
+        label=label,
     )
     (ends,) = container[2]
     ends.set_color([_LOST_INTERVAL if lost else "black" for lost in table["lost"]])

@@ -17,7 +17,6 @@ from topo_sweep.plots.parts import framed
 from topo_sweep.plots.points import (
     INTERVALS,
     SKIPS,
-    Look,
     cautions,
     count_axis,
     draw_points,
@@ -104,7 +103,7 @@ def skips(
     for number, (axes, (column, name)) in enumerate(zip(panels, SKIPS.items(), strict=True), 1):
         points = counts[column]
         points = points.assign(x=[float(groups.index(group)) for group in points["group"]])
-        draw_points(axes, points, Look(number, "", 0.34))
+        draw_points(axes, points, number, spread=0.34)
         for x, printed in beside.items():
             axes.plot(x + 0.22, printed[column], **_PUBLISHED, gid="published")
         count_axis(axes, counts, "group")

@@ -96,7 +96,8 @@ def make_plan(spec: SweepSpec, results: Path, *, retry_failed: bool = False) -> 
     Raises:
         InputError: the store was made by a newer version or is damaged.
 
-    >>> from topo_sweep import load_spec
+    >>> from pathlib import Path
+    >>> from topo_sweep import load_spec, make_plan
     >>> plan = make_plan(load_spec("demo"), Path("no-such-folder"))
     >>> len(plan.trials), len(plan.left), plan.seconds_left
     (180, 180, None)
