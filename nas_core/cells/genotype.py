@@ -1,6 +1,7 @@
 """Genotypes: the operations and edges of both cells, known cells, and the notations for them.
 
-Shapes and modules live in `networks/evaluation.py`; nothing here imports torch.
+How DARTS' printed notation is taken apart is in `cells/notation.py`, shapes and modules are in
+`networks/evaluation.py`; nothing here imports torch.
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ class EvalNetwork(nn.Module):
     >>> import torch
     >>> from nas_core import KNOWN_CELLS, EvalNetwork
     >>> network = EvalNetwork(KNOWN_CELLS["DARTS_V2"], init_channels=4, cells=5, num_classes=10)
-    >>> tuple(network(torch.zeros(2, 3, 32, 32)).shape)
+    >>> tuple(network(torch.zeros(2, 3, 8, 8)).shape)
     (2, 10)
 
     """

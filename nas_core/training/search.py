@@ -71,7 +71,7 @@ class Search(Loop[SearchEpoch]):
     >>> from nas_core.data.splits import search_split, split
     >>> from nas_core.protocols.training import DataOptions
     >>> digits = split(load_dataset("digits"), DataOptions(dataset="digits", train_limit=40))
-    >>> protocol = SearchProtocol(cells=1, init_channels=2, epochs=1, topology=17)
+    >>> protocol = SearchProtocol(cells=1, init_channels=2, epochs=1, operations="SS1")
     >>> search = Search(protocol, search_split(digits, 20), seed=0)
     >>> [(epoch.weight_steps, epoch.alpha_steps) for epoch in search.epochs()]
     [(1, 1)]

@@ -39,8 +39,8 @@ def ended(kind: str) -> Loop[Any]:
 @KINDS
 def test_the_same_start_twice_is_bit_identical_whatever_ran_before(kind: str) -> None:
     first = ended(kind)
-    trainings.trained(3, seed=4)
-    searches.searched(searches.FIRST, seed=4)
+    stopped_after(1, trainings.started(3, seed=4))
+    stopped_after(1, searches.started(searches.FIRST, seed=4))
     torch.manual_seed(99)
     again = STARTS[kind](None)
     state = torch.get_rng_state()
