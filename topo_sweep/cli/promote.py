@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,7 +48,6 @@ class _Request:
     final: bool
     above: float | None
     dataset: str | None
-    seeds: str | None
 
     def __post_init__(self) -> None:
         if self.final and self.top is not None:
@@ -57,14 +56,12 @@ class _Request:
             raise InputError("--above belongs to --final; phase 2 takes --top")
 
     def next_sweep(
-        self, sweep: OpenedSweep, settings: Mapping[str, Any]
+        self, sweep: OpenedSweep, seeds: Sequence[int] | None, settings: Mapping[str, Any]
     ) -> tuple[Choice, TopologySweep | GenotypeSweep]:
         """Return what was chosen from a sweep, and the sweep that trains it with some settings."""
         from nas_core.protocols.training import PRESETS
         from topo_sweep.analysis import promotion, selection
-        from topo_sweep.spec.int_sets import parse_int_set
 
-        seeds = None if self.seeds is None else parse_int_set(self.seeds, what="--seeds")
         manifest = promotion.on_dataset(sweep.manifest, self.dataset)
         if not self.final:
             choice = selection.best_topologies(sweep, 20 if self.top is None else self.top)
@@ -91,11 +88,13 @@ def promote(source: Path, **given: Any) -> None:  # noqa: ANN401
       topo-sweep promote results/topologies-cifar10-12345678 --top 20 --seeds 100-104
       topo-sweep promote results/edarts-cifar10-12345678 --final --above 0.93 --cluster
     """
+    from topo_sweep.spec.int_sets import parse_int_set
     from topo_sweep.store.opened import open_sweep
 
     request = _Request(**{field.name: given[field.name] for field in fields(_Request)})
     sweep = open_sweep(source)
-    choice, spec = request.next_sweep(sweep, setting_values(given))
+    seeds = None if given["seeds"] is None else parse_int_set(given["seeds"], what="--seeds")
+    choice, spec = request.next_sweep(sweep, seeds, setting_values(given))
     say_which(sweep, source)  # only now: what is refused gets one line
     for remark in choice.remarks:
         say(remark)
