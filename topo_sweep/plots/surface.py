@@ -111,7 +111,7 @@ def _check_drawable(ranking: Ranking) -> None:
         raise InputError(
             f"the surface draws topologies one by one: rank by topology, not by {ranking.by}"
         )
-    if ranking.kind != "topologies":
+    if ranking.unit != "topology":
         raise InputError(
             f"the surface draws a sweep of topologies, and this is one of {ranking.kind}: "
             "use `topo-sweep rank` for its numbers"
