@@ -12,7 +12,7 @@ from topo_sweep.cli.common import emit, format_option, formatted, say
 
 if TYPE_CHECKING:
     from nas_core.protocols.training import NetworkTraining
-    from topo_sweep.paper.choices import Note
+    from topo_sweep.paper.notes import PaperNote
     from topo_sweep.spec.presets import Comparison
 
 
@@ -101,8 +101,7 @@ def _print_settings(name: str, preset: NetworkTraining, output_format: str) -> N
 
 
 def _print_notes(name: str, preset: NetworkTraining, output_format: str) -> None:
-    from topo_sweep.paper.choices import KINDS
-    from topo_sweep.paper.notes import notes
+    from topo_sweep.paper.notes import KINDS, notes
 
     found = notes(name)
     given = {note.kind for note in found}
@@ -118,7 +117,7 @@ def _print_notes(name: str, preset: NetworkTraining, output_format: str) -> None
     _print(said, records, output_format, _lines(found))
 
 
-def _lines(found: Sequence[Note]) -> str:
+def _lines(found: Sequence[PaperNote]) -> str:
     width = max(len(note.kind) for note in found)
     return "\n".join(f"{note.kind.ljust(width)}  {note}" for note in found)
 

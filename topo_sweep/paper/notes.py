@@ -1,91 +1,156 @@
-"""How each preset stands to the eDARTS paper's text: differences in value, and open choices. Pure.
+"""How each preset stands to the eDARTS paper's text: differences in value, and open choices.
 
 What notes say of our side is read from the preset, so that it cannot go stale; what they say of
-the paper's is in `paper/choices.py`.
+the paper's, and why we chose as we did, is data in `choices.yaml`.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
-from typing import Any, Final
+import functools
+import importlib.resources
+import string
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Final, Literal, Self
 
-from nas_core.protocols.training import NetworkTraining
-from topo_sweep.paper.choices import CHOICES, KINDS, Note
+from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
+
 from topo_sweep.spec.presets import ALL_PRESETS, compare, find_preset, value_text
+from topo_sweep.spec.strict_yaml import read_yaml
 
-_SMALLER: Final = "Smaller, so that it ends in minutes without a GPU."
-_SHIFTED: Final = "A digit fills its 8x8 pixels, so a shifted one would be cut off."
-_MIRRORED: Final = "A mirrored digit is another digit or none."
-_REFERENCES: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
-    "demo": (
-        "shallow",
-        {
-            "init_channels": _SMALLER,
-            "epochs": _SMALLER,
-            "batch_size": "Divides the demo's 432 images.",
-            "learning_rate": "So few steps need larger ones.",
-            "drop_path": "Five epochs of a small network do not overfit.",
-            "crop_padding": _SHIFTED,
-            "flip": _MIRRORED,
-        },
-    ),
-    "search_darts_1st": (
-        "search_darts_2nd",
-        {"alpha_order": "DARTS' own cheaper variant, for comparison with Table II's first row."},
-    ),
-    "search_demo": (
-        "search_edarts",
-        {
-            "init_channels": _SMALLER,
-            "images": _SMALLER,
-            "crop_padding": _SHIFTED,
-            "flip": _MIRRORED,
-        },
-    ),
+Kind = Literal["differs", "inferred", "open", "same"]
+
+KINDS: Final[Mapping[Kind, str]] = {
+    "differs": "the text has something else, or more",
+    "inferred": "the text suggests it without saying it, or the code that it builds on has it",
+    "open": "the text does not say, so it is our choice",
+    "same": "as in the text, and others differ",
 }
-"""Presets that deviate on purpose: from which one that follows the paper, and why."""
+"""In the order in which notes are printed."""
+
+Line = Annotated[str, StringConstraints(pattern=r"\A\S(.*\S)?\z")]
+"""Text on one line, neither empty nor with a space at either end."""
 
 
-def notes(name: str) -> list[Note]:
+class _Data(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class PaperNote(_Data):
+    """One difference or choice; the head of `choices.yaml` explains the fields."""
+
+    setting: Line
+    paper: Line
+    ours: Line
+    why: Line
+    kind: Kind = "open"
+
+    def __str__(self) -> str:
+        return f"{self.setting}. Paper: {self.paper}. Ours: {self.ours}. {self.why}"
+
+
+class PresetChoices(_Data):
+    """Which notes belong to a preset; see the head of `choices.yaml`."""
+
+    groups: list[str]
+    follows: str | None = None
+    reasons: dict[str, Line] = {}
+
+
+class Choices(_Data):
+    """What `choices.yaml` holds; refuses presets, groups and settings that do not exist."""
+
+    topics: list[Line]
+    groups: dict[str, list[PaperNote]]
+    presets: dict[str, PresetChoices]
+
+    def of(self, preset: str) -> list[PaperNote]:
+        """Return the notes of a preset as they stand in the file, values not yet filled in."""
+        chosen = self.presets[preset]
+        return [
+            note.model_copy(update={"why": chosen.reasons.get(note.setting, note.why)})
+            for group in chosen.groups
+            for note in self.groups[group]
+        ]
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Self:
+        if problems := [*self._unknown_names()] or [*self._unknown_settings()]:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _unknown_names(self) -> Iterator[str]:
+        for preset in sorted(set(self.presets) ^ set(ALL_PRESETS)):
+            yield f"{preset} is no preset" if preset in self.presets else f"{preset} is missing"
+        used = {group for chosen in self.presets.values() for group in chosen.groups}
+        for group in sorted(used ^ set(self.groups)):
+            yield f"{group} is no group" if group in used else f"no preset has the group {group}"
+        for preset, chosen in self.presets.items():
+            if chosen.follows and chosen.follows not in ALL_PRESETS:
+                yield f"{preset} follows {chosen.follows}, which is no preset"
+
+    def _unknown_settings(self) -> Iterator[str]:
+        for preset, chosen in self.presets.items():
+            settings = set(type(ALL_PRESETS[preset]).model_fields)
+            about = {note.setting for note in self.of(preset)} | set(chosen.reasons)
+            for name in sorted(about - settings - set(self.topics)):
+                yield f"{preset}: {name} is neither a setting nor a topic"
+            texts = " ".join(note.ours + note.why for note in self.of(preset))
+            fields = {field for _, field, _, _ in string.Formatter().parse(texts) if field}
+            for name in sorted(fields - settings):
+                yield f"{preset}: {{{name}}} is no setting"
+
+
+@functools.cache
+def choices() -> Choices:
+    """Return what `choices.yaml` holds.
+
+    Raises:
+        ValidationError: it names what does not exist, or lacks something.
+
+    """
+    file = importlib.resources.files("topo_sweep.paper") / "choices.yaml"
+    return Choices.model_validate(read_yaml(file, "choices.yaml"))
+
+
+def notes(name: str) -> list[PaperNote]:
     """Return the differences and open choices of a preset, differences first.
 
     Raises:
         InputError: no such preset.
 
     """
-    protocol = find_preset(name)
-    deviations = _deviations(name, protocol)
-    settled = {note.setting for note in deviations}
-    values = {setting: _Shown(value) for setting, value in protocol.model_dump(mode="json").items()}
+    preset = find_preset(name)
+    values = {setting: _Value(value) for setting, value in preset.model_dump(mode="json").items()}
+    deviations = _deviations(name)
     written = [
-        dataclasses.replace(
-            note, ours=note.ours.format_map(values), why=note.why.format_map(values)
+        note.model_copy(
+            update={"ours": note.ours.format_map(values), "why": note.why.format_map(values)}
         )
-        for note in CHOICES[name]
-        if note.setting not in settled
+        for note in choices().of(name)
+        if note.setting not in {deviation.setting for deviation in deviations}
     ]
     return sorted([*deviations, *written], key=lambda note: list(KINDS).index(note.kind))
 
 
-def _deviations(name: str, protocol: NetworkTraining) -> list[Note]:
-    """Return what differs in value from the preset that follows the paper."""
-    if name not in _REFERENCES:
+def _deviations(name: str) -> list[PaperNote]:
+    """Return what differs in value from the preset that follows the paper, if it is another."""
+    chosen = choices().presets[name]
+    if chosen.follows is None:
         return []
-    reference, whys = _REFERENCES[name]
+    different = compare(find_preset(name), ALL_PRESETS[chosen.follows]).different
     return [
-        Note(
+        PaperNote(
             setting=setting,
             paper=value_text(theirs),
             ours=value_text(ours),
-            why=whys[setting],
+            why=chosen.reasons[setting],
             kind="differs",
         )
-        for setting, (ours, theirs) in compare(protocol, ALL_PRESETS[reference]).different.items()
+        for setting, (ours, theirs) in different.items()
     ]
 
 
-class _Shown:
+class _Value:
     """A value of a preset that format strings print as people write it."""
 
     def __init__(self, value: Any) -> None:  # noqa: ANN401 - any JSON value

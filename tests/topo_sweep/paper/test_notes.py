@@ -1,32 +1,32 @@
-"""Presets against each other and against the paper: nothing left out, nothing stale."""
+"""Presets against the paper: nothing left out, nothing stale, nothing that does not exist."""
 
 from __future__ import annotations
 
 import re
 import string
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
-from nas_core.errors import InputError
-from nas_core.protocols.search import NEEDS_TOPOLOGY, SEARCH_PRESETS, SearchProtocol
-from nas_core.protocols.training import PRESETS, NetworkTraining, Protocol
+from nas_core.protocols.search import ATTENTION, NEEDS_TOPOLOGY, SEARCH_PRESETS, SearchProtocol
+from nas_core.protocols.training import PRESETS, Protocol
 from topo_sweep.paper import notes as protocol_notes
-from topo_sweep.paper.choices import CHOICES, KINDS, TOPICS, Note
-from topo_sweep.paper.notes import notes
+from topo_sweep.paper.notes import KINDS, Choices, PaperNote, choices, notes
 from topo_sweep.spec import presets
-from topo_sweep.spec.presets import ALL_PRESETS, compare, find_preset, purpose, settings, value_text
+from topo_sweep.spec.presets import ALL_PRESETS, compare, find_preset, value_text
 
 NAMES = [*PRESETS, *SEARCH_PRESETS]
 
 
-def note(name: str, setting: str) -> Note:
-    (found,) = [own for own in notes(name) if own.setting == setting]
-    return found
+def note(name: str, setting: str) -> PaperNote:
+    (only,) = [each for each in notes(name) if each.setting == setting]
+    return only
 
 
 def about(name: str) -> set[str]:
-    return {own.setting for own in notes(name)}
+    return {each.setting for each in notes(name)}
 
 
 def change(monkeypatch: pytest.MonkeyPatch, name: str, values: Mapping[str, object]) -> None:
@@ -35,44 +35,39 @@ def change(monkeypatch: pytest.MonkeyPatch, name: str, values: Mapping[str, obje
     monkeypatch.setattr(protocol_notes, "ALL_PRESETS", changed)
 
 
-def test_every_preset_has_choices_and_no_other_name_has() -> None:
-    assert set(CHOICES) == set(NAMES)
-    assert all(CHOICES[name] for name in NAMES)
+def test_every_preset_has_choices() -> None:
+    assert all(choices().of(name) for name in NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_note_is_on_a_setting_of_the_preset_or_a_stated_topic(name: str) -> None:
-    known = {*type(find_preset(name)).model_fields, *TOPICS}
-    assert about(name) <= known
-    assert len(about(name)) == len(notes(name)), "a setting is explained twice"
+def test_no_setting_is_explained_twice(name: str) -> None:
+    assert len(about(name)) == len(notes(name))
 
 
 def test_every_topic_is_used_and_none_is_a_setting() -> None:
-    used = {own.setting for choices in CHOICES.values() for own in choices}
-    assert set(TOPICS) <= used
-    assert not set(TOPICS) & {*Protocol.model_fields, *SearchProtocol.model_fields}
+    used = {each.setting for name in NAMES for each in choices().of(name)}
+    topics = set(choices().topics)
+    assert topics <= used
+    assert not topics & {*Protocol.model_fields, *SearchProtocol.model_fields}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_notes_are_whole_lines_and_differences_come_first(name: str) -> None:
-    found = notes(name)
-    for own in found:
-        assert own.kind in KINDS
-        assert own.why.endswith(".")
-        for part in (own.paper, own.ours, own.why):
+    for each in notes(name):
+        assert each.why.endswith(".")
+        for part in (each.paper, each.ours, each.why):
             assert part == part.strip() != ""
             assert "\n" not in part
             assert re.search(r"\{\w+\}", part) is None, "a value is not filled in"
-    order = [list(KINDS).index(own.kind) for own in found]
+    order = [list(KINDS).index(each.kind) for each in notes(name)]
     assert order == sorted(order)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_choice_takes_its_own_settings_value_from_the_preset(name: str) -> None:
-    for own in CHOICES[name]:
-        fields = {field for _, field, _, _ in string.Formatter().parse(own.ours) if field}
-        if own.setting not in TOPICS:
-            assert own.setting in fields, own.setting
+    for each in choices().of(name):
+        fields = {field for _, field, _, _ in string.Formatter().parse(each.ours) if field}
+        assert each.setting in fields | set(choices().topics)
 
 
 def test_a_changed_preset_changes_what_the_notes_say(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,9 +87,9 @@ def test_a_changed_preset_changes_what_the_notes_say(monkeypatch: pytest.MonkeyP
 def test_every_deviation_in_value_is_noted_with_both_values(name: str, reference: str) -> None:
     different = compare(find_preset(name), find_preset(reference)).different
     for setting, (ours, theirs) in different.items():
-        found = note(name, setting)
-        assert (found.ours, found.paper) == (value_text(ours), value_text(theirs))
-        assert found.kind == "differs"
+        said = note(name, setting)
+        assert (said.ours, said.paper) == (value_text(ours), value_text(theirs))
+        assert said.kind == "differs"
     assert different
 
 
@@ -109,17 +104,17 @@ def test_the_paper_values_of_exact_presets_are_those_of_the_design() -> None:
 
 @pytest.mark.parametrize("name", SEARCH_PRESETS)
 def test_notes_follow_from_how_a_search_is_set(name: str) -> None:
-    protocol, found = SEARCH_PRESETS[name], about(name)
-    assert found >= {"batch-norm statistics", "images searched on", "validation accuracy"}
-    assert found >= {"learning_rate", "alpha_learning_rate", "random streams"}
-    assert ("alpha_every" in found) == (protocol.alpha_every != "step")
-    assert ("unrolled step" in found) == (protocol.alpha_order == 2)
-    assert ({"attention", "attention values"} <= found) == (protocol.attention == "once")
-    assert ({"topology", "wiring of both cells"} <= found) == (name in NEEDS_TOPOLOGY)
-    assert ("stages" in found) == bool(protocol.stages)
-    assert ("partial_channels" in found) == (protocol.partial_channels > 1)
-    assert ("max_skips" in found) == (protocol.max_skips is not None)
-    assert ("warmup_epochs" in found) == (protocol.warmup_epochs > 0)
+    protocol, settings = SEARCH_PRESETS[name], about(name)
+    assert settings >= {"batch-norm statistics", "images searched on", "validation accuracy"}
+    assert settings >= {"learning_rate", "alpha_learning_rate", "random streams"}
+    assert ("alpha_every" in settings) == (protocol.alpha_every != "step")
+    assert ("unrolled step" in settings) == (protocol.alpha_order == 2)
+    assert ({"attention", "attention values"} <= settings) == (protocol.attention == "once")
+    assert ({"topology", "wiring of both cells"} <= settings) == (name in NEEDS_TOPOLOGY)
+    assert ("stages" in settings) == bool(protocol.stages)
+    assert ("partial_channels" in settings) == (protocol.partial_channels > 1)
+    assert ("max_skips" in settings) == (protocol.max_skips is not None)
+    assert ("warmup_epochs" in settings) == (protocol.warmup_epochs > 0)
 
 
 def test_what_is_only_inferred_is_called_so() -> None:
@@ -130,53 +125,37 @@ def test_what_is_only_inferred_is_called_so() -> None:
     assert note("shallow", "reduction wiring").kind == "open"
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_settings_are_all_fields_and_differ_as_the_hash_does(name: str) -> None:
-    protocol = find_preset(name)
-    found = settings(protocol)
-    assert [own.name for own in found] == list(type(protocol).model_fields)
-    changed = {own.name for own in found if own.differs}
-    assert changed == set(protocol.model_dump(exclude_defaults=True))
-
-
-@pytest.mark.parametrize("first", NAMES)
-@pytest.mark.parametrize("second", NAMES)
-def test_a_comparison_is_symmetric_and_covers_all_settings(first: str, second: str) -> None:
-    one, other = find_preset(first), find_preset(second)
-    found, back = compare(one, other), compare(other, one)
-    assert found.different == {key: pair[::-1] for key, pair in back.different.items()}
-    assert (found.only_first, found.only_second) == (back.only_second, back.only_first)
-    assert found.common + len(found.only_first) == len(type(one).model_fields)
-    assert bool(found.only_first) == (purpose(one) != purpose(other))
-    if purpose(one) == purpose(other):
-        assert (not found.different) == (one.protocol_hash == other.protocol_hash)
+def test_the_papers_attention_is_the_one_that_searches_add() -> None:
+    said = ", ".join(f"{operation} {value:+g}" for operation, value in ATTENTION.items())
+    assert note("search_edarts", "attention values").paper == said
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"),
+    ("change_data", "said"),
     [
-        ("search_edart", "did you mean search_edarts"),
-        ("SHALOW", "did you mean shallow?"),
-        ("x", "there are shallow, demo, final, search_darts_1st"),
+        (lambda data: data["presets"].update(shalow=data["presets"]["shallow"]), "shalow is no pr"),
+        (lambda data: data["presets"].pop("demo"), "demo is missing"),
+        (lambda data: data["presets"]["demo"].update(follows="deep"), "follows deep, which is no"),
+        (lambda data: data["presets"]["demo"]["groups"].append("speed"), "speed is no group"),
+        (lambda data: data["groups"].update(speed=[]), "no preset has the group speed"),
+        (lambda data: data["presets"]["demo"].update(reasons={"epoch": "Few."}), "demo: epoch is "),
+        (
+            lambda data: data["groups"]["digits"][0].update(setting="date"),
+            "demo: date is neither",
+        ),
+        (lambda data: data["groups"]["digits"][0].update(ours="{epoch}"), "demo: {epoch} is no se"),
+        (lambda data: data["groups"]["digits"][0].update(paper=""), "String should match"),
+        (lambda data: data["groups"]["digits"][0].update(why="One.\nTwo."), "String should match"),
+        (lambda data: data["groups"]["digits"][0].update(paper=0.2), "should be a valid string"),
+        (lambda data: data["groups"]["digits"][0].update(kind="guess"), "'differs', 'inferred'"),
+        (lambda data: data["groups"]["digits"][0].update(because="x"), "Extra inputs are not"),
+        (lambda data: data.update(kinds=[]), "Extra inputs are not permitted"),
     ],
 )
-def test_an_unknown_preset_is_refused_with_the_nearest_names(name: str, hint: str) -> None:
-    with pytest.raises(InputError) as error:
-        find_preset(name)
-    assert str(error.value).startswith(f"unknown preset {name!r}: {hint}")
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        *[(None, "null"), (True, "true"), (False, "false"), (1, "1"), (0, "0"), (3e-4, "0.0003")],
-        *[("once", "once"), (["a", "b"], "[a, b]"), ([], "[]"), ([{"a": None}], "[{a: null}]")],
-    ],
-)
-def test_values_are_written_as_in_a_spec_file(value: object, text: str) -> None:
-    assert value_text(value) == text
-
-
-def test_purpose_tells_searches_from_evaluations() -> None:
-    protocols: list[NetworkTraining] = [Protocol(), SearchProtocol()]
-    assert [purpose(own) for own in protocols] == ["evaluation", "search"]
+def test_data_that_names_what_does_not_exist_is_refused(
+    change_data: Callable[[dict[str, Any]], object], said: str
+) -> None:
+    data = choices().model_dump()
+    change_data(data)
+    with pytest.raises(ValidationError, match=re.escape(said)):
+        Choices.model_validate(data)
