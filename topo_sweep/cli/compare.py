@@ -30,7 +30,7 @@ def compare(results: tuple[Path, ...], table: str | None, output_format: str) ->
     from topo_sweep.paper import compare as comparing
     from topo_sweep.paper.records import to_records
 
-    found = comparing.compare(comparing.open_sources(results), table)
-    if output_format != "table" and found.missing:
-        say(found.missing)
-    emit(formatted(to_records(found.comparisons), output_format, lambda: found.text))
+    compared = comparing.compare(comparing.open_sources(results), table)
+    if output_format != "table" and compared.missing:
+        say(compared.missing)
+    emit(formatted(to_records(compared.tables), output_format, lambda: compared.text))

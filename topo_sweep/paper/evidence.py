@@ -1,12 +1,12 @@
-"""What sweeps give a comparison with the paper.
+"""What sweeps give a comparison with the paper: their rows, joined, grouped and told in words.
 
-Rows are joined with their searches here; no store is opened.
+No store is opened here, and nothing is known of a table of the paper.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import pandas as pd
@@ -22,8 +22,12 @@ DATA: Final = ("dataset", "holdout", "train_limit", "fingerprint")
 
 SETTING: Final = ("protocol_hash", *DATA)
 
-ORIGINAL_LAYOUT: Final = "torchvision layout"
-"""How the layout of CIFAR's original files begins."""
+SKIPS: Final[Mapping[str, tuple[str, ...]]] = {
+    "normal cell": ("skips_normal",),
+    "reduction cell": ("skips_reduction",),
+    "both cells": ("skips_normal", "skips_reduction"),
+}
+"""Columns of a search that count the skip connections of what it found."""
 
 _DEEP = 10
 """Cells from which on a network is taken for a final one; the paper has 5 and 20."""
@@ -35,11 +39,11 @@ class Source:
 
     Args:
         name: its folder's name.
-        trials: one row a training, as its store gives them.
-        searches: one row a search; no rows or columns for a sweep without any.
-        protocols: of its trainings, by hash.
-        search_protocols: of its searches, by hash, as far as they are known; of others only
-            what stands in their rows can be compared.
+        trials: one row a training, as its store gives them: with all columns also where there is
+            no row.
+        searches: one row a search, likewise.
+        protocols: of its trainings, by hash; presets are known without it.
+        search_protocols: of its searches, by hash.
         layout: the form in which its images were found.
 
     """
@@ -48,17 +52,21 @@ class Source:
     trials: pd.DataFrame
     searches: pd.DataFrame
     protocols: Mapping[str, Protocol]
+    search_protocols: Mapping[str, SearchProtocol]
     layout: str
-    search_protocols: Mapping[str, SearchProtocol] = field(default_factory=dict)
+
+    def marked(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return rows of this sweep with the columns `source` and `layout`."""
+        return rows.assign(source=self.name, layout=self.layout)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Evidence:
     """The rows of several sweeps, each training and each search once.
 
-    `trials` has further columns: `source`, `layout`, `role` ('shallow' or 'final'), `accuracy`
-    (test accuracy of the last epoch in percent, NaN for a failed training, 0 for a diverged one
-    without any) and those of the search that it evaluates with `found_` before their names.
+    Both have the further columns `source` and `layout`; `trials` also has `role` ('shallow' or
+    'final'), `accuracy` (test accuracy of the last epoch in percent, NaN for a failed training, 0
+    for a diverged one without any) and `search_seed` of the search that it evaluates.
     """
 
     trials: pd.DataFrame
@@ -73,36 +81,39 @@ def gather(sources: Sequence[Source]) -> Evidence:
     The same sweep given twice, or a copy of it, changes nothing. Of a row that several sweeps hold
     the one counts that a store would give: ok before diverged before failed.
     """
-    # Sweeps may share searches (those of SS1 are in `depth` and `subspaces`): the larger one, of
-    # which a whole figure is made, keeps them, also where they succeeded in another one alone.
+    # Sweeps may share searches: those of SS1 are in `depth` and in `subspaces`. The sweep with the
+    # most searches comes first and is named as the source of what it shares.
     sources = sorted(sources, key=lambda source: -len(source.searches))
-    protocols = {key: value for source in sources for key, value in source.protocols.items()}
-    of_searches = {k: value for source in sources for k, value in source.search_protocols.items()}
-    found = [_marked(s.searches, s) for s in sources if len(s.searches)]
-    searches = merged(found, "search_id")
-    if found:
-        keepers = pd.concat([own[["search_id", "source"]] for own in found])
-        by_id = keepers.drop_duplicates("search_id").set_index("search_id")["source"]
-        searches = searches.assign(source=searches["search_id"].map(by_id))
-    trials = merged([_marked(s.trials, s) for s in sources if len(s.trials)], "trial_id")
-    if len(trials):
-        trials = _described(trials, searches, protocols)
+    protocols = {preset.protocol_hash: preset for preset in PRESETS.values()}
+    search_protocols: dict[str, SearchProtocol] = {}
+    for source in sources:
+        protocols |= source.protocols
+        search_protocols |= source.search_protocols
+    searches = _merged([source.marked(source.searches) for source in sources], "search_id")
+    trials = _merged([source.marked(source.trials) for source in sources], "trial_id")
+    roles = {key: role(protocols.get(key)) for key in trials["protocol_hash"].unique()}
+    trials = trials.assign(
+        accuracy=100 * accuracies(trials[trials["status"] != "failed"], "test"),
+        role=trials["protocol_hash"].map(roles),
+        search_seed=trials["search_id"].map(searches.set_index("search_id")["seed"]),
+    )
     return Evidence(
-        trials=trials, searches=searches, protocols=protocols, search_protocols=of_searches
+        trials=trials, searches=searches, protocols=protocols, search_protocols=search_protocols
     )
 
 
-def _described(
-    trials: pd.DataFrame, searches: pd.DataFrame, protocols: Mapping[str, Protocol]
-) -> pd.DataFrame:
-    """Return the trials with the further columns of `Evidence`."""
-    accuracy = 100 * accuracies(trials[trials["status"] != "failed"], "test")
-    roles = {key: role(protocols.get(key)) for key in trials["protocol_hash"].unique()}
-    trials = trials.assign(accuracy=accuracy, role=trials["protocol_hash"].map(roles))
-    if len(searches):
-        found = searches.add_prefix("found_").rename(columns={"found_search_id": "search_id"})
-        trials = trials.merge(found, on="search_id", how="left")
-    return trials
+def _merged(frames: Sequence[pd.DataFrame], key: str) -> pd.DataFrame:
+    """Return the rows of all frames, a key once, as rows of the first sweep that holds the key.
+
+    Figure 2 is made of the searches of one sweep, so a search stays in the larger one also where
+    the row that counts comes from a smaller one.
+    """
+    filled = [frame for frame in frames if len(frame)] or frames[:1]
+    rows = merged(filled, key)
+    if key == "search_id":
+        first = pd.concat(filled).drop_duplicates(key).set_index(key)["source"]
+        rows = rows.assign(source=rows[key].map(first))
+    return rows
 
 
 def role(protocol: Protocol | None) -> str:
@@ -122,18 +133,77 @@ def groups(rows: pd.DataFrame, columns: Sequence[str]) -> Iterator[pd.DataFrame]
             yield group
 
 
-def shallow_evaluations(evidence: Evidence, searches: pd.DataFrame) -> list[pd.DataFrame]:
-    """Return the evaluations of these searches, a frame a setting; one without rows for none."""
-    trials = evidence.trials
-    if trials.empty:
-        return [trials]
-    own = trials[trials["search_id"].isin(searches["search_id"]) & (trials["role"] == "shallow")]
-    return list(groups(own, SETTING)) or [own]
-
-
 def has_results(trials: pd.DataFrame) -> bool:
     """Whether any of these trainings did not fail."""
     return bool(len(trials)) and bool(trials["accuracy"].notna().any())
+
+
+def settings_with_results(trials: pd.DataFrame) -> list[pd.DataFrame]:
+    """Return trainings, a frame a setting; settings in which all failed are left out."""
+    return [rows for rows in groups(trials, SETTING) if has_results(rows)]
+
+
+def shallow_evaluations(evidence: Evidence, searches: pd.DataFrame) -> list[pd.DataFrame]:
+    """Return the evaluations of these searches, a frame a setting; one without rows for none."""
+    trials = evidence.trials
+    of_search = trials["search_id"].isin(searches["search_id"])
+    evaluations = trials[of_search & (trials["role"] == "shallow")]
+    return list(groups(evaluations, SETTING)) or [evaluations]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Evaluated:
+    """Searches that found a cell, and their shallow evaluations by one setting.
+
+    Args:
+        searches: with the mean `accuracy` (percent) and `parameters` of each search's evaluations
+            in place of those of its supernet, NaN where it has none.
+        trials: the evaluations, failed ones included; no rows before the first.
+        counted: the evaluations that did not fail.
+        notes: sentences on what is left out or diverged.
+
+    """
+
+    searches: pd.DataFrame
+    trials: pd.DataFrame
+    counted: pd.DataFrame
+    notes: tuple[str, ...]
+
+    def means(self, column: str) -> pd.Series[float]:
+        """Return `accuracy` or `parameters` of the searches that have it, by search id."""
+        values: pd.Series[float] = self.searches.set_index("search_id")[column]
+        return values.dropna().sort_index()
+
+
+def evaluated(
+    evidence: Evidence, searches: pd.DataFrame, columns: Sequence[str]
+) -> Iterator[Evaluated]:
+    """Yield searches that agree in these columns, once for each setting of their evaluations."""
+    for group in groups(searches, columns):
+        successful, of_searches = usable(group, "genotype")
+        for trials in shallow_evaluations(evidence, group) if len(successful) else ():
+            counting, of_trials = usable(trials, "accuracy")
+            means = counting.groupby("search_id")[["accuracy", "parameters"]].mean()
+            yield Evaluated(
+                searches=successful.assign(
+                    accuracy=successful["search_id"].map(means["accuracy"]),
+                    parameters=successful["search_id"].map(means["parameters"]),
+                ),
+                trials=trials,
+                counted=counting,
+                notes=(*of_searches, *of_trials),
+            )
+
+
+def skip_counts(searches: pd.DataFrame, columns: Sequence[str]) -> pd.Series[float]:
+    """Return how many skip connections each search found in the cells of these columns."""
+    counts: pd.Series[float] = searches[list(columns)].astype(float).sum(axis=1)
+    return counts
+
+
+def poolings(searches: pd.DataFrame) -> pd.Series[str]:
+    """Return 'max' or 'avg' for each search, by its operations."""
+    return searches["operations"].str.extract("(max|avg)_pool", expand=False)
 
 
 def usable(rows: pd.DataFrame, result: str) -> tuple[pd.DataFrame, list[str]]:
@@ -144,14 +214,14 @@ def usable(rows: pd.DataFrame, result: str) -> tuple[pd.DataFrame, list[str]]:
         result: the column of the result: 'accuracy' of a training, 'genotype' of a search.
 
     """
-    what = "training" if result == "accuracy" else "search"
+    noun = "training" if result == "accuracy" else "search"
     kept = rows[rows[result].notna()]
-    notes = []
-    if count := len(rows) - len(kept):
-        notes.append(f"Left out as failed: {counted_of(count, what)}.")
-    if count := int((kept["status"] == "diverged").sum()):
-        notes.append(f"Counted although diverged: {counted_of(count, what)}.")
-    return kept, notes
+    sentences = []
+    if failed := len(rows) - len(kept):
+        sentences.append(f"Left out as failed: {counted_of(failed, noun)}.")
+    if diverged := int((kept["status"] == "diverged").sum()):
+        sentences.append(f"Counted although diverged: {counted_of(diverged, noun)}.")
+    return kept, sentences
 
 
 def counted_of(count: int, noun: str) -> str:
@@ -167,7 +237,7 @@ def setting_text(rows: pd.DataFrame) -> str:
 def protocol_text(rows: pd.DataFrame) -> str:
     """Return protocol and sweeps of trainings of one setting, in words."""
     key = str(rows["protocol_hash"].iloc[0])
-    names = [name for name, own in PRESETS.items() if own.protocol_hash == key]
+    names = [name for name, preset in PRESETS.items() if preset.protocol_hash == key]
     return f"protocol {names[0] if names else key}, {sweeps_text(rows)}"
 
 
@@ -175,7 +245,3 @@ def sweeps_text(rows: pd.DataFrame) -> str:
     """Return which sweeps the rows come from."""
     names = sorted(set(rows["source"]))
     return f"{'sweep' if len(names) == 1 else 'sweeps'} {', '.join(names)}"
-
-
-def _marked(rows: pd.DataFrame, source: Source) -> pd.DataFrame:
-    return rows.assign(source=source.name, layout=source.layout)

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
 
 from nas_core.cells.genotype import Genotype
-from topo_sweep.paper.differences import (
-    evaluation_differences,
-)
-from topo_sweep.paper.evidence import (
-    SETTING,
-    Evidence,
-    groups,
-    has_results,
-    setting_text,
-    usable,
-)
-from topo_sweep.paper.published import printed
-from topo_sweep.paper.records import Comparison, Entry, Estimate, beside, entry, estimate
+from topo_sweep.paper.differences import evaluation_differences
+from topo_sweep.paper.evidence import Evidence, groups, setting_text, settings_with_results, usable
+from topo_sweep.paper.published import Published, printed
+from topo_sweep.paper.records import ComparedTable, Entry, Estimate, beside, entry, estimate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +36,7 @@ _CAUTIONS: Final = (
 )
 
 
-def phases(evidence: Evidence) -> list[Comparison]:
+def phases(evidence: Evidence) -> list[ComparedTable]:
     """Compare the best, the worst and the range of both phases.
 
     The paper trained each network once, so its figures belong beside those of one seed: highest,
@@ -52,13 +44,11 @@ def phases(evidence: Evidence) -> list[Comparison]:
     trained the most topologies count, for the highest of more is higher.
     """
     trials = evidence.trials
-    if trials.empty:
-        return []
     rows = trials[(trials["role"] == "shallow") & (trials["kind"] == "topologies")]
     by_genotype = {text: phase(Genotype.from_string(text)) for text in rows["genotype"].unique()}
     rows = rows.assign(phase=rows["genotype"].map(by_genotype))
-    both = rows[rows["phase"].isin(PHASES)]
-    return [_phases(evidence, group) for group in groups(both, SETTING) if has_results(group)]
+    settings = settings_with_results(rows[rows["phase"].isin(PHASES)])
+    return [_phases(evidence, setting) for setting in settings]
 
 
 def phase(genotype: Genotype) -> str:
@@ -75,82 +65,60 @@ def phase(genotype: Genotype) -> str:
     return PHASES[1] if reduction == normal else ""
 
 
-def _phases(evidence: Evidence, rows: pd.DataFrame) -> Comparison:
+def _phases(evidence: Evidence, rows: pd.DataFrame) -> ComparedTable:
     kept, notes = usable(rows, "accuracy")
     entries: list[Entry] = []
     highest: dict[str, list[pd.Series[float]]] = {name: [] for name in PHASES}
     for name in PHASES:
         for sweep in groups(kept[kept["phase"] == name], ("source",)):
-            seeds = _of_one_seed(sweep)
+            seeds = _by_seed(sweep)
             highest[name].append(seeds["highest"])
             entries += _entries(name, sweep, seeds)
-    if all(len(own) == 1 for own in highest.values()):
-        first, second = (highest[name][0] for name in PHASES)
-        entries.append(_gain((second - first).dropna()))
+    if all(len(sweeps) == 1 for sweeps in highest.values()):
+        entries.append(_gain(*(highest[name][0] for name in PHASES)))
+    choice = "chosen and reported on the same seeds and test images: it is optimistic"
     if int(rows["holdout"].iloc[0]):
         choice = "chosen by validation accuracy; the test accuracy beside it was not chosen"
-    else:
-        choice = "chosen and reported on the same seeds and test images: it is optimistic"
-    return Comparison(
+    return ComparedTable(
         table="phases",
         title="Topology sweep (phase 1) and unified cells (phase 2)",
         setting=f"{setting_text(kept)}; n counts training seeds",
         differs=(
             *evaluation_differences(evidence, kept, "shallow"),
-            *_reduction_wirings(kept),
+            *_reduction_wirings(kept[kept["phase"] == PHASES[0]]),
         ),
         entries=tuple(entries),
-        notes=(
-            *notes,
-            f"Our best mean is the best of many, {choice}.",
-            *_CAUTIONS,
-        ),
+        notes=(*notes, f"Our best mean is the best of many, {choice}.", *_CAUTIONS),
     )
 
 
-def _of_one_seed(rows: pd.DataFrame) -> pd.DataFrame:
+def _by_seed(rows: pd.DataFrame) -> pd.DataFrame:
     """Return by seed the highest, the lowest and their range, and how many topologies it has."""
-    seeds = (
-        rows.groupby(["seed", "genotype"])["accuracy"]
-        .mean()
-        .groupby(level="seed")
-        .agg(["max", "min", "count"])
-        .set_axis(["highest", "lowest", "topologies"], axis=1)
-    )
+    means = rows.groupby(["seed", "genotype"])["accuracy"].mean().groupby(level="seed")
+    seeds = means.agg(highest="max", lowest="min", topologies="count")
     most: pd.DataFrame = seeds[seeds["topologies"] == seeds["topologies"].max()]
     return most.assign(range=most["highest"] - most["lowest"])
 
 
-def _entries(name: str, rows: pd.DataFrame, seeds: pd.DataFrame) -> list[Entry]:
+def _entries(name: str, rows: pd.DataFrame, seeds: pd.DataFrame) -> Iterator[Entry]:
+    """Yield what one sweep reached in a phase."""
     count = int(seeds["topologies"].max())
     networks = "topology" if count == 1 else "topologies"
     quantity = f"{name}, test accuracy, %: {count} {networks} of {rows['source'].iloc[0]}"
+    best = printed("phases", name, "highest" if name == PHASES[0] else "best_unified_phase_2")
+    theirs: dict[str, dict[str, Any]] = {"highest": beside(best), "lowest": {}, "range": {}}
     if name == PHASES[0]:
-        top, low = (printed("phases", name, column) for column in ("highest", "lowest"))
-        spread = top.number - low.number
-        paper = {
-            "highest": beside(top),
-            "lowest": beside(low),
-            "range": {
-                "theirs": f"{top.value} - {low.value} = {spread:.2f}",
-                "theirs_value": spread,
-            },
-        }
-    else:
-        top = printed("phases", name, "best_unified_phase_2")
-        paper = {"highest": beside(top), "lowest": {}, "range": {}}
-    label, best = _best(rows)
+        worst = printed("phases", name, "lowest")
+        theirs |= {"lowest": beside(worst), "range": _difference(best, worst)}
     fewer = "" if count == _TOPOLOGIES[name] else f"paper: of {_TOPOLOGIES[name]}"
-    return [
-        *(
-            entry(quantity, f"{column} in one seed", estimate(seeds[column]), note=fewer, **values)
-            for column, values in paper.items()
-        ),
-        entry(quantity, f"best mean: {label}", best, **beside(top)),
-    ]
+    for column, numbers in theirs.items():
+        ours = estimate(seeds[column])
+        yield entry(quantity, f"{column} in one seed", ours, note=fewer, **numbers)
+    topology, ours = _best(rows)
+    yield entry(quantity, f"best mean: topology {topology}", ours, **beside(best))
 
 
-def _best(rows: pd.DataFrame) -> tuple[str, Estimate | None]:
+def _best(rows: pd.DataFrame) -> tuple[int, Estimate | None]:
     """Return the best topology and the estimate of its test accuracy.
 
     Best is the highest mean over seeds of validation accuracy where there is a hold-out, else of
@@ -161,28 +129,32 @@ def _best(rows: pd.DataFrame) -> tuple[str, Estimate | None]:
     counts = seeds.groupby(level="topology").size()
     means = seeds[metric].groupby(level="topology").mean()
     best = means[counts == counts.max()].sort_values(ascending=False, kind="stable").index[0]
-    return f"topology {best}", estimate(seeds["accuracy"].loc[best])
+    return int(best), estimate(seeds["accuracy"].loc[best])
 
 
-def _gain(seeds: pd.Series[float]) -> Entry:
-    first = printed("phases", PHASES[0], "highest")
-    second = printed("phases", PHASES[1], "best_unified_phase_2")
-    gain = second.number - first.number
+def _gain(first: pd.Series[float], second: pd.Series[float]) -> Entry:
+    """Return by how much phase 2 exceeds phase 1 in seeds that both have."""
+    best = printed("phases", PHASES[0], "highest")
+    unified = printed("phases", PHASES[1], "best_unified_phase_2")
     return entry(
         "phase 2 - phase 1, percentage points",
         "highest in one seed",
-        estimate(seeds),
-        theirs=f"{second.value} - {first.value} = {gain:.2f}",
-        theirs_value=gain,
+        estimate((second - first).dropna()),
+        **_difference(unified, best),
     )
 
 
-def _reduction_wirings(rows: pd.DataFrame) -> list[str]:
+def _difference(first: Published, second: Published) -> dict[str, Any]:
+    """Return the fields of an entry that hold a difference of two printed numbers."""
+    value = first.number - second.number
+    return {"theirs": f"{first.value} - {second.value} = {value:.2f}", "theirs_value": value}
+
+
+def _reduction_wirings(first_phase: pd.DataFrame) -> list[str]:
     """Say how the reduction cells of phase 1 are wired, which the paper does not."""
-    first = rows[rows["phase"] == PHASES[0]]
-    if first.empty:
+    if first_phase.empty:
         return []
-    wirings = sorted(set(first["reduction_topology"].astype(int)))
-    like = bool((first["reduction_topology"] == first["topology"]).all())
+    wirings = sorted(set(first_phase["reduction_topology"].astype(int)))
+    like = bool((first_phase["reduction_topology"] == first_phase["topology"]).all())
     how = "wired like the normal cell" if like else f"wiring {', '.join(map(str, wirings[:5]))}"
     return [f"reduction cell of phase 1: {how} (paper: does not say)"]

@@ -11,8 +11,6 @@ import functools
 import importlib.resources
 from dataclasses import dataclass
 
-FILE = "published.csv"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
@@ -44,18 +42,19 @@ class Published:
 @functools.cache
 def published() -> tuple[Published, ...]:
     """Return everything that is known of the paper's numbers, in the order of its tables."""
-    text = importlib.resources.files("topo_sweep.published").joinpath(FILE).read_text("utf-8")
-    return tuple(Published(**row) for row in csv.DictReader(text.splitlines()))
+    file = importlib.resources.files("topo_sweep.published") / "published.csv"
+    lines = file.read_text("utf-8").splitlines()
+    return tuple(Published(**row) for row in csv.DictReader(lines))
 
 
 def find(table: str, row: str, column: str) -> Published | None:
-    """Return what the paper prints at this place, None where it prints nothing."""
-    return _by_place().get((table, row, column))
+    """Return what the paper prints there, None where it prints nothing."""
+    return _by_name().get((table, row, column))
 
 
 def printed(table: str, row: str, column: str) -> Published:
-    """Return what the paper prints at this place; a KeyError where it prints nothing."""
-    return _by_place()[table, row, column]
+    """Return what the paper prints there; a KeyError where it prints nothing."""
+    return _by_name()[table, row, column]
 
 
 def rows_of(table: str) -> tuple[str, ...]:
@@ -64,5 +63,5 @@ def rows_of(table: str) -> tuple[str, ...]:
 
 
 @functools.cache
-def _by_place() -> dict[tuple[str, str, str], Published]:
+def _by_name() -> dict[tuple[str, str, str], Published]:
     return {(entry.table, entry.row, entry.column): entry for entry in published()}

@@ -1,14 +1,12 @@
 """What a comparison with the paper is made of: estimates, entries, and how they are printed.
 
-Nothing here knows a table of the paper: II is in `paper/table_2.py`, III and IV are in
-`paper/cells.py`, the two phases in `paper/phases.py`, figure 2 in `paper/claims.py` and the
-ablations in `paper/ablations.py`.
+Nothing here knows a table of the paper; each has a module of its own.
 """
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -57,17 +55,6 @@ def estimate(values: Iterable[float]) -> Estimate | None:
     return Estimate(n=n, mean=mean, sd=sd, low=mean - half, high=mean + half, p_value=p_value)
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values adjusted for their number after Holm (1979), in the order given."""
-    order = sorted(range(len(p_values)), key=p_values.__getitem__)
-    adjusted = [0.0] * len(p_values)
-    largest = 0.0
-    for rank, place in enumerate(order):
-        largest = max(largest, min(1.0, (len(order) - rank) * p_values[place]))
-        adjusted[place] = largest
-    return adjusted
-
-
 @dataclass(frozen=True, kw_only=True)
 class Entry:
     """One number of ours beside one of theirs.
@@ -109,29 +96,21 @@ class Entry:
         return self.ours - self.theirs_value
 
 
-def entry(quantity: str, row: str, found: Estimate | None, **values: Any) -> Entry:  # noqa: ANN401 - fields of Entry
+def entry(quantity: str, row: str, ours: Estimate | None, **values: Any) -> Entry:  # noqa: ANN401 - fields of Entry
     """Return the entry of an estimate; `values` are further fields of `Entry`."""
-    if found is None:
+    if ours is None:
         return Entry(quantity=quantity, row=row, ours=None, **values)
-    return Entry(
-        quantity=quantity,
-        row=row,
-        ours=found.mean,
-        n=found.n,
-        sd=found.sd,
-        low=found.low,
-        high=found.high,
-        **values,
-    )
+    values |= {"n": ours.n, "sd": ours.sd, "low": ours.low, "high": ours.high}
+    return Entry(quantity=quantity, row=row, ours=ours.mean, **values)
 
 
-def beside(found: Published | None) -> dict[str, Any]:
+def beside(number: Published | None) -> dict[str, Any]:
     """Return the fields of an entry that hold what the paper prints, if anything."""
-    return {} if found is None else {"theirs": found.value, "theirs_value": found.number}
+    return {} if number is None else {"theirs": number.value, "theirs_value": number.number}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class ComparedTable:
     """One table of the paper beside ours, of one protocol and data set.
 
     Args:
@@ -154,45 +133,46 @@ class Comparison:
     extra: str = ""
 
 
-def to_records(comparisons: Iterable[Comparison]) -> list[dict[str, Any]]:
+def to_records(tables: Iterable[ComparedTable]) -> list[dict[str, Any]]:
     """Return a flat record for each entry, each with its setting and what differs."""
     return [
         {
-            "table": comparison.table,
-            "quantity": own.quantity,
-            "row": own.row,
-            "n": own.n,
-            "ours": own.ours,
-            "sd": own.sd,
-            "ci_low": own.low,
-            "ci_high": own.high,
-            "paper": own.theirs or None,
-            "difference": own.difference,
-            "verdict": own.verdict or None,
-            "note": own.note or None,
-            "setting": comparison.setting,
-            "differs": "; ".join(comparison.differs) or None,
+            "table": table.table,
+            "quantity": line.quantity,
+            "row": line.row,
+            "n": line.n,
+            "ours": line.ours,
+            "sd": line.sd,
+            "ci_low": line.low,
+            "ci_high": line.high,
+            "paper": line.theirs or None,
+            "difference": line.difference,
+            "verdict": line.verdict or None,
+            "note": line.note or None,
+            "setting": table.setting,
+            "differs": "; ".join(table.differs) or None,
         }
-        for comparison in comparisons
-        for own in comparison.entries
+        for table in tables
+        for line in table.entries
     ]
 
 
-def format_comparison(comparison: Comparison) -> str:
-    """Return the comparison for people: title, setting, what differs, numbers, notes."""
-    lines = [comparison.title, "=" * len(comparison.title), *_wrapped(comparison.setting)]
-    lines += _listed("not as in the paper:", comparison.differs)
-    if not comparison.differs:
+def format_table(table: ComparedTable) -> str:
+    """Return a table for people: title, setting, what differs, numbers, notes."""
+    lines = [table.title, "=" * len(table.title), *_wrapped(table.setting)]
+    if table.differs:
+        lines += ["not as in the paper:", *_bullets(table.differs)]
+    else:
         lines.append("protocol and data as in the paper, as far as it tells")
-    lines += ["", *_numbers(comparison.entries)]
-    if comparison.extra:
-        lines += ["", comparison.extra]
-    if comparison.notes:
-        lines += ["", *_listed("", comparison.notes)]
+    lines += ["", *_numbers(table.entries)]
+    if table.extra:
+        lines += ["", table.extra]
+    if table.notes:
+        lines += ["", *_bullets(table.notes)]
     return "\n".join(lines)
 
 
-def shown(value: float | None, decimals: int | None = 2, *, sign: bool = False) -> str:
+def number_text(value: float | None, decimals: int | None = 2, *, sign: bool = False) -> str:
     """Return a number for people; '-' where there is none."""
     if value is None:
         return "-"
@@ -200,42 +180,40 @@ def shown(value: float | None, decimals: int | None = 2, *, sign: bool = False) 
     return f"{value:{plus}.3g}" if decimals is None else f"{value:{plus}.{decimals}f}"
 
 
-def _numbers(entries: Sequence[Entry]) -> list[str]:
-    """Return one aligned table in which each quantity is a heading over its rows."""
+def _numbers(entries: Sequence[Entry]) -> Iterator[str]:
+    """Yield the lines of one aligned table in which each quantity is a heading over its rows."""
     rows = [_HEADER, *map(_cells, entries)]
     if all(row[_DIFFERENCE] == "-" for row in rows[1:]):
         rows = [(*row[:_DIFFERENCE], "", *row[_DIFFERENCE + 1 :]) for row in rows]
-    lines = iter(aligned(rows, left=(0, len(_HEADER) - 1)))
-    found = [next(lines)]
+    header, *lines = aligned(rows, left=(0, len(_HEADER) - 1))
+    yield header
     quantity = None
-    for own, line in zip(entries, lines, strict=True):
-        if own.quantity != quantity:
-            quantity = own.quantity
-            found.append(f"{own.verdict.upper()}: {quantity}" if own.verdict else quantity)
-        found.append(line)
-    return found
+    for numbers, line in zip(entries, lines, strict=True):
+        if numbers.quantity != quantity:
+            quantity = numbers.quantity
+            yield f"{numbers.verdict.upper()}: {quantity}" if numbers.verdict else quantity
+        yield line
 
 
-def _cells(own: Entry) -> tuple[str, ...]:
+def _cells(numbers: Entry) -> tuple[str, ...]:
+    decimals = numbers.decimals
     interval = "-"
-    if own.low is not None and own.high is not None:
-        interval = f"{shown(own.low, own.decimals)} to {shown(own.high, own.decimals)}"
+    if numbers.low is not None and numbers.high is not None:
+        interval = f"{number_text(numbers.low, decimals)} to {number_text(numbers.high, decimals)}"
     return (
-        f"  {own.row}",
-        str(own.n) if own.n else "-",
-        shown(own.ours, own.decimals, sign=bool(own.verdict)),
-        shown(own.sd, own.decimals),
+        f"  {numbers.row}",
+        str(numbers.n) if numbers.n else "-",
+        number_text(numbers.ours, decimals, sign=bool(numbers.verdict)),
+        number_text(numbers.sd, decimals),
         interval,
-        own.theirs or "-",
-        shown(own.difference, own.decimals, sign=True),
-        own.note,
+        numbers.theirs or "-",
+        number_text(numbers.difference, decimals, sign=True),
+        numbers.note,
     )
 
 
-def _listed(heading: str, sentences: Sequence[str]) -> list[str]:
-    """Return a bullet a sentence under a heading; nothing without sentences."""
-    bullets = [line for text in sentences for line in _wrapped(text, "- ")]
-    return [heading, *bullets] if heading and sentences else bullets
+def _bullets(sentences: Iterable[str]) -> list[str]:
+    return [line for sentence in sentences for line in _wrapped(sentence, "- ")]
 
 
 def _wrapped(text: str, bullet: str = "") -> list[str]:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from topo_sweep.paper.differences import (
-    data_differences,
-    evaluation_differences,
-    search_differences,
-)
+from topo_sweep.paper.differences import described, search_differences
 from topo_sweep.paper.evidence import (
     DATA,
+    SKIPS,
+    Evaluated,
     Evidence,
+    evaluated,
     groups,
-    setting_text,
-    shallow_evaluations,
-    sweeps_text,
-    usable,
+    skip_counts,
 )
 from topo_sweep.paper.published import printed, published, rows_of
-from topo_sweep.paper.records import Comparison, Entry, beside, entry, estimate
+from topo_sweep.paper.records import ComparedTable, Entry, beside, entry, estimate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,205 +27,162 @@ METHODS: Final[Mapping[str, str]] = {
     "search_sparse": "DARTS + epoch update",
     "search_subset_sparse": "DARTS + data subset + epoch update",
 }
-"""Our presets and what Table II calls them."""
+"""Our presets and what Table II calls them, in its order."""
 
 _HOUR: Final = 3600.0
 
 
-def table_2(evidence: Evidence) -> list[Comparison]:
+def table_2(evidence: Evidence) -> list[ComparedTable]:
     """Compare the four search methods; the seed of the search is the unit."""
     searches = evidence.searches
-    if searches.empty:
-        return []
     plain = (
         searches["method"].isin(METHODS)
         & (searches["space"] == "all")
         & searches["topology"].isna()
         & (searches["attention"] == "none")
     )
-    return [
-        _table_2(evidence, group, trials)
-        for group in groups(searches[plain], (*DATA, "cells"))
-        if group["genotype"].notna().any()
-        for trials in shallow_evaluations(evidence, group)
-    ]
+    by_setting = evaluated(evidence, searches[plain], (*DATA, "cells"))
+    return [_table_2(evidence, ours) for ours in by_setting]
 
 
-def _table_2(evidence: Evidence, searches: pd.DataFrame, trials: pd.DataFrame) -> Comparison:
-    found, notes = usable(searches, "genotype")
-    differs = search_differences(evidence, found)
-    if len(trials):
-        trials, more = usable(trials, "accuracy")
-        notes += more
-    if len(trials):
-        setting = setting_text(trials)
-        differs = evaluation_differences(evidence, trials, "shallow") + differs
-        means = trials.groupby("search_id")[["accuracy", "parameters"]].mean()
-        found = found.merge(means, on="search_id", how="left", suffixes=("_of_supernet", ""))
-    else:
-        setting = f"ours: no evaluation yet; {sweeps_text(found)}"
-        differs = data_differences(found) + differs
-        found = found.assign(accuracy=float("nan"), parameters=float("nan"))
-    methods = _by_method(found)
-    return Comparison(
+def skips_a_search(row: str, columns: Sequence[str]) -> float:
+    """Return how many skip connections a search of Table II found on average.
+
+    Args:
+        row: a method, as the table calls it.
+        columns: the cells, 'skips_normal' or 'skips_reduction', to be added up.
+
+    """
+    return _total_skips(row, columns) / printed("2", row, "runs").number
+
+
+def _total_skips(row: str, columns: Sequence[str]) -> float:
+    return sum(printed("2", row, f"{column}_total_over_runs").number for column in columns)
+
+
+def _table_2(evidence: Evidence, ours: Evaluated) -> ComparedTable:
+    setting, differs = described(evidence, ours.searches, ours.counted)
+    methods = list(_by_method(ours.searches))
+    return ComparedTable(
         table="2",
         title="Table II: four ways to search, and the cells they find",
         setting=f"{setting}; n counts searches (paper: five a method)",
-        differs=tuple(differs),
-        entries=(
-            *_means(methods, "shallow test accuracy, %", "accuracy", "shallow_accuracy_percent"),
-            *_means(
-                methods,
-                "parameters of the evaluated networks, millions",
-                "parameters",
-                "parameters_million",
-                scale=1e-6,
-                decimals=3,
-            ),
-            *_skips(methods),
-            *_cost(methods),
-        ),
-        notes=(
-            *notes,
-            _skips_note(),
-            _cost_note(found),
-        ),
+        differs=(*differs, *search_differences(evidence, ours.searches)),
+        entries=(*_evaluations(methods), *_skips(methods), *_cost(methods)),
+        notes=(*ours.notes, _skips_note(), _cost_note(ours.searches)),
     )
 
 
-def _by_method(searches: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
-    """Return the searches by label and printed row, in printed order; protocols stay apart."""
-    found = {}
+_Method = tuple[str, str, "pd.DataFrame"]
+"""Label, row in Table II, and searches of a method."""
+
+
+def _by_method(searches: pd.DataFrame) -> Iterator[_Method]:
+    """Yield the methods in printed order; searches by several protocols stay apart."""
     for method, row in METHODS.items():
-        own = searches[searches["method"] == method]
-        several = len(set(own["protocol_hash"])) > 1
-        for key, group in own.groupby("protocol_hash"):
-            found[f"{row} [{str(key)[:8]}]" if several else row, row] = group
-    return found
+        by_protocol = list(groups(searches[searches["method"] == method], ("protocol_hash",)))
+        for group in by_protocol:
+            key = str(group["protocol_hash"].iloc[0])
+            yield f"{row} [{key[:8]}]" if len(by_protocol) > 1 else row, row, group
 
 
-def _means(
-    methods: Mapping[tuple[str, str], pd.DataFrame],
-    quantity: str,
-    column: str,
-    printed_column: str,
-    *,
-    scale: float = 1.0,
-    decimals: int = 2,
-) -> list[Entry]:
-    return [
-        entry(
-            quantity,
+def _evaluations(methods: Sequence[_Method]) -> Iterator[Entry]:
+    for label, row, searches in methods:
+        yield entry(
+            "shallow test accuracy, %",
             label,
-            estimate(rows[column].dropna().astype(float) * scale),
-            decimals=decimals,
-            **beside(printed("2", row, printed_column)),
+            estimate(searches["accuracy"].dropna()),
+            **beside(printed("2", row, "shallow_accuracy_percent")),
         )
-        for (label, row), rows in methods.items()
-    ]
+    for label, row, searches in methods:
+        yield entry(
+            "parameters of the evaluated networks, millions",
+            label,
+            estimate(searches["parameters"].dropna() * 1e-6),
+            decimals=3,
+            **beside(printed("2", row, "parameters_million")),
+        )
 
 
-def _skips(methods: Mapping[tuple[str, str], pd.DataFrame]) -> list[Entry]:
-    entries = []
+def _skips(methods: Sequence[_Method]) -> Iterator[Entry]:
     for cell in ("normal", "reduction"):
-        column = f"skips_{cell}_total_over_runs"
-        entries += [
-            Entry(
+        for label, row, searches in methods:
+            theirs = printed("2", row, f"skips_{cell}_total_over_runs")
+            # A total over another number of searches has no difference to speak of.
+            as_many = len(searches) == printed("2", row, "runs").number
+            yield Entry(
                 quantity=f"skip connections in the {cell} cell, total over the searches",
                 row=label,
-                ours=float(rows[f"skips_{cell}"].sum()),
-                n=len(rows),
+                ours=float(searches[f"skips_{cell}"].sum()),
+                n=len(searches),
                 decimals=0,
-                # A total over another number of searches has no difference to speak of.
-                **beside(printed("2", row, column))
-                if len(rows) == printed("2", row, "runs").number
-                else {"theirs": printed("2", row, column).value},
+                theirs=theirs.value,
+                theirs_value=theirs.number if as_many else None,
             )
-            for (label, row), rows in methods.items()
-        ]
-    for name, cells in (
-        ("normal cell", ("normal",)),
-        ("reduction cell", ("reduction",)),
-        ("both cells", ("normal", "reduction")),
-    ):
-        for (label, row), rows in methods.items():
-            total, each = _skips_a_search(row, cells)
-            counts = rows[[f"skips_{cell}" for cell in cells]].astype(float).sum(axis=1)
-            entries.append(
-                entry(
-                    f"skip connections a search, {name}",
-                    label,
-                    estimate(counts),
-                    theirs=f"{total:g}/{printed('2', row, 'runs').value} = {each:.1f}",
-                    theirs_value=each,
-                )
+    for cells, columns in SKIPS.items():
+        for label, row, searches in methods:
+            total, runs = _total_skips(row, columns), printed("2", row, "runs").value
+            each = skips_a_search(row, columns)
+            yield entry(
+                f"skip connections a search, {cells}",
+                label,
+                estimate(skip_counts(searches, columns)),
+                theirs=f"{total:g}/{runs} = {each:.1f}",
+                theirs_value=each,
             )
-    return entries
 
 
-def _skips_a_search(row: str, cells: Sequence[str]) -> tuple[float, float]:
-    """Return the paper's total over these cells, and that divided by its number of runs."""
-    total = sum(printed("2", row, f"skips_{cell}_total_over_runs").number for cell in cells)
-    return total, total / printed("2", row, "runs").number
+def _cost(methods: Sequence[_Method]) -> Iterator[Entry]:
+    hours = {
+        label: (row, searches["search_seconds"].astype(float) / _HOUR)
+        for label, row, searches in methods
+    }
+    darts = METHODS["search_darts_2nd"]
+    for label, (_, measured) in hours.items():
+        yield entry("search hours, mean", label, estimate(measured.dropna()), decimals=None)
+    for label, (row, measured) in hours.items():
+        yield Entry(
+            quantity="search hours, least",
+            row=label,
+            ours=float(measured.min()),
+            n=len(measured),
+            theirs=printed("2", row, "search_gpu_hours_minimum").value,
+            decimals=None,
+        )
+    first = printed("2", darts, "search_gpu_hours_minimum")
+    for label, (row, measured) in hours.items():
+        if row != darts:
+            theirs = printed("2", row, "search_gpu_hours_minimum")
+            ratio = first.number / theirs.number
+            yield Entry(
+                quantity="cost ratio: least hours of DARTS / least hours of the method",
+                row=label,
+                ours=float(hours[darts][1].min() / measured.min()) if darts in hours else None,
+                n=len(measured),
+                theirs=f"{first.value}/{theirs.value} = {ratio:.1f}",
+                theirs_value=ratio,
+                decimals=1,
+            )
 
 
 def _skips_note() -> str:
-    each = ", ".join(f"{_skips_a_search(r, ('normal', 'reduction'))[1]:.1f}" for r in rows_of("2"))
+    each = ", ".join(f"{skips_a_search(row, SKIPS['both cells']):.1f}" for row in rows_of("2"))
     text = ", ".join(printed("text", row, "skips_a_search").value for row in rows_of("2"))
-    ends = [
-        printed("text", "introduction", f"skips_a_search_{end}").value
-        for end in ("before", "after")
-    ]
+    before, after = (
+        printed("text", "introduction", f"skips_a_search_{when}").value
+        for when in ("before", "after")
+    )
     return (
         f"The paper disagrees with itself on skips: its table's totals make {each} a search, its "
-        f"section IV-B says {text}, its introduction {ends[0]} to {ends[1]}."
+        f"section IV-B says {text}, its introduction {before} to {after}."
     )
 
 
 def _cost_note(searches: pd.DataFrame) -> str:
     devices = ", ".join(sorted({str(device) for device in searches["device"]}))
-    ratios = ", ".join(f"{own.value}x" for own in published() if own.column == "ratio")
+    ratios = ", ".join(f"{number.value}x" for number in published() if number.column == "ratio")
     return (
         f"Our hours are of {devices}, the paper's are GPU hours, the least of five runs; so the "
         f"ratios are of least hours too. The paper's text also gives cost ratios of {ratios}; "
         "which searches those compare is not known here."
     )
-
-
-def _cost(methods: Mapping[tuple[str, str], pd.DataFrame]) -> list[Entry]:
-    hours = {key: rows["search_seconds"].astype(float) / _HOUR for key, rows in methods.items()}
-    least = {key: own.min() for key, own in hours.items()}
-    theirs = {row: printed("2", row, "search_gpu_hours_minimum") for row in METHODS.values()}
-    darts, first = "DARTS", theirs["DARTS"]
-    base = least.get((darts, darts))
-    return [
-        *(
-            entry("search hours, mean", key[0], estimate(own.dropna()), decimals=None)
-            for key, own in hours.items()
-        ),
-        *(
-            Entry(
-                quantity="search hours, least",
-                row=label,
-                ours=float(least[label, row]),
-                n=len(methods[label, row]),
-                theirs=theirs[row].value,
-                decimals=None,
-            )
-            for label, row in methods
-        ),
-        *(
-            Entry(
-                quantity="cost ratio: least hours of DARTS / least hours of the method",
-                row=label,
-                ours=None if base is None else float(base / least[label, row]),
-                n=len(methods[label, row]),
-                theirs=f"{first.value}/{theirs[row].value} = "
-                f"{first.number / theirs[row].number:.1f}",
-                theirs_value=first.number / theirs[row].number,
-                decimals=1,
-            )
-            for label, row in methods
-            if row != darts
-        ),
-    ]

@@ -10,12 +10,12 @@ import pandas as pd
 from nas_core.cells.genotype import KNOWN_CELLS, CellEdges, Genotype
 from nas_core.cells.spaces import SPACES
 from nas_core.cells.topology import Topology
-from nas_core.protocols.search import SEARCH_PRESETS
+from nas_core.protocols.search import SEARCH_PRESETS, SearchProtocol
 from nas_core.protocols.training import PRESETS, Protocol
-from topo_sweep.paper.cells import SHALLOW_PARAMETERS
 from topo_sweep.paper.compare import compare
 from topo_sweep.paper.evidence import Source
-from topo_sweep.paper.records import Comparison, Entry
+from topo_sweep.paper.records import ComparedTable, Entry
+from topo_sweep.paper.table_3 import SHALLOW_PARAMETERS
 
 CELL = str(KNOWN_CELLS["DARTS_V2"])
 
@@ -28,13 +28,20 @@ _INTEGERS = (
 )
 
 
+_ASKED_FOR: dict[str, SearchProtocol] = {}
+"""The protocols of the searches that were made up, as the sweeps that hold them know them."""
+
+
 def search(method: str, seed: int, space: str = "all", **values: Any) -> dict[str, Any]:
     """A search by a preset; these change its protocol as in a sweep: `space` and what is given of
     `cells`, `topology` and `attention`."""
     given = ("cells", "topology", "attention")
     settings: dict[str, Any] = {key: values[key] for key in given if key in values}
+    if values.get("reduction_topology") is not None:
+        settings["topology"] = (values["topology"], values["reduction_topology"])
     settings |= {"operations": SPACES[space]} if space in SPACES else {}
     protocol = SEARCH_PRESETS[method].with_values(settings)
+    _ASKED_FOR[protocol.protocol_hash] = protocol
     row = _IMAGES | {
         "method": method,
         "space": space,
@@ -108,14 +115,18 @@ def source(
     *,
     name: str = "sweep-cifar10-0123",
     protocols: Sequence[Protocol] = (),
+    search_protocols: Sequence[SearchProtocol] = (),
     layout: str = "torchvision layout (cifar-10-batches-py)",
 ) -> Source:
-    """A sweep with these rows; it knows the presets and `protocols`."""
+    """A sweep with these rows; it knows the presets, `protocols` and `search_protocols`."""
+    asked_for = {row["protocol_hash"] for row in searches} & set(_ASKED_FOR)
     return Source(
         name=name,
         trials=_frame(trials, training(CELL, 0, 0.9)),
         searches=_frame(searches, search("search_subset", 0)),
-        protocols={own.protocol_hash: own for own in (*PRESETS.values(), *protocols)},
+        protocols={protocol.protocol_hash: protocol for protocol in protocols},
+        search_protocols={key: _ASKED_FOR[key] for key in asked_for}
+        | {protocol.protocol_hash: protocol for protocol in search_protocols},
         layout=layout,
     )
 
@@ -148,12 +159,12 @@ def known_cells(*, swapped: bool = False) -> list[dict[str, Any]]:
     ]
 
 
-def only(sources: Sequence[Source], table: str) -> Comparison:
-    (comparison,) = compare(sources, table).comparisons
+def only(sources: Sequence[Source], table: str) -> ComparedTable:
+    (comparison,) = compare(sources, table).tables
     return comparison
 
 
-def find(comparison: Comparison, quantity: str, row: str) -> Entry:
+def find(comparison: ComparedTable, quantity: str, row: str) -> Entry:
     """The one entry of a row, or of the only row that begins so."""
     entries = [own for own in comparison.entries if own.quantity.startswith(quantity)]
     exact = [own for own in entries if own.row == row]

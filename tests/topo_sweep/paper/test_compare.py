@@ -22,7 +22,8 @@ from tests.topo_sweep.paper.compare_rows import (
 )
 from topo_sweep.paper.compare import Compared, compare
 from topo_sweep.paper.evidence import Source, gather
-from topo_sweep.paper.records import estimate, holm, to_records
+from topo_sweep.paper.figure_2 import holm
+from topo_sweep.paper.records import estimate, to_records
 
 FINAL = PRESETS["final"]
 SMALL = Protocol(init_channels=4, epochs=5)
@@ -189,7 +190,7 @@ def test_failed_and_diverged_searches_are_named() -> None:
 def test_nothing_differs_where_protocol_data_and_searches_are_the_papers() -> None:
     compared = compare([source(*four_methods())], "2")
 
-    assert compared.comparisons[0].differs == ()
+    assert compared.tables[0].differs == ()
     assert "as in the paper" in compared.text
 
 
@@ -199,7 +200,8 @@ def test_each_setting_that_differs_is_named_with_both_values() -> None:
     protocol = SEARCH_PRESETS["search_subset"].with_values(asked)
     own = search("search_subset", 0, **images, **asked, protocol_hash=protocol.protocol_hash)
     trial = evaluation(own, 0.9, **images, protocol_hash=SMALL.protocol_hash)
-    comparison = only([source([trial], [own], protocols=[SMALL])], "2")
+    rows = source([trial], [own], protocols=[SMALL], search_protocols=[protocol])
+    comparison = only([rows], "2")
 
     evaluated, data, searched = comparison.differs
     assert evaluated == "evaluation: init_channels 4 (paper 16), epochs 5 (paper 100)"
@@ -213,12 +215,11 @@ def test_each_setting_that_differs_is_named_with_both_values() -> None:
 def test_a_known_search_protocol_is_compared_whole() -> None:
     changed = SEARCH_PRESETS["search_subset"].with_values({"init_channels": 4})
     own = search("search_subset", 0, protocol_hash=changed.protocol_hash)
-    rows = source([], [own])
-    told = Source(**vars(rows) | {"search_protocols": {changed.protocol_hash: changed}})
 
-    assert only([told], "2").differs == ("search: init_channels 4 (paper 16)",)
-    assert only([rows], "2").differs == (
-        f"search: further settings, by the hash of its protocol {changed.protocol_hash}",
+    known = source([], [own], search_protocols=[changed])
+    assert only([known], "2").differs == ("search: init_channels 4 (paper 16)",)
+    assert only([source([], [own])], "2").differs == (
+        f"search: protocol {changed.protocol_hash} is unknown here, so it could not be compared",
     )
 
 
@@ -251,8 +252,8 @@ def test_rows_of_other_protocols_or_images_get_tables_of_their_own() -> None:
     ]
     compared = compare(sweeps, "phases")
 
-    assert len(compared.comparisons) == 3
-    assert sum("limited" in own.setting for own in compared.comparisons) == 1
+    assert len(compared.tables) == 3
+    assert sum("limited" in own.setting for own in compared.tables) == 1
 
 
 def test_the_same_sweep_given_twice_changes_nothing() -> None:
@@ -295,7 +296,7 @@ def test_a_search_stays_in_the_larger_sweep_where_a_smaller_one_alone_succeeded(
 def test_tables_without_rows_are_named_in_one_line_with_what_fills_them() -> None:
     compared = compare([source([topology(1, 0, 0.9)])])
 
-    assert [own.table for own in compared.comparisons] == ["phases"]
+    assert [own.table for own in compared.tables] == ["phases"]
     assert compared.missing == (
         "No rows for: table 2 (`topo-sweep run table2`), table 3 (`topo-sweep run known_cells`), "
         "table 4 (`topo-sweep run table4`), figure 2 (`topo-sweep run subspaces`), the ablations "
@@ -330,7 +331,7 @@ def everything() -> Compared:
 
 
 def test_records_are_flat_json_that_carries_setting_and_differences() -> None:
-    records = to_records(everything().comparisons)
+    records = to_records(everything().tables)
 
     assert json.loads(json.dumps(records, allow_nan=False)) == records
     assert len({tuple(record) for record in records}) == 1

@@ -21,8 +21,8 @@ from tests.topo_sweep.paper.compare_rows import (
     topology,
     training,
 )
-from topo_sweep.paper.cells import SHALLOW_PARAMETERS
 from topo_sweep.paper.compare import compare
+from topo_sweep.paper.table_3 import SHALLOW_PARAMETERS
 
 FINAL = PRESETS["final"]
 FOUND = str(
@@ -68,7 +68,7 @@ def test_the_parameter_counts_beside_table_3_are_those_of_the_networks() -> None
 def test_table_3_pairs_a_shallow_with_a_final_protocol_of_the_same_images() -> None:
     rows = [known("PDARTS", seed, 0.92 + 0.01 * seed) for seed in (0, 1)]
     rows += [known("PDARTS", 0, 0.97, protocol_hash=FINAL.protocol_hash, fingerprint="bbbb")]
-    first, second = compare([source(rows)], "3").comparisons
+    first, second = compare([source(rows)], "3").tables
 
     assert find(first, "shallow", "PDARTS").ours == pytest.approx(92.5)
     assert not [own for own in first.entries if own.quantity.startswith("final")]
@@ -90,7 +90,7 @@ def test_table_4_puts_errors_and_search_days_beside_the_papers_row() -> None:
     final = {"protocol_hash": FINAL.protocol_hash, "parameters": 3_200_000}
     rows = source([evaluation(own, 0.972 + 0.001 * k, seed=k, **final) for k in (0, 1)], [own])
     compared = compare([rows], "4")
-    (comparison,) = compared.comparisons
+    (comparison,) = compared.tables
 
     error = find(comparison, "test error", "search_edarts on cifar10, seed 3")
     assert (error.n, error.ours) == pytest.approx((2, 2.75))

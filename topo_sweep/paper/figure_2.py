@@ -13,26 +13,18 @@ one or more contrasts that must all be positive:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, permutations
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from nas_core.cells.spaces import LEARNABLE, SPACES
-from topo_sweep.paper.differences import (
-    evaluation_differences,
-    search_differences,
-)
-from topo_sweep.paper.evidence import (
-    Evidence,
-    groups,
-    has_results,
-    setting_text,
-    shallow_evaluations,
-    usable,
-)
+from topo_sweep.paper.differences import described, search_differences
+from topo_sweep.paper.evidence import Evaluated, Evidence, evaluated, groups, poolings
 from topo_sweep.paper.published import printed, rows_of
-from topo_sweep.paper.records import Comparison, Entry, Estimate, entry, estimate, holm
+from topo_sweep.paper.records import ComparedTable, Entry, Estimate, entry, estimate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,14 +51,14 @@ _HOW_TO_READ: Final = (
     "of equality. Verdicts are on our setting. The paper's own means are in a picture, not printed."
 )
 
-_GROUP: Final = ("source", "method", "attention", "pooling")
+_FIGURE: Final = ("source", "method", "attention", "pooling")
 """Searches that differ in one of these are in figures of their own."""
 
-Place = tuple[str, int]
+Point = tuple[str, int]
 """A space and the number of cells of the search network."""
 
-Accuracy = Mapping[Place, "pd.Series[float]"]
-"""Test accuracy in percent at each place, by search seed."""
+Accuracy = Mapping[Point, "pd.Series[float]"]
+"""Test accuracy in percent at each point, by search seed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,27 +66,27 @@ class Contrast:
     """Accuracies to be added, each with its weight; a claim says that the sum is positive."""
 
     label: str
-    weights: Mapping[Place, float]
+    weights: Mapping[Point, float]
 
     def seeds(self, accuracy: Accuracy) -> list[float]:
-        """Return the sum of each seed that has every term; none where a place has no rows."""
+        """Return the sum of each seed that has every term; none where a point has no rows."""
         if not set(self.weights) <= set(accuracy):
             return []
-        terms = [accuracy[place] * weight for place, weight in self.weights.items()]
+        terms = [accuracy[point] * weight for point, weight in self.weights.items()]
         total: pd.Series[float] = sum(terms[1:], start=terms[0])
         # Equal accuracies leave a rounding error, which must not pass for an effect.
-        return [round(value, 9) for value in total.dropna()]
+        return [round(points, 9) for points in total.dropna()]
 
 
 def replacements() -> list[tuple[str, str, str, str]]:
     """Return space, space, operation, operation: the second is the first with one exchanged."""
-    found = []
+    exchanges = []
     for first, second in permutations(CONVOLUTIONS, 2):
         gone = CONVOLUTIONS[first] - CONVOLUTIONS[second]
         new = CONVOLUTIONS[second] - CONVOLUTIONS[first]
         if len(gone) == len(new) == 1:
-            found.append((first, second, next(iter(gone)), next(iter(new))))
-    return found
+            exchanges.append((first, second, next(iter(gone)), next(iter(new))))
+    return exchanges
 
 
 def best_and_worst(depths: Sequence[int]) -> list[Contrast]:
@@ -104,8 +96,9 @@ def best_and_worst(depths: Sequence[int]) -> list[Contrast]:
     13 contrasts.
     """
     others = [space for space in CONVOLUTIONS if space not in {"SS3", "SS4"}]
-    pairs = [*(("SS3", space) for space in (*others, "SS4")), *((own, "SS4") for own in others)]
-    return [_difference([pair], depths) for pair in pairs]
+    above = [("SS3", space) for space in (*others, "SS4")]
+    below = [(space, "SS4") for space in others]
+    return [_difference([pair], depths) for pair in (*above, *below)]
 
 
 def deeper_is_better(_: Sequence[int]) -> list[Contrast]:
@@ -145,14 +138,13 @@ def order_of_operations(depths: Sequence[int]) -> list[Contrast]:
     A contrast for each sign: the mean, over depths and over all pairs of spaces that differ by
     having the left instead of the right operation, of the difference.
     """
-    order = tuple(SHORT.values())
     return [
         _difference(
-            [(first, second) for first, second, *own in replacements() if own == [left, right]],
+            [(first, second) for first, second, *pair in replacements() if pair == [left, right]],
             depths,
             f" ({left} > {right})",
         )
-        for left, right in pairwise(order)
+        for left, right in pairwise(SHORT.values())
     ]
 
 
@@ -160,126 +152,121 @@ CLAIMS: Final = (best_and_worst, deeper_is_better, dilation_hurts, order_of_oper
 """In the order of the paper's claims 1 to 4."""
 
 
-def verdict(contrasts: Sequence[Estimate | None]) -> str:
-    """Return 'supported', 'contradicted' or 'undecided'; see the module's docstring."""
-    known = [own for own in contrasts if own is not None and own.p_value is not None]
-    if len(known) == len(contrasts) and all((own.low or 0) > 0 for own in known):
-        return "supported"
-    adjusted = holm([own.p_value for own in known if own.p_value is not None])
-    against = any(
-        own.mean < 0 and p_value < LEVEL for own, p_value in zip(known, adjusted, strict=True)
-    )
-    return "contradicted" if against else "undecided"
-
-
-def figure_2(evidence: Evidence) -> list[Comparison]:
-    """Compare spaces and depths and test the four claims; one sweep, method and attention a time.
-
-    Where searches still differ in another setting than space and cells, their place is left out.
-    """
-    searches = evidence.searches
-    if searches.empty:
-        return []
-    grid = searches[
-        searches["space"].isin(CONVOLUTIONS)
-        & searches["cells"].isin(DEPTHS)
-        & searches["topology"].isna()
-    ]
-    pooling = grid["operations"].str.extract("(max|avg)_pool", expand=False)
-    return [
-        _figure_2(evidence, group, trials)
-        for group in groups(grid.assign(pooling=pooling), _GROUP)
-        if len(set(group["space"])) > 1
-        for trials in shallow_evaluations(evidence, group)
-        if has_results(trials)
-    ]
-
-
-def _figure_2(evidence: Evidence, searches: pd.DataFrame, trials: pd.DataFrame) -> Comparison:
-    searches, notes = usable(searches, "genotype")
-    trials, more = usable(trials, "accuracy")
-    accuracy, torn = _by_seed(searches, trials)
-    depths = [cells for cells in DEPTHS if any(place[1] == cells for place in accuracy)]
-    if len(depths) == 1:
-        notes.append(f"All is at {depths[0]} cells alone: claim 2 has no rows.")
-    entries = [
-        entry(
-            f"test accuracy of the cells found at {cells} cells, %",
-            f"{space} ({' '.join(own for own in SHORT.values() if own in CONVOLUTIONS[space])})",
-            estimate(accuracy[space, cells]),
-        )
-        for cells in depths
-        for space in CONVOLUTIONS
-        if (space, cells) in accuracy
-    ]
-    for row, claim in zip(rows_of("fig2"), CLAIMS, strict=True):
-        entries += _claim(printed("fig2", row, "claim").value, claim(depths or DEPTHS), accuracy)
-    return Comparison(
-        table="fig2",
-        title="Figure 2: sub-spaces and depths, and what the paper claims of them",
-        setting=f"{setting_text(trials)}; spaces with {searches['pooling'].iloc[0]} pooling; "
-        "n counts search seeds, whose evaluations are averaged",
-        differs=(
-            *evaluation_differences(evidence, trials, "shallow"),
-            *search_differences(evidence, searches, free=("cells", "operations")),
-        ),
-        entries=tuple(entries),
-        notes=(
-            *notes,
-            *more,
-            *torn,
-            _HOW_TO_READ,
-        ),
-    )
-
-
-def _by_seed(searches: pd.DataFrame, trials: pd.DataFrame) -> tuple[Accuracy, list[str]]:
-    """Average the evaluations of each search; return sentences on the places left out, too."""
-    means = trials.groupby("search_id")["accuracy"].mean().rename("accuracy").reset_index()
-    rows = searches.merge(means, on="search_id")
-    accuracy: dict[Place, pd.Series[float]] = {}
-    torn = []
-    for group in groups(rows, ("space", "cells")):
-        first = group.iloc[0]
-        place = str(first["space"]), int(first["cells"])
-        hashes = sorted(set(group["protocol_hash"]))
-        if len(hashes) > 1 or group["seed"].duplicated().any():
-            torn.append(
-                f"Left out: {place[0]} at {place[1]} cells, of which {first['source']} holds "
-                f"searches by several settings ({' and '.join(hashes)}); figure 2 compares one, "
-                "so run each as a sweep of its own."
-            )
-        else:
-            accuracy[place] = group.set_index("seed")["accuracy"]
-    return accuracy, torn
-
-
-def _claim(text: str, contrasts: Sequence[Contrast], accuracy: Accuracy) -> list[Entry]:
-    found = [estimate(contrast.seeds(accuracy)) for contrast in contrasts]
-    said = verdict(found)
-    return [
-        entry(text, contrast.label, own, theirs="> 0", verdict=said, note=_reading(own))
-        for contrast, own in zip(contrasts, found, strict=True)
-    ]
-
-
-def _reading(found: Estimate | None) -> str:
-    if found is None:
-        return "no rows"
-    if found.low is None or found.high is None:
-        return "one seed: no interval"
-    return "above 0" if found.low > 0 else "below 0" if found.high < 0 else ""
-
-
 def _difference(
     pairs: Sequence[tuple[str, str]], depths: Sequence[int], reason: str = ""
 ) -> Contrast:
     """Return the mean over pairs and depths of first minus second space."""
     share = 1 / (len(pairs) * len(depths))
-    weights: dict[Place, float] = {}
+    weights: dict[Point, float] = {}
     for first, second in pairs:
         for cells in depths:
             for space, weight in ((first, share), (second, -share)):
                 weights[space, cells] = weights.get((space, cells), 0.0) + weight
     label = ", ".join(f"{first} - {second}" for first, second in pairs)
     return Contrast(label=f"{label}{reason}", weights=weights)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values adjusted for their number after Holm (1979), in the order given."""
+    values = np.asarray(p_values, dtype=float)
+    order = np.argsort(values, kind="stable")
+    multiplied = values[order] * np.arange(len(values), 0, -1)
+    adjusted = np.empty_like(values)
+    adjusted[order] = np.minimum(np.maximum.accumulate(multiplied), 1.0)
+    return [float(value) for value in adjusted]
+
+
+def verdict(contrasts: Sequence[Estimate | None]) -> str:
+    """Return 'supported', 'contradicted' or 'undecided'; see the module's docstring."""
+    known = [ours for ours in contrasts if ours is not None and ours.p_value is not None]
+    if len(known) == len(contrasts) and all((ours.low or 0) > 0 for ours in known):
+        return "supported"
+    adjusted = holm([ours.p_value for ours in known if ours.p_value is not None])
+    below = (ours.mean < 0 and p < LEVEL for ours, p in zip(known, adjusted, strict=True))
+    return "contradicted" if any(below) else "undecided"
+
+
+def figure_2(evidence: Evidence) -> list[ComparedTable]:
+    """Compare spaces and depths and test the four claims; one sweep, method and attention a time.
+
+    Where searches at a point still differ in another setting, the point is left out.
+    """
+    searches = evidence.searches.assign(pooling=poolings(evidence.searches))
+    grid = searches[
+        searches["space"].isin(CONVOLUTIONS)
+        & searches["cells"].isin(DEPTHS)
+        & searches["topology"].isna()
+    ]
+    spaces = grid.groupby(list(_FIGURE), dropna=False)["space"].transform("nunique")
+    figures = evaluated(evidence, grid[spaces > 1], _FIGURE)
+    return [_figure_2(evidence, ours) for ours in figures if len(ours.counted)]
+
+
+def _figure_2(evidence: Evidence, ours: Evaluated) -> ComparedTable:
+    setting, differs = described(evidence, ours.searches, ours.counted)
+    accuracy, left_out = _by_seed(ours.searches)
+    notes = list(ours.notes)
+    depths = [depth for depth in DEPTHS if any(cells == depth for _, cells in accuracy)]
+    if len(depths) == 1:
+        notes.append(f"All is at {depths[0]} cells alone: claim 2 has no rows.")
+    entries = [
+        entry(
+            f"test accuracy of the cells found at {cells} cells, %",
+            f"{space} ({' '.join(name for name in SHORT.values() if name in operations)})",
+            estimate(accuracy[space, cells]),
+        )
+        for cells in depths
+        for space, operations in CONVOLUTIONS.items()
+        if (space, cells) in accuracy
+    ]
+    for row, claim in zip(rows_of("fig2"), CLAIMS, strict=True):
+        text = printed("fig2", row, "claim").value
+        entries += _claim_entries(text, claim(depths or DEPTHS), accuracy)
+    return ComparedTable(
+        table="fig2",
+        title="Figure 2: sub-spaces and depths, and what the paper claims of them",
+        setting=f"{setting}; spaces with {ours.searches['pooling'].iloc[0]} pooling; "
+        "n counts search seeds, whose evaluations are averaged",
+        differs=(
+            *differs,
+            *search_differences(evidence, ours.searches, free=("cells", "operations")),
+        ),
+        entries=tuple(entries),
+        notes=(*notes, *left_out, _HOW_TO_READ),
+    )
+
+
+def _by_seed(searches: pd.DataFrame) -> tuple[Accuracy, list[str]]:
+    """Return the accuracies at each point, and sentences on the points left out."""
+    accuracy: dict[Point, pd.Series[float]] = {}
+    left_out = []
+    for group in groups(searches[searches["accuracy"].notna()], ("space", "cells")):
+        first = group.iloc[0]
+        space, cells = str(first["space"]), int(first["cells"])
+        hashes = sorted(set(group["protocol_hash"]))
+        if len(hashes) > 1 or group["seed"].duplicated().any():
+            left_out.append(
+                f"Left out: {space} at {cells} cells, of which {first['source']} holds "
+                f"searches by several settings ({' and '.join(hashes)}); figure 2 compares one, "
+                "so run each as a sweep of its own."
+            )
+        else:
+            accuracy[space, cells] = group.set_index("seed")["accuracy"]
+    return accuracy, left_out
+
+
+def _claim_entries(
+    claim: str, contrasts: Sequence[Contrast], accuracy: Accuracy
+) -> Iterator[Entry]:
+    estimates = [estimate(contrast.seeds(accuracy)) for contrast in contrasts]
+    said = verdict(estimates)
+    for contrast, ours in zip(contrasts, estimates, strict=True):
+        yield entry(claim, contrast.label, ours, theirs="> 0", verdict=said, note=_reading(ours))
+
+
+def _reading(ours: Estimate | None) -> str:
+    if ours is None:
+        return "no rows"
+    if ours.low is None or ours.high is None:
+        return "one seed: no interval"
+    return "above 0" if ours.low > 0 else "below 0" if ours.high < 0 else ""

@@ -10,7 +10,9 @@ import pytest
 from nas_core.cells.spaces import SPACES
 from nas_core.errors import InputError
 from tests.topo_sweep.paper.compare_rows import evaluation, search, source, topology
-from topo_sweep.paper.claims import (
+from topo_sweep.paper.compare import compare
+from topo_sweep.paper.evidence import Source
+from topo_sweep.paper.figure_2 import (
     CONVOLUTIONS,
     Contrast,
     best_and_worst,
@@ -19,9 +21,7 @@ from topo_sweep.paper.claims import (
     order_of_operations,
     verdict,
 )
-from topo_sweep.paper.compare import compare
-from topo_sweep.paper.evidence import Source
-from topo_sweep.paper.records import Comparison, Entry, estimate
+from topo_sweep.paper.records import ComparedTable, Entry, estimate
 
 WORTH = {"sep3": 4.0, "sep5": 3.0, "dil3": 2.0, "dil5": 1.0}
 """Points of an operation where the paper is right."""
@@ -59,18 +59,18 @@ def grid(
     return source(trials, searches)
 
 
-def figure(rows: Source) -> Comparison:
-    (comparison,) = compare([rows], "fig2").comparisons
+def figure(rows: Source) -> ComparedTable:
+    (comparison,) = compare([rows], "fig2").tables
     return comparison
 
 
-def verdicts(comparison: Comparison) -> list[str]:
+def verdicts(comparison: ComparedTable) -> list[str]:
     """The verdicts on claims 1 to 4."""
     claims = {own.quantity: own.verdict for own in comparison.entries if own.verdict}
     return list(claims.values())
 
 
-def contrasts(comparison: Comparison, beginning: str) -> dict[str, Entry]:
+def contrasts(comparison: ComparedTable, beginning: str) -> dict[str, Entry]:
     return {own.row: own for own in comparison.entries if own.quantity.startswith(beginning)}
 
 
@@ -236,7 +236,7 @@ def test_poolings_and_methods_are_not_mixed() -> None:
         for own in rows
     ]
     trials = [evaluation(own, 0.8) for own in rows] + [evaluation(own, 0.7) for own in average]
-    first, second = compare([source(trials, rows + average)], "fig2").comparisons
+    first, second = compare([source(trials, rows + average)], "fig2").tables
 
     assert {first.entries[0].ours, second.entries[0].ours} == {80, 70}
     assert "avg pooling" in first.setting
@@ -251,7 +251,7 @@ def test_kinds_of_attention_are_not_mixed_and_leave_the_other_tables_alone() -> 
         for name in (f"{space} {attention}",)
     ]
     trials = [evaluation(own, 0.8 if own["attention"] == "none" else 0.7) for own in rows]
-    first, second = compare([source(trials, rows)]).comparisons
+    first, second = compare([source(trials, rows)]).tables
 
     assert [first.entries[0].ours, second.entries[0].ours] == pytest.approx([80, 70])
     assert first.differs == ()
@@ -276,7 +276,7 @@ def test_two_settings_everywhere_leave_claims_without_rows_and_other_tables_alon
     rows = [search("search_subspace", 20, space, cells=5) for space in ("SS1", "SS3")]
     rows += [own | {"search_id": own["space"], "protocol_hash": "other"} for own in rows]
     trials = [evaluation(own, 0.8) for own in rows] + [topology(1, 0, 0.9)]
-    comparisons = compare([source(trials, rows)]).comparisons
+    comparisons = compare([source(trials, rows)]).tables
 
     assert [own.table for own in comparisons] == ["fig2", "phases"]
     assert {own.note for own in comparisons[0].entries} == {"no rows"}

@@ -1,0 +1,158 @@
+"""Table III of the paper, known cells on its shallow and its final protocol, beside ours."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from scipy.stats import kendalltau
+
+from nas_core.cells.genotype import Genotype, known_name
+from topo_sweep.analysis.accuracy import data_words
+from topo_sweep.paper.differences import evaluation_differences
+from topo_sweep.paper.evidence import (
+    DATA,
+    Evidence,
+    groups,
+    has_results,
+    protocol_text,
+    settings_with_results,
+    usable,
+)
+from topo_sweep.paper.published import printed, rows_of
+from topo_sweep.paper.records import ComparedTable, Entry, beside, entry, estimate
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHALLOW_PARAMETERS: Final[Mapping[str, int]] = {
+    "DARTS_V1": 123_098,
+    "DARTS_V2": 129_706,
+    "PDARTS": 180_442,
+    "PC_DARTS": 222_362,
+}
+"""Of the cells of Table III in 5 cells, 16 channels, 10 classes: counted, not printed."""
+
+_ROLES: Final = ("shallow", "final")
+
+_FOUR_CELLS: Final = (
+    "With four cells the least two-sided p of a Kendall tau is 2/24 = 0.08: no order of four is "
+    "evidence at 5%."
+)
+
+_ByCell = Mapping[str, float]
+"""A number of each cell."""
+
+
+def table_3(evidence: Evidence) -> list[ComparedTable]:
+    """Compare known cells on the shallow and on the final protocol; training seeds are the unit."""
+    trials = evidence.trials
+    names = {text: known_name(Genotype.from_string(text)) for text in trials["genotype"].unique()}
+    named = trials.assign(network=trials["genotype"].map(names))
+    known = named[
+        named["network"].isin(SHALLOW_PARAMETERS)
+        & named["search_id"].isna()
+        & (named["dataset"] != "cifar100")  # the table's accuracies are on CIFAR-10
+    ]
+    tables = []
+    for rows in filter(has_results, groups(known, DATA)):
+        settings = (
+            settings_with_results(rows[rows["role"] == role]) or [rows.iloc[:0]] for role in _ROLES
+        )
+        pairs = itertools.product(*settings)
+        tables += [_table_3(evidence, dict(zip(_ROLES, pair, strict=True))) for pair in pairs]
+    return tables
+
+
+def _table_3(evidence: Evidence, by_role: Mapping[str, pd.DataFrame]) -> ComparedTable:
+    present = {role: rows for role, rows in by_role.items() if len(rows)}
+    entries: list[Entry] = []
+    differs: list[str] = []
+    notes: list[str] = []
+    means: dict[str, _ByCell] = {}
+    for role, rows in present.items():
+        kept, sentences = usable(rows, "accuracy")
+        notes += [f"{role}: {sentence}" for sentence in sentences]
+        differs += evaluation_differences(evidence, rows, role, named=True)
+        seeds = kept.groupby(["network", "seed"])["accuracy"].mean()
+        estimates = {name: estimate(seeds.get(name, ())) for name in SHALLOW_PARAMETERS}
+        means[role] = {name: ours.mean for name, ours in estimates.items() if ours is not None}
+        entries += [
+            entry(
+                f"{role} test accuracy, %",
+                name,
+                ours,
+                **beside(printed("3", name, f"{role}_accuracy_percent")),
+            )
+            for name, ours in estimates.items()
+        ]
+    counted = by_role["shallow"].groupby("network")["parameters"].first().dropna()
+    sizes = {str(name): float(size) for name, size in counted.items()}
+    shallow = means.get("shallow", {})
+    paper = {role: _printed(f"{role}_accuracy_percent") for role in _ROLES}
+    entries += [
+        _tau(
+            "shallow and final accuracy",
+            ours=(shallow, means.get("final", {})),
+            theirs=(paper["shallow"], paper["final"]),
+        ),
+        _tau(
+            "shallow accuracy and parameters",
+            ours=(shallow, sizes),
+            theirs=(paper["shallow"], SHALLOW_PARAMETERS),
+        ),
+    ]
+    images = data_words(next(iter(present.values())))
+    protocols = "; ".join(f"{role}: {protocol_text(rows)}" for role, rows in present.items())
+    return ComparedTable(
+        table="3",
+        title="Table III: known cells, shallow and final accuracy",
+        setting=f"ours: {images}; {protocols}; n counts training seeds",
+        differs=tuple(dict.fromkeys(differs)),
+        entries=tuple(entries),
+        notes=(*notes, _FOUR_CELLS, _size_note()),
+    )
+
+
+def _printed(column: str) -> _ByCell:
+    return {name: printed("3", name, column).number for name in rows_of("3")}
+
+
+def _tau(row: str, *, ours: tuple[_ByCell, _ByCell], theirs: tuple[_ByCell, _ByCell]) -> Entry:
+    """Return Kendall's tau between two numbers of each cell, ours and the paper's."""
+    tau, p_value, cells = _kendall(*ours)
+    paper_tau, paper_p, _ = _kendall(*theirs)
+    return Entry(
+        quantity="Kendall tau of the cells' means",
+        row=row,
+        ours=tau,
+        n=cells if tau is not None else 0,
+        theirs=f"{paper_tau:.2f} (p {paper_p:.2f})",
+        theirs_value=paper_tau,
+        note="" if p_value is None else f"ours: exact p {p_value:.2f}; n counts cells",
+    )
+
+
+def _kendall(first: _ByCell, second: _ByCell) -> tuple[float | None, float | None, int]:
+    """Return tau, its exact two-sided p, and of how many cells that have both numbers.
+
+    Fewer than three cells or equal numbers throughout have no tau, and ties no exact p.
+    """
+    cells = [name for name in SHALLOW_PARAMETERS if name in first and name in second]
+    pairs = [first[name] for name in cells], [second[name] for name in cells]
+    fewest = min(len(set(numbers)) for numbers in pairs)
+    if len(cells) < 3 or fewest == 1:
+        return None, None, len(cells)
+    if fewest < len(cells):
+        return float(kendalltau(*pairs).statistic), None, len(cells)
+    result = kendalltau(*pairs, method="exact")
+    return float(result.statistic), float(result.pvalue), len(cells)
+
+
+def _size_note() -> str:
+    sizes = ", ".join(f"{SHALLOW_PARAMETERS[name]:,}" for name in rows_of("3"))
+    return (
+        "In the paper the order by shallow accuracy is exactly the order by parameters of the "
+        f"shallow networks ({sizes}; counted by us), so shallow accuracy cannot be told from size."
+    )
