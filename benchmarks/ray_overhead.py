@@ -107,7 +107,7 @@ def timed(execute: Callable[[Agenda, Recorder], None], trials: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         plan = make_plan(spec, Path(folder))
         plan.store.create_folders()
-        agenda = Agenda(plan.left, plan.found)
+        agenda = Agenda(plan.left, plan.cells_found)
         recorder = Recorder(plan, agenda, Progress.of(plan, images=1), fingerprint="none")
         started = time.perf_counter()
         execute(agenda, recorder)

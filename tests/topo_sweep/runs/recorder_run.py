@@ -51,7 +51,7 @@ class Run:
         self.plan = make_plan(SPEC, results, retry_failed=retry_failed)
         work = dict.fromkeys(IDS, ("trials", SPEC.protocol.epochs))
         self.progress = Progress(planned=len(IDS), work=work, **progress)
-        agenda = Agenda(self.plan.left, self.plan.found)
+        agenda = Agenda(self.plan.left, self.plan.cells_found)
         self.recorder = Recorder(self.plan, agenda, self.progress, fingerprint=FINGERPRINT)
 
     def start(self, trial_id: str) -> None:
