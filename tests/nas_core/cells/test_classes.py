@@ -18,6 +18,8 @@ from nas_core.networks.evaluation import Cell, EvalNetwork
 from nas_core.networks.stack import CellPlan
 from nas_core.streams import initialise_
 
+pytestmark = pytest.mark.slow  # all of them together
+
 Order = tuple[int, ...]
 CLASSES = [members for members in isomorphism_classes() if len(members) > 1]
 SCANS = load_dataset("digits").test.pixels[:3].double() / 255

@@ -32,6 +32,8 @@ from tests.nas_core.training.searches import (
 )
 from tests.nas_core.training.trainings import DIGITS, copied, same, stopped_after, unchanged
 
+pytestmark = pytest.mark.slow  # all of them together
+
 
 def test_another_seed_order_or_topology_is_another_search() -> None:
     searches = [reference(TINY), searched(seed=1), reference(FIRST)]

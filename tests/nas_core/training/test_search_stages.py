@@ -18,6 +18,8 @@ from nas_core.protocols.search import SEARCH_PRESETS, skip_dropout_rate
 from tests.nas_core.training.searches import TINY, reference, searched, started
 from tests.nas_core.training.trainings import copied, same, stopped_after
 
+pytestmark = pytest.mark.slow  # all of them together
+
 PDARTS, PCDARTS = (SEARCH_PRESETS[f"search_{name}"] for name in ("pdarts", "pcdarts"))
 CELLS, KEPT, DROPOUT = (1, 2, 3), (5, 4, 3), (0.0, 0.4, 0.7)
 STAGED = TINY.with_values(

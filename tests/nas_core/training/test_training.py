@@ -19,6 +19,8 @@ from nas_core.streams import EpochDraws
 from nas_core.training.training import Training
 from tests.nas_core.training.trainings import DIGITS, TINY, cells, reference, same, trained
 
+pytestmark = pytest.mark.slow  # all of them together
+
 
 def test_another_seed_or_topology_is_another_training() -> None:
     assert not same(reference(), trained(seed=1))

@@ -23,6 +23,8 @@ from topo_sweep.plots.cell_drawing import OUTPUT, Drawing
 from topo_sweep.plots.cells import cell, place_cell, place_supernet, supernet
 from topo_sweep.plots.operations import STYLES
 
+pytestmark = pytest.mark.slow  # all of them together
+
 FULL = [(source, node) for node in range(2, 6) for source in range(node)]
 
 

@@ -26,6 +26,8 @@ from topo_sweep.spec.searches import SearchSweep
 from topo_sweep.spec.trials import SearchTrial, Trial
 from topo_sweep.store.parquet import ResultStore
 
+pytestmark = pytest.mark.slow  # all of them together
+
 SPEC = search_spec(seeds=(0, 1), evaluation_seeds=(0, 1))
 LONGER = search_spec(search=SPEC.search | {"epochs": 3}, evaluation_seeds=(0,))
 TIMES = ("seconds", "finished_at", "node", "peak_memory_bytes")

@@ -33,6 +33,8 @@ from topo_sweep.store.parquet import (
 )
 from topo_sweep.store.paths import StorePaths
 
+pytestmark = pytest.mark.slow  # all of them together
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> ResultStore:

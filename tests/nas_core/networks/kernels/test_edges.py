@@ -17,6 +17,8 @@ from nas_core.networks.kernels.edges import mix_together, pooled_once
 from nas_core.networks.supernet import MixedOp, SearchCell, SearchNetwork
 from nas_core.streams import initialise_
 
+pytestmark = pytest.mark.slow  # all of them together
+
 EVERYTHING = 2**40
 
 
