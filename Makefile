@@ -1,12 +1,13 @@
-# Two commands matter: `make demo` and `make test`. Both make .venv and install first, and so does
-# `make demo-search`, which goes on where the demo ended (and runs it first where it did not).
+# Two commands matter: `make demo` and `make test`. Both make .venv and install first, and so do
+# `make demo-search`, which goes on where the demo ended (and runs it first where it did not), and
+# `make check`, which leaves out the slow tests: run it after every edit.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo demo-search test lint install clean
+.PHONY: demo demo-search test check lint install clean
 
 demo: $(INSTALLED)
 	$(BIN)/topo-sweep run demo
@@ -22,10 +23,13 @@ demo-search: $(INSTALLED)
 test: lint
 	$(BIN)/pytest -n 2 --dist worksteal
 
+check: lint
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
+
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 
 install: $(INSTALLED)
 

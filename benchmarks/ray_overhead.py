@@ -18,7 +18,7 @@ from typing import Any
 
 from ray import tune
 
-from nas_core.training.training import EpochMetrics
+from nas_core.training.epochs import EpochMetrics
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.interrupts import Interrupts
@@ -107,7 +107,7 @@ def timed(execute: Callable[[Agenda, Recorder], None], trials: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         plan = make_plan(spec, Path(folder))
         plan.store.create_folders()
-        agenda = Agenda(plan.left, plan.found)
+        agenda = Agenda(plan.left, plan.cells_found)
         recorder = Recorder(plan, agenda, Progress.of(plan, images=1), fingerprint="none")
         started = time.perf_counter()
         execute(agenda, recorder)

@@ -19,7 +19,7 @@ from statistics import median
 import torch
 
 from nas_core.data.splits import Images, SearchSplit
-from nas_core.networks import cpu_kernels
+from nas_core.networks.kernels import switch
 from nas_core.protocols.data import DATASETS
 from nas_core.protocols.search import SEARCH_PRESETS, SearchProtocol
 from nas_core.training.search import Search
@@ -35,7 +35,7 @@ def images(count: int, *, seed: int) -> Images:
 
 
 def search(protocol: SearchProtocol, steps: int) -> Search:
-    """Return a search of one epoch with so many steps of each kind."""
+    """Return a search of one epoch with this number of steps of each kind."""
     split = SearchSplit(
         DATASETS["cifar10"], images(steps * BATCH, seed=0), images(steps * BATCH, seed=1)
     )
@@ -53,13 +53,13 @@ def seconds_a_step(protocol: SearchProtocol, steps: int) -> tuple[float, float]:
 
 
 def without_our_kernels(measure: Callable[[], tuple[float, float]]) -> tuple[float, float]:
-    """Measure with PyTorch's own kernels."""
-    smallest = cpu_kernels._SMALLEST  # noqa: SLF001 - the one switch there is
-    cpu_kernels._SMALLEST = 2**62  # noqa: SLF001
+    """Measure with PyTorch's own layers."""
+    layers_from = switch.LAYERS_FROM
+    switch.LAYERS_FROM = 2**62
     try:
         return measure()
     finally:
-        cpu_kernels._SMALLEST = smallest  # noqa: SLF001
+        switch.LAYERS_FROM = layers_from
 
 
 def main() -> None:

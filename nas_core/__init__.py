@@ -1,4 +1,70 @@
 """The science of topo-sweep: topologies, genotypes, networks, data and training.
 
-No Ray, click or pandas in here. Import from the modules, e.g. `nas_core.cells.topology.Topology`.
+Not here: Ray, click, pandas. Public names are imported when they are first used, so that
+`import nas_core`, and a name that needs no torch, loads none.
 """
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nas_core.cells.genotype import KNOWN_CELLS, CellEdges, Edge, Genotype
+    from nas_core.cells.topology import Topology, enumerate_topologies, isomorphism_classes
+    from nas_core.data.splits import load_dataset
+    from nas_core.networks.alphas import Alphas
+    from nas_core.networks.evaluation import EvalNetwork
+    from nas_core.networks.operations import OPS
+    from nas_core.networks.supernet import SearchNetwork
+    from nas_core.protocols.search import SearchProtocol
+    from nas_core.protocols.training import Protocol
+    from nas_core.training.search import Search
+    from nas_core.training.training import Training
+
+__all__ = [
+    "KNOWN_CELLS",
+    "OPS",
+    "Alphas",
+    "CellEdges",
+    "Edge",
+    "EvalNetwork",
+    "Genotype",
+    "Protocol",
+    "Search",
+    "SearchNetwork",
+    "SearchProtocol",
+    "Topology",
+    "Training",
+    "enumerate_topologies",
+    "isomorphism_classes",
+    "load_dataset",
+]
+
+_NAMES = {
+    "cells.genotype": ("KNOWN_CELLS", "CellEdges", "Edge", "Genotype"),
+    "cells.topology": ("Topology", "enumerate_topologies", "isomorphism_classes"),
+    "data.splits": ("load_dataset",),
+    "networks.alphas": ("Alphas",),
+    "networks.evaluation": ("EvalNetwork",),
+    "networks.operations": ("OPS",),
+    "networks.supernet": ("SearchNetwork",),
+    "protocols.search": ("SearchProtocol",),
+    "protocols.training": ("Protocol",),
+    "training.search": ("Search",),
+    "training.training": ("Training",),
+}
+"""Module -> its public names."""
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name on first use."""
+    for module, names in _NAMES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the public names, imported or not, beside what is there already."""
+    return sorted({*globals(), *__all__})

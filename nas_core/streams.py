@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from nas_core.protocols.training import NetworkTraining, Protocol
 
 EDGE_SLOTS = 8
-"""Edges of a cell with four nodes; slot 2 * node + place is the same edge place everywhere."""
+"""Edges of a cell with four nodes; slots 2 * n and 2 * n + 1 are those of its node n everywhere."""
 
 
 def generator(*key: str | int) -> torch.Generator:
@@ -89,7 +89,7 @@ class EpochDraws:
     """Every random tensor of one epoch, drawn at its start.
 
     `order` (N,) is a permutation; `offsets` (N, 2), `flips` (N,) and `cutout_centres` (N, 2)
-    belong to places in that order; `keep` (S, cells, EDGE_SLOTS, B) is True where a path of a
+    belong to positions in that order; `keep` (S, cells, EDGE_SLOTS, B) is True where a path of a
     sample is kept. Each is None where the protocol does not use it.
     """
 

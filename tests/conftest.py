@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import settings
 
 from topo_sweep import load_results
 
@@ -18,6 +19,9 @@ TINY = (
     *("--set", "init_channels=2", "--set", "cells=2"),
 )
 """Options that make a training take a fraction of a second."""
+
+settings.register_profile("any machine", deadline=None)  # a busy one breaks no promise
+settings.load_profile("any machine")
 
 Start = Callable[..., subprocess.Popen[str]]
 Run = Callable[..., subprocess.CompletedProcess[str]]

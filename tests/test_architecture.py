@@ -17,6 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("nas_core", "topo_sweep")
 MOST_LINES = 350
+MOST_TEST_LINES = 400
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("nas_core.errors", "nas_core.files"),
@@ -81,6 +82,11 @@ SOURCES = {
     module_name(path): path.read_text(encoding="utf-8")
     for package in PACKAGES
     for path in sorted((ROOT / package).rglob("*.py"))
+}
+
+TESTS = {
+    path.relative_to(ROOT): path.read_text(encoding="utf-8")
+    for path in sorted((ROOT / "tests").rglob("*.py"))
 }
 
 
@@ -170,6 +176,16 @@ def test_every_room_says_what_lives_there_and_what_does_not() -> None:
     for name in folders - set(PACKAGES):
         docstring = ast.get_docstring(ast.parse(SOURCES[name])) or ""
         assert "Not here:" in docstring or name == "topo_sweep.cli", name
+
+
+def test_tests_lie_in_the_rooms_that_they_test_and_import_no_other_test() -> None:
+    for path, source in TESTS.items():
+        folder = ROOT.joinpath(*path.parts[1:-1])
+        if path.parts[1] in PACKAGES:
+            assert folder.is_dir(), f"{path}: there is no such room to test"
+        assert len(source.splitlines()) <= MOST_TEST_LINES, f"{path}: split it"
+        others = [name for name in imports(source) if re.search(r"(^|\.)test_\w+\.", name)]
+        assert others == [], f"{path}: what tests share lives in a module of its own"
 
 
 @pytest.mark.parametrize("rooms", WITHOUT)

@@ -47,8 +47,8 @@ class EdgeWeights:
 
     def to_json_value(self) -> dict[str, Any]:
         """Return plain data; `edge_weight` only where edges are normalised."""
-        value = {"source": self.source, "node": self.node, "weights": dict(self.weights)}
-        return value if self.edge_weight == 1.0 else value | {"edge_weight": self.edge_weight}
+        edge = {"source": self.source, "node": self.node, "weights": dict(self.weights)}
+        return edge if self.edge_weight == 1.0 else edge | {"edge_weight": self.edge_weight}
 
     @classmethod
     def from_json_value(cls, value: Mapping[str, Any]) -> EdgeWeights:

@@ -1,11 +1,11 @@
 """Genotypes: the operations and edges of both cells, known cells, and the notations for them.
 
-Shapes and modules live in `networks/evaluation.py`; nothing here imports torch.
+How DARTS' printed notation is taken apart is in `cells/notation.py`, shapes and modules are in
+`networks/evaluation.py`; nothing here imports torch.
 """
 
 from __future__ import annotations
 
-import ast
 import difflib
 import json
 import re
@@ -15,6 +15,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Final
 
+from nas_core.cells.notation import darts_fields, shortened
 from nas_core.cells.topology import INPUTS, MAX_NODES, Topology
 from nas_core.errors import InputError
 
@@ -33,7 +34,16 @@ OPERATION_NAMES: Final = (
 
 @dataclass(frozen=True, order=True)
 class Edge:
-    """One edge of a cell: `operation` applied to the output of `source`."""
+    """One edge of a cell: `operation` applied to the output of `source`.
+
+    Raises:
+        InputError: an operation that does not exist; names the nearest ones.
+
+    >>> from nas_core import Edge
+    >>> print(Edge(0, "sep_conv_3x3"))
+    sep_conv_3x3@0
+
+    """
 
     source: int
     operation: str
@@ -58,6 +68,14 @@ class CellEdges:
 
     Args:
         nodes: for node 2, 3, ... its two edges, which read two different earlier nodes.
+
+    Raises:
+        InputError: a node without two edges, or a wiring that is no `Topology`.
+
+    >>> from nas_core import CellEdges, Topology
+    >>> cell = CellEdges.uniform(Topology(((0, 1), (0, 2))), "skip_connect")
+    >>> print(cell)
+    skip_connect@0+skip_connect@1;skip_connect@0+skip_connect@2
 
     """
 
@@ -123,6 +141,17 @@ class Genotype:
     Canonical: edges are sorted within each node and nodes are never renamed, so two genotypes
     are equal exactly if they describe the same network with the same names. `str(genotype)` is
     the key that stores use.
+
+    Raises:
+        InputError: cells with different numbers of nodes.
+
+    >>> from nas_core import KNOWN_CELLS, Genotype
+    >>> genotype = Genotype.parse("DARTS_V2")
+    >>> genotype.normal.edges[-1]
+    Edge(source=2, operation='dil_conv_3x3')
+    >>> Genotype.parse(genotype.to_darts()) == Genotype.parse(str(genotype)) == genotype
+    True
+
     """
 
     normal: CellEdges
@@ -162,7 +191,7 @@ class Genotype:
         if "@" in text:
             return cls.from_string(text)
         raise InputError(
-            f"{_shortened(text)} is no genotype: use one of {', '.join(KNOWN_CELLS)}, "
+            f"{shortened(text)} is no genotype: use one of {', '.join(KNOWN_CELLS)}, "
             "JSON, or the notation Genotype(normal=[('sep_conv_3x3', 0), ...], ...)"
         )
 
@@ -171,7 +200,7 @@ class Genotype:
         """Read the canonical string that `str(genotype)` gives."""
         cells = text.strip().split("|")
         if len(cells) != 2:
-            raise InputError(f"{_shortened(text)} needs two cells separated by '|'")
+            raise InputError(f"{shortened(text)} needs two cells separated by '|'")
         normal, reduction = (_cell_from_string(cell) for cell in cells)
         return cls(normal, reduction)
 
@@ -183,15 +212,15 @@ class Genotype:
     def from_json(cls, text: str) -> Genotype:
         """Read `{"normal": [["sep_conv_3x3", 0], ...], "reduction": [...]}`."""
         try:
-            value = json.loads(text)
+            cells = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise InputError(f"{_shortened(text)} is not JSON: {error}") from None
-        if not isinstance(value, dict) or set(value) != {"normal", "reduction"}:
+            raise InputError(f"{shortened(text)} is not JSON: {error}") from None
+        if not isinstance(cells, dict) or set(cells) != {"normal", "reduction"}:
             raise InputError(
                 f"a genotype in JSON is an object with 'normal' and 'reduction', "
-                f"got {_shortened(text)}"
+                f"got {shortened(text)}"
             )
-        return cls(*(_cell_from_value(name, value[name]) for name in ("normal", "reduction")))
+        return cls(*(_cell_from_pairs(name, cells[name]) for name in ("normal", "reduction")))
 
     def to_json(self) -> str:
         """Return JSON that `from_json` reads."""
@@ -204,12 +233,12 @@ class Genotype:
         Nothing is evaluated but literals. The concatenations must hold all intermediate nodes,
         as in every cell of this search space (NASNet's and AmoebaNet's differ).
         """
-        fields = _darts_fields(text)
+        fields = darts_fields(text)
         cells = {}
         for name in ("normal", "reduce"):
             if name not in fields:
-                raise InputError(f"{_shortened(text)} has no field {name!r}")
-            cells[name] = _cell_from_value(name, fields[name])
+                raise InputError(f"{shortened(text)} has no field {name!r}")
+            cells[name] = _cell_from_pairs(name, fields[name])
             nodes = list(range(INPUTS, INPUTS + len(cells[name].nodes)))
             concat = fields.get(f"{name}_concat", nodes)
             listed = concat if isinstance(concat, list | tuple) else ()
@@ -246,10 +275,10 @@ def _edge(pair: Sequence[Any]) -> Edge:
     return Edge(source, operation)
 
 
-def _cell_from_value(name: str, value: object) -> CellEdges:
-    if not isinstance(value, list | tuple) or not all(isinstance(p, list | tuple) for p in value):
-        raise InputError(f"{name} must be a list of (operation, source), got {value!r:.80}")
-    return CellEdges.from_pairs(value)
+def _cell_from_pairs(name: str, pairs: object) -> CellEdges:
+    if not isinstance(pairs, list | tuple) or not all(isinstance(p, list | tuple) for p in pairs):
+        raise InputError(f"{name} must be a list of (operation, source), got {pairs!r:.80}")
+    return CellEdges.from_pairs(pairs)
 
 
 def _cell_from_string(text: str) -> CellEdges:
@@ -260,30 +289,6 @@ def _cell_from_string(text: str) -> CellEdges:
             raise InputError(f"{edge!r} is no edge: use a form like sep_conv_3x3@0")
         pairs.append((operation, int(source)))
     return CellEdges.from_pairs(pairs)
-
-
-def _darts_fields(text: str) -> dict[str, Any]:
-    """Return the keyword arguments of `Genotype(...)`, literals and range(a, b) only."""
-    try:
-        call = ast.parse(text.strip(), mode="eval").body
-        if not isinstance(call, ast.Call) or call.args or ast.unparse(call.func) != "Genotype":
-            raise ValueError("expected Genotype(normal=..., reduce=...)")
-        return {str(keyword.arg): _literal(keyword.value) for keyword in call.keywords}
-    except (SyntaxError, TypeError, ValueError, MemoryError, RecursionError) as error:
-        raise InputError(f"{_shortened(text)} is no DARTS notation: {error}") from None
-
-
-def _literal(node: ast.expr) -> Any:  # noqa: ANN401 - the callers check what they get
-    if isinstance(node, ast.Call) and ast.unparse(node.func) == "range" and not node.keywords:
-        bounds = [ast.literal_eval(argument) for argument in node.args]
-        if any(type(bound) is not int or abs(bound) > 100 for bound in bounds):
-            raise ValueError(f"range over {bounds}")
-        return list(range(*bounds))
-    return ast.literal_eval(node)
-
-
-def _shortened(text: str) -> str:
-    return repr(text) if len(text) <= 60 else repr(text[:57] + "...")
 
 
 def _known(normal: str, reduction: str) -> Genotype:
@@ -321,4 +326,9 @@ KNOWN_CELLS: Final[Mapping[str, Genotype]] = MappingProxyType(
         ),
     }
 )
-"""Published cells by name; the sources stand beside each."""
+"""Published cells by name; the sources stand beside each.
+
+>>> from nas_core import KNOWN_CELLS
+>>> list(KNOWN_CELLS)
+['DARTS_V1', 'DARTS_V2', 'PDARTS', 'PC_DARTS']
+"""

@@ -38,15 +38,15 @@ def canonical_operations(names: Iterable[str]) -> tuple[str, ...]:
             no learnable one, for then nothing would be searched.
 
     """
-    given = [Edge(0, name).operation for name in names]
-    if repeated := sorted({name for name in given if given.count(name) > 1}):
+    operations = [Edge(0, name).operation for name in names]
+    if repeated := sorted({name for name in operations if operations.count(name) > 1}):
         raise InputError(f"a space holds each operation once, got {', '.join(repeated)} twice")
-    if not set(given) & set(LEARNABLE):
+    if not set(operations) & set(LEARNABLE):
         raise InputError(
             f"a space needs a learnable operation ({', '.join(LEARNABLE)}), "
-            f"got {', '.join(given) or 'none at all'}"
+            f"got {', '.join(operations) or 'none at all'}"
         )
-    return tuple(sorted(given, key=OPERATION_NAMES.index))
+    return tuple(sorted(operations, key=OPERATION_NAMES.index))
 
 
 def space_operations(space: str, pooling: str = "max") -> tuple[str, ...]:

@@ -30,6 +30,13 @@ class Topology:
     Raises:
         InputError: a node without exactly two different earlier predecessors.
 
+    >>> from nas_core import Topology
+    >>> chain = Topology(((0, 1), (1, 2), (2, 3), (3, 4)))
+    >>> (chain.index, chain.class_id, chain.longest_path)
+    (179, 78, 4)
+    >>> print(Topology.from_index(100))
+    0,1 0,2 1,3 0,1
+
     """
 
     pairs: tuple[Pair, ...]
@@ -132,7 +139,18 @@ def topology_count(nodes: int = 4) -> int:
 
 @cache
 def enumerate_topologies(nodes: int = 4) -> tuple[Topology, ...]:
-    """Return all topologies in lexicographic order; a topology's place is its `index`."""
+    """Return all topologies in lexicographic order, in which each is at its `index`.
+
+    Raises:
+        InputError: fewer than 1 or more than `MAX_NODES` intermediate nodes.
+
+    >>> from nas_core import enumerate_topologies
+    >>> len(enumerate_topologies())
+    180
+    >>> print(enumerate_topologies()[0])
+    0,1 0,1 0,1 0,1
+
+    """
     _check_nodes(nodes)
     choices = [combinations(range(node), 2) for node in range(INPUTS, INPUTS + nodes)]
     return tuple(Topology(pairs) for pairs in product(*choices))
@@ -145,6 +163,16 @@ def isomorphism_classes(nodes: int = 4) -> tuple[tuple[Topology, ...], ...]:
     Inputs 0 and 1 stay distinct. Classes are ordered by their smallest member's index, members
     by theirs. Renaming only permutes the channels of the cell's output, so all members of a
     class are the same random experiment.
+
+    Raises:
+        InputError: fewer than 1 or more than `MAX_NODES` intermediate nodes.
+
+    >>> from nas_core import isomorphism_classes
+    >>> [len(isomorphism_classes(nodes)) for nodes in (1, 2, 3, 4)]
+    [1, 3, 13, 79]
+    >>> [topology.index for topology in isomorphism_classes()[1]]
+    [1, 2, 3, 10, 20, 60]
+
     """
     classes: list[tuple[Topology, ...]] = []
     seen: set[Topology] = set()

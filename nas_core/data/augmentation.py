@@ -81,8 +81,8 @@ def cutout(images: Tensor, centres: Tensor, length: int) -> Tensor:
     half = length // 2
 
     def inside(size: int, centre: Tensor) -> Tensor:
-        place = torch.arange(size, device=images.device)
-        return (place >= centre[:, None] - half) & (place < centre[:, None] + half)
+        pixel = torch.arange(size, device=images.device)
+        return (pixel >= centre[:, None] - half) & (pixel < centre[:, None] + half)
 
     hole = inside(height, centres[:, 0])[:, :, None] & inside(width, centres[:, 1])[:, None, :]
     return images.masked_fill(hole[:, None], 0)

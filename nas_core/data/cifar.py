@@ -313,13 +313,13 @@ def _columns(path: Path, names: Sequence[str]) -> tuple[str, str]:
     return image, label
 
 
-def _decoded(values: Sequence[bytes], path: Path) -> Tensor:
+def _decoded(files: Sequence[bytes], path: Path) -> Tensor:
     """Return encoded images as pixels (N, 3, H, W); there is at least one."""
     from torchvision.io import ImageReadMode, decode_image
 
-    def decoded(row: int, value: bytes) -> Tensor:
+    def decoded(row: int, file: bytes) -> Tensor:
         try:
-            encoded = torch.frombuffer(bytearray(value), dtype=torch.uint8)
+            encoded = torch.frombuffer(bytearray(file), dtype=torch.uint8)
             image: Tensor = decode_image(encoded, mode=ImageReadMode.RGB)
         except (RuntimeError, ValueError) as error:
             raise InputError(f"{path}, row {row}: not a readable image: {_line(error)}") from None
@@ -331,8 +331,8 @@ def _decoded(values: Sequence[bytes], path: Path) -> Tensor:
     with warnings.catch_warnings():
         # torchvision 0.29 announces that its decoders will move to torchcodec; they work as ever.
         warnings.filterwarnings("ignore", "The image decoding and encoding", DeprecationWarning)
-        for row, value in enumerate(values):
-            images.append(decoded(row, value))
+        for row, file in enumerate(files):
+            images.append(decoded(row, file))
             if images[-1].shape != images[0].shape:
                 raise InputError(
                     f"{path}, row {row}: an image of {_size(images[-1])} pixels, row 0 has "

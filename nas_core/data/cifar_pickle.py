@@ -19,7 +19,7 @@ _ROW_BYTES = 3 * 32 * 32
 
 
 class _Recorded:
-    """Inert stand-in for a constructor: it takes down what it is given."""
+    """Inert stand-in for a constructor: it takes down its arguments."""
 
     __slots__ = ("arguments", "state")
 
@@ -102,16 +102,16 @@ def read_batch(content: bytes) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.in
 
 def _unpickled(content: bytes) -> dict[str, object]:
     """Return the dictionary of a pickle, its keys as text."""
-    for place, (opcode, argument, _) in enumerate(pickletools.genops(content)):
+    for number, (opcode, argument, _) in enumerate(pickletools.genops(content)):
         # What is kept for later gets numbers from 0 or 1 on. One number of billions, in ten
         # bytes, would make the unpickler fill all memory with an empty table.
-        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > place:
-            raise pickle.UnpicklingError(f"it keeps its value {place} as number {argument}")
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > number:
+            raise pickle.UnpicklingError(f"it keeps its value {number} as number {argument}")
     # Python 2 did not tell text from bytes: the original pixels are such strings.
-    value = _InertUnpickler(io.BytesIO(content), encoding="bytes").load()
-    if not isinstance(value, dict):
+    batch = _InertUnpickler(io.BytesIO(content), encoding="bytes").load()
+    if not isinstance(batch, dict):
         raise pickle.UnpicklingError("it holds no dictionary")
-    return {text: item for key, item in value.items() if (text := _text(key)) is not None}
+    return {text: item for key, item in batch.items() if (text := _text(key)) is not None}
 
 
 def _text(value: object) -> str | None:

@@ -1,6 +1,7 @@
 """Data sets as uint8 tensors: loading, fixed splits, and sharing between processes.
 
-Letters: N images, H and W pixels. File formats are in `data/cifar.py`, batches in `data/augmentation.py`.
+Letters: N images, H and W pixels. File formats are in `data/cifar.py`, batches in
+`data/augmentation.py`.
 """
 
 from __future__ import annotations
@@ -38,9 +39,9 @@ class Images:
         """Return the number of images."""
         return len(self.labels)
 
-    def __getitem__(self, places: Tensor) -> Images:
-        """Return the images at these places (int64), in this order."""
-        return Images(self.pixels[places], self.labels[places])
+    def __getitem__(self, indices: Tensor) -> Images:
+        """Return the images with these indices (int64), in this order."""
+        return Images(self.pixels[indices], self.labels[indices])
 
     def to(self, device: torch.device) -> Images:
         """Return the images on a device."""
@@ -131,6 +132,11 @@ def load_dataset(name: str, directory: Path | None = None, *, download: bool = F
     Raises:
         InputError: unknown name, no files, a damaged, hostile or unfitting one (named), or a
             download that failed.
+
+    >>> from nas_core import load_dataset
+    >>> digits = load_dataset("digits")
+    >>> (tuple(digits.train.pixels.shape), digits.train.pixels.dtype, len(digits.test))
+    ((1437, 3, 8, 8), torch.uint8, 360)
 
     """
     info = dataset_info(name)
@@ -230,12 +236,12 @@ def search_split(split: Split, images: int) -> SearchSplit:
 def _balanced_order(labels: Tensor, *key: str | int) -> Tensor:
     """Return a keyed random order (N,) in which every prefix has the classes in proportion."""
     shuffled = torch.randperm(len(labels), generator=generator(*key, len(labels)))
-    place = torch.empty(len(labels), dtype=torch.float64)
+    fraction = torch.empty(len(labels), dtype=torch.float64)
     for label in range(int(labels.max()) + 1):
         members = shuffled[labels[shuffled] == label]
         # The k-th of m members belongs at the fraction (k + 1/2) / m of the order.
-        place[members] = (torch.arange(len(members), dtype=torch.float64) + 0.5) / len(members)
-    return shuffled[place[shuffled].argsort(stable=True)]
+        fraction[members] = (torch.arange(len(members), dtype=torch.float64) + 0.5) / len(members)
+    return shuffled[fraction[shuffled].argsort(stable=True)]
 
 
 def _digits(info: DatasetInfo) -> Dataset:

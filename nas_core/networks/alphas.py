@@ -13,8 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nas_core.cells.discretisation import EdgeWeights, discretise_edges
-from nas_core.cells.genotype import Genotype
+from nas_core.cells.discretisation import EdgeWeights
 from nas_core.cells.spaces import canonical_operations
 from nas_core.cells.topology import INPUTS, Topology
 from nas_core.protocols.search import ATTENTION, NODES
@@ -96,6 +95,14 @@ class Alphas:
         attention: add the paper's operation attention inside the softmax, as a constant.
         edge_normalisation: let the edges of a node compete by a softmax of their own.
 
+    >>> from nas_core import Alphas
+    >>> from nas_core.networks.alphas import SearchSpace
+    >>> alphas = Alphas(SearchSpace.full(["none", "skip_connect", "sep_conv_3x3"]))
+    >>> {name: tuple(tensor.shape) for name, tensor in alphas.tensors.items()}
+    {'normal': (14, 3), 'reduction': (14, 3)}
+    >>> round(alphas.mixing()["normal"].operations[0].sum().item(), 6)
+    1.0
+
     """
 
     def __init__(
@@ -165,15 +172,6 @@ class Alphas:
             cell_type: _plain(self.space.cell(cell_type), mixing)
             for cell_type, mixing in self.mixing().items()
         }
-
-
-def discretise(alphas: Alphas, *, max_skips: int | None = None) -> Genotype:
-    """Return the genotype that these alphas prefer now; see `discretisation.discretise_cell`.
-
-    Along a fixed topology every node has just two edges, so only operations are chosen.
-    """
-    edges = alphas.edge_weights()
-    return discretise_edges(edges["normal"], edges["reduction"], max_skips=max_skips)
 
 
 def attention_offsets(cell: CellSpace) -> Tensor:

@@ -12,10 +12,8 @@ from torch import Tensor, nn
 from nas_core.cells.genotype import CellEdges, Genotype
 from nas_core.cells.topology import INPUTS
 from nas_core.errors import InputError
-from nas_core.networks.operations import OPS, FactorizedReduce, ReluConvBn
-
-AUXILIARY_MAP = 8
-"""Side of the maps that the auxiliary head is made for (CIFAR after two reductions)."""
+from nas_core.networks.operations import OPS
+from nas_core.networks.stack import CellPlan, auxiliary_position, cell_plans, stem
 
 
 class Cell(nn.Module):
@@ -26,30 +24,16 @@ class Cell(nn.Module):
 
     Args:
         edges: operations and wiring.
-        channels: C of this cell.
-        channels_before: channels of input 0 (from two cells before) and input 1.
-        reduction: whether this is a reduction cell.
-        reduction_before: whether the previous cell was one; then input 0 is still twice as
-            large as input 1 and preprocessing halves it.
+        plan: channels and reductions at its position in the stack.
 
     """
 
-    def __init__(
-        self,
-        edges: CellEdges,
-        *,
-        channels: int,
-        channels_before: tuple[int, int],
-        reduction: bool,
-        reduction_before: bool,
-    ) -> None:
+    def __init__(self, edges: CellEdges, plan: CellPlan) -> None:
         super().__init__()
-        preprocess0 = FactorizedReduce if reduction_before else ReluConvBn
-        self.preprocess0 = preprocess0(channels_before[0], channels)
-        self.preprocess1 = ReluConvBn(channels_before[1], channels)
+        self.preprocess0, self.preprocess1 = plan.preprocessing()
         self.sources = tuple((first.source, second.source) for first, second in edges.nodes)
         self.operations = nn.ModuleList(
-            OPS[edge.operation](channels, 2 if reduction and edge.source < INPUTS else 1, True)
+            OPS[edge.operation](plan.channels, plan.stride(edge.source), True)
             for edge in edges.edges
         )
 
@@ -65,8 +49,8 @@ class Cell(nn.Module):
         states = [self.preprocess0(input0), self.preprocess1(input1)]
         for node, pair in enumerate(self.sources):
             first, second = (
-                self._edge(2 * node + place, states[source], keep)
-                for place, source in enumerate(pair)
+                self._edge(2 * node + rank, states[source], keep)
+                for rank, source in enumerate(pair)
             )
             states.append(first + second)
         return torch.cat(states[INPUTS:], dim=1)
@@ -111,6 +95,15 @@ class EvalNetwork(nn.Module):
         num_classes: width of the logits.
         auxiliary: add a classifier after cell 2 * cells // 3, used in training only.
 
+    Raises:
+        InputError: no cell, channel or class.
+
+    >>> import torch
+    >>> from nas_core import KNOWN_CELLS, EvalNetwork
+    >>> network = EvalNetwork(KNOWN_CELLS["DARTS_V2"], init_channels=4, cells=5, num_classes=10)
+    >>> tuple(network(torch.zeros(2, 3, 8, 8)).shape)
+    (2, 10)
+
     """
 
     def __init__(
@@ -128,32 +121,16 @@ class EvalNetwork(nn.Module):
                 "a network needs at least one cell, channel and class, got "
                 f"cells={cells}, init_channels={init_channels}, num_classes={num_classes}"
             )
-        stem_channels = 3 * init_channels
-        self.stem = nn.Sequential(
-            nn.Conv2d(3, stem_channels, kernel_size=3, padding=1, bias=False),
-            nn.BatchNorm2d(stem_channels),
+        plans = cell_plans(cells, init_channels, nodes=len(genotype.normal.nodes))
+        self.stem = stem(init_channels)
+        self.cells = nn.ModuleList(
+            Cell(genotype.reduction if plan.reduction else genotype.normal, plan) for plan in plans
         )
-        self.cells = nn.ModuleList()
-        widths, channels, reduction_before = [stem_channels, stem_channels], init_channels, False
-        for position in range(cells):
-            reduction = position in reduction_positions(cells)
-            channels *= 2 if reduction else 1
-            edges = genotype.reduction if reduction else genotype.normal
-            cell = Cell(
-                edges,
-                channels=channels,
-                channels_before=(widths[-2], widths[-1]),
-                reduction=reduction,
-                reduction_before=reduction_before,
-            )
-            self.cells.append(cell)
-            widths.append(len(edges.nodes) * channels)
-            reduction_before = reduction
         self.auxiliary_after = auxiliary_position(cells)
         self.auxiliary_head = (
-            AuxiliaryHead(widths[INPUTS + self.auxiliary_after], num_classes) if auxiliary else None
+            AuxiliaryHead(plans[self.auxiliary_after].width, num_classes) if auxiliary else None
         )
-        self.classifier = nn.Linear(widths[-1], num_classes)
+        self.classifier = nn.Linear(plans[-1].width, num_classes)
 
     def forward(
         self, images: Tensor, keep_masks: Tensor | None = None
@@ -177,41 +154,6 @@ class EvalNetwork(nn.Module):
                 auxiliary_logits = self.auxiliary_head(last)
         logits: Tensor = self.classifier(last.mean(dim=(2, 3)))
         return logits if auxiliary_logits is None else (logits, auxiliary_logits)
-
-
-def reduction_positions(cells: int) -> frozenset[int]:
-    """Return the places of the reduction cells: a third and two thirds down (DARTS)."""
-    return frozenset({cells // 3, 2 * cells // 3})
-
-
-def auxiliary_position(cells: int) -> int:
-    """Return the place of the cell that the auxiliary head reads: the second reduction."""
-    return 2 * cells // 3
-
-
-def check_image_size(height: int, width: int, *, cells: int, auxiliary: bool) -> None:
-    """Refuse images that a network of this depth cannot halve, or its auxiliary head not read.
-
-    Raises:
-        InputError: with the depth or the setting that fits.
-
-    """
-    smallest = min(height, width)
-    reductions = len(reduction_positions(cells))
-    if smallest < 2**reductions:
-        fits = "1 cell (one reduction) fits" if smallest >= 2 else "no depth fits"
-        raise InputError(
-            f"images of {height}x{width} are too small for {cells} cells: {reductions} "
-            f"reductions need at least {2**reductions} pixels a side; {fits}"
-        )
-    halvings = sum(place <= auxiliary_position(cells) for place in reduction_positions(cells))
-    maps = tuple(-(-side // 2**halvings) for side in (height, width))
-    if auxiliary and maps != (AUXILIARY_MAP, AUXILIARY_MAP):
-        raise InputError(
-            f"the auxiliary head reads {AUXILIARY_MAP}x{AUXILIARY_MAP} maps, but images of "
-            f"{height}x{width} give {maps[0]}x{maps[1]} after cell {auxiliary_position(cells)} "
-            f"of {cells}: set auxiliary=false"
-        )
 
 
 def parameter_count(network: nn.Module) -> int:

@@ -16,17 +16,19 @@ import torch
 from torch import Tensor, nn
 
 from nas_core.cells.topology import INPUTS, Topology
-from nas_core.networks.alphas import CellSpace, Mixing, SearchSpace, discretise
-from nas_core.networks.cpu_kernels import accelerated, weighted_sum
-from nas_core.networks.evaluation import reduction_positions
-from nas_core.networks.operations import OPS, FactorizedReduce, ReluConvBn, Zero
-from nas_core.networks.packed_edges import mixed_together, packable, pooled_once
+from nas_core.networks.alphas import CellSpace, Mixing, SearchSpace
+from nas_core.networks.kernels.edges import mix_together, pooled_once
+from nas_core.networks.kernels.layers import FAST_OPS, weighted_sum
+from nas_core.networks.operations import NormalisedPool, Zero
+from nas_core.networks.stack import CellPlan, cell_plans, stem
 from nas_core.protocols.search import NODES
 
 Dropout = Callable[[Tensor, str], Tensor]
-"""(output of an identity skip, name of its place in the network) -> the same with parts at 0."""
+"""(output of an identity skip, name of its edge) -> the same with parts at 0."""
 
-__all__ = ["Dropout", "MixedOp", "SearchCell", "SearchNetwork", "discretise"]
+Operation = Callable[[Tensor], Tensor]
+
+_NOTHING: Mapping[str, Operation] = MappingProxyType({})
 
 
 class MixedOp(nn.Module):
@@ -52,23 +54,27 @@ class MixedOp(nn.Module):
         self.operations = nn.ModuleDict(
             {name: _candidate(name, self.channels, stride) for name in names}
         )
-        self._adding = slice(list(names).count("none"), None)  # none is the first of any list
+        self._adding = [
+            number
+            for number, operation in enumerate(self.operations.values())
+            if not isinstance(operation, Zero)
+        ]
         self.halve = nn.MaxPool2d(2, 2, ceil_mode=True) if stride == 2 else nn.Identity()
 
     def forward(
-        self,
-        x: Tensor,
-        weights: Tensor,
-        dropout: Dropout | None = None,
-        place: str = "",
-        known: Mapping[str, Tensor] = MappingProxyType({}),
+        self, x: Tensor, weights: Tensor, instead: Mapping[str, Operation] = _NOTHING
     ) -> Tensor:
-        """Mix; `dropout` acts behind an identity skip and is told its place.
+        """Mix; none adds nothing: only its share of the softmax counts.
 
-        `known` are outputs of operations, by name, that need not be computed again.
+        `instead` are functions that are taken instead of the operations of these names.
         """
-        passing = x[:, self.channels :]
-        mixed = self._mixed(x[:, : self.channels], weights, dropout, place, known)
+        mixing, passing = x[:, : self.channels], x[:, self.channels :]
+        outputs = [
+            instead.get(name, operation)(mixing)
+            for name, operation in self.operations.items()
+            if not isinstance(operation, Zero)
+        ]
+        mixed = weighted_sum(weights[self._adding], outputs)
         if self.partial_channels == 1:
             return mixed
         both = torch.cat([mixed, self.halve(passing)], dim=1)
@@ -76,31 +82,12 @@ class MixedOp(nn.Module):
         shuffled: Tensor = groups.transpose(1, 2).flatten(1, 2)
         return shuffled
 
-    def _mixed(
-        self,
-        x: Tensor,
-        weights: Tensor,
-        dropout: Dropout | None,
-        place: str,
-        known: Mapping[str, Tensor],
-    ) -> Tensor:
-        """Sum weight * operation(x); none adds nothing: only its share of the softmax counts."""
-        outputs = []
-        for name, operation in self.operations.items():
-            if isinstance(operation, Zero):
-                continue
-            y = known[name] if name in known else operation(x)
-            if dropout is not None and isinstance(operation, nn.Identity):
-                y = dropout(y, place)
-            outputs.append(y)
-        return weighted_sum(weights[self._adding], outputs)
-
 
 def _candidate(name: str, channels: int, stride: int) -> nn.Module:
     """Return an operation as the search uses it: no affine parameters, pooling normalised."""
-    operation = accelerated(OPS[name](channels, stride, False))
+    operation = FAST_OPS[name](channels, stride, False)
     if isinstance(operation, nn.MaxPool2d | nn.AvgPool2d):
-        return nn.Sequential(operation, nn.BatchNorm2d(channels, affine=False))
+        return NormalisedPool(operation, channels)
     return operation
 
 
@@ -109,36 +96,19 @@ class SearchCell(nn.Module):
 
     Args:
         space: its edges and their operations.
-        channels: C of this cell.
-        channels_before: channels of input 0 (from two cells before) and input 1.
-        reduction: whether this is a reduction cell.
-        reduction_before: whether the previous cell was one.
+        plan: channels and reductions at its position in the stack.
         partial_channels: K of `MixedOp`.
 
     """
 
-    def __init__(
-        self,
-        space: CellSpace,
-        *,
-        channels: int,
-        channels_before: tuple[int, int],
-        reduction: bool,
-        reduction_before: bool,
-        partial_channels: int = 1,
-    ) -> None:
+    def __init__(self, space: CellSpace, plan: CellPlan, *, partial_channels: int = 1) -> None:
         super().__init__()
-        preprocess0 = FactorizedReduce if reduction_before else ReluConvBn
-        self.preprocess0 = preprocess0(channels_before[0], channels, affine=False)
-        self.preprocess1 = ReluConvBn(channels_before[1], channels, affine=False)
+        self.preprocess0, self.preprocess1 = plan.preprocessing(affine=False)
         # Named by their ends, so that an edge's weights have the same key in every space.
         self.edges = nn.ModuleDict(
             {
                 f"{source}to{node}": MixedOp(
-                    names,
-                    channels,
-                    2 if reduction and source < INPUTS else 1,
-                    partial_channels=partial_channels,
+                    names, plan.channels, plan.stride(source), partial_channels=partial_channels
                 )
                 for (source, node), names in zip(space.edges, space.operations, strict=True)
             }
@@ -146,42 +116,54 @@ class SearchCell(nn.Module):
         self._space = space
 
     def forward(
-        self,
-        input0: Tensor,
-        input1: Tensor,
-        mixing: Mixing,
-        dropout: Dropout | None = None,
-        place: str = "",
+        self, input0: Tensor, input1: Tensor, mixing: Mixing, dropout: Dropout | None = None
     ) -> Tensor:
-        """Compute the cell with these weights."""
+        """Compute the cell with these weights; `dropout` is told edges by names like '0to2'."""
         states = [self.preprocess0(input0), self.preprocess1(input1)]
         sums: dict[int, Tensor] = {}
         for source in range(INPUTS + NODES - 1):
-            for node, y in self._edges_of(source, states[source], mixing, dropout, place):
+            for node, y in self._edges_of(source, states[source], mixing, dropout):
                 sums[node] = sums[node] + y if node in sums else y
             if source + 1 >= INPUTS:  # all that node reads has been added up
                 states.append(sums[source + 1])
         return torch.cat(states[INPUTS:], dim=1)
 
     def _edges_of(
-        self, source: int, x: Tensor, mixing: Mixing, dropout: Dropout | None, place: str
+        self, source: int, x: Tensor, mixing: Mixing, dropout: Dropout | None
     ) -> Iterator[tuple[int, Tensor]]:
         """Yield node and output (B, C, H', W') of each edge that reads this source."""
         rows = [row for row, (start, _) in enumerate(self._space.edges) if start == source]
         names = [f"{source}to{self._space.edges[row][1]}" for row in rows]
-        mixed = [cast("MixedOp", self.edges[name]) for name in names]
-        operations = [own.operations for own in mixed]
-        whole = all(own.partial_channels == 1 for own in mixed)
-        if whole and dropout is None and packable(operations, x):
-            outputs = mixed_together(operations, x, mixing.operations[rows]).unbind(1)
-        else:
-            known = pooled_once(operations, x) if whole else {}
-            outputs = tuple(
-                own(x, mixing.operations[row], dropout, f"{place} {name}", known)
-                for own, row, name in zip(mixed, rows, names, strict=True)
-            )
+        edges = [cast("MixedOp", self.edges[name]) for name in names]
+        operations = [edge.operations for edge in edges]
+        whole = all(edge.partial_channels == 1 for edge in edges)
+        outputs: Sequence[Tensor] | None = None
+        if whole and dropout is None:
+            outputs = mix_together(operations, x, mixing.operations[rows])
+        if outputs is None:
+            pooled = pooled_once(operations, x) if whole else {}
+            instead = {name: _returning(y) for name, y in pooled.items()}
+            outputs = [
+                edge(x, mixing.operations[row], instead | _dropped(edge, name, dropout))
+                for edge, row, name in zip(edges, rows, names, strict=True)
+            ]
         for row, y in zip(rows, outputs, strict=True):
             yield self._space.edges[row][1], y if mixing.edges is None else y * mixing.edges[row]
+
+
+def _returning(y: Tensor) -> Operation:
+    return lambda _x: y
+
+
+def _dropped(edge: MixedOp, edge_name: str, dropout: Dropout | None) -> dict[str, Operation]:
+    """Return what an edge computes instead of its identity skip."""
+    if dropout is None:
+        return {}
+    return {
+        name: lambda x: dropout(x, edge_name)
+        for name, operation in edge.operations.items()
+        if isinstance(operation, nn.Identity)
+    }
 
 
 class SearchNetwork(nn.Module):
@@ -202,6 +184,18 @@ class SearchNetwork(nn.Module):
     Raises:
         InputError: unknown operations, or none that is learnable.
 
+    >>> import torch
+    >>> from nas_core import Alphas, SearchNetwork, Topology
+    >>> network = SearchNetwork(
+    ...     init_channels=2,
+    ...     cells=2,
+    ...     num_classes=10,
+    ...     operations=["none", "skip_connect", "sep_conv_3x3"],
+    ...     topology=Topology.from_index(17),
+    ... )
+    >>> tuple(network(torch.zeros(4, 3, 8, 8), Alphas(network.space).mixing()).shape)
+    (4, 10)
+
     """
 
     def __init__(
@@ -220,31 +214,14 @@ class SearchNetwork(nn.Module):
             if isinstance(operations, SearchSpace)
             else SearchSpace.full(operations, topology)
         )
-        stem_channels = 3 * init_channels
-        self.stem = nn.Sequential(
-            nn.Conv2d(3, stem_channels, kernel_size=3, padding=1, bias=False),
-            nn.BatchNorm2d(stem_channels),
+        plans = cell_plans(cells, init_channels)
+        self.cell_types = [plan.cell_type for plan in plans]
+        self.stem = stem(init_channels)
+        self.cells = nn.ModuleList(
+            SearchCell(self.space.cell(plan.cell_type), plan, partial_channels=partial_channels)
+            for plan in plans
         )
-        self.cells = nn.ModuleList()
-        self.cell_types: list[str] = []
-        widths, channels, reduction_before = [stem_channels, stem_channels], init_channels, False
-        for position in range(cells):
-            reduction = position in reduction_positions(cells)
-            channels *= 2 if reduction else 1
-            self.cell_types.append("reduction" if reduction else "normal")
-            self.cells.append(
-                SearchCell(
-                    self.space.cell(self.cell_types[-1]),
-                    channels=channels,
-                    channels_before=(widths[-2], widths[-1]),
-                    reduction=reduction,
-                    reduction_before=reduction_before,
-                    partial_channels=partial_channels,
-                )
-            )
-            widths.append(NODES * channels)
-            reduction_before = reduction
-        self.classifier = nn.Linear(widths[-1], num_classes)
+        self.classifier = nn.Linear(plans[-1].width, num_classes)
 
     def forward(
         self, images: Tensor, mixing: Mapping[str, Mixing], dropout: Dropout | None = None
@@ -259,7 +236,8 @@ class SearchNetwork(nn.Module):
         """
         before = last = self.stem(images)
         for position, (cell, cell_type) in enumerate(zip(self.cells, self.cell_types, strict=True)):
-            before, last = last, cell(before, last, mixing[cell_type], dropout, str(position))
+            dropped = None if dropout is None else _in_cell(dropout, position)
+            before, last = last, cell(before, last, mixing[cell_type], dropped)
         logits: Tensor = self.classifier(last.mean(dim=(2, 3)))
         return logits
 
@@ -267,3 +245,8 @@ class SearchNetwork(nn.Module):
     def batch_norms(self) -> list[nn.BatchNorm2d]:
         """All batch norms, whose running statistics alpha steps leave alone."""
         return [module for module in self.modules() if isinstance(module, nn.BatchNorm2d)]
+
+
+def _in_cell(dropout: Dropout, position: int) -> Dropout:
+    """Return the dropout that names edges in the cell at this position."""
+    return lambda y, edge_name: dropout(y, f"{position} {edge_name}")

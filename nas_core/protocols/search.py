@@ -31,30 +31,30 @@ ATTENTION: Final[Mapping[str, float]] = {
 """The paper's operation attention w_o, added to alphas; other operations have none."""
 
 
-def _operations(value: object) -> object:
+def _operations(written: object) -> object:
     """Turn a space's name, 'a,b' or a list into a tuple."""
     try:
-        if isinstance(value, str):
-            names = [name.strip() for name in value.split(",")]
+        if isinstance(written, str):
+            names = [name.strip() for name in written.split(",")]
             is_space = re.fullmatch(r"SS\d+|all", names[0], re.IGNORECASE) is not None
             return space_operations(names[0]) if is_space else tuple(names)
     except InputError as error:
         raise ValueError(str(error)) from None
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(written) if isinstance(written, list) else written
 
 
-def _checked_operations(value: tuple[str, ...]) -> tuple[str, ...]:
+def _checked_operations(names: tuple[str, ...]) -> tuple[str, ...]:
     try:
-        return canonical_operations(value)
+        return canonical_operations(names)
     except InputError as error:
         raise ValueError(str(error)) from None
 
 
-def _wirings(value: object) -> object:
+def _wirings(written: object) -> object:
     """Turn one index into the same wiring for both cells."""
-    if type(value) is int:
-        return (value, value)
-    return tuple(value) if isinstance(value, list) else value
+    if type(written) is int:
+        return (written, written)
+    return tuple(written) if isinstance(written, list) else written
 
 
 _Index = Annotated[int, Field(ge=0, lt=topology_count(NODES))]
@@ -77,6 +77,14 @@ class SearchProtocol(NetworkTraining):
 
     The defaults are DARTS' second-order search as the paper's Table II uses it (Liu et al.,
     2019, section 3.1 and appendix A.1.1; the authors' `train_search.py`).
+
+    >>> from nas_core import SearchProtocol
+    >>> protocol = SearchProtocol(operations="SS1", topology=17)
+    >>> protocol.operations
+    ('none', 'max_pool_3x3', 'skip_connect', 'sep_conv_3x3', 'dil_conv_3x3')
+    >>> (protocol.topology, protocol.alpha_order)
+    ((17, 17), 2)
+
     """
 
     cells: int = Field(default=8, ge=1, le=100)

@@ -72,12 +72,26 @@ class NetworkTraining(Settings):
         """Sixteen hexadecimal digits that name this protocol everywhere."""
         return stable_hash("protocol", self.canonical())
 
+    @property
+    def total_epochs(self) -> int:
+        """Epochs of all stages together; only a progressive search has several."""
+        return self.epochs
+
 
 class Protocol(NetworkTraining):
     """Every setting of a cell's training that can change an accuracy.
 
     The defaults are the paper's shallow protocol ("5-16"; section III-A and the DARTS code that
     it builds on).
+
+    >>> from nas_core import Protocol
+    >>> protocol = Protocol(cells=20, init_channels=36)
+    >>> (protocol.epochs, protocol.learning_rate, protocol.drop_path)
+    (100, 0.025, 0.2)
+    >>> protocol.with_values({"epoch": 600})
+    Traceback (most recent call last):
+    nas_core.errors.InputError: unknown key 'epoch' (did you mean epochs?)
+
     """
 
     auxiliary: bool = False

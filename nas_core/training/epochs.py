@@ -1,4 +1,4 @@
-"""What one epoch of a search gave, and when a search ends before its last one. No torch."""
+"""What one epoch gave, of a training or a search, and when a search ends early. No torch."""
 
 from __future__ import annotations
 
@@ -13,25 +13,47 @@ from nas_core.protocols.search import SearchProtocol
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchEpoch:
-    """What one epoch (counted from 0 over all stages) gave; accuracies are fractions 0..1.
+class Epoch:
+    """What any epoch gave, counted from 0; accuracies are fractions 0..1.
 
-    `train_*` are means over the weights' images and `alpha_*` over the images of the alpha steps,
-    both as seen before each step; `alpha_*` are None where no alpha step was taken.
-    `val_accuracy` is that of the whole half of the alphas in evaluation mode, in the last epoch
-    only. `alphas` holds the weights after softmax as `EdgeWeights.to_json_value` gives them, for
-    'normal' and 'reduction'. `genotype` (canonical text) and `skips` are those of now; None and
-    0 where the alphas are not finite. Seconds are wall clock.
+    `train_*` are means over the images that weights learn on, as seen before each step.
+    `seconds` are wall clock and cover steps and evaluation.
     """
 
     epoch: int
-    stage: int
     learning_rate: float
     train_loss: float
     train_accuracy: float
+    val_accuracy: float | None
+    seconds: float
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the loss is no longer finite, which ends the loop."""
+        return not math.isfinite(self.train_loss)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochMetrics(Epoch):
+    """What one epoch of a training gave; `val_accuracy` is None where there is no hold-out."""
+
+    test_accuracy: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchEpoch(Epoch):
+    """What one epoch (counted over all stages) of a search gave.
+
+    `alpha_*` are means over the images of the alpha steps, as seen before each step, and None
+    where no alpha step was taken. `val_accuracy` is that of the whole half of the alphas in
+    evaluation mode, in the last epoch only. `alphas` holds the weights after softmax as
+    `EdgeWeights.to_json_value` gives them, for 'normal' and 'reduction'. `genotype` (canonical
+    text) and `skips_*` are those of now; None and 0 where the alphas are not finite.
+    """
+
+    stage: int
     alpha_loss: float | None
     alpha_accuracy: float | None
-    val_accuracy: float | None
     genotype: str | None
     skips_normal: int
     skips_reduction: int
@@ -40,16 +62,15 @@ class SearchEpoch:
     alpha_steps: int
     weight_seconds: float
     alpha_seconds: float
-    seconds: float
 
     @property
     def diverged(self) -> bool:
-        """Whether the loss is no longer finite, which ends the search."""
-        return not math.isfinite(self.train_loss) or self.genotype is None
+        """Whether loss or alphas are no longer finite, which ends the search."""
+        return super().diverged or self.genotype is None
 
     def edge_weights(self, cell_type: str) -> list[EdgeWeights]:
         """Return the weights of 'normal' or 'reduction' cells."""
-        return [EdgeWeights.from_json_value(value) for value in self.alphas[cell_type]]
+        return [EdgeWeights.from_json_value(edge) for edge in self.alphas[cell_type]]
 
 
 def stop_reason(protocol: SearchProtocol, history: list[SearchEpoch]) -> str | None:

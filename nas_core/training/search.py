@@ -1,8 +1,7 @@
-"""Bilevel search: a generator of epochs that can stop and go on after any of them.
+"""Bilevel search: what its epochs do. The loop around them is in `training/loop.py`.
 
-Weights learn on one half of the images, alphas on the other (Liu et al., 2019). All randomness
-comes from `streams.py`, so a search is a pure function of (protocol, images, seed) and, in
-float32, of the threads that add numbers up. Letters: B batch, E edges, O operations.
+Weights learn on one half of the images, alphas on the other (Liu et al., 2019). Letters: B batch,
+E edges, O operations.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ import itertools
 import math
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -20,22 +18,20 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from nas_core.cells.discretisation import discretise_edges, narrowed, skip_count
-from nas_core.data.augmentation import normalise, training_batch
-from nas_core.data.splits import Images, SearchSplit
+from nas_core.data.splits import SearchSplit
 from nas_core.errors import InputError
 from nas_core.networks.alphas import CELL_TYPES, Alphas, SearchSpace
-from nas_core.networks.evaluation import check_image_size, reduction_positions
+from nas_core.networks.evaluation import parameter_count
 from nas_core.networks.supernet import Dropout, SearchNetwork
 from nas_core.protocols.search import SearchProtocol, skip_dropout_rate
-from nas_core.streams import EpochDraws, StepDraws, initialise_, key_number
+from nas_core.streams import StepDraws, key_number
 from nas_core.training.alpha_step import Batch, Unrolling, Weights, alpha_gradient
-from nas_core.training.checkpoint import Checkpoint
+from nas_core.training.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer
 from nas_core.training.epochs import SearchEpoch, stop_reason
-from nas_core.training.meter import Meter
-from nas_core.training.optimizer_state import optimizer_tensors, restore_optimizer
-from nas_core.training.training import DTYPES, EVALUATION_BATCH, MOMENTUM, autocast, learning_rate
+from nas_core.training.loop import Loop, Meter, StepResult, check_images
 
 _ADAM = {"alpha_step": "step", "alpha_mean": "exp_avg", "alpha_square": "exp_avg_sq"}
+"""Our name in a checkpoint -> PyTorch's, for each part of the alphas' optimiser's state."""
 
 
 def check_searchable(protocol: SearchProtocol, split: SearchSplit) -> None:
@@ -46,27 +42,21 @@ def check_searchable(protocol: SearchProtocol, split: SearchSplit) -> None:
             pixel, which batch norm cannot normalise, or alpha steps that would never come.
 
     """
-    height, width = split.weights.pixels.shape[-2:]
-    count = len(split.weights)
     for stage in protocol.all_stages:
-        check_image_size(height, width, cells=stage.cells, auxiliary=False)
-        halvings = 2 ** len(reduction_positions(stage.cells))
-        lone = count % protocol.batch_size == 1 or protocol.batch_size == 1
-        if lone and max(-(-height // halvings), -(-width // halvings)) == 1:
-            raise InputError(
-                f"{count} images in batches of {protocol.batch_size} leave a batch of one image, "
-                "whose 1x1 maps batch norm cannot normalise: change batch_size or images"
-            )
-    steps = math.ceil(count / protocol.batch_size)
+        check_images(split.weights, protocol, cells=stage.cells, called="images", setting="images")
+    steps = math.ceil(len(split.weights) / protocol.batch_size)
     if isinstance(protocol.alpha_every, int) and protocol.alpha_every > steps:
         raise InputError(
             f"alpha_every={protocol.alpha_every} is more than the {steps} steps of an epoch of "
-            f"{count} images, so alphas would never learn: use {steps} or less, or epoch"
+            f"{len(split.weights)} images, so alphas would never learn: use {steps} or less, or "
+            "epoch"
         )
 
 
-class Search:
+class Search(Loop[SearchEpoch]):
     """One search on the device that holds the images; `epochs` runs it.
+
+    A pure function of its arguments and, in float32, of the threads that add numbers up.
 
     Args:
         protocol: every setting.
@@ -74,7 +64,24 @@ class Search:
         seed: names the random streams.
         checkpoint: where to go on from, and where to save the state whenever it is due.
 
+    Raises:
+        InputError: see `check_searchable`.
+
+    >>> from nas_core import Search, SearchProtocol, load_dataset
+    >>> from nas_core.data.splits import search_split, split
+    >>> from nas_core.protocols.training import DataOptions
+    >>> digits = split(load_dataset("digits"), DataOptions(dataset="digits", train_limit=40))
+    >>> protocol = SearchProtocol(cells=1, init_channels=2, epochs=1, operations="SS1")
+    >>> search = Search(protocol, search_split(digits, 20), seed=0)
+    >>> [(epoch.weight_steps, epoch.alpha_steps) for epoch in search.epochs()]
+    [(1, 1)]
+    >>> search.history[-1].genotype.count("@")
+    16
+
     """
+
+    protocol: SearchProtocol
+    network: SearchNetwork
 
     def __init__(
         self,
@@ -85,25 +92,10 @@ class Search:
         checkpoint: Checkpoint | None = None,
     ) -> None:
         check_searchable(protocol, split)
-        self.protocol = protocol
         self.split = split
-        self.seed = seed
-        self.device = split.weights.pixels.device
-        self.dtype = DTYPES[protocol.precision]
-        self.checkpoint = checkpoint
-        self.history: list[SearchEpoch] = []
-        """All epochs so far, those that the checkpoint held first."""
-        saved = None if checkpoint is None else checkpoint.load()
-        if saved is not None:
-            self.history = [SearchEpoch(**epoch) for epoch in saved[1]]
-        self._build(self._stage_of(max(len(self.history) - 1, 0)))
-        if saved is not None:
-            self.restore(saved[0])
-
-    @property
-    def diverged(self) -> bool:
-        """Whether the loss stopped being finite, which ends the search: it is a result."""
-        return bool(self.history) and self.history[-1].diverged
+        super().__init__(
+            SearchEpoch, protocol, split.weights, split.info, seed=seed, checkpoint=checkpoint
+        )
 
     @property
     def stopped_because(self) -> str | None:
@@ -112,22 +104,8 @@ class Search:
             return None
         return stop_reason(self.protocol, self.history)
 
-    def epochs(self) -> Iterator[SearchEpoch]:
-        """Search the epochs that are left and yield each as it ends."""
-        yield from tuple(self.history)
-        for epoch in range(len(self.history), self.protocol.total_epochs):
-            if self.diverged or self.stopped_because is not None:
-                return
-            if self._stage_of(epoch) != self.stage:
-                self._build(self._stage_of(epoch))
-            self.history.append(self.run_epoch(epoch))
-            if self.checkpoint is not None and self.checkpoint.is_due:
-                self.checkpoint.save(self.tensors(), [asdict(past) for past in self.history])
-            yield self.history[-1]
-
-    def facts(self):
-        from nas_core.networks.evaluation import parameter_count
-
+    def facts(self) -> dict[str, int | str | None]:
+        """Return `parameters` of the supernet, `images` of the weights, and `stopped_because`."""
         return {
             "parameters": parameter_count(self.network),
             "images": len(self.split.weights),
@@ -136,60 +114,42 @@ class Search:
 
     def tensors(self) -> dict[str, Tensor]:
         """Return everything that the next epoch of this stage depends on, by name."""
-        state = {f"network.{name}": value for name, value in self.network.state_dict().items()}
-        state |= {f"alphas.{name}": value for name, value in self.alphas.tensors.items()}
-        named = self.network.named_parameters()
-        state |= optimizer_tensors(self.optimizer, named, MOMENTUM)
-        return state | optimizer_tensors(self.alpha_optimizer, self.alphas.tensors.items(), _ADAM)
+        alphas = self.alphas.tensors
+        return (
+            super().tensors()
+            | {f"alphas.{name}": alpha for name, alpha in alphas.items()}
+            | optimizer_tensors(self.alpha_optimizer, alphas.items(), _ADAM)
+        )
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Take over what `tensors` returned."""
-        self.network.load_state_dict(
-            {
-                name.removeprefix("network."): value
-                for name, value in tensors.items()
-                if name.startswith("network.")
-            }
-        )
+        super().restore(tensors)
+        alphas = self.alphas.tensors
         with torch.no_grad():
-            for name, alpha in self.alphas.tensors.items():
+            for name, alpha in alphas.items():
                 alpha.copy_(tensors[f"alphas.{name}"])
-        named = self.network.named_parameters()
-        restore_optimizer(self.optimizer, named, MOMENTUM, tensors)
-        alphas = self.alphas.tensors.items()
-        restore_optimizer(self.alpha_optimizer, alphas, _ADAM, tensors)
+        restore_optimizer(self.alpha_optimizer, alphas.items(), _ADAM, tensors)
 
-    def _stage_of(self, epoch: int) -> int:
-        return epoch // self.protocol.epochs
-
-    def _build(self, stage: int) -> None:
-        """Begin a stage: a new network and new alphas over what the stages before have left."""
-        protocol, settings = self.protocol, self.protocol.all_stages[stage]
-        self.stage = stage
-        self.network = SearchNetwork(
+    def build(self, epoch: int) -> None:
+        """Begin this epoch's stage: new weights and alphas over what earlier stages have left."""
+        protocol = self.protocol
+        self.stage = epoch // protocol.epochs
+        suffix = f" of stage {self.stage}" if self.stage else ""
+        network = SearchNetwork(
             init_channels=protocol.init_channels,
-            cells=settings.cells,
-            num_classes=self.split.info.num_classes,
-            operations=self._space(stage),
+            cells=protocol.all_stages[self.stage].cells,
+            num_classes=self.info.num_classes,
+            operations=self._space(),
             partial_channels=protocol.partial_channels,
         )
-        suffix = f" of stage {stage}" if stage else ""
-        initialise_(self.network, self.seed, purpose=f"weights{suffix}")
-        self.network.to(self.device, self.dtype)
+        self.network = self.ready(network, purpose=f"weights{suffix}")
         self.alphas = Alphas(
-            self.network.space,
+            network.space,
             attention=protocol.attention == "once",
             edge_normalisation=protocol.edge_normalisation,
         )
         self.alphas.initialise_(self.seed, std=protocol.alpha_std, purpose=f"alphas{suffix}")
         self.alphas.to(self.device, self.dtype)
-        self.optimizer = torch.optim.SGD(
-            self.network.parameters(),
-            lr=protocol.learning_rate,
-            momentum=protocol.momentum,
-            weight_decay=protocol.weight_decay,
-            fused=True,
-        )
         self.alpha_optimizer = torch.optim.Adam(
             self.alphas.tensors.values(),
             lr=protocol.alpha_learning_rate,
@@ -197,10 +157,10 @@ class Search:
             weight_decay=protocol.alpha_weight_decay,
         )
 
-    def _space(self, stage: int) -> SearchSpace:
+    def _space(self) -> SearchSpace:
         """Return what is left after the stages before, whose last epochs decided."""
         space = SearchSpace.full(self.protocol.operations, self.protocol.topologies)
-        for later in range(1, stage + 1):
+        for later in range(1, self.stage + 1):
             last = self.history[later * self.protocol.epochs - 1]
             keep = self.protocol.all_stages[later].operations_kept
             normal, reduction = (
@@ -211,48 +171,44 @@ class Search:
         return space
 
     def run_epoch(self, epoch: int) -> SearchEpoch:
-        """Search one epoch of the stage that is built."""
+        """Search one epoch; the first of a stage builds it."""
         started = time.perf_counter()
-        in_stage = epoch % self.protocol.epochs
-        rate = learning_rate(self.protocol, in_stage)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        if epoch // self.protocol.epochs != self.stage:
+            self.build(epoch)
+        rate = self.begin(epoch)
         weights, alphas = Meter(self.device), Meter(self.device)
-        self.network.train()
         for step, (draws, alpha_draws) in enumerate(self._steps(epoch)):
             if alpha_draws is not None:
                 with alphas.timed():
                     alphas.add(*self._alpha_step(draws, alpha_draws, self._dropout(epoch, step)))
             with weights.timed():
                 weights.add(*self._weight_step(draws, self._dropout(epoch, step)))
+        train_loss, train_accuracy = weights.means()
+        alpha_loss, alpha_accuracy = alphas.means() if alphas.steps else (None, None)
         is_last = epoch == self.protocol.total_epochs - 1
-        found = self._found()
         return SearchEpoch(
             epoch=epoch,
             stage=self.stage,
             learning_rate=rate,
-            train_loss=weights.loss or 0.0,
-            train_accuracy=weights.accuracy or 0.0,
-            alpha_loss=alphas.loss,
-            alpha_accuracy=alphas.accuracy,
-            val_accuracy=self._accuracy(self.split.alphas) if is_last else None,
+            train_loss=train_loss,
+            train_accuracy=train_accuracy,
+            alpha_loss=alpha_loss,
+            alpha_accuracy=alpha_accuracy,
+            val_accuracy=self.accuracy(self.split.alphas) if is_last else None,
             weight_steps=weights.steps,
             alpha_steps=alphas.steps,
             weight_seconds=weights.seconds,
             alpha_seconds=alphas.seconds,
+            **self._architecture(),
             seconds=time.perf_counter() - started,
-            **found,
         )
 
-    def _found(self) -> dict[str, Any]:
-        """Return the alphas of now and the genotype that they prefer."""
+    def _architecture(self) -> dict[str, Any]:
+        """Return what a `SearchEpoch` tells of the alphas of now and the genotype they prefer."""
         edges = self.alphas.edge_weights()
-        finite = all(torch.isfinite(alpha).all() for alpha in self.alphas.tensors.values())
-        genotype = (
-            discretise_edges(edges["normal"], edges["reduction"], max_skips=self.protocol.max_skips)
-            if finite
-            else None
-        )
+        genotype = None
+        if all(torch.isfinite(alpha).all() for alpha in self.alphas.tensors.values()):
+            genotype = discretise_edges(**edges, max_skips=self.protocol.max_skips)
         return {
             "genotype": None if genotype is None else str(genotype),
             "skips_normal": 0 if genotype is None else skip_count(genotype.normal),
@@ -265,8 +221,8 @@ class Search:
 
     def _steps(self, epoch: int) -> Iterator[tuple[StepDraws, StepDraws | None]]:
         """Yield the draws of each weight step, and those of the alpha step before it, if any."""
-        weights = list(self._draws(self.split.weights, epoch).steps())
-        alphas = itertools.cycle(self._draws(self.split.alphas, epoch, role="alpha ").steps())
+        weights = list(self.draws(self.split.weights, epoch).steps())
+        alphas = itertools.cycle(self.draws(self.split.alphas, epoch, role="alpha ").steps())
         every = self.protocol.alpha_every
         period = len(weights) if every == "epoch" else 1 if every == "step" else every
         warming_up = epoch % self.protocol.epochs < self.protocol.warmup_epochs
@@ -274,53 +230,37 @@ class Search:
             due = step % period == 0 and not warming_up
             yield draws, next(alphas) if due else None
 
-    def _draws(self, images: Images, epoch: int, *, role: str = "") -> EpochDraws:
-        height, width = images.pixels.shape[-2:]
-        return EpochDraws.draw(
-            self.protocol,
-            seed=self.seed,
-            epoch=epoch,
-            images=len(images),
-            image_size=(height, width),
-            role=role,
-        )
+    def logits(self, images: Tensor) -> Tensor:
+        """Classify normalised images (B, 3, H, W), mixing as now: logits (B, classes)."""
+        logits: Tensor = self.network(images, self.alphas.mixing())
+        return logits
 
-    def _batch(self, images: Images, draws: StepDraws) -> tuple[Tensor, Tensor]:
-        """Return augmented images (B, 3, H, W) and labels (B,)."""
-        batch = training_batch(images.pixels, draws, self.protocol, self.split.info, self.dtype)
-        return batch, images.labels[draws.order.to(self.device)]
-
-    def _weight_step(
-        self, draws: StepDraws, dropout: Dropout | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Take one step of the weights; return loss (), logits (B, classes), labels (B,)."""
-        images, labels = self._batch(self.split.weights, draws)
+    def _weight_step(self, draws: StepDraws, dropout: Dropout | None) -> StepResult:
+        """Take one step of the weights."""
+        images, labels = self.batch(self.split.weights, draws)
         with torch.no_grad():
             mixing = self.alphas.mixing()
-        self.optimizer.zero_grad(set_to_none=True)
-        with autocast(self.protocol, self.device):
+        with self.autocast():
             logits = self.network(images, mixing, dropout)
             loss = cross_entropy(logits, labels)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.protocol.gradient_clip)
-        self.optimizer.step()
-        return loss.detach(), logits, labels
+        self.descend(loss)
+        return loss, logits, labels
 
     def _alpha_step(
         self, draws: StepDraws, alpha_draws: StepDraws, dropout: Dropout | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> StepResult:
         """Take one step of the alphas; weights and batch-norm statistics stay bit-identical.
 
         Batch norm normalises by the batch here too, but what it sees is not remembered: an
         evaluation in between shall not depend on how often alphas are updated.
         """
-        train = self._batch(self.split.weights, draws)
-        batch = self._batch(self.split.alphas, alpha_draws)
+        train = self.batch(self.split.weights, draws)
+        batch = self.batch(self.split.alphas, alpha_draws)
         alphas = list(self.alphas.tensors.values())
 
         def loss_and_logits(weights: Weights, batch: Batch) -> tuple[Tensor, Tensor]:
             images, labels = batch
-            with autocast(self.protocol, self.device):
+            with self.autocast():
                 arguments = (images, self.alphas.mixing(), dropout)
                 logits = torch.func.functional_call(self.network, dict(weights), arguments)
                 return cross_entropy(logits, labels), logits
@@ -371,27 +311,12 @@ class Search:
         rate = skip_dropout_rate(self.protocol, epoch)
         if rate == 0:
             return None
-        source = torch.Generator(self.device)
+        stream = torch.Generator(self.device)
 
-        def drop(x: Tensor, place: str) -> Tensor:
+        def drop(x: Tensor, edge_name: str) -> Tensor:
             # The one stream that is drawn on the device: it is as large as the maps themselves.
-            source.manual_seed(key_number("skip dropout", self.seed, epoch, step, place) >> 1)
-            kept = torch.rand(x.shape, generator=source, device=x.device, dtype=x.dtype) >= rate
+            stream.manual_seed(key_number("skip dropout", self.seed, epoch, step, edge_name) >> 1)
+            kept = torch.rand(x.shape, generator=stream, device=x.device, dtype=x.dtype) >= rate
             return x * kept / (1 - rate)
 
         return drop
-
-    @torch.no_grad()
-    def _accuracy(self, images: Images) -> float:
-        """Return the fraction that the supernet, mixing as it does now, classifies correctly."""
-        self.network.eval()
-        mixing = self.alphas.mixing()
-        correct = 0
-        for start in range(0, len(images), EVALUATION_BATCH):
-            chosen = slice(start, start + EVALUATION_BATCH)
-            batch = normalise(images.pixels[chosen], self.split.info, self.dtype)
-            with autocast(self.protocol, self.device):
-                logits = self.network(batch, mixing)
-            correct += int((logits.argmax(dim=1) == images.labels[chosen]).sum())
-        self.network.train()
-        return correct / len(images)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ import torch
 from PIL import Image
 
 from tests.conftest import TINY
+from tests.integration.program import done
 from topo_sweep.cli import main
 from topo_sweep.spec.load import shipped_names
 from topo_sweep.store.opened import open_sweep
@@ -76,11 +78,18 @@ def write_images(
         pq.write_table(rows, f"data/{part}-00000-of-00001.parquet")
 
 
-def write_sweep(*arguments: str) -> StorePaths:
-    """Run a tiny sweep into ./results."""
-    with pytest.raises(SystemExit) as end:
-        main(["run", *SMALL, *arguments])
-    assert end.value.code == 0
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished sweep of one tiny training, to be copied."""
+    folder = tmp_path_factory.mktemp("trained")
+    done(folder, "run", *SMALL)
+    return folder / "results"
+
+
+@pytest.fixture
+def paths(trained: Path) -> StorePaths:
+    """A finished sweep in ./results; its files."""
+    shutil.copytree(trained, "results")
     return open_sweep(Path("results")).store.paths
 
 
@@ -266,9 +275,8 @@ def test_a_results_folder_that_cannot_be_written_is_said(results: str, refused: 
 
 @pytest.mark.parametrize("command", [("run", *SMALL), ("status",), ("rank",), ("plot", "surface")])
 def test_a_store_of_a_newer_version_is_left_alone(
-    command: tuple[str, ...], refused: Refused
+    command: tuple[str, ...], paths: StorePaths, refused: Refused
 ) -> None:
-    paths = write_sweep()
     value = json.loads(paths.manifest.read_text(encoding="utf-8"))
     paths.manifest.write_text(json.dumps(value | {"store_version": 99}), encoding="utf-8")
     line = refused(*command)
@@ -292,8 +300,7 @@ def test_a_folder_that_is_no_store_is_said(refused: Refused) -> None:
     assert "run a sweep first, or name its folder" in line
 
 
-def test_a_second_driver_is_told_who_is_first(refused: Refused) -> None:
-    paths = write_sweep()
+def test_a_second_driver_is_told_who_is_first(paths: StorePaths, refused: Refused) -> None:
     code = (
         "import pathlib, sys\n"
         "from topo_sweep.store.paths import StorePaths\n"
@@ -317,7 +324,8 @@ def test_a_second_driver_is_told_who_is_first(refused: Refused) -> None:
 def test_other_images_under_the_same_name_are_refused_on_resume(refused: Refused) -> None:
     options = ("--dataset", "cifar10", "--train-limit", "10")
     write_images(colour="black")
-    before = open_sweep(write_sweep(*options).folder).manifest.fingerprint
+    done(Path(), "run", *SMALL, *options)
+    before = open_sweep(Path("results")).manifest.fingerprint
     write_images(colour="white")
     line = refused("run", *SMALL, *options, "--seeds", "0-1")
     assert "the cifar10 images differ" in line
@@ -327,9 +335,8 @@ def test_other_images_under_the_same_name_are_refused_on_resume(refused: Refused
 
 @pytest.mark.parametrize("command", [("status",), ("rank",), ("plot", "surface")])
 def test_rows_of_other_images_are_refused_by_readers(
-    command: tuple[str, ...], refused: Refused
+    command: tuple[str, ...], paths: StorePaths, refused: Refused
 ) -> None:
-    paths = write_sweep()
     add_row(paths, fingerprint="0123456789abcdef")
     line = refused(*command)
     assert "0123456789abcdef" in line
@@ -337,14 +344,16 @@ def test_rows_of_other_images_are_refused_by_readers(
     assert "move the foreign Parquet parts away" in line
 
 
-def test_two_protocols_in_one_store_are_never_ranked_together(refused: Refused) -> None:
-    paths = write_sweep()
+def test_two_protocols_in_one_store_are_never_ranked_together(
+    paths: StorePaths, refused: Refused
+) -> None:
     add_row(paths, protocol_hash="e" * 16)
     line = refused("rank")
     assert "e" * 16 in line
     assert open_sweep(paths.folder).manifest.protocol_hash in line
 
 
+@pytest.mark.usefixtures("paths")
 @pytest.mark.parametrize(
     ("command", "parts"),
     [
@@ -358,7 +367,6 @@ def test_two_protocols_in_one_store_are_never_ranked_together(refused: Refused) 
 def test_what_a_sweep_cannot_give(
     command: tuple[str, ...], parts: tuple[str, ...], refused: Refused
 ) -> None:
-    write_sweep()
     line = refused(*command)
     assert all(part in line for part in parts), line
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -11,16 +10,16 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import torch
 
-from tests.conftest import TINY, Run, comparable
-from tests.integration.program import comparable_alphas, comparable_searches
-from tests.integration.test_crash import children
+from tests.conftest import TINY
+from tests.integration.processes import children, kill
+from tests.integration.program import done, refused
+from tests.integration.small_searches import SWEEP, assert_same_rows
 
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "5" * 64}
-SWEEP = ("run", "demo", *TINY, "--topologies", "0,179")
+SHIPPED = ("run", "demo", *TINY, "--topologies", "0,179")
 HOST = "127.0.0.2"  # Ray turns 127.0.0.1 into the address of a network card
 
 
@@ -37,13 +36,11 @@ def cluster() -> Iterator[str]:
     """A one-node Ray cluster that says it has a GPU; its address."""
     port = free_port()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
-    ray = shutil.which("ray", path=str(Path(sys.executable).parent))
-    assert ray is not None
     process = subprocess.Popen(
         [
-            *(ray, "start", "--head", f"--port={port}", "--block", "--disable-usage-stats"),
-            *("--num-cpus=2", "--num-gpus=1", "--include-dashboard=false"),
-            f"--node-ip-address={HOST}",
+            *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"),
+            *(f"--port={port}", f"--node-ip-address={HOST}", "--disable-usage-stats"),
+            *("--num-cpus=1", "--num-gpus=1", "--include-dashboard=false"),
         ],
         env=environment | TOKEN,
         stdout=subprocess.DEVNULL,
@@ -56,8 +53,7 @@ def cluster() -> Iterator[str]:
         below = children(process.pid)
         process.terminate()
         process.wait(timeout=60)
-        for pid in below:
-            subprocess.run(["kill", str(pid)], stderr=subprocess.DEVNULL, check=False)
+        kill(*below)
 
 
 def wait_until_listening(port: int, process: subprocess.Popen[bytes]) -> None:
@@ -75,61 +71,31 @@ def wait_until_listening(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.mark.slow
-def test_cluster_joins_a_running_cluster_and_gives_the_same_rows(
-    run: Run, cluster: str, tmp_path: Path
+def test_searches_and_their_evaluations_join_a_running_cluster_and_give_the_same_rows(
+    cluster: str, here: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    joined = run(
-        *SWEEP,
-        "--cluster",
-        "--gpus-per-pack",
-        "0",
-        "--results",
-        "ray",
-        RAY_ADDRESS=cluster,
-        **TOKEN,
-    )
-    alone = run(*SWEEP, "--executor", "inline", "--results", "inline")
+    for name, value in {"RAY_ADDRESS": cluster, **TOKEN}.items():
+        monkeypatch.setenv(name, value)
 
-    assert (joined.returncode, alone.returncode) == (0, 0), joined.stderr + alone.stderr
-    assert "Ray cluster with 1 node, 2 CPUs, 1 GPUs; 1 CPU a trial, no GPU" in joined.stderr
-    assert comparable(tmp_path / "ray").equals(comparable(tmp_path / "inline"))
+    joined = done(here, *SWEEP, "--seeds", "20", "--cluster", "--gpus-per-pack", "0")
 
-
-@pytest.mark.slow
-def test_searches_and_their_evaluations_run_on_a_cluster_and_give_the_same_rows(
-    run: Run, cluster: str, tmp_path: Path
-) -> None:
-    sweep = (
-        *("run", "table2", *TINY, "--seeds", "0", "--set", "search.init_channels=2"),
-        *("--set", "search.cells=2", "--set", "search.epochs=1", "--set", "search.alpha_order=1"),
-    )
-    joined = run(
-        *(*sweep, "--cluster", "--gpus-per-pack", "0", "--results", "ray"),
-        **{"RAY_ADDRESS": cluster, **TOKEN},
-    )
-    alone = run(*sweep, "--executor", "inline", "--results", "inline")
-
-    assert (joined.returncode, alone.returncode) == (0, 0), joined.stderr + alone.stderr
-    assert "Ray cluster with 1 node, 2 CPUs, 1 GPUs; 1 CPU a trial, no GPU" in joined.stderr
-    for frame in (comparable_searches, comparable_alphas, comparable):
-        rows = frame(tmp_path / "ray")
-        pd.testing.assert_frame_equal(rows, frame(tmp_path / "inline"), check_exact=True)
-        assert len(rows) == 4, "four methods, an epoch and an evaluation each"
+    assert "Ray cluster with 1 node, 1 CPUs, 1 GPUs; 1 CPU a trial, no GPU" in joined.errors
+    assert_same_rows(here / "results", whole, seeds=(20,))
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 @pytest.mark.parametrize("option", [(), ("--gpus-per-pack", "0.5")])
 def test_a_declared_gpu_that_pytorch_cannot_use_is_an_error_before_anything_is_written(
-    option: tuple[str, ...], run: Run, cluster: str, tmp_path: Path
+    option: tuple[str, ...], cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    result = run(*SWEEP, "--address", cluster, *option, **TOKEN)
+    for name, value in TOKEN.items():
+        monkeypatch.setenv(name, value)
 
-    assert result.returncode == 2
-    last = result.stderr.splitlines()[-1]
-    assert "finds no CUDA device" in last
-    assert last.endswith("use --gpus-per-pack 0 to train on CPUs")
-    assert not (tmp_path / "results").exists()
+    line = refused(tmp_path, *SHIPPED, "--address", cluster, *option)
+
+    assert "finds no CUDA device" in line
+    assert line.endswith("use --gpus-per-pack 0 to train on CPUs")
 
 
 @pytest.mark.parametrize(
@@ -140,12 +106,17 @@ def test_a_declared_gpu_that_pytorch_cannot_use_is_an_error_before_anything_is_w
     ],
 )
 def test_where_no_cluster_answers_one_line_says_where_it_looked_and_how_to_start_one(
-    options: tuple[str, ...], environment: dict[str, str], where: str, run: Run, tmp_path: Path
+    options: tuple[str, ...],
+    environment: dict[str, str],
+    where: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    result = run(*SWEEP, *options, **environment)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
 
-    assert result.returncode == 2
-    (line,) = result.stderr.splitlines()
+    line = refused(tmp_path, *SHIPPED, *options)
+
     assert line.startswith(f"topo-sweep: no Ray cluster answers at {where}")
     assert "ray start --head" in line
-    assert not (tmp_path / "results").exists()

@@ -1,10 +1,9 @@
-"""Ray and one process train the same trials to the same rows."""
+"""Ray and one process search and train to the same rows, whatever a worker did before."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import torch
 
@@ -12,48 +11,29 @@ from nas_core.cells.genotype import CellEdges, Genotype
 from nas_core.cells.topology import Topology
 from nas_core.data.splits import load_dataset, split
 from nas_core.protocols.training import PRESETS, DataOptions, Protocol
-from nas_core.training.training import EpochMetrics
-from tests.conftest import TINY, Run, comparable
+from nas_core.training.epochs import EpochMetrics
+from tests.conftest import Run
+from tests.integration.small_searches import SWEEP, assert_same_rows
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.runner import Outcome, TrialRunner
 from topo_sweep.spec.trials import Trial
 
-SWEEP = ("run", "demo", *TINY, "--topologies", "0,100,179", "--seeds", "0-1")
-
 
 @pytest.mark.slow
-def test_ray_and_inline_give_equal_rows(run: Run, tmp_path: Path) -> None:
-    ray = run(*SWEEP, "--results", "ray")
-    inline = run(*SWEEP, "--results", "inline", "--executor", "inline")
+def test_ray_gives_the_rows_of_one_process_and_says_what_it_does_and_nothing_else(
+    run: Run, here: Path, whole: Path
+) -> None:
+    ray = run(*SWEEP)
 
-    assert (ray.returncode, inline.returncode) == (0, 0), ray.stderr + inline.stderr
-    assert ray.stdout == inline.stdout == ""
-    rows = comparable(tmp_path / "ray")
-    assert len(rows) == 6
-    pd.testing.assert_frame_equal(rows, comparable(tmp_path / "inline"), check_exact=True)
-
-
-@pytest.mark.slow
-def test_ray_says_what_it_does_and_nothing_else(run: Run) -> None:
-    result = run(*SWEEP, "--topologies", "5")
-
-    lines = [line for line in result.stderr.splitlines() if not line.startswith(("data:", "Ray "))]
-    assert lines[0].startswith("results: ")
-    assert lines[-1].startswith("done: 2 of 2 trials are kept in ")
-    assert all(" done · " in line for line in lines[1:-1])
-
-
-def test_a_second_run_trains_nothing_and_writes_no_parquet(run: Run, tmp_path: Path) -> None:
-    inline = ("--executor", "inline")
-    run(*SWEEP, *inline)
-    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.parquet")}
-
-    again = run(*SWEEP, *inline)
-
-    assert again.returncode == 0
-    assert again.stderr.startswith("nothing to do: all 6 trials are in ")
-    assert before
-    assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.parquet")} == before
+    assert (ray.returncode, ray.stdout) == (0, ""), ray.stderr
+    assert_same_rows(here / "results", whole)
+    data, where, remark, results, *progress, end = ray.stderr.splitlines()
+    assert data.startswith("data: digits, ")
+    assert where.startswith("Ray here, ")
+    assert remark.startswith("an epoch of a search is a single step here")
+    assert results.startswith("results: results/small-digits-")
+    assert all(" done · " in line for line in progress)
+    assert end.startswith("done: 12 of 12 trials are kept in ")
 
 
 def test_a_float32_protocol_is_not_rounded_to_tf32_on_gpus(

@@ -9,10 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import Run
+from tests.integration.program import done, png_size
 from topo_sweep.store.opened import open_sweep
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "cifar10-jpeg"
-TRAIN, TEST = 640, 300
+TRAIN, TEST = 256, 300
 
 
 @pytest.fixture
@@ -41,17 +42,17 @@ def test_a_small_sweep_on_cifar10_learns_and_is_ranked_and_drawn(
     assert swept.returncode == 0, swept.stderr
     assert "Hugging Face layout (Parquet)" in swept.stderr
 
-    status = json.loads(run("status", "--format", "json").stdout)
+    status = json.loads(done(tmp_path, "status", "--format", "json").output)
     assert [status[key] for key in ("planned", "ok", "left", "failed")] == [2, 2, 0, 0]
 
     curves = open_sweep(tmp_path / "results").store.epochs()
     losses = curves.pivot_table(index="trial_id", columns="epoch", values="train_loss")
     assert (losses[5] < 0.85 * losses[0]).all()
-    # Chance is 0.1 with a standard deviation of 0.017 on 300 images.
-    ranked = json.loads(run("rank", "--format", "json").stdout)
+    # Chance is 0.1 with a standard deviation of 0.017 on 300 images: four of them above it.
+    ranked = json.loads(done(tmp_path, "rank", "--format", "json").output)
     assert [row["rank"] for row in ranked] == [1, 2]
-    assert min(row["mean"] for row in ranked) > 0.2
+    assert min(row["mean"] for row in ranked) > 0.17
 
-    drawn = run("plot", "surface", "-o", "surface.png")
-    assert drawn.stdout == "surface.png\n"
-    assert (tmp_path / "surface.png").read_bytes().startswith(b"\x89PNG")
+    drawn = done(tmp_path, "plot", "surface", "-o", "surface.png")
+    assert drawn.output == "surface.png\n"
+    assert min(png_size(tmp_path / "surface.png")) > 300

@@ -15,6 +15,8 @@ from topo_sweep.cli.enumerate_grid import GRID_NAMES, Grid, grid_records
 from topo_sweep.spec.load import load_spec
 from topo_sweep.spec.searches import SearchSweep
 
+pytestmark = pytest.mark.slow
+
 INLINE = ("--executor", "inline")
 TRAIN = (*TINY, *INLINE)
 SEARCH = (

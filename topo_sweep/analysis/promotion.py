@@ -19,19 +19,19 @@ def phase_two(
     manifest: Manifest,
     choice: Choice,
     seeds: Sequence[int] | None,
-    values: Mapping[str, Any] = MappingProxyType({}),
+    settings: Mapping[str, Any] = MappingProxyType({}),
 ) -> TopologySweep:
     """Return the sweep of the chosen topologies as the wiring of both cells.
 
     Both cells have the operation of the first sweep's normal cell, the paper's sep_conv_3x3.
     Seeds default to as many as selected, but others: those that selected would flatter.
-    `values` replace settings of the first sweep's protocol.
+    `settings` replace those of the first sweep's protocol.
     """
     operation = choice.genotypes[0].normal.uniform_operation
     assert operation is not None, "networks of a topology sweep have one normal operation"  # noqa: S101
     return TopologySweep(
         name=f"{_short(manifest)}-top{len(choice.genotypes)}",
-        protocol=manifest.protocol.with_values(values) if values else manifest.protocol,
+        protocol=manifest.protocol.with_values(settings) if settings else manifest.protocol,
         data=manifest.data,
         topologies=tuple(genotype.normal.topology.index for genotype in choice.genotypes),
         normal_operation=operation,

@@ -6,24 +6,31 @@ fractions 0..1 everywhere but in printed text.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from nas_core.cells.genotype import CellEdges, Genotype, known_name
+from nas_core.cells.genotype import Genotype, known_name
 from nas_core.errors import InputError
 from topo_sweep.analysis.accuracy import (
     METRICS,
     accuracies,
     chosen_metric,
     data_words,
-    half_width,
+    per_seed,
+    summary,
 )
-from topo_sweep.analysis.text import aligned, counted, n_words
+from topo_sweep.analysis.comparable import (
+    check_one_experiment,
+    check_poolable,
+    common_phase,
+    most_common,
+    nothing_finished,
+    operation_words,
+)
+from topo_sweep.analysis.text import aligned, counted, n_words, single_seed_caution
 
 COLUMNS: Final = (
     "rank", "genotype", "topology", "class_id", "n", "runs",
@@ -32,8 +39,12 @@ COLUMNS: Final = (
 """The columns of a ranking's table: `n` counts seeds, `runs` trainings, `diverged` those of them
 that diverged. `sd` (ddof 1) and `ci_*` are NaN where n = 1."""
 
+_INTERVALS: Final = (
+    "Intervals are 95% t intervals over training seeds, given this split and this test set."
+)
 _TIE = 1e-9  # means of counts of correct images differ by more, or only by rounding
 _KEYS: Final = {"topology": "genotype", "class": "class_id"}
+_PLURALS: Final = {"topology": "topologies", "genotype": "genotypes", "class": "classes"}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -78,14 +89,43 @@ class Ranking:
         return n_words(self.table["n"])
 
     @property
+    def unit(self) -> str:
+        """What a row is: 'topology', 'genotype' or 'class'."""
+        return _unit(self.kind, self.by)
+
+    @property
     def header(self) -> str:
         """What a reader of the numbers must know, in one line."""
         setting = [f"data {self.data}", f"protocol {self.protocol_hash}"]
         setting += [self.phase] if self.phase else []
-        metric = self.metric_name.capitalize()
-        groups = _units(self.kind, self.by, len(self.table))
-        opening = f"{metric} of {groups}, means over seeds ({self.seeds}); {'; '.join(setting)}."
-        return " ".join([opening, *_cautions(self.table), *_omissions(self)])
+        groups = _units(self.unit, len(self.table))
+        opening = f"{self.metric_name.capitalize()} of {groups}, means over seeds ({self.seeds})"
+        return " ".join(
+            [f"{opening}; {'; '.join(setting)}.", *self._cautions(), *self._omissions()]
+        )
+
+    def _cautions(self) -> list[str]:
+        """Say what the numbers cannot tell."""
+        n = self.table["n"]
+        sentences = [_INTERVALS] if (n > 1).any() else []
+        sentences += single_seed_caution(
+            n,
+            every="With one seed there is no interval, and this order is not evidence.",
+            some="Where n = 1 there is no interval, and the place is not evidence.",
+        )
+        if diverged := int(self.table["diverged"].sum()):
+            trials = counted(diverged, "diverged trial")
+            sentences.append(f"{trials} counted, with the last accuracy.")
+        return sentences
+
+    def _omissions(self) -> list[str]:
+        sentences = []
+        if self.left_out:
+            groups = _units(self.unit, self.left_out)
+            sentences.append(f"{groups} with fewer than {self.min_seeds} seeds left out.")
+        if self.failed:
+            sentences.append(f"{counted(self.failed, 'failed trial')} left out.")
+        return sentences
 
 
 def rank(
@@ -103,14 +143,25 @@ def rank(
     have no result: they are left out and counted.
 
     Args:
-        trials: one row a trial, as `ResultStore.trials` gives them.
+        trials: one row a trial, as `topo_sweep.load_results` gives them.
         by: 'topology' (each canonical genotype by itself) or 'class' (members pooled).
         metric: 'val' or 'test'; None is 'val' where there is a hold-out, else 'test'.
         min_seeds: groups with fewer seeds are left out and counted.
 
+    Returns:
+        The `Ranking`: its `table` has one row a network or class and the columns `COLUMNS`,
+        accuracies as fractions 0..1; its `header` says in words what the numbers are of.
+
     Raises:
         InputError: nothing to rank, or trials of several protocols, data sets or phases (named),
             or a metric or pooling that these trials do not allow.
+
+    >>> from topo_sweep import load_results
+    >>> ranking = rank(load_results("results/studies/subspaces-digits"))
+    >>> len(ranking.table), ranking.metric_name, ranking.seeds
+    (160, 'last-epoch test accuracy', 'n = 1')
+    >>> ranking.table["rank"].head(4).tolist(), ranking.table["mean"].head(4).round(4).tolist()
+    ([1, 2, 2, 4], [0.95, 0.9472, 0.9472, 0.9417])
 
     """
     if by not in _KEYS:
@@ -118,18 +169,19 @@ def rank(
     if min_seeds < 1:
         raise InputError(f"--min-seeds is 1 or more, got {min_seeds}")
     rows = _with_results(trials)
-    _check_one_experiment(rows)
+    check_one_experiment(rows)
     kind, holdout = str(rows["kind"].iloc[0]), int(rows["holdout"].iloc[0])
     if by == "class":
-        _check_poolable(rows)
-    phase = _phase(rows) if kind == "topologies" or by == "class" else ""
+        check_poolable(rows)
+    unit = _unit(kind, by)
+    phase = common_phase(set(rows["genotype"])) if unit != "genotype" else ""
     metric = chosen_metric(metric, holdout=holdout)
-    groups = _grouped(rows.assign(value=accuracies(rows, metric)), _KEYS[by])
+    groups = _grouped(rows.assign(accuracy=accuracies(rows, metric)), _KEYS[by])
     table = _ranked(groups[groups["n"] >= min_seeds])
     if table.empty:
         most = groups["n"].max()
         raise InputError(
-            f"none of {_units(kind, by, len(groups))} has {min_seeds} seeds: use --min-seeds "
+            f"none of {_units(unit, len(groups))} has {min_seeds} seeds: use --min-seeds "
             f"{most}, or run more seeds"
         )
     return Ranking(
@@ -159,28 +211,29 @@ def to_records(ranking: Ranking, top: int | None = None) -> list[dict[str, Any]]
 
 def format_table(ranking: Ranking, top: int | None = None) -> str:
     """Return the header and the first `top` rows for people; accuracies in percent."""
-    shown = _top(ranking, top)
+    best = _top(ranking, top)
+    texts = best.astype(str)
     columns = {
-        "rank": [str(value) for value in shown["rank"]],
-        **_names(ranking, shown),
-        "n": [str(value) for value in shown["n"]],
-        "runs": [str(value) for value in shown["runs"]],
-        "mean %": [_percent(value) for value in shown["mean"]],
-        "SD": [_percent(value) for value in shown["sd"]],
+        "rank": texts["rank"],
+        **_names(ranking, best),
+        "n": texts["n"],
+        "runs": texts["runs"],
+        "mean %": [_percent(mean) for mean in best["mean"]],
+        "SD": [_percent(sd) for sd in best["sd"]],
         "95% interval": [
             "-" if np.isnan(low) else f"{_percent(low)} to {_percent(high)}"
-            for low, high in zip(shown["ci_low"], shown["ci_high"], strict=True)
+            for low, high in zip(best["ci_low"], best["ci_high"], strict=True)
         ],
-        "diverged": [str(value) for value in shown["diverged"]],
+        "diverged": texts["diverged"],
     }
     if (ranking.table["runs"] == ranking.table["n"]).all():
         del columns["runs"]
     if not ranking.table["diverged"].any():
         del columns["diverged"]
     rows = [tuple(columns), *zip(*columns.values(), strict=True)]
-    left = [place for place, name in enumerate(columns) if name in {"genotype", "wiring"}]
+    left = [number for number, name in enumerate(columns) if name in {"genotype", "wiring"}]
     lines = [ranking.header, *aligned(rows, left=left)]
-    if more := len(ranking.table) - len(shown):
+    if more := len(ranking.table) - len(best):
         lines.append(f"({more} more: --top {len(ranking.table)})")
     return "\n".join(lines)
 
@@ -188,13 +241,10 @@ def format_table(ranking: Ranking, top: int | None = None) -> str:
 def _with_results(trials: pd.DataFrame) -> pd.DataFrame:
     """Return the rows that have a result, diverged ones included."""
     if trials.empty:
-        raise InputError(
-            "there is no finished trial to rank: start some with `topo-sweep run`, or wait "
-            "(`topo-sweep status` shows how far a run is)"
-        )
+        raise nothing_finished("trial to rank")
     rows = trials[trials["status"] != "failed"]
     if rows.empty:
-        error = _most_common([str(error)] for error in trials["error"])
+        error = most_common([str(error)] for error in trials["error"])
         raise InputError(
             f"nothing to rank: {counted(len(trials), 'trial')} ran and all failed, most often "
             f"with {error!r}: run them again with --retry-failed"
@@ -202,86 +252,14 @@ def _with_results(trials: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
-def _check_one_experiment(rows: pd.DataFrame) -> None:
-    """Refuse to compare what differs in more than the network and the seed."""
-    for column, what in (
-        ("protocol_hash", "protocols"),
-        ("dataset", "data sets"),
-        ("holdout", "hold-outs"),
-        ("train_limit", "limits of training images"),
-        ("fingerprint", "data set fingerprints"),
-        ("kind", "phases"),
-    ):
-        values = sorted({"none" if pd.isna(value) else str(value) for value in rows[column]})
-        if len(values) > 1:
-            raise _mixed(what, [f"{column} {value}" for value in values])
-
-
-def _check_poolable(rows: pd.DataFrame) -> None:
-    mixed = sorted(set(rows.loc[rows["class_id"].isna(), "genotype"]))
-    if mixed:
-        example = known_name(Genotype.from_string(mixed[0])) or mixed[0]
-        raise InputError(
-            "classes pool networks whose normal operations are all equal, and "
-            f"{counted(len(mixed), 'genotype')} here mix operations ({example}): "
-            "rank by topology instead"
-        )
-
-
-def _phase(rows: pd.DataFrame) -> str:
-    """Return what all networks share beside their normal wiring, in words.
-
-    A network whose reduction cell is wired like its normal one may belong to a sweep with
-    either rule (topology 0 does, where 0 is the fixed wiring), so each has one or two phases and
-    all must have one in common.
-    """
-    phases = [_phases(Genotype.from_string(text)) for text in set(rows["genotype"])]
-    first = _most_common(phases)
-    others = [own for own in phases if first not in own]
-    if others:
-        raise _mixed("phases", [f"'{first}'", f"'{_most_common(others)}'"])
-    return first
-
-
-def _phases(genotype: Genotype) -> tuple[str, ...]:
-    normal, reduction = genotype.normal, genotype.reduction
-    cells = f"cells of {len(normal.nodes)} nodes, normal {_operations(normal)}, reduction"
-    if reduction.uniform_operation is None:
-        return (f"{cells} {reduction}",)
-    fixed = f"{cells} {_operations(reduction)} on wiring {reduction.topology.index}"
-    same = f"{cells} {_operations(reduction)} wired like the normal cell"
-    return (fixed, same) if reduction.topology == normal.topology else (fixed,)
-
-
-def _most_common(phases: Iterable[Sequence[str]]) -> str:
-    counts = Counter(phase for own in phases for phase in own)
-    return min(counts, key=lambda phase: (-counts[phase], phase))
-
-
-def _mixed(what: str, names: Sequence[str]) -> InputError:
-    return InputError(
-        f"a ranking never mixes {what}, and these trials have {' and '.join(names)}: rank each "
-        "on its own, as a sweep of its own or by choosing rows of topo_sweep.load_results"
-    )
-
-
 def _grouped(rows: pd.DataFrame, key: str) -> pd.DataFrame:
-    """Return a row a group, unranked; which order the trials came in does not matter."""
-    rows = rows.sort_values([key, "seed", "value"])  # the order in which floats are added up
-    seeds = rows.groupby([key, "seed"])["value"].mean().groupby(level=key)
-    runs = rows.assign(diverged=rows["status"] == "diverged").groupby(key)
+    """Return a row a group, unranked, shown by its smallest topology."""
+    rows = rows.assign(lost=rows["status"] == "diverged")
+    runs = rows.groupby(key)["lost"].agg(runs="size", diverged="sum")
     smallest = rows.sort_values(["topology", "genotype"]).drop_duplicates(key).set_index(key)
-    groups = pd.DataFrame(
-        {
-            "n": seeds.count(),
-            "runs": runs.size(),
-            "mean": seeds.mean(),
-            "sd": seeds.std(ddof=1),
-            "diverged": runs["diverged"].sum(),
-        }
-    ).join(smallest[[name for name in ("genotype", "topology", "class_id") if name != key]])
-    half = half_width(groups["sd"], groups["n"])
-    return groups.assign(ci_low=groups["mean"] - half, ci_high=groups["mean"] + half).reset_index()
+    names = smallest[[name for name in ("genotype", "topology", "class_id") if name != key]]
+    means = summary(per_seed(rows, (key,), "accuracy"), (key,)).set_index(key)
+    return means.join(runs).join(names).reset_index()
 
 
 def _ranked(groups: pd.DataFrame) -> pd.DataFrame:
@@ -294,51 +272,20 @@ def _ranked(groups: pd.DataFrame) -> pd.DataFrame:
     return ranked[list(COLUMNS)].reset_index(drop=True)
 
 
-def _cautions(table: pd.DataFrame) -> list[str]:
-    """Say what the numbers cannot tell."""
-    sentences = []
-    if (table["n"] > 1).any():
-        sentences.append(
-            "Intervals are 95% t intervals over training seeds, given this split and this test set."
-        )
-    if (table["n"] == 1).all():
-        sentences.append("With one seed there is no interval, and this order is not evidence.")
-    elif (table["n"] == 1).any():
-        sentences.append("Where n = 1 there is no interval, and the place is not evidence.")
-    if diverged := int(table["diverged"].sum()):
-        sentences.append(f"{counted(diverged, 'diverged trial')} counted, with the last accuracy.")
-    return sentences
-
-
-def _omissions(ranking: Ranking) -> list[str]:
-    sentences = []
-    if ranking.left_out:
-        groups = _units(ranking.kind, ranking.by, ranking.left_out)
-        sentences.append(f"{groups} with fewer than {ranking.min_seeds} seeds left out.")
-    if ranking.failed:
-        sentences.append(f"{counted(ranking.failed, 'failed trial')} left out.")
-    return sentences
-
-
-def _names(ranking: Ranking, shown: pd.DataFrame) -> dict[str, list[str]]:
+def _names(ranking: Ranking, rows: pd.DataFrame) -> dict[str, list[str]]:
     """Return the columns that say which network a row is; genotypes are too long to print."""
-    genotypes = [Genotype.from_string(text) for text in shown["genotype"]]
+    genotypes = [Genotype.from_string(text) for text in rows["genotype"]]
     wirings = [str(genotype.normal.topology) for genotype in genotypes]
-    if ranking.kind != "topologies" and ranking.by == "topology":
-        names = [known_name(own) or f"normal {_operations(own.normal)}" for own in genotypes]
+    if ranking.unit == "genotype":
+        names = [
+            known_name(genotype) or f"normal {operation_words(genotype.normal)}"
+            for genotype in genotypes
+        ]
         return {"genotype": names, "wiring": wirings}
-    topologies = {"topology": [str(value) for value in shown["topology"]]}
-    classes = {"class": [str(value) for value in shown["class_id"]]}
-    both = classes | topologies if ranking.by == "class" else topologies | classes
-    return both | {"wiring": wirings}
-
-
-def _operations(cell: CellEdges) -> str:
-    """Return 'all sep_conv_3x3', or how many edges have which operation."""
-    if cell.uniform_operation:
-        return f"all {cell.uniform_operation}"
-    counts = Counter(edge.operation for edge in cell.edges)
-    return ", ".join(f"{count} {operation}" for operation, count in counts.most_common())
+    topologies, classes = (list(map(str, rows[name])) for name in ("topology", "class_id"))
+    if ranking.unit == "class":
+        return {"class": classes, "topology": topologies, "wiring": wirings}
+    return {"topology": topologies, "class": classes, "wiring": wirings}
 
 
 def _top(ranking: Ranking, top: int | None) -> pd.DataFrame:
@@ -349,8 +296,11 @@ def _percent(fraction: float) -> str:
     return "-" if np.isnan(fraction) else f"{100 * fraction:.2f}"
 
 
-def _units(kind: str, by: str, count: int) -> str:
-    one, many = ("class", "classes") if by == "class" else ("topology", "topologies")
-    if by == "topology" and kind != "topologies":
-        one, many = "genotype", "genotypes"
-    return f"{count} {one if count == 1 else many}"
+def _unit(kind: str, by: str) -> str:
+    if by == "class":
+        return by
+    return "topology" if kind == "topologies" else "genotype"
+
+
+def _units(unit: str, count: int) -> str:
+    return f"{count} {unit if count == 1 else _PLURALS[unit]}"

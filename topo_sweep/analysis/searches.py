@@ -1,43 +1,84 @@
-"""What the pictures of searches show: a row a search with the accuracy of the cell it found.
+"""What is shown of searches: which of them, and the accuracy of the cell that each found.
 
-Pure: frames as a store gives them go in, frames come out. The seed of the search is the unit:
-the evaluations of a search are averaged before anything else.
+Pure: frames as a store gives them go in, frames come out. The evaluations of a search are
+averaged before anything else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from nas_core.errors import InputError
-from topo_sweep.analysis.accuracy import METRICS, accuracies, chosen_metric, data_words, half_width
+from topo_sweep.analysis.accuracy import (
+    METRICS,
+    accuracies,
+    averaged,
+    chosen_metric,
+    data_words,
+)
+from topo_sweep.analysis.comparable import EXPERIMENT, check_one, nothing_finished, texts_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_EVALUATION: Final = {
-    "protocol_hash": "evaluation protocols",
-    "dataset": "data sets",
-    "holdout": "hold-outs",
-    "train_limit": "limits of training images",
-    "fingerprint": "data set fingerprints",
-}
-_SEARCH: Final = {
+_SETTINGS: Final = {
+    "method": "methods",
     "attention": "operation attentions",
     "topology": "fixed wirings",
     "reduction_topology": "fixed reduction wirings",
     "dataset": "data sets",
 }
-_CHOICES: Final = {"method": "--method", "attention": "--attention", "space": "--space"}
+"""Columns in which searches agree that are drawn together, and what several values are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchQuery:
+    """Which searches are asked for, and by which accuracy; None leaves it open.
+
+    Args:
+        metric: 'val' or 'test'; None is 'val' where there is a hold-out, else 'test'.
+        method: those of this method alone.
+        attention: those with this operation attention alone.
+        space: those in this space alone.
+
+    """
+
+    metric: str | None = None
+    method: str | None = None
+    attention: str | None = None
+    space: str | None = None
+
+    def choose(self, searches: pd.DataFrame) -> pd.DataFrame:
+        """Return the searches that are asked for.
+
+        Raises:
+            InputError: there is none; says what there is.
+
+        """
+        if searches.empty:
+            raise nothing_finished("search to draw")
+        for column in ("method", "attention", "space"):
+            wanted = getattr(self, column)
+            if wanted is None:
+                continue
+            texts = texts_of(searches[column])
+            if wanted not in set(texts):
+                there = ", ".join(sorted(set(texts)))
+                raise InputError(f"no search has {column} {wanted}: there are {there}")
+            searches = searches[texts == wanted]
+        return searches
+
+
+EVERYTHING: Final = SearchQuery()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Found:
-    """Searches of one method whose cells were evaluated under one protocol.
+class EvaluatedSearches:
+    """Searches whose cells were evaluated under one protocol.
 
     Args:
-        rows: the columns of the searches and `value` (accuracy, a fraction, mean of the search's
+        rows: the columns of the searches, `accuracy` (a fraction, the mean of the search's
             evaluations) and `lost` (whether the search or any of those diverged).
         metric: 'val' or 'test'.
         data: the data set of the evaluations and how it was split, in words.
@@ -60,16 +101,13 @@ class Found:
         return METRICS[self.metric]
 
 
-def found(
+def join_evaluations(
     searches: pd.DataFrame,
     trials: pd.DataFrame,
+    query: SearchQuery = EVERYTHING,
     *,
-    metric: str | None = None,
-    method: str | None = None,
-    attention: str | None = None,
-    space: str | None = None,
     any_method: bool = False,
-) -> Found:
+) -> EvaluatedSearches:
     """Join searches with the evaluations of what they found.
 
     A diverged evaluation counts with the accuracy its network had, 0 where there is none.
@@ -77,19 +115,16 @@ def found(
     Args:
         searches: one row a search, as `ResultStore.searches` gives them.
         trials: one row an evaluation; `search_id` says of what.
-        metric: 'val' or 'test'; None is 'val' where there is a hold-out, else 'test'.
-        method: keep the searches of this method alone.
-        attention: keep those with this operation attention alone.
-        space: keep those in this space alone.
+        query: which of the searches, and which accuracy.
         any_method: let methods and settings of searches mix, to choose among all cells.
 
     Raises:
         InputError: nothing is left, or it mixes methods, settings or data (both are named).
 
     """
-    chosen = choose(searches, method=method, attention=attention, space=space)
+    chosen = query.choose(searches)
     if not any_method:
-        check_one(chosen, {"method": "methods"} | _SEARCH)
+        check_one(chosen, _SETTINGS)
     ended = chosen[chosen["genotype"].notna()]
     results = trials[(trials["status"] != "failed") & trials["search_id"].isin(ended["search_id"])]
     if results.empty:
@@ -97,16 +132,16 @@ def found(
             f"nothing to draw: {len(ended)} of {len(chosen)} searches found a cell, and none of "
             "these has an evaluation yet (`topo-sweep status` shows how far the run is)"
         )
-    check_one(results, _EVALUATION)
+    check_one(results, EXPERIMENT | {"protocol_hash": "evaluation protocols"})
     if not any_method:
-        check_groups(ended)
-    metric = chosen_metric(metric, holdout=int(results["holdout"].iloc[0]))
-    values = results.assign(
-        value=accuracies(results, metric), lost=results["status"] == "diverged"
-    ).sort_values(["search_id", "value"])  # the order in which floats are added up
-    averages = values.groupby("search_id").agg(value=("value", "mean"), lost=("lost", "any"))
-    rows = ended.merge(averages.reset_index(), on="search_id")
-    return Found(
+        for (operations, cells), group in ended.groupby(["operations", "cells"]):
+            where = f" with {cells} cells in the space {operations}"
+            check_one(group, {"protocol_hash": "search protocols"}, where)
+    metric = chosen_metric(query.metric, holdout=int(results["holdout"].iloc[0]))
+    results = results.assign(accuracy=accuracies(results, metric))
+    means = averaged(results, ["search_id"], "accuracy").rename(columns={"value": "accuracy"})
+    rows = ended.merge(means, on="search_id")
+    return EvaluatedSearches(
         rows=rows.assign(lost=rows["lost"] | (rows["status"] == "diverged")),
         metric=metric,
         data=data_words(results),
@@ -116,85 +151,29 @@ def found(
     )
 
 
-def choose(
-    searches: pd.DataFrame,
-    *,
-    method: str | None = None,
-    attention: str | None = None,
-    space: str | None = None,
-) -> pd.DataFrame:
-    """Return the searches of a method, with an operation attention and in a space.
+def chosen_search(
+    searches: pd.DataFrame, *, search_id: str | None = None, seed: int | None = None
+) -> pd.Series[Any]:
+    """Return the newest search, of those with this seed, or the one whose id starts so.
 
     Raises:
-        InputError: there is none; says what there is.
+        InputError: there is none, or the beginning of the id fits several.
 
     """
     if searches.empty:
+        raise nothing_finished("search to draw")
+    rows = searches.sort_values(["finished_at", "search_id"])
+    if search_id is not None:
+        rows = rows[rows["search_id"].str.startswith(search_id)]
+        if len(rows) > 1:
+            raise InputError(f"{search_id} is the beginning of {len(rows)} search ids: give more")
+    if seed is not None:
+        rows = rows[rows["seed"] == seed]
+    if rows.empty:
+        what = f"--search {search_id}" if search_id is not None else f"--seed {seed}"
+        seeds = ", ".join(map(str, sorted(set(searches["seed"]))))
         raise InputError(
-            "there is no finished search to draw: start some with `topo-sweep run`, or wait "
-            "(`topo-sweep status` shows how far a run is)"
+            f"no search fits {what}: there are {len(searches)}, such as "
+            f"{searches['search_id'].iloc[-1]}, with seeds {seeds}"
         )
-    rows = searches
-    for column, value in (("method", method), ("attention", attention), ("space", space)):
-        if value is None:
-            continue
-        own = rows[column].astype("string").fillna("none")
-        there = sorted(set(own))
-        if value not in there:
-            raise InputError(f"no search has {column} {value}: there are {', '.join(there)}")
-        rows = rows[own == value]
-    return rows
-
-
-def check_one(rows: pd.DataFrame, columns: dict[str, str]) -> None:
-    """Refuse rows that differ in one of these columns; the values say what it is called.
-
-    Raises:
-        InputError: names the values and how to choose one.
-
-    """
-    for column, what in columns.items():
-        values = sorted(set(rows[column].astype("string").fillna("none")))
-        if len(values) > 1:
-            option = _CHOICES.get(column)
-            way = f"choose one with {option}" if option else "draw each as a sweep of its own"
-            raise InputError(f"a picture never mixes {what}, here {' and '.join(values)}: {way}")
-
-
-def check_groups(searches: pd.DataFrame) -> None:
-    """Refuse searches in one space and with as many cells that differ in another setting.
-
-    Raises:
-        InputError: names both protocols.
-
-    """
-    for (operations, cells), group in searches.groupby(["operations", "cells"]):
-        hashes = sorted(set(group["protocol_hash"]))
-        if len(hashes) > 1:
-            raise InputError(
-                f"a picture never mixes search protocols, here {' and '.join(hashes)} with "
-                f"{cells} cells in the space {operations}: draw each as a sweep of its own"
-            )
-
-
-def per_seed(rows: pd.DataFrame, by: Sequence[str], column: str) -> pd.DataFrame:
-    """Return the points: `by`, `seed`, `value` (mean of `column` over the seed) and `lost`."""
-    ordered = rows.sort_values([*by, "seed", column])
-    marked = ordered if "lost" in ordered else ordered.assign(lost=ordered["status"] == "diverged")
-    groups = marked.assign(value=marked[column].astype(float)).groupby([*by, "seed"])
-    points: pd.DataFrame = groups.agg(value=("value", "mean"), lost=("lost", "any")).reset_index()
-    return points
-
-
-def summary(points: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """Return `n`, `mean`, `sd` (ddof 1), `ci_low`, `ci_high` of the points of each group.
-
-    Intervals are 95% Student t intervals over search seeds, NaN where n = 1.
-    """
-    groups = points.groupby(list(by))
-    values = groups["value"]
-    table = values.agg(n="count", mean="mean", sd="std").assign(lost=groups["lost"].sum())
-    half = half_width(table["sd"].to_numpy(dtype=float), table["n"].to_numpy(dtype=float))
-    ends = {"ci_low": table["mean"] - half, "ci_high": table["mean"] + half}
-    whole: pd.DataFrame = table.assign(**ends).reset_index()
-    return whole
+    return rows.iloc[-1]

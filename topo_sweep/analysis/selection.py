@@ -5,17 +5,18 @@ Every choice comes with a sentence on how sure it is and where it came from.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas_core.cells.genotype import Genotype
 from nas_core.errors import InputError
-from topo_sweep.analysis import ranking
-from topo_sweep.analysis.accuracy import METRICS, accuracies, half_width
-from topo_sweep.analysis.searches import found
+from topo_sweep.analysis.accuracy import METRICS, accuracies, half_width, per_seed
+from topo_sweep.analysis.ranking import Ranking, rank
+from topo_sweep.analysis.searches import join_evaluations
 from topo_sweep.analysis.text import counted
-from topo_sweep.store.opened import OpenedSweep, by_newest_row, open_sweep
+from topo_sweep.store.opened import OpenedSweep, by_newest_row, sweeps_in
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +37,7 @@ class Choice:
     genotypes: tuple[Genotype, ...]
     seeds: tuple[int, ...]
     origin: str
-    remarks: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
 
 
 def best_topologies(sweep: OpenedSweep, top: int = 1) -> Choice:
@@ -46,34 +47,27 @@ def best_topologies(sweep: OpenedSweep, top: int = 1) -> Choice:
         InputError: a sweep of another kind, or fewer finished topologies than asked for.
 
     """
-    if sweep.manifest.kind != "topologies":
+    if not sweep.ranks_topologies:
         raise InputError(
             f"{sweep.folder} is a sweep of kind {sweep.manifest.kind}, which ranks no "
             "topologies: name the folder of one of kind topologies, such as `topo-sweep run demo`"
         )
     trials = sweep.trials()
-    ranked = ranking.rank(trials)
-    few: tuple[str, ...] = ()
-    if len(ranked.table) >= top:
-        # Means over fewer seeds scatter more, so the luckiest of them would win.
-        seeds = int(ranked.table["n"].sort_values(ascending=False).iloc[top - 1])
-        more = ranking.rank(trials, min_seeds=seeds)
-        left_out = len(ranked.table) - len(more.table)
-        ranked = more
-        few = (f"left out with fewer than {seeds} seeds: {left_out}",) if left_out else ()
-    if len(ranked.table) < top:
+    ranking = rank(trials)
+    finished = len(ranking.table)
+    if finished < top:
         raise InputError(
-            f"{sweep.folder} has {len(ranked.table)} finished topologies, and the best {top} were "
-            f"asked for: use --top {len(ranked.table)}, or finish the sweep first"
+            f"{sweep.folder} has {finished} finished topologies, and the best {top} were asked "
+            f"for: use --top {finished}, or finish the sweep first"
         )
-    return Choice(
-        genotypes=tuple(Genotype.from_string(text) for text in ranked.table["genotype"][:top]),
-        seeds=_seeds(trials),
-        origin=_origin(
-            sweep, ranked.metric, f"the best{f' {top}' * (top > 1)} of {len(ranked.table)}"
-        ),
-        remarks=(*_warnings(ranked.metric), *few, _margin(trials, ranked)),
-    )
+    # Means over fewer seeds scatter more, so the luckiest of them would win.
+    seeds = int(ranking.table["n"].sort_values(ascending=False).iloc[top - 1])
+    ranking = rank(trials, min_seeds=seeds)
+    left_out = finished - len(ranking.table)
+    few = [f"left out with fewer than {seeds} seeds: {left_out}"] if left_out else []
+    which = f"the best{f' {top}' * (top > 1)} of {len(ranking.table)}"
+    remarks = (*few, _margin(trials, ranking))
+    return _chosen(sweep, ranking.metric, which, ranking.table["genotype"].head(top), remarks)
 
 
 def above(sweep: OpenedSweep, accuracy: float) -> Choice:
@@ -83,21 +77,16 @@ def above(sweep: OpenedSweep, accuracy: float) -> Choice:
         InputError: none does; says how good the best is.
 
     """
-    cells = _cells(sweep)
-    chosen = cells[cells["value"] > accuracy]
-    metric = str(cells["metric"].iloc[0])
+    networks, metric = _networks(sweep)
+    chosen = networks[networks["accuracy"] > accuracy]
     if chosen.empty:
         raise InputError(
-            f"none of {counted(len(cells), 'network')} of {sweep.folder} is above {accuracy:.2%} "
-            f"{METRICS[metric]}, the best has {cells['value'].max():.2%}: use a lower --above"
+            f"none of {counted(len(networks), 'network')} of {sweep.folder} is above "
+            f"{accuracy:.2%} {METRICS[metric]}, the best has {networks['accuracy'].max():.2%}: "
+            "use a lower --above"
         )
-    texts = dict.fromkeys(chosen["genotype"])
-    return Choice(
-        genotypes=tuple(Genotype.from_string(text) for text in texts),
-        seeds=_seeds(sweep.trials()),
-        origin=_origin(sweep, metric, f"those above {accuracy:.2%} of {len(cells)}"),
-        remarks=_warnings(metric),
-    )
+    which = f"those above {accuracy:.2%} of {len(networks)}"
+    return _chosen(sweep, metric, which, chosen["genotype"].drop_duplicates())
 
 
 def winner(sweep: OpenedSweep) -> Choice:
@@ -107,47 +96,33 @@ def winner(sweep: OpenedSweep) -> Choice:
         InputError: nothing is evaluated yet.
 
     """
-    if sweep.manifest.kind == "topologies":
+    if sweep.ranks_topologies:
         return best_topologies(sweep)
-    if (only := _only_cell(sweep)) is not None:
-        return only
-    cells = _cells(sweep)
-    best, metric = cells.iloc[0], str(cells["metric"].iloc[0])
-    if len(cells) == 1:
-        return Choice(
-            genotypes=(Genotype.from_string(best["genotype"]),),
-            seeds=_seeds(sweep.trials()),
-            origin=f"the one network of {sweep.folder.name}",
-            remarks=(),
-        )
+    if sweep.holds_searches and not len(sweep.trials()):
+        return _only_cell(sweep)
+    networks, metric = _networks(sweep)
+    if len(networks) == 1:
+        only = f"the one network of {sweep.folder.name}"
+        return Choice(_parsed(networks["genotype"]), _seeds(sweep.trials()), only)
+    best, second = networks["accuracy"].head(2)
     remark = (
-        f"the best of {counted(len(cells), 'network')} has {best['value']:.2%} {METRICS[metric]}"
+        f"the best of {counted(len(networks), 'network')} has {best:.2%} {METRICS[metric]}, the "
+        f"second {second:.2%}: the best of many looks better than it is"
     )
-    remark += f", the second {cells.iloc[1]['value']:.2%}"
-    return Choice(
-        genotypes=(Genotype.from_string(best["genotype"]),),
-        seeds=_seeds(sweep.trials()),
-        origin=_origin(sweep, metric, f"the best of {len(cells)}"),
-        remarks=(*_warnings(metric), f"{remark}: the best of many looks better than it is"),
-    )
+    which = f"the best of {len(networks)}"
+    return _chosen(sweep, metric, which, networks["genotype"].head(1), [remark])
 
 
-def _only_cell(sweep: OpenedSweep) -> Choice | None:
-    """Return what a sweep found that holds one search and no evaluation: there is no choice."""
-    if sweep.manifest.kind != "search" or len(sweep.trials()):
-        return None
-    found_texts = list(dict.fromkeys(sweep.searches()["genotype"].dropna()))
-    if len(found_texts) != 1:
+def _only_cell(sweep: OpenedSweep) -> Choice:
+    """Return the one cell that was found, where no evaluation could choose among several."""
+    cells = sweep.searches()["genotype"].dropna().drop_duplicates()
+    if len(cells) != 1:
         raise InputError(
-            f"{sweep.folder} found {counted(len(found_texts), 'cell')} and none of them is "
+            f"{sweep.folder} found {counted(len(cells), 'cell')} and none of them is "
             "evaluated, so none is best: evaluate them first, or name one"
         )
-    return Choice(
-        genotypes=(Genotype.from_string(found_texts[0]),),
-        seeds=_seeds(sweep.searches()),
-        origin=f"the one cell that {sweep.folder.name} found",
-        remarks=(),
-    )
+    only = f"the one cell that {sweep.folder.name} found"
+    return Choice(_parsed(cells), _seeds(sweep.searches()), only)
 
 
 def found_by(results: Path, name: str, dataset: str) -> Choice:
@@ -159,13 +134,11 @@ def found_by(results: Path, name: str, dataset: str) -> Choice:
         InputError: there is no such sweep, or nothing of it is evaluated yet.
 
     """
-    folders = results.iterdir() if results.is_dir() else ()
-    sweeps = [open_sweep(folder) for folder in folders if (folder / "sweep.json").is_file()]
     named = [
         sweep
-        for sweep in sweeps
+        for sweep in sweeps_in(results)
         if sweep.manifest.sweep == name
-        and sweep.manifest.kind == "search"
+        and sweep.holds_searches
         and (sweep.manifest.data.dataset == "digits") == (dataset == "digits")
     ]
     if not named:
@@ -174,54 +147,66 @@ def found_by(results: Path, name: str, dataset: str) -> Choice:
             f"sweep for {dataset}: run `topo-sweep run {name}` first, or write your own list of "
             "genotypes"
         )
-    newest = max(named, key=by_newest_row)
-    return winner(newest)
+    return winner(max(named, key=by_newest_row))
 
 
-def _cells(sweep: OpenedSweep) -> pd.DataFrame:
-    """Return `genotype`, `value` (mean accuracy) and `metric` of each network, best first."""
-    if sweep.manifest.kind == "search":
-        evaluated = found(sweep.searches(), sweep.trials(), any_method=True)
-        table, metric = evaluated.rows[["genotype", "value"]], evaluated.metric
+def _networks(sweep: OpenedSweep) -> tuple[pd.DataFrame, str]:
+    """Return `genotype` and mean `accuracy` of each network, best first, and which metric it is."""
+    if sweep.holds_searches:
+        evaluated = join_evaluations(sweep.searches(), sweep.trials(), any_method=True)
+        table, metric = evaluated.rows, evaluated.metric
     else:
-        ranked = ranking.rank(sweep.trials())
-        table, metric = ranked.table.rename(columns={"mean": "value"}), ranked.metric
-    ordered = table.sort_values(["value", "genotype"], ascending=[False, True])
-    return ordered.assign(metric=metric).reset_index(drop=True)
+        ranking = rank(sweep.trials())
+        table, metric = ranking.table.rename(columns={"mean": "accuracy"}), ranking.metric
+    ordered = table.sort_values(["accuracy", "genotype"], ascending=[False, True])
+    return ordered[["genotype", "accuracy"]], metric
+
+
+def _parsed(genotypes: Iterable[str]) -> tuple[Genotype, ...]:
+    return tuple(Genotype.from_string(text) for text in genotypes)
 
 
 def _seeds(trials: pd.DataFrame) -> tuple[int, ...]:
     return tuple(sorted({int(seed) for seed in trials["seed"]}))
 
 
-def _origin(sweep: OpenedSweep, metric: str, which: str) -> str:
-    return f"{which} networks of {sweep.folder.name} by {METRICS[metric]}"
-
-
-def _warnings(metric: str) -> tuple[str, ...]:
-    if metric == "val":
-        return ()
+def _chosen(
+    sweep: OpenedSweep,
+    metric: str,
+    which: str,
+    genotypes: Iterable[str],
+    remarks: Sequence[str] = (),
+) -> Choice:
+    """Return a choice by an accuracy, with a warning where that is a test accuracy."""
     optimistic = (
         "warning: no images were held out, so test accuracy selects, and the test accuracy of "
         "what is selected is optimistic; a sweep with --holdout avoids that"
     )
-    return (optimistic,)
+    return Choice(
+        genotypes=_parsed(genotypes),
+        seeds=_seeds(sweep.trials()),
+        origin=f"{which} networks of {sweep.folder.name} by {METRICS[metric]}",
+        remarks=(*([] if metric == "val" else [optimistic]), *remarks),
+    )
 
 
-def _margin(trials: pd.DataFrame, ranked: ranking.Ranking) -> str:
+def _margin(trials: pd.DataFrame, ranking: Ranking) -> str:
     """Say how far the best is ahead of the second, with an interval over common seeds."""
-    table = ranked.table
+    table = ranking.table
     if len(table) < 2:
         return "there is one topology, so nothing was chosen"
-    usable = trials[trials["status"] != "failed"]
-    values = usable.assign(value=accuracies(usable, ranked.metric))
+    trials = trials[trials["status"] != "failed"]
+    trials = trials.assign(accuracy=accuracies(trials, ranking.metric))
+    points = per_seed(trials, ("genotype",), "accuracy").set_index("seed")
     first, second = (
-        values[values["genotype"] == text].groupby("seed")["value"].mean()
-        for text in table["genotype"][:2]
+        points.loc[points["genotype"] == genotype, "value"]
+        for genotype in table["genotype"].head(2)
     )
     ahead = (first - second).dropna()
-    names = [f"topology {index}" for index in table["topology"][:2]]
-    opening = f"{names[0]} is ahead of {names[1]} by {100 * ahead.mean():.2f} points"
+    opening = (
+        f"topology {table['topology'][0]} is ahead of topology {table['topology'][1]} by "
+        f"{100 * ahead.mean():.2f} points"
+    )
     if len(ahead) < 2:
         return f"{opening} on one seed: without an interval that is no evidence"
     half = float(half_width(ahead.std(ddof=1), len(ahead)))

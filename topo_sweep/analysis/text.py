@@ -1,8 +1,12 @@
-"""Numbers as people read them: counted nouns, seeds, aligned columns."""
+"""Numbers as people read them: counted nouns, seeds and what one seed cannot tell, tables."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Final
+
+NO_SPREAD: Final = "n = 1: the spread over seeds is unknown, and the order is not evidence"
+"""What a picture says in which no group has a second seed."""
 
 
 def counted(count: int, noun: str) -> str:
@@ -14,6 +18,22 @@ def n_words(counts: Collection[int]) -> str:
     """Return 'n = 10' or 'n = 8 to 10'."""
     fewest, most = int(min(counts)), int(max(counts))
     return f"n = {fewest}" if fewest == most else f"n = {fewest} to {most}"
+
+
+def single_seed_caution(counts: Collection[int], *, every: str = NO_SPREAD, some: str) -> list[str]:
+    """Return the sentence that is due where groups have one seed, none where all have more.
+
+    Args:
+        counts: of each group its number of seeds.
+        every: the sentence where no group has a second seed.
+        some: the sentence where others have; '{single}' in it is how many have one seed, and
+            '{groups}' how many groups there are.
+
+    """
+    single = sum(int(count) == 1 for count in counts)
+    if not single:
+        return []
+    return [every if single == len(counts) else some.format(single=single, groups=len(counts))]
 
 
 def aligned(rows: Sequence[Sequence[str]], *, left: Collection[int]) -> list[str]:
@@ -38,3 +58,15 @@ def duration(seconds: float) -> str:
     if whole < 48 * 3600:
         return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
     return f"{whole / 86400:.1f} days"
+
+
+def plain_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return a table in which columns of numbers are flush right, and all others flush left."""
+    texts = [tuple(map(str, row)) for row in rows]
+    numbers = [bool(rows) and all(map(_is_number, column)) for column in zip(*texts, strict=True)]
+    left = [column for column, is_number in enumerate(numbers) if not is_number]
+    return "\n".join(aligned([tuple(header), *texts], left=left if rows else range(len(header))))
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).replace("-", "", 1).rstrip("%").isdigit()

@@ -13,7 +13,6 @@ import click
 
 from nas_core.errors import InputError
 from nas_core.files import write_durably
-from topo_sweep.analysis.text import aligned
 from topo_sweep.store.paths import RESULTS
 
 if TYPE_CHECKING:
@@ -92,18 +91,6 @@ def emit(text: str, output: Path | None = None) -> None:
         write_durably(output, (text + "\n").encode())
     except OSError as error:
         raise InputError(f"cannot write {output}: {error.strerror or error}") from None
-
-
-def plain_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Return a plain table, columns of numbers to the right, all others to the left."""
-    texts = [tuple(map(str, row)) for row in rows]
-    numbers = [bool(rows) and all(map(_is_number, column)) for column in zip(*texts, strict=True)]
-    left = [column for column, is_number in enumerate(numbers) if not is_number]
-    return "\n".join(aligned([tuple(header), *texts], left=left if rows else range(len(header))))
-
-
-def _is_number(text: str) -> bool:
-    return text.replace(".", "", 1).replace("-", "", 1).rstrip("%").isdigit()
 
 
 def _csv(records: Sequence[Mapping[str, Any]]) -> str:

@@ -11,7 +11,8 @@ from click.core import ParameterSource
 
 from nas_core.cells.topology import MAX_NODES, Topology, enumerate_topologies, isomorphism_classes
 from nas_core.errors import InputError
-from topo_sweep.cli.common import emit, format_option, formatted, plain_table
+from topo_sweep.analysis.text import plain_table
+from topo_sweep.cli.common import emit, format_option, formatted
 from topo_sweep.cli.enumerate_grid import GRID_NAMES, Grid, grid_records, grid_table
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final, Literal, get_args
 
-from topo_sweep.cli.common import plain_table
+from topo_sweep.analysis.text import plain_table
 
 Grid = Literal["subspaces", "depth"]
 

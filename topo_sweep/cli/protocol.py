@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from topo_sweep.cli.common import emit, format_option, formatted, plain_table, say
+from topo_sweep.analysis.text import plain_table
+from topo_sweep.cli.common import emit, format_option, formatted, say
 
 if TYPE_CHECKING:
     from nas_core.protocols.training import NetworkTraining
-    from topo_sweep.paper.notes import PaperNote
-    from topo_sweep.spec.presets import Comparison
+    from topo_sweep.spec.presets import PresetDifference
 
 
 @click.group()
@@ -63,12 +63,12 @@ def diff(first: str, second: str, output_format: str) -> None:
     Example:
       topo-sweep protocol diff search_subspace search_edarts
     """
-    from topo_sweep.spec.presets import compare, find_preset, value_text
+    from topo_sweep.spec.presets import find_preset, preset_difference, value_text
 
-    compared = compare(find_preset(first), find_preset(second))
+    compared = preset_difference(find_preset(first), find_preset(second))
     records = [
-        {"setting": name, "first": value, "second": other}
-        for name, (value, other) in compared.different.items()
+        {"setting": name, "first": one, "second": other}
+        for name, (one, other) in compared.different.items()
     ]
     rows = [[r["setting"], value_text(r["first"]), value_text(r["second"])] for r in records]
     said = _remarks(first, second, compared)
@@ -80,20 +80,20 @@ def diff(first: str, second: str, output_format: str) -> None:
 def _print_settings(name: str, preset: NetworkTraining, output_format: str) -> None:
     from topo_sweep.spec.presets import purpose, settings, value_text
 
-    listed = settings(preset)
+    all_settings = settings(preset)
+    common = {"preset": name, "protocol_hash": preset.protocol_hash}
     records = [
-        {"preset": name, "protocol_hash": preset.protocol_hash, "setting": setting.name}
-        | {"value": setting.value, "default": setting.default, "differs": setting.differs}
-        for setting in listed
+        common | {"setting": s.name, "value": s.value, "default": s.default, "differs": s.differs}
+        for s in all_settings
     ]
-    rows = []
-    for setting in listed:
-        default = f"  (default {value_text(setting.default)})" if setting.differs else ""
-        rows.append([setting.name, value_text(setting.value) + default])
-    changed = sum(setting.differs for setting in listed)
+    rows = [
+        [s.name, value_text(s.value) + f"  (default {value_text(s.default)})" * s.differs]
+        for s in all_settings
+    ]
+    changed, count = sum(setting.differs for setting in all_settings), len(all_settings)
     said = (
         f"{name}: settings of {purpose(preset)}, hash {preset.protocol_hash}; "
-        f"{changed or 'none'} of {len(listed)} differ{'s' if changed == 1 else ''} from the default"
+        f"{changed or 'none'} of {count} differ{'s' if changed == 1 else ''} from the default"
     )
     _print([said], records, output_format, plain_table(["setting", "value"], rows))
 
@@ -101,26 +101,23 @@ def _print_settings(name: str, preset: NetworkTraining, output_format: str) -> N
 def _print_notes(name: str, preset: NetworkTraining, output_format: str) -> None:
     from topo_sweep.paper.notes import KINDS, notes
 
-    listed = notes(name)
-    given = {note.kind for note in listed}
+    told = notes(name)
+    kinds = {note.kind for note in told}
     said = [
-        f"{name} ({preset.protocol_hash}) against the paper's text: {len(listed)} notes",
-        "; ".join(f"{kind}: {meaning}" for kind, meaning in KINDS.items() if kind in given),
+        f"{name} ({preset.protocol_hash}) against the paper's text: {len(told)} notes",
+        "; ".join(f"{kind}: {meaning}" for kind, meaning in KINDS.items() if kind in kinds),
     ]
     records = [
         {"preset": name, "kind": note.kind, "setting": note.setting}
         | {"paper": note.paper, "ours": note.ours, "why": note.why}
-        for note in listed
+        for note in told
     ]
-    _print(said, records, output_format, _lines(listed))
+    width = max(len(note.kind) for note in told)
+    lines = "\n".join(f"{note.kind.ljust(width)}  {note}" for note in told)
+    _print(said, records, output_format, lines)
 
 
-def _lines(listed: Sequence[PaperNote]) -> str:
-    width = max(len(note.kind) for note in listed)
-    return "\n".join(f"{note.kind.ljust(width)}  {note}" for note in listed)
-
-
-def _remarks(first: str, second: str, compared: Comparison) -> list[str]:
+def _remarks(first: str, second: str, compared: PresetDifference) -> list[str]:
     """Return how many settings differ, and which were not compared."""
     different = len(compared.different)
     counted = f"{compared.common} {'common ' if compared.only_first else ''}settings"

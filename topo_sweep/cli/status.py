@@ -7,15 +7,8 @@ from typing import Any
 
 import click
 
-from topo_sweep.analysis.text import duration
-from topo_sweep.cli.common import (
-    emit,
-    format_option,
-    formatted,
-    plain_table,
-    results_argument,
-    say_which,
-)
+from topo_sweep.analysis.text import duration, plain_table
+from topo_sweep.cli.common import emit, format_option, formatted, results_argument, say_which
 
 
 @click.command()

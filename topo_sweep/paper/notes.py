@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 
-from topo_sweep.spec.presets import ALL_PRESETS, compare, find_preset, value_text
+from topo_sweep.spec.presets import ALL_PRESETS, find_preset, preset_difference, value_text
 from topo_sweep.spec.strict_yaml import read_yaml
 
 Kind = Literal["differs", "inferred", "open", "same"]
@@ -137,7 +137,7 @@ def _deviations(name: str) -> list[PaperNote]:
     chosen = choices().presets[name]
     if chosen.follows is None:
         return []
-    different = compare(find_preset(name), ALL_PRESETS[chosen.follows]).different
+    different = preset_difference(find_preset(name), ALL_PRESETS[chosen.follows]).different
     return [
         PaperNote(
             setting=setting,

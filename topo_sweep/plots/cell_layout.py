@@ -1,14 +1,15 @@
 """Places for the parts of a cell: a layered layout of a small directed acyclic graph.
 
-Layers go from left to right. An edge that passes layers has a place of its own in each of them,
-so no edge runs through a part and no two parts overlap. Nothing is drawn here.
+Layers go from left to right. A link that passes layers has a height of its own in each of them, so
+no link runs through a part and no two parts overlap. Nothing is drawn here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import accumulate, chain, combinations, pairwise
 from typing import Final
 
 Key = Hashable
@@ -16,7 +17,7 @@ Link = tuple[Key, Key]
 
 _SWEEPS: Final = 24
 _STRAIGHTENINGS: Final = 300
-_THROUGH_WEIGHT: Final = 40.0  # how much straighter an edge is between two places of its own
+_THROUGH_WEIGHT: Final = 40.0  # how much straighter an edge is between two layers that it passes
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,26 @@ class Layout:
 
 @dataclass(frozen=True)
 class _Through:
-    """The place of a link in a layer that it passes."""
+    """Where a link passes a layer: it has a height of its own there."""
 
     link: Link
     layer: int
+
+
+@dataclass(frozen=True)
+class _Neighbours:
+    """Of each part and each `_Through` what is linked with it in the layers beside its own."""
+
+    before: Mapping[Key, Sequence[Key]]
+    after: Mapping[Key, Sequence[Key]]
+
+    @classmethod
+    def of(cls, steps: Iterable[Link]) -> _Neighbours:
+        before, after = defaultdict(list), defaultdict(list)
+        for source, target in steps:
+            after[source].append(target)
+            before[target].append(source)
+        return cls(before, after)
 
 
 def layered(
@@ -59,159 +76,131 @@ def layered(
         gap: least distance between neighbours in a layer.
 
     """
-    chains = {link: _chain(link, layers) for link in links}
-    sizes = dict(heights) | {place: through for chain in chains.values() for place in chain[1:-1]}
+    passed = {
+        link: [_Through(link, layer) for layer in range(layers[link[0]] + 1, layers[link[1]])]
+        for link in links
+    }
+    chains = {link: (link[0], *between, link[1]) for link, between in passed.items()}
     columns: list[list[Key]] = [[] for _ in range(max(layers.values()) + 1)]
     for part, layer in layers.items():
         columns[layer].append(part)
-    for chain in chains.values():
-        for place in chain[1:-1]:
-            columns[_layer(place, layers)].append(place)
-    steps = [step for chain in chains.values() for step in pairwise(chain)]
-    columns = _ordered(columns, steps)
-    y = _straightened(columns, steps, sizes, gap)
+    sizes = dict(heights)
+    for passing in chain.from_iterable(passed.values()):
+        columns[passing.layer].append(passing)
+        sizes[passing] = through
+    neighbours = _Neighbours.of(chain.from_iterable(map(pairwise, chains.values())))
+    y = _straightened(_ordered(columns, neighbours), neighbours, sizes, gap)
     return Layout(
         y={part: y[part] for part in layers},
-        routes={link: tuple(y[place] for place in chain) for link, chain in chains.items()},
+        routes={link: tuple(y[key] for key in keys) for link, keys in chains.items()},
     )
 
 
-def _layer(place: Key, layers: Mapping[Key, int]) -> int:
-    return place.layer if isinstance(place, _Through) else layers[place]
+# The order in each layer
 
 
-def _chain(link: Link, layers: Mapping[Key, int]) -> tuple[Key, ...]:
-    source, target = link
-    between = range(layers[source] + 1, layers[target])
-    return (source, *(_Through(link, layer) for layer in between), target)
-
-
-def _neighbours(steps: Sequence[Link]) -> tuple[dict[Key, list[Key]], dict[Key, list[Key]]]:
-    before: dict[Key, list[Key]] = {}
-    after: dict[Key, list[Key]] = {}
-    for source, target in steps:
-        after.setdefault(source, []).append(target)
-        before.setdefault(target, []).append(source)
-    return before, after
-
-
-def _ordered(columns: Sequence[Sequence[Key]], steps: Sequence[Link]) -> list[list[Key]]:
+def _ordered(columns: Sequence[Sequence[Key]], neighbours: _Neighbours) -> list[list[Key]]:
     """Return the layers in an order with few crossings: barycentres, then swaps of neighbours."""
-    before, after = _neighbours(steps)
     order = [list(column) for column in columns]
-    best, fewest = order, _crossings(order, after)
+    best, fewest = order, _crossings(order, neighbours)
     for sweep in range(_SWEEPS):
-        forward = sweep % 2 == 0
-        beside = before if forward else after
         order = [list(column) for column in order]
-        for layer in range(len(order)) if forward else reversed(range(len(order))):
-            other = layer - 1 if forward else layer + 1
-            if 0 <= other < len(order):
-                place = {key: i for i, key in enumerate(order[other])}
-                _sort_by_barycentre(order[layer], place, beside)
-        _swap(order, before, after)
-        if (count := _crossings(order, after)) < fewest:
+        if sweep % 2 == 0:
+            for fixed, column in pairwise(order):
+                _sort_by_barycentre(column, fixed, neighbours.before)
+        else:
+            for fixed, column in pairwise(reversed(order)):
+                _sort_by_barycentre(column, fixed, neighbours.after)
+        _swap(order, neighbours)
+        if (count := _crossings(order, neighbours)) < fewest:
             best, fewest = order, count
     return best
 
 
 def _sort_by_barycentre(
-    column: list[Key], place: Mapping[Key, int], beside: Mapping[Key, Sequence[Key]]
+    column: list[Key], fixed: Sequence[Key], beside: Mapping[Key, Sequence[Key]]
 ) -> None:
-    centre = {}
-    for i, key in enumerate(column):
-        places = [place[other] for other in beside.get(key, ())]
-        centre[key] = sum(places) / len(places) if places else float(i)
-    column.sort(key=centre.__getitem__)
+    """Sort a layer by the mean rank of what each is linked with in the fixed layer beside it."""
+    centres = {}
+    for rank, key in enumerate(column):
+        ranks = [fixed.index(other) for other in beside[key]]
+        centres[key] = sum(ranks) / len(ranks) if ranks else float(rank)
+    column.sort(key=centres.__getitem__)
 
 
-def _swap(
-    order: Sequence[list[Key]],
-    before: Mapping[Key, Sequence[Key]],
-    after: Mapping[Key, Sequence[Key]],
-) -> None:
+def _swap(order: Sequence[list[Key]], neighbours: _Neighbours) -> None:
     """Swap neighbours in a layer as long as that takes crossings away."""
-    places = {key: i for column in order for i, key in enumerate(column)}
+    ranks = {key: rank for column in order for rank, key in enumerate(column)}
     better = True
     while better:
         better = False
         for column in order:
-            for i, (upper, lower) in enumerate(pairwise(list(column))):
-                if column[i] is not upper or column[i + 1] is not lower:
+            for rank, (upper, lower) in enumerate(pairwise(list(column))):
+                if column[rank] is not upper or column[rank + 1] is not lower:
                     continue
                 now, then = 0, 0
-                for beside in (before, after):
-                    above = [places[key] for key in beside.get(upper, ())]
-                    below = [places[key] for key in beside.get(lower, ())]
-                    now += sum(a > b for a in above for b in below)
-                    then += sum(a < b for a in above for b in below)
+                for beside in (neighbours.before, neighbours.after):
+                    above = [ranks[key] for key in beside[upper]]
+                    below = [ranks[key] for key in beside[lower]]
+                    now += _crossed(above, below)
+                    then += _crossed(below, above)
                 if then < now:
-                    column[i], column[i + 1] = lower, upper
-                    places[upper], places[lower] = i + 1, i
+                    column[rank], column[rank + 1] = lower, upper
+                    ranks[upper], ranks[lower] = rank + 1, rank
                     better = True
 
 
-def _crossings(order: Sequence[Sequence[Key]], after: Mapping[Key, Sequence[Key]]) -> int:
+def _crossings(order: Sequence[Sequence[Key]], neighbours: _Neighbours) -> int:
     count = 0
     for column, following in pairwise(order):
-        place = {key: i for i, key in enumerate(following)}
-        ends = [[place[other] for other in after.get(key, ())] for key in column]
-        count += sum(
-            one > other
-            for upper, lower in combinations(ends, 2)
-            for one in upper
-            for other in lower
-        )
+        ends = [[following.index(other) for other in neighbours.after[key]] for key in column]
+        count += sum(_crossed(upper, lower) for upper, lower in combinations(ends, 2))
     return count
+
+
+def _crossed(upper: Sequence[int], lower: Sequence[int]) -> int:
+    """Count the crossings of links that end at these ranks, where one part is above another."""
+    return sum(one > other for one in upper for other in lower)
+
+
+# The heights
 
 
 def _straightened(
     columns: Sequence[Sequence[Key]],
-    steps: Sequence[Link],
+    neighbours: _Neighbours,
     sizes: Mapping[Key, float],
     gap: float,
 ) -> dict[Key, float]:
     """Return heights that keep the order and the distances and make links straight."""
-    before, after = _neighbours(steps)
+    distances = [
+        [(sizes[upper] + sizes[lower]) / 2 + gap for upper, lower in pairwise(column)]
+        for column in columns
+    ]
+    spaced = list(zip(columns, distances, strict=True))
     y: dict[Key, float] = {}
-    for column in columns:
-        total = sum(_distances(column, sizes, gap))
-        for key, depth in zip(column, _running(_distances(column, sizes, gap)), strict=True):
-            y[key] = total / 2 - depth
+    for column, least in spaced:
+        for key, depth in zip(column, _depths(least), strict=True):
+            y[key] = sum(least) / 2 - depth
     for turn in range(_STRAIGHTENINGS):
-        for column in columns if turn % 2 == 0 else reversed(columns):
-            wanted = [_wanted(key, y, before, after) for key in column]
-            y.update(zip(column, _apart(wanted, _distances(column, sizes, gap)), strict=True))
+        for column, least in spaced if turn % 2 == 0 else reversed(spaced):
+            wanted = [_wanted(key, y, neighbours) for key in column]
+            y.update(zip(column, _apart(wanted, least), strict=True))
     return y
 
 
-def _distances(column: Sequence[Key], sizes: Mapping[Key, float], gap: float) -> list[float]:
-    """Return the least distances between the centres of neighbours."""
-    return [(sizes[a] + sizes[b]) / 2 + gap for a, b in pairwise(column)]
+def _depths(distances: Sequence[float]) -> list[float]:
+    """Return how far below the first each in a layer is at least."""
+    return list(accumulate(distances, initial=0.0))
 
 
-def _running(distances: Sequence[float]) -> Iterator[float]:
-    depth = 0.0
-    yield depth
-    for distance in distances:
-        depth += distance
-        yield depth
-
-
-def _wanted(
-    key: Key,
-    y: Mapping[Key, float],
-    before: Mapping[Key, Sequence[Key]],
-    after: Mapping[Key, Sequence[Key]],
-) -> float:
-    """Return the weighted mean height of what a part or place is linked with."""
-    others = [*before.get(key, ()), *after.get(key, ())]
-    weights = [
-        _THROUGH_WEIGHT if isinstance(key, _Through) and isinstance(other, _Through) else 1.0
-        for other in others
-    ]
+def _wanted(key: Key, y: Mapping[Key, float], neighbours: _Neighbours) -> float:
+    """Return the weighted mean height of what this is linked with, else its present height."""
+    others = [*neighbours.before[key], *neighbours.after[key]]
     if not others:
         return y[key]
+    inside = isinstance(key, _Through)
+    weights = [_THROUGH_WEIGHT if inside and isinstance(o, _Through) else 1.0 for o in others]
     return sum(w * y[other] for w, other in zip(weights, others, strict=True)) / sum(weights)
 
 
@@ -220,7 +209,7 @@ def _apart(wanted: Sequence[float], distances: Sequence[float]) -> list[float]:
 
     Without the distances the heights only have to descend: pooling of adjacent violators.
     """
-    depths = list(_running(distances))
+    depths = _depths(distances)
     blocks: list[list[float]] = []
     for height, depth in zip(wanted, depths, strict=True):
         blocks.append([height + depth])
@@ -231,5 +220,5 @@ def _apart(wanted: Sequence[float], distances: Sequence[float]) -> list[float]:
     return [level - depth for level, depth in zip(levels, depths, strict=True)]
 
 
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
+def _mean(heights: Sequence[float]) -> float:
+    return sum(heights) / len(heights)

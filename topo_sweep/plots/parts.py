@@ -1,76 +1,93 @@
-"""What pictures of searches and cells share: texts around the axes, colours of operations.
+"""What pictures share: the frame of texts around their panels, maps of numbers, and their files.
 
-Places are in inches, so that texts keep their size and distance in a figure of any size.
+Distances are in inches, so that texts keep their size and place in a figure of any size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import io
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+from matplotlib import rc_context
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
 
-LABELS: Final[Mapping[str, str]] = {
-    "none": "none",
-    "max_pool_3x3": "max 3x3",
-    "avg_pool_3x3": "avg 3x3",
-    "skip_connect": "skip",
-    "sep_conv_3x3": "sep 3x3",
-    "sep_conv_5x5": "sep 5x5",
-    "dil_conv_3x3": "dil 3x3",
-    "dil_conv_5x5": "dil 5x5",
-}
-"""Short names of operations, in canonical order."""
+from nas_core.errors import InputError
+from nas_core.files import write_durably
 
-COLOURS: Final[Mapping[str, str]] = {
-    # After Okabe and Ito, distinct also without red or green; a family shares its warmth.
-    "none": "#8a8a8a",
-    "max_pool_3x3": "#e69f00",
-    "avg_pool_3x3": "#8f6400",
-    "skip_connect": "#009e73",
-    "sep_conv_3x3": "#0059a3",
-    "sep_conv_5x5": "#56b4e9",
-    "dil_conv_3x3": "#c94a00",
-    "dil_conv_5x5": "#cc79a7",
-}
-
-DASHES: Final[Mapping[str, Any]] = {
-    "none": (0, (1, 1.2)),
-    "avg_pool_3x3": (0, (4, 1.5)),
-    "sep_conv_5x5": (0, (4, 1.5)),
-    "dil_conv_5x5": (0, (4, 1.5)),
-}
-"""Line styles of operations that are not drawn solid: a second sign beside the colour."""
+SUFFIXES: Final = (".png", ".svg", ".pdf")
 
 _TITLE_POINTS, _SETTING_POINTS, _NOTE_POINTS = 13.0, 8.5, 9.0
 _LINE = 1.35 / 72  # inches a line of text needs for each point of its size
+
+_HATCHED: Final[dict[str, Any]] = {"facecolor": "white", "edgecolor": "0.45", "hatch": "////"}
+_DPI = 150
+_METADATA: Final = {  # no dates, so that equal data give equal bytes
+    ".png": {},
+    ".svg": {"Date": None},
+    ".pdf": {"CreationDate": None},
+}
 
 Note = tuple[Artist | None, str]
 """A mark and what it means; None for a sentence without a mark."""
 
 
-@dataclass(frozen=True)
-class Margins:
-    """Inches around the axes."""
+# The frame
 
-    left: float
-    right: float
-    top: float
-    bottom: float
 
-    def apply(self, figure: Figure, **spaces: float) -> None:
-        """Set the margins; `spaces` are matplotlib's `wspace` and `hspace`."""
-        width, height = figure.get_size_inches()
-        figure.subplots_adjust(
-            left=self.left / width,
-            right=1 - self.right / width,
-            top=1 - self.top / height,
-            bottom=self.bottom / height,
-            **spaces,
-        )
+def framed(
+    title: str,
+    setting: Sequence[str],
+    notes: Sequence[Note],
+    *,
+    width: float,
+    height: float,
+    left: float = 0.85,
+    right: float = 0.25,
+    above: float = 0.12,
+    below: float = 0.65,
+    panels: int = 1,
+    between: float | None = None,
+    sharey: bool = False,
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure with its texts, and its panels side by side.
+
+    Above the panels is the title and below it, a line each, what a reader must know (`setting`);
+    `notes` at the bottom say what marks mean and what cannot be known. Distances are in inches:
+    `left` and `right` of the panels, `above` and `below` between them and the texts, and `height`
+    is without the texts. Only `between` is a fraction of a panel's width.
+    """
+    top, bottom = header_inches(setting), 0.2 + len(notes) * _NOTE_POINTS * 1.45 / 72
+    height += top + bottom
+    figure = Figure(figsize=(width, height))
+    axes = figure.subplots(1, panels, sharey=sharey, squeeze=False)[0]
+    figure.subplots_adjust(
+        left=left / width,
+        right=1 - right / width,
+        top=1 - (top + above) / height,
+        bottom=(bottom + below) / height,
+        wspace=between,
+    )
+    header(figure, title, setting)
+    write_notes(
+        figure,
+        notes,
+        loc="lower left",
+        bbox_to_anchor=(0.4 / width, 0.1 / height),
+        fontsize=_NOTE_POINTS,
+        borderaxespad=0.0,
+        labelspacing=0.35,
+    )
+    return figure, list(axes)
 
 
 def header(figure: Figure, title: str, setting: Sequence[str]) -> None:
@@ -88,63 +105,62 @@ def header(figure: Figure, title: str, setting: Sequence[str]) -> None:
     )
 
 
+def write_notes(figure: Figure, notes: Sequence[Note], **legend: Any) -> None:  # noqa: ANN401
+    """Write notes, a line each; `legend` says where and how, as matplotlib's legends take it."""
+    marks = [mark or Line2D([], [], linestyle="") for mark, _ in notes]
+    figure.legend(marks, [text for _, text in notes], frameon=False, **legend)
+
+
 def header_inches(setting: Sequence[str]) -> float:
     """Return how much of the height a header takes."""
     return 0.24 + (_TITLE_POINTS + _SETTING_POINTS * len(setting)) * _LINE
 
 
-def footer(figure: Figure, notes: Sequence[Note], *, left: float = 0.4) -> None:
-    """Write what marks mean and what cannot be known at the bottom, a note a line."""
-    width, height = figure.get_size_inches()
-    figure.legend(
-        [mark or Line2D([], [], linestyle="") for mark, _ in notes],
-        [text for _, text in notes],
-        loc="lower left",
-        bbox_to_anchor=(left / width, 0.1 / height),
-        frameon=False,
-        fontsize=_NOTE_POINTS,
-        borderaxespad=0.0,
-        labelspacing=0.35,
+# Maps
+
+
+def draw_map(
+    axes: Axes, values: NDArray[np.float64], scale: tuple[float, float], colours: str
+) -> AxesImage:
+    """Draw a box for each value, (rows, columns), the first at the top left.
+
+    The colours go from the first to the second value of `scale`. Where a value is NaN the hatched
+    background shows.
+    """
+    axes.patch.set(**_HATCHED)
+    return axes.imshow(
+        np.ma.masked_invalid(values),
+        norm=Normalize(*scale),
+        cmap=colours,
+        aspect="auto",
+        interpolation="nearest",
     )
 
 
-def footer_inches(notes: Sequence[Note]) -> float:
-    """Return how much of the height a footer takes."""
-    return 0.2 + len(notes) * _NOTE_POINTS * 1.45 / 72
+def hatched() -> Patch:
+    """Return the mark of a box without a value, for a note."""
+    return Patch(**_HATCHED)
 
 
-def text_inches(setting: Sequence[str], notes: Sequence[Note]) -> float:
-    """Return how much of the height header and footer take."""
-    return header_inches(setting) + footer_inches(notes)
+# Files
 
 
-def margins(
-    setting: Sequence[str],
-    notes: Sequence[Note],
-    *,
-    left: float = 0.85,
-    right: float = 0.25,
-    above: float = 0.12,
-    below: float = 0.65,
-) -> Margins:
-    """Return the margins that leave room for the texts, `above` and `below` for the axes' own."""
-    top, bottom = header_inches(setting) + above, footer_inches(notes) + below
-    return Margins(left, right, top, bottom)
+def write_figure(figure: Figure, path: Path) -> None:
+    """Write a PNG, SVG or PDF file, whole or not at all; equal figures give equal bytes.
 
+    Raises:
+        InputError: another suffix, or the file cannot be written.
 
-def short_space(operations: str) -> str:
-    """Return 'sep3 dil3' of comma-separated names: what is learnt, and 'avg' without max pooling.
-
-    What every sub-space of the paper holds (none, skip, max pooling) is left unsaid.
     """
-    names = operations.split(",")
-    learnt = [f"{name[:3]}{name[-1]}" for name in names if "_conv_" in name]
-    unsaid = [] if "max_pool_3x3" in names or "avg_pool_3x3" not in names else ["avg"]
-    return " ".join([*learnt, *unsaid])
-
-
-def space_label(name: str, operations: str, *, between: str = " ") -> str:
-    """Return 'SS1 sep3 dil3', 'all eight operations', or what is learnt in a space of no name."""
-    if name == "all":
-        return "all eight operations"
-    return short_space(operations) if "+" in name else f"{name}{between}{short_space(operations)}"
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise InputError(
+            f"a figure is written as {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}, got {path}"
+        )
+    buffer = io.BytesIO()
+    with rc_context({"svg.hashsalt": "topo-sweep"}):
+        figure.savefig(buffer, format=suffix[1:], dpi=_DPI, metadata=_METADATA[suffix])
+    try:
+        write_durably(path, buffer.getvalue())
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from None

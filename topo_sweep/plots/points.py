@@ -1,16 +1,17 @@
-"""Points, means and intervals: the one way in which pictures show groups of searches."""
+"""Points, means and intervals: how pictures show groups of searches, and what they say of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from topo_sweep.analysis.searches import Found, summary
+from topo_sweep.analysis.accuracy import summary
+from topo_sweep.analysis.searches import EvaluatedSearches
+from topo_sweep.analysis.text import single_seed_caution
 from topo_sweep.plots.parts import Note
 
 if TYPE_CHECKING:
@@ -39,61 +40,55 @@ LOST: Final[dict[str, Any]] = {
 SKIPS: Final = {"skips_normal": "normal cell", "skips_reduction": "reduction cell"}
 """Columns of a search row and what they are of."""
 
+INTERVALS: Final = "mean and 95% t interval over search seeds"
+GIVEN: Final = ", given this split and this test set"
+"""What an interval of accuracies takes as fixed."""
+
 _LOST_INTERVAL = "0.8"  # as wide as the picture is high: pale, so that it hides nothing
 _GOLDEN = 0.6180339887498949
 
 
-@dataclass(frozen=True)
-class Look:
-    """How one group of points looks.
-
-    Args:
-        number: of the group: which colour and marker of `GROUPS`.
-        label: in the legend.
-        spread: width over which points are spread, left of their place, where the mean stands.
-        joined: whether a line joins the means.
-
-    """
-
-    number: int
-    label: str
-    spread: float
-    joined: bool = False
-
-    @property
-    def colour(self) -> str:
-        """Colour of points and means."""
-        return GROUPS[self.number % len(GROUPS)][0]
-
-    @property
-    def marker(self) -> str:
-        """Marker of points and means."""
-        return GROUPS[self.number % len(GROUPS)][1]
+def group_style(number: int) -> tuple[str, str]:
+    """Return colour and marker of a group."""
+    return GROUPS[number % len(GROUPS)]
 
 
-def draw_points(axes: Axes, points: pd.DataFrame, look: Look, *, floor: float = -np.inf) -> None:
-    """Draw the points left of their place, and their mean and its interval on it.
+def draw_points(
+    axes: Axes,
+    points: pd.DataFrame,
+    number: int,
+    *,
+    spread: float,
+    label: str = "",
+    joined: bool = False,
+    floor: float = -np.inf,
+) -> None:
+    """Draw the mean and its interval of all points with the same `x`, and the points beside it.
 
     Args:
         axes: of the panel.
-        points: `place` (x), `seed`, `value` (y) and `lost` (whether anything diverged).
-        look: of the group.
+        points: `x` (of the mean), `seed`, `value` (y) and `lost` (whether anything diverged).
+        number: of the group, which says how it looks.
+        spread: width over which the points are spread, left of the mean.
+        label: of the group in the legend.
+        joined: whether a line joins the means.
         floor: what diverged and is below is drawn there.
 
     """
-    ordered = points.sort_values(["place", "seed"])
-    number = ordered.groupby("place").cumcount().to_numpy(dtype=float)
+    colour, marker = group_style(number)
+    ordered = points.sort_values(["x", "seed"])
+    rank = ordered.groupby("x").cumcount().to_numpy(dtype=float)
     # Multiples of the golden ratio: even, never twice the same, and equal in each drawing.
-    shift = look.spread * ((number + 1) * _GOLDEN % 1 + 0.25)
-    x = ordered["place"].to_numpy(dtype=float) - shift
+    shift = spread * ((rank + 1) * _GOLDEN % 1 + 0.25)
+    x = ordered["x"].to_numpy(dtype=float) - shift
     y, lost = ordered["value"].to_numpy(dtype=float), ordered["lost"].to_numpy(dtype=bool)
     axes.plot(
         x[~lost],
         y[~lost],
         linestyle="",
-        marker=look.marker,
+        marker=marker,
         markersize=5,
-        color=look.colour,
+        color=colour,
         markeredgewidth=0,
         alpha=0.5,
         zorder=3,
@@ -101,24 +96,24 @@ def draw_points(axes: Axes, points: pd.DataFrame, look: Look, *, floor: float = 
     )
     if lost.any():
         axes.plot(x[lost], np.maximum(y[lost], floor), **LOST, clip_on=False, gid="diverged")
-    table = summary(ordered, ("place",))
+    table = summary(ordered, ("x",))
     mean = table["mean"].to_numpy(dtype=float)
     container = axes.errorbar(
-        table["place"].to_numpy(dtype=float),
+        table["x"].to_numpy(dtype=float),
         mean,
         yerr=mean - table["ci_low"].to_numpy(dtype=float),
-        linestyle="-" if look.joined else "",
+        linestyle="-" if joined else "",
         linewidth=1.2,
-        marker=look.marker,
+        marker=marker,
         markersize=8,
-        color=look.colour,
+        color=colour,
         markeredgecolor="black",
         markeredgewidth=0.9,
         ecolor="black",
         elinewidth=1.3,
         capsize=4,
         zorder=5,
-        label=look.label,
+        label=label,
     )
     (ends,) = container[2]
     ends.set_color([_LOST_INTERVAL if lost else "black" for lost in table["lost"]])
@@ -129,11 +124,7 @@ def limits(
 ) -> tuple[float, float]:
     """Return the ends of an axis of values, which what diverged does not stretch.
 
-    Args:
-        points: `value` and `lost`.
-        table: their `summary`.
-        below: share of the range that is left free below.
-
+    `table` is the summary of the points; a share `below` of the range is left free below.
     """
     sound, groups = points[~points["lost"]], table[table["lost"] == 0]
     values = np.concatenate(
@@ -159,11 +150,7 @@ def style_axes(axes: Axes, label: str) -> None:
 def count_axis(axes: Axes, counts: Mapping[str, pd.DataFrame], by: str) -> None:
     """Make the axis of values one of whole numbers from 0, with room for all intervals.
 
-    Args:
-        axes: of the panel.
-        counts: all points on this axis, in any panel.
-        by: the column that holds their group.
-
+    `counts` are all points on this axis, in any panel; the column `by` holds their group.
     """
     style_axes(axes, "skip connections a cell")
     tables = [summary(points, (by,)) for points in counts.values()]
@@ -175,61 +162,52 @@ def count_axis(axes: Axes, counts: Mapping[str, pd.DataFrame], by: str) -> None:
     axes.set_yticks(range(int(high) + 1))
 
 
-def point_notes(points: pd.DataFrame, point: str, given: str = "") -> list[Note]:
-    """Say what the marks mean and what the numbers cannot tell.
-
-    Args:
-        points: what is drawn, all groups.
-        point: what a point is.
-        given: what the intervals take as fixed.
-
-    """
+def point_notes(points: pd.DataFrame, point: str, interval: str) -> list[Note]:
+    """Say of all groups what a point is, a mean and its interval, and what diverged."""
     dot = Line2D([], [], linestyle="", marker="o", markersize=5, color="0.3", alpha=0.5)
     bar = Line2D(
         [], [], linestyle="", marker="o", markersize=8, color="0.6", markeredgecolor="black"
     )
-    interval = f"mean and 95% t interval over search seeds{given}"
     notes: list[Note] = [(dot, point), (bar, interval)]
-    if points["lost"].any():
-        count = int(points["lost"].sum())
-        text = (
-            f"diverged, or with a diverged evaluation: {count}; may be off the scale, as its mean"
-        )
+    if lost := int(points["lost"].sum()):
+        text = f"diverged, or with a diverged evaluation: {lost}; may be off the scale, as its mean"
         notes.append((Line2D([], [], **LOST), text))
     return notes
 
 
 def cautions(table: pd.DataFrame) -> list[Note]:
     """Say where there is no interval; `table` is the summary of all groups."""
-    single = int((table["n"] == 1).sum())
-    if single and single == len(table):
-        return [(None, "n = 1: the spread over seeds is unknown, and the order is not evidence")]
-    if single:
-        return [(None, f"n = 1 in {single} of {len(table)} groups: their spread is unknown")]
-    return []
+    some = "n = 1 in {single} of {groups} groups: their spread is unknown"
+    return [(None, caution) for caution in single_seed_caution(table["n"], some=some)]
 
 
-def omissions(cells: Found) -> list[Note]:
-    """Say which searches are not drawn."""
+def omissions(*, failed: int, waiting: int = 0) -> list[Note]:
+    """Say how many searches are not drawn: those that failed, and those without an evaluation."""
     notes: list[Note] = []
-    if cells.failed:
-        notes.append((None, f"searches that found nothing, left out: {cells.failed}"))
-    if cells.waiting:
-        notes.append((None, f"searches without an evaluation yet, left out: {cells.waiting}"))
+    if failed:
+        notes.append((None, f"searches that found nothing, left out: {failed}"))
+    if waiting:
+        notes.append((None, f"searches without an evaluation yet, left out: {waiting}"))
     return notes
 
 
-def setting_lines(cells: Found, more: str = "") -> list[str]:
+def setting_lines(evaluated: EvaluatedSearches, more: str = "") -> list[str]:
     """Return what all searches and evaluations share, in two lines."""
-    first = cells.rows.iloc[0]
+    rows = evaluated.rows
+    first = rows.iloc[0]
     words = [f"searches: {first['method']}"]
     if first["attention"] not in (None, "none"):
         words.append(f"attention {first['attention']}")
-    if cells.rows["topology"].notna().any():
+    if rows["topology"].notna().any():
         words.append(f"wiring {first['topology']}")
-    seeds = sorted({int(seed) for seed in cells.rows["seed"]})
-    run = seeds == list(range(seeds[0], seeds[-1] + 1)) and len(seeds) > 2
-    listed = f"{seeds[0]} to {seeds[-1]}" if run else ", ".join(map(str, seeds))
     words += [more] if more else []
-    words.append(f"search seed{'' if len(seeds) == 1 else 's'} {listed}")
-    return [f"{cells.data}, evaluation protocol {cells.protocol_hash}", ", ".join(words)]
+    words.append(_seed_words(sorted({int(seed) for seed in rows["seed"]})))
+    protocol = f"{evaluated.data}, evaluation protocol {evaluated.protocol_hash}"
+    return [protocol, ", ".join(words)]
+
+
+def _seed_words(seeds: Sequence[int]) -> str:
+    """Return 'search seed 3', 'search seeds 3, 7' or 'search seeds 20 to 29'."""
+    without_gap = seeds[-1] - seeds[0] == len(seeds) - 1 and len(seeds) > 2
+    listed = f"{seeds[0]} to {seeds[-1]}" if without_gap else ", ".join(map(str, seeds))
+    return f"search seed{'' if len(seeds) == 1 else 's'} {listed}"

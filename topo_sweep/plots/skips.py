@@ -1,17 +1,28 @@
-"""The picture of skip connections by method, beside what the paper's Table II prints."""
+"""The picture of skip connections by method, beside what was published of them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from nas_core.errors import InputError
-from topo_sweep.analysis.searches import check_one, choose, per_seed, summary
-from topo_sweep.paper.published import printed
-from topo_sweep.plots.parts import footer, header, margins, text_inches
-from topo_sweep.plots.points import SKIPS, Look, cautions, count_axis, draw_points, point_notes
+from topo_sweep.analysis.accuracy import per_seed, summary
+from topo_sweep.analysis.comparable import check_one
+from topo_sweep.analysis.searches import EVERYTHING
+from topo_sweep.plots.parts import framed
+from topo_sweep.plots.points import (
+    INTERVALS,
+    SKIPS,
+    cautions,
+    count_axis,
+    draw_points,
+    omissions,
+    point_notes,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,12 +40,6 @@ METHODS: Final = {
 }
 """Names of methods, those of Table II first and in its order."""
 
-_TABLE_2: Final = {
-    "search_darts_2nd": "DARTS",
-    "search_subset": "DARTS + data subset",
-    "search_sparse": "DARTS + epoch update",
-    "search_subset_sparse": "DARTS + data subset + epoch update",
-}
 _PUBLISHED: Final[dict[str, Any]] = {
     "linestyle": "",
     "marker": "D",
@@ -51,54 +56,63 @@ _VARIANTS: Final = {
 }
 
 
-def skips(searches: pd.DataFrame) -> Figure:
+def skips(
+    searches: pd.DataFrame, published: Mapping[str, Mapping[str, float]] = MappingProxyType({})
+) -> Figure:
     """Draw the skip connections of normal and reduction cells by method, Table II's first.
 
     Methods that were run with several settings are drawn once for each.
+
+    Args:
+        searches: one row a search.
+        published: of each method that Table II has, what it prints: skips a cell, by the columns
+            of `SKIPS`. It stands beside the searches of that method.
 
     Raises:
         InputError: nothing to draw, or what must not be mixed.
 
     """
-    ended = choose(searches)
+    ended = EVERYTHING.choose(searches)
     ended = ended[ended["genotype"].notna()]
     if ended.empty:
         raise InputError(f"nothing to draw: all {len(searches)} searches failed")
     check_one(ended, {"dataset": "data sets"})
-    ended = ended.assign(group=_groups(ended))
+    ended = ended.assign(group=_groups(ended), lost=ended["status"] == "diverged")
     groups = sorted(set(ended["group"]), key=_order)
     for group in groups:
         check_one(ended[ended["group"] == group], {"protocol_hash": f"protocols of {group}"})
-    known = [(place, _TABLE_2[g]) for place, g in enumerate(groups) if g in _TABLE_2]
-    notes = point_notes(ended.assign(lost=ended["status"] == "diverged"), "a search")
-    notes += cautions(summary(per_seed(ended, ("group",), "skips_normal"), ("group",)))
-    if known:
+    beside = {number: published[group] for number, group in enumerate(groups) if group in published}
+    counts = {column: per_seed(ended, ("group",), column) for column in SKIPS}
+    notes = point_notes(ended, "a search", INTERVALS)
+    notes += cautions(summary(counts["skips_normal"], ("group",)))
+    if beside:
         text = "published: total over five runs, divided by five (the paper's Table II)"
         notes.append((Line2D([], [], **_PUBLISHED), text))
-    if failed := len(searches) - len(ended):
-        notes.append((None, f"searches that found nothing, left out: {failed}"))
-    setting = [f"searches on {ended['dataset'].iloc[0]}; {_images(ended)}"]
-    figure = Figure(figsize=(max(7.6, 1.8 + 1.9 * len(groups)), 3.8 + text_inches(setting, notes)))
-    panels = figure.subplots(1, 2, sharey=True)
-    margins(setting, notes, above=0.35, below=0.75).apply(figure, wspace=0.06)
-    counts = {column: per_seed(ended, ("group",), column) for column in SKIPS}
+    figure, panels = framed(
+        "Skip connections of found cells by method",
+        [f"searches on {ended['dataset'].iloc[0]}; {_images(ended)}"],
+        notes + omissions(failed=len(searches) - len(ended)),
+        width=max(7.6, 1.8 + 1.9 * len(groups)),
+        height=3.8,
+        above=0.35,
+        below=0.75,
+        panels=2,
+        between=0.06,
+        sharey=True,
+    )
     for number, (axes, (column, name)) in enumerate(zip(panels, SKIPS.items(), strict=True), 1):
-        own = counts[column]
-        own = own.assign(place=[float(groups.index(group)) for group in own["group"]])
-        draw_points(axes, own, Look(number, "", 0.34))
-        for place, row in known:
-            total = printed("2", row, f"{column}_total_over_runs").number
-            runs = printed("2", row, "runs").number
-            axes.plot(place + 0.22, total / runs, **_PUBLISHED, gid="published")
+        points = counts[column]
+        points = points.assign(x=[float(groups.index(group)) for group in points["group"]])
+        draw_points(axes, points, number, spread=0.34)
+        for x, printed in beside.items():
+            axes.plot(x + 0.22, printed[column], **_PUBLISHED, gid="published")
         count_axis(axes, counts, "group")
         axes.set_title(name, fontsize=10)
-        sizes = own.groupby("group").size()
+        sizes = points.groupby("group").size()
         labels = [f"{_method_label(group)}\nn = {sizes[group]}" for group in groups]
         axes.set_xticks(range(len(groups)), labels, fontsize=8.5)
         axes.set_xlim(-0.55, len(groups) - 0.55)
     panels[1].set_ylabel("")
-    header(figure, "Skip connections of found cells by method", setting)
-    footer(figure, notes)
     return figure
 
 
@@ -106,10 +120,10 @@ def _groups(searches: pd.DataFrame) -> list[str]:
     """Return the method of each search, with the settings in which it was run differently."""
     names = searches["method"].astype(str)
     for column, words in _VARIANTS.items():
-        values = searches[column].astype("string").fillna("free")
-        varies = values.groupby(searches["method"]).agg(lambda own: len(set(own)) > 1)
-        more = [words.format(value) for value in values]
-        names = names.where(~searches["method"].map(varies), names + ", " + more)
+        settings = searches[column].astype("string").fillna("free")
+        variants = searches["method"].map(settings.groupby(searches["method"]).nunique())
+        more = [words.format(setting) for setting in settings]
+        names = names.where(variants == 1, names + ", " + more)
     return list(names)
 
 

@@ -1,28 +1,24 @@
-"""Pictures of a ranking as matplotlib figures, and writing them; no display and no global state."""
+"""Pictures of a ranking: the accuracy of all 180 topologies as a map or as a 3-D surface."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from nas_core.cells.topology import Topology, topology_count
 from nas_core.errors import InputError
-from nas_core.files import write_durably
+from topo_sweep.analysis.text import single_seed_caution
+from topo_sweep.plots.parts import Note, draw_map, hatched, write_notes
 
 if TYPE_CHECKING:
     from topo_sweep.analysis.ranking import Ranking
@@ -32,7 +28,6 @@ Mask = NDArray[np.bool_]
 Scale = tuple[float, float]
 
 STYLES: Final = ("map", "surface3d")
-SUFFIXES: Final = (".png", ".svg", ".pdf")
 
 _PAIRS: Final = {
     node: [f"{first},{second}" for first, second in combinations(range(node), 2)]
@@ -49,8 +44,6 @@ _COLUMNS_LABEL = "predecessors of node 5"
 _NODES = 4
 _COUNT = topology_count(_NODES)
 
-_DPI = 150
-HATCH = "////"
 _OUTLINED: Final[dict[str, Any]] = {
     "linestyle": "",
     "color": "white",
@@ -61,11 +54,6 @@ _BEST: Final[dict[str, Any]] = _OUTLINED | {"marker": "*", "markersize": 15}
 _DIVERGED: Final[dict[str, Any]] = _OUTLINED | {"marker": "X", "markersize": 9}
 _ISOLATED: Final[dict[str, Any]] = _OUTLINED | {"marker": "o", "markersize": 4, "color": "0.3"}
 _MISSING: Final[dict[str, Any]] = {"linestyle": "", "marker": "x", "color": "0.35"}
-_METADATA: Final = {  # no dates, so that equal data give equal bytes
-    ".png": {},
-    ".svg": {"Date": None},
-    ".pdf": {"CreationDate": None},
-}
 
 
 @dataclass(frozen=True)
@@ -118,33 +106,12 @@ def surface(ranking: Ranking, *, style: str = "map") -> Figure:
     return _map(ranking, drawn) if style == "map" else _surface3d(ranking, drawn)
 
 
-def write_figure(figure: Figure, path: Path) -> None:
-    """Write a PNG, SVG or PDF file, whole or not at all; equal figures give equal bytes.
-
-    Raises:
-        InputError: another suffix, or the file cannot be written.
-
-    """
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise InputError(
-            f"a figure is written as {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}, got {path}"
-        )
-    buffer = io.BytesIO()
-    with rc_context({"svg.hashsalt": "topo-sweep"}):
-        figure.savefig(buffer, format=suffix[1:], dpi=_DPI, metadata=_METADATA[suffix])
-    try:
-        write_durably(path, buffer.getvalue())
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from None
-
-
 def _check_drawable(ranking: Ranking) -> None:
     if ranking.by != "topology":
         raise InputError(
             f"the surface draws topologies one by one: rank by topology, not by {ranking.by}"
         )
-    if ranking.kind != "topologies":
+    if ranking.unit != "topology":
         raise InputError(
             f"the surface draws a sweep of topologies, and this is one of {ranking.kind}: "
             "use `topo-sweep rank` for its numbers"
@@ -183,41 +150,29 @@ def _map(ranking: Ranking, drawn: _Surface) -> Figure:
         bottom=0.2,
         wspace=0.1,
     )
-    image = _panel(panels[0], drawn.mean, drawn.mean_scale, "viridis")
-    extend = _extend(drawn.mean, drawn.mean_scale)
-    label = _mean_label(ranking)
-    figure.colorbar(image, ax=panels[0], label=label, format="%.2f", extend=extend, pad=0.03)
+    _draw_panel(panels[0], drawn.mean, drawn.mean_scale, "viridis", _mean_label(ranking))
     panels[0].set_ylabel(_ROWS_LABEL)
     for row, column in np.argwhere(drawn.diverged > 0):
         panels[0].plot(column, row, **_DIVERGED)
     for row, column in _best(ranking):
         panels[0].plot(column, row, **_BEST)
     if has_spread:
-        image = _panel(panels[1], drawn.sd, drawn.sd_scale, "cividis")
-        extend = _extend(drawn.sd, drawn.sd_scale)
         label = "SD over seeds (percentage points)"
-        figure.colorbar(image, ax=panels[1], label=label, format="%.2f", extend=extend, pad=0.03)
-    missing = Patch(facecolor="white", edgecolor="0.45", hatch=HATCH)
-    _annotate(figure, ranking, drawn, missing)
+        _draw_panel(panels[1], drawn.sd, drawn.sd_scale, "cividis", label)
+    _annotate(figure, ranking, drawn, hatched())
     return figure
 
 
-def _panel(axes: Axes, values: Grid, scale: Scale, colours: str) -> AxesImage:
-    """Draw one grid of cells; where it is NaN the hatched background shows."""
-    axes.patch.set(facecolor="white", edgecolor="0.45", hatch=HATCH)
-    image = axes.imshow(
-        np.ma.masked_invalid(values),
-        norm=Normalize(*scale),
-        cmap=colours,
-        aspect="auto",
-        interpolation="nearest",
-    )
+def _draw_panel(axes: Axes, values: Grid, scale: Scale, colours: str, label: str) -> None:
+    """Draw one grid of boxes, labelled by what the nodes read, with its bar of colours."""
+    image = draw_map(axes, values, scale, colours)
     axes.set_xticks(range(len(COLUMNS)), COLUMNS, fontsize=9)
     axes.set_yticks(range(len(ROWS)), ROWS, fontsize=9)
     axes.set_xlabel(_COLUMNS_LABEL)
     for row in range(len(_PAIRS[4]), len(ROWS), len(_PAIRS[4])):  # where node 3 changes
         axes.axhline(row - 0.5, color="white", linewidth=2)
-    return image
+    extend = _extend(values, scale)
+    axes.figure.colorbar(image, ax=axes, label=label, format="%.2f", extend=extend, pad=0.03)
 
 
 def _surface3d(ranking: Ranking, drawn: _Surface) -> Figure:
@@ -290,32 +245,23 @@ def _best(ranking: Ranking) -> list[tuple[int, int]]:
 def _annotate(figure: Figure, ranking: Ranking, drawn: _Surface, missing: Artist) -> None:
     """Add the title above and, below, what the marks mean and what cannot be known.
 
-    Args:
-        figure: gets the texts.
-        ranking: what is drawn.
-        drawn: how.
-        missing: how a topology without a result looks.
-
+    `missing` is how a topology without a result looks.
     """
     title = f"{ranking.metric_name.capitalize()}, mean over seeds ({ranking.seeds})"
     figure.suptitle(title, y=0.975, fontsize=13)
     setting = f"{ranking.data}, protocol {ranking.protocol_hash}\n{ranking.phase}"
     figure.text(0.5, 0.945, setting, ha="center", va="top", fontsize=8.5)
-    marks: list[tuple[Artist, str]] = [(Line2D([], [], **_BEST), _best_text(ranking))]
+    marks: list[Note] = [(Line2D([], [], **_BEST), _best_text(ranking))]
     if count := int(drawn.missing.sum()):
         marks.append((missing, f"no result: {count} of {_COUNT} topologies"))
     if count := int((drawn.diverged > 0).sum()):
         text = f"with diverged trials: {count} of {_COUNT} topologies; they may be off the scale"
         marks.append((Line2D([], [], **_DIVERGED), text))
-    marks += [(Line2D([], [], linestyle=""), note) for note in _notes(ranking)]
-    figure.legend(
-        [handle for handle, _ in marks],
-        [text for _, text in marks],
-        loc="upper left",
-        bbox_to_anchor=(0.06, 0.14),
-        frameon=False,
-        fontsize=9.5,
-    )
+    some = "n = 1 for {single} topologies: their SD is unknown"
+    marks += [(None, note) for note in single_seed_caution(ranking.table["n"], some=some)]
+    if ranking.failed:
+        marks.append((None, f"failed trials, left out: {ranking.failed}"))
+    write_notes(figure, marks, loc="upper left", bbox_to_anchor=(0.06, 0.14), fontsize=9.5)
 
 
 def _best_text(ranking: Ranking) -> str:
@@ -325,15 +271,3 @@ def _best_text(ranking: Ranking) -> str:
         return f"{mean}: {len(best)} topologies share it"
     index = int(best["topology"].iloc[0])
     return f"{mean}: topology {index} ({Topology.from_index(index)})"
-
-
-def _notes(ranking: Ranking) -> list[str]:
-    notes = []
-    single = int((ranking.table["n"] == 1).sum())
-    if single == len(ranking.table):
-        notes.append("n = 1: the spread over seeds is unknown, and the order is not evidence")
-    elif single:
-        notes.append(f"n = 1 for {single} topologies: their SD is unknown")
-    if ranking.failed:
-        notes.append(f"failed trials, left out: {ranking.failed}")
-    return notes

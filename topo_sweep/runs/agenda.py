@@ -14,18 +14,18 @@ class Agenda:
 
     Args:
         left: what has no row yet, in running order.
-        found: the genotypes of the searches that have ended, by search id.
+        cells: the genotypes of the searches that have ended, by search id.
 
     """
 
-    def __init__(self, left: Mapping[str, Planned], found: Mapping[str, Genotype]) -> None:
+    def __init__(self, left: Mapping[str, Planned], cells: Mapping[str, Genotype]) -> None:
         self._ready: deque[Runnable] = deque()
         self._waiting: dict[str, list[Planned]] = {}
         for trial in left.values():
             if trial.waits_for is None:
                 self._ready.append(trial.of(None))
-            elif trial.waits_for in found:
-                self._ready.append(trial.of(found[trial.waits_for]))
+            elif trial.waits_for in cells:
+                self._ready.append(trial.of(cells[trial.waits_for]))
             elif trial.waits_for in left:
                 self._waiting.setdefault(trial.waits_for, []).append(trial)
 

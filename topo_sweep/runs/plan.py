@@ -31,7 +31,7 @@ class Plan:
         trials: all trials of the request by id, in running order; without the evaluations of
             searches that ended with nothing to evaluate.
         finished: the status of each trial that the store has a row of.
-        found: the genotype of each search that has found one, by search id.
+        cells_found: the genotype of each search that has found one, by search id.
         attempts: how often each failed trial was tried.
         pace: how long the store's rows took.
         retry_failed: whether failed trials run again.
@@ -43,7 +43,7 @@ class Plan:
     manifest: Manifest | None
     trials: Mapping[str, Planned]
     finished: dict[str, str]
-    found: dict[str, Genotype]
+    cells_found: dict[str, Genotype]
     attempts: dict[str, int]
     pace: Pace
     retry_failed: bool
@@ -96,7 +96,8 @@ def make_plan(spec: SweepSpec, results: Path, *, retry_failed: bool = False) -> 
     Raises:
         InputError: the store was made by a newer version or is damaged.
 
-    >>> from topo_sweep import load_spec
+    >>> from pathlib import Path
+    >>> from topo_sweep import load_spec, make_plan
     >>> plan = make_plan(load_spec("demo"), Path("no-such-folder"))
     >>> len(plan.trials), len(plan.left), plan.seconds_left
     (180, 180, None)
@@ -116,7 +117,7 @@ def make_plan(spec: SweepSpec, results: Path, *, retry_failed: bool = False) -> 
         manifest=read_manifest(paths.manifest),
         trials=without_void(trials, ended),
         finished=statuses(rows, searches),
-        found={search_id: genotype for search_id, genotype in ended.items() if genotype},
+        cells_found={search_id: cell for search_id, cell in ended.items() if cell},
         attempts=store.attempts(),
         pace=Pace.measured(trials=rows, searches=searches),
         retry_failed=retry_failed,

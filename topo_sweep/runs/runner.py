@@ -20,9 +20,9 @@ from nas_core.data.splits import Split, search_split
 from nas_core.errors import InputError
 from nas_core.protocols.training import NetworkTraining
 from nas_core.training.checkpoint import Checkpoint
-from nas_core.training.epochs import SearchEpoch
+from nas_core.training.epochs import EpochMetrics, SearchEpoch
 from nas_core.training.search import Search, check_searchable
-from nas_core.training.training import EpochMetrics, Training, check_trainable
+from nas_core.training.training import Training, check_trainable
 from topo_sweep.runs.execution import Execution
 from topo_sweep.spec.trials import Evaluation, Planned, Runnable, SearchTrial, Trial
 from topo_sweep.store.paths import StorePaths

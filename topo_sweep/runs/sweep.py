@@ -125,7 +125,7 @@ def _run_locked(
     check_fingerprint(manifest, dataset)
     manifest.with_request(plan.spec).write(plan.store.paths.manifest)
     progress = Progress.of(plan, images=len(images.train))
-    agenda = Agenda(plan.left, plan.found)
+    agenda = Agenda(plan.left, plan.cells_found)
     recorder = Recorder(plan, agenda, progress, fingerprint=dataset.fingerprint)
     interrupts, interrupted = Interrupts(), False
     say(f"results: {plan.store.paths.folder}")

@@ -94,6 +94,7 @@ def load_spec(
     Raises:
         InputError: no such sweep, or everything that is wrong with it, in one line.
 
+    >>> from topo_sweep.spec.load import Overrides
     >>> spec = load_spec("demo", Overrides(topologies="0-3,17", seeds="0-1", epochs=2))
     >>> spec.trial_count, spec.protocol.epochs, spec.data.dataset
     (10, 2, 'digits')

@@ -60,7 +60,7 @@ def settings(protocol: NetworkTraining) -> list[Setting]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class PresetDifference:
     """How two presets differ.
 
     `different` holds both values of each common setting that differs; `only_first` and
@@ -74,12 +74,12 @@ class Comparison:
     common: int
 
 
-def compare(first: NetworkTraining, second: NetworkTraining) -> Comparison:
+def preset_difference(first: NetworkTraining, second: NetworkTraining) -> PresetDifference:
     """Compare the settings that both have; an evaluation lacks those of a search."""
     values = first.model_dump(mode="json")
     others = second.model_dump(mode="json")
     common = [name for name in values if name in others]
-    return Comparison(
+    return PresetDifference(
         different={
             name: (values[name], others[name]) for name in common if values[name] != others[name]
         },

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 import nas_core.training.search
-from nas_core.cells.discretisation import discretise_cell
+from nas_core.cells.discretisation import discretise_cell, discretise_edges
 from nas_core.cells.genotype import OPERATION_NAMES, Genotype
 from nas_core.cells.spaces import SPACES
 from nas_core.cells.topology import Topology
 from nas_core.errors import InputError
-from nas_core.networks.alphas import CELL_TYPES, Alphas, SearchSpace, discretise
+from nas_core.networks.alphas import CELL_TYPES, Alphas, SearchSpace
 from nas_core.training.alpha_step import Batch, LossAndLogits, Weights
 from nas_core.training.search import Search
 from tests.nas_core.training.searches import TINY, searched
@@ -80,7 +80,7 @@ def test_from_zero_alphas_attention_prefers_separable_ones_as_its_weights_say() 
     order = ("sep_conv_3x3", "sep_conv_5x5", "none", "dil_conv_3x3", "dil_conv_5x5")
     weights = [edge[name] for name in order]
     assert weights == sorted(set(weights), reverse=True)
-    found = discretise(drawn(std=0.0, attention=True))
+    found = discretise_edges(**drawn(std=0.0, attention=True).edge_weights(), max_skips=None)
     assert found.normal.uniform_operation == found.reduction.uniform_operation == "sep_conv_3x3"
 
 
@@ -105,22 +105,23 @@ def without_gradient(
     return [torch.zeros_like(alpha) for alpha in alphas], loss.detach(), logits.detach()
 
 
-def fifty_epochs(attention: str, monkeypatch: pytest.MonkeyPatch) -> Search:
-    """Search 50 epochs, an alpha step each, in which alphas are neither pushed nor decayed."""
+EPOCHS = 20
+
+
+def epochs_without_gradient(attention: str, monkeypatch: pytest.MonkeyPatch) -> Search:
+    """Search with an alpha step an epoch in which alphas are neither pushed nor decayed."""
     monkeypatch.setattr(nas_core.training.search, "alpha_gradient", without_gradient)
     protocol = TINY.with_values(
-        {"attention": attention, "alpha_std": 0.0, "alpha_weight_decay": 0.0, "epochs": 50}
+        {"attention": attention, "alpha_std": 0.0, "alpha_weight_decay": 0.0, "epochs": EPOCHS}
         | {"batch_size": 24, "alpha_every": "epoch", "precision": "float64"}
     )
     search = searched(protocol)
-    assert sum(epoch.alpha_steps for epoch in search.history) == 50
+    assert sum(epoch.alpha_steps for epoch in search.history) == EPOCHS
     return search
 
 
-def test_attention_once_is_not_accumulated_over_fifty_epochs(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    search = fifty_epochs("once", monkeypatch)
+def test_attention_once_is_not_accumulated_over_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    search = epochs_without_gradient("once", monkeypatch)
     assert all(alpha.count_nonzero() == 0 for alpha in search.alphas.tensors.values())
     expected = by_hand([0.0, 0.0, 0.0006])  # none, skip, sep 3x3
     for epoch in search.history:
@@ -132,12 +133,13 @@ def test_attention_once_is_not_accumulated_over_fifty_epochs(
 def test_attention_per_update_accumulates_by_its_offset_each_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    search = fifty_epochs("per_update", monkeypatch)
+    search = epochs_without_gradient("per_update", monkeypatch)
+    total = EPOCHS * 0.0006
     for alpha in search.alphas.tensors.values():
-        expected = torch.tensor([0.0, 0.0, 50 * 0.0006], dtype=torch.float64).expand(8, 3)
+        expected = torch.tensor([0.0, 0.0, total], dtype=torch.float64).expand(8, 3)
         torch.testing.assert_close(alpha.detach(), expected, rtol=1e-6, atol=0)
     edge = search.history[-1].edge_weights("normal")[0]
-    assert list(edge.weights.values()) == pytest.approx(by_hand([0.0, 0.0, 0.03]), rel=1e-6)
+    assert list(edge.weights.values()) == pytest.approx(by_hand([0.0, 0.0, total]), rel=1e-6)
 
 
 def values(alphas: Alphas) -> dict[tuple[object, ...], float]:
@@ -203,7 +205,7 @@ def test_plain_weights_are_those_of_the_mixing_and_decide_the_genotype() -> None
         assert [list(edge.weights.values()) for edge in edges] == mixing.operations.tolist()
         assert [edge.edge_weight for edge in edges] == mixing.edges.tolist()
     cells = [discretise_cell(edges) for edges in alphas.edge_weights().values()]
-    assert discretise(alphas) == Genotype(*cells)
+    assert discretise_edges(**alphas.edge_weights(), max_skips=None) == Genotype(*cells)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from nas_core.cells.topology import Topology
 from nas_core.networks.alphas import CELL_TYPES, Alphas, Mixing, SearchSpace
 from nas_core.networks.evaluation import EvalNetwork
 from nas_core.networks.operations import FactorizedReduce
+from nas_core.networks.stack import CellPlan
 from nas_core.networks.supernet import MixedOp, SearchCell, SearchNetwork
 from nas_core.streams import initialise_
 
@@ -249,11 +250,7 @@ class Times(nn.Module):
 def scaled_cell(topology: Topology, factors: Mapping[str, float]) -> SearchCell:
     """Return a cell whose edges multiply by these numbers and whose inputs come in as they are."""
     cell = SearchCell(
-        SearchSpace.full(FEW, topology).normal,
-        channels=1,
-        channels_before=(1, 1),
-        reduction=False,
-        reduction_before=False,
+        SearchSpace.full(FEW, topology).normal, CellPlan(channels=1, channels_before=(1, 1))
     )
     cell.preprocess0, cell.preprocess1 = nn.Identity(), nn.Identity()  # type: ignore[assignment]
     cell.edges = nn.ModuleDict({name: Times(factor) for name, factor in factors.items()})

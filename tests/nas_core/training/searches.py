@@ -1,22 +1,16 @@
-"""Small searches that several test files run, and when two of them are the same."""
+"""Small searches that several test files run."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
-from nas_core.data.splits import SearchSplit, load_dataset, search_split, split
+from nas_core.data.splits import SearchSplit, search_split
 from nas_core.protocols.search import SearchProtocol
-from nas_core.protocols.training import DataOptions
 from nas_core.training.checkpoint import Checkpoint
-from nas_core.training.epochs import SearchEpoch
 from nas_core.training.search import Search
+from tests.nas_core.training.trainings import DIGITS
 
-DIGITS = split(load_dataset("digits"), DataOptions(dataset="digits", holdout=50, train_limit=70))
 HALVES = search_split(DIGITS, 24)
 
 TINY = SearchProtocol().with_values(
@@ -25,6 +19,7 @@ TINY = SearchProtocol().with_values(
 )
 """Two steps an epoch, the second of a partial batch; one reduction cell of 8 edges."""
 
+FIRST = TINY.with_values({"alpha_order": 1})
 BOTH = TINY.with_values({"cells": 3, "precision": "float64"})
 """A normal cell and two reduction cells."""
 
@@ -52,35 +47,3 @@ def searched(
 
 reference = cache(searched)
 """The same, searched once a process: only to be looked at."""
-
-
-def stopped_after(epochs: int, search: Search) -> None:
-    """Search this many epochs and no more."""
-    for _, _ in zip(range(epochs), search.epochs(), strict=False):
-        pass
-
-
-def facts(epoch: SearchEpoch) -> dict[str, object]:
-    """Return what must not differ between equal searches: all but the times."""
-    return {name: value for name, value in asdict(epoch).items() if not name.endswith("seconds")}
-
-
-def same(first: Search, second: Search) -> bool:
-    """Whether two searches came to the same end by the same way, to the bit."""
-    return (
-        [facts(epoch) for epoch in first.history] == [facts(epoch) for epoch in second.history]
-        and first.network.space == second.network.space
-        and unchanged(first.tensors(), second.tensors())
-    )
-
-
-def unchanged(before: dict[str, Tensor], after: dict[str, Tensor]) -> bool:
-    """Whether two sets of tensors have the same names and bits."""
-    return set(before) == set(after) and all(
-        torch.equal(before[name], after[name]) for name in before
-    )
-
-
-def copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the values of now."""
-    return {name: tensor.detach().clone() for name, tensor in tensors.items()}

@@ -17,7 +17,8 @@ from nas_core.protocols.search import SearchProtocol
 from nas_core.streams import StepDraws
 from nas_core.training.alpha_step import Batch, LossAndLogits, Unrolling, alpha_gradient
 from nas_core.training.search import Search
-from tests.nas_core.training.searches import BOTH, copied, started, stopped_after, unchanged
+from tests.nas_core.training.searches import BOTH, started
+from tests.nas_core.training.trainings import copied, stopped_after, unchanged
 
 FIRST = BOTH.with_values({"alpha_order": 1})
 RATE, MOMENTUM, DECAY = 0.3, 0.9, 0.05
@@ -247,7 +248,7 @@ def test_an_alpha_step_leaves_everything_but_alphas_bit_identical(protocol: Sear
 def test_a_first_order_step_of_a_search_has_autograds_gradient() -> None:
     search, draws, alpha_draws = after_an_epoch(FIRST)
     network, alphas = copy.deepcopy(search.network), copy.deepcopy(search.alphas)
-    images, labels = search._batch(search.split.alphas, alpha_draws)
+    images, labels = search.batch(search.split.alphas, alpha_draws)
     loss = cross_entropy(network(images, alphas.mixing()), labels)
     expected = torch.autograd.grad(loss, list(alphas.tensors.values()))
 
@@ -266,8 +267,8 @@ def test_a_second_order_step_of_a_search_has_the_exact_gradient(
     search, draws, alpha_draws = after_an_epoch(BOTH)
     network, alphas = copy.deepcopy(search.network), copy.deepcopy(search.alphas)
     batches = (
-        search._batch(search.split.weights, draws),
-        search._batch(search.split.alphas, alpha_draws),
+        search.batch(search.split.weights, draws),
+        search.batch(search.split.alphas, alpha_draws),
     )
 
     def loss_and_logits(weights: Weights, batch: Batch) -> tuple[Tensor, Tensor]:

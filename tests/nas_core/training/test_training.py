@@ -1,11 +1,9 @@
-"""A training is a pure function of cells, protocol, images and seed, and learns."""
+"""What a training's epochs do: steps of its protocol, measured over images; and it learns."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict
-from pathlib import Path
 
 import pytest
 import torch
@@ -15,104 +13,18 @@ from nas_core.cells.genotype import KNOWN_CELLS, CellEdges, Genotype
 from nas_core.cells.topology import Topology
 from nas_core.data.splits import Images, Split, load_dataset, split
 from nas_core.errors import InputError
-from nas_core.networks.evaluation import EvalNetwork
-from nas_core.protocols.training import PRESETS, DataOptions, Protocol
+from nas_core.networks.evaluation import EvalNetwork, multiply_adds, parameter_count
+from nas_core.protocols.training import PRESETS, DataOptions
 from nas_core.streams import EpochDraws
-from nas_core.training.checkpoint import Checkpoint
-from nas_core.training.training import EpochMetrics, Training, learning_rate
+from nas_core.training.training import Training
+from tests.nas_core.training.trainings import DIGITS, TINY, cells, reference, same, trained
 
-DIGITS = split(load_dataset("digits"), DataOptions(dataset="digits", holdout=50, train_limit=70))
-TINY = PRESETS["demo"].with_values(
-    {"init_channels": 2, "cells": 3, "epochs": 3, "batch_size": 32, "drop_path": 0.3}
-    | {"crop_padding": 1, "flip": True, "cutout": 2}
-)
-
-
-def cells(index: int) -> Genotype:
-    topology = Topology.from_index(index)
-    return Genotype(
-        CellEdges.uniform(topology, "sep_conv_3x3"), CellEdges.uniform(topology, "max_pool_3x3")
-    )
-
-
-def trained(
-    index: int = 100, protocol: Protocol = TINY, seed: int = 0, images: Split = DIGITS
-) -> Training:
-    training = Training(cells(index), protocol, images, seed=seed)
-    for _ in training.epochs():
-        pass
-    return training
-
-
-def facts(metrics: EpochMetrics) -> dict[str, object]:
-    """Return what must not differ between equal trainings: all but the time."""
-    return {name: value for name, value in asdict(metrics).items() if name != "seconds"}
-
-
-def same(first: Training, second: Training) -> bool:
-    one, two = first.tensors(), second.tensors()
-    return (
-        [facts(m) for m in first.history] == [facts(m) for m in second.history]
-        and set(one) == set(two)
-        and all(torch.equal(one[name], two[name]) for name in one)
-    )
-
-
-def test_the_same_training_twice_is_bit_identical() -> None:
-    assert same(trained(), trained())
+pytestmark = pytest.mark.slow  # all of them together
 
 
 def test_another_seed_or_topology_is_another_training() -> None:
-    assert not same(trained(seed=0), trained(seed=1))
-    assert trained(100).history[-1].train_loss != trained(101).history[-1].train_loss
-
-
-def test_what_was_trained_before_does_not_matter() -> None:
-    forward = {index: trained(index) for index in (3, 90, 170)}
-    backward = {index: trained(index) for index in (170, 90, 3)}
-    assert all(same(forward[index], backward[index]) for index in forward)
-
-
-@pytest.mark.parametrize("stop", [1, 2, 3])
-def test_stopped_after_any_epoch_it_goes_on_to_the_same_end(stop: int, tmp_path: Path) -> None:
-    def start() -> Training:
-        checkpoint = Checkpoint(tmp_path / "state", key="trial", every_seconds=0)
-        return Training(cells(100), TINY, DIGITS, seed=0, checkpoint=checkpoint)
-
-    first = start()
-    for _, _ in zip(range(stop), first.epochs(), strict=False):
-        pass
-    second = start()
-    epochs = [metrics.epoch for metrics in second.epochs()]
-
-    assert epochs == list(range(stop, 3))
-    assert same(second, trained())
-
-
-def test_a_non_finite_loss_is_a_result_and_the_end(tmp_path: Path) -> None:
-    wild = TINY.with_values({"learning_rate": 1e30, "epochs": 5})
-
-    def start() -> Training:
-        checkpoint = Checkpoint(tmp_path / "state", key="trial", every_seconds=0)
-        return Training(cells(0), wild, DIGITS, seed=0, checkpoint=checkpoint)
-
-    training = start()
-    history = list(training.epochs())
-
-    assert training.diverged
-    assert not math.isfinite(history[-1].train_loss)
-    assert len(history) < 5
-    assert 0 <= history[-1].test_accuracy <= 1
-    again = start()
-    assert list(again.epochs()) == []
-    assert again.diverged
-
-
-def test_the_learning_rate_is_a_cosine_from_its_full_value_stepped_once_an_epoch() -> None:
-    protocol = Protocol(epochs=4, learning_rate=0.1, learning_rate_min=0.02)
-    rates = [learning_rate(protocol, epoch) for epoch in range(4)]
-    assert rates == pytest.approx([0.1, 0.06 + 0.04 * math.sqrt(0.5), 0.06, 0.0317157], abs=1e-7)
-    assert trained().history[0].learning_rate == TINY.learning_rate
+    assert not same(reference(), trained(seed=1))
+    assert reference().history[-1].train_loss != trained(101).history[-1].train_loss
 
 
 def test_every_epoch_steps_with_its_own_learning_rate() -> None:
@@ -203,23 +115,6 @@ def scaled(pixels: Tensor) -> Tensor:
     return (pixels.double() / 255 - DIGITS.info.mean[0]) / DIGITS.info.std[0]
 
 
-def test_accuracies_are_fractions_of_all_images() -> None:
-    many = load_dataset("digits").train[torch.arange(700)]  # more than an evaluation batch holds
-    images = Split(DIGITS.info, DIGITS.train, DIGITS.test, many)
-    training = trained(protocol=TINY.with_values({"precision": "float64"}), images=images)
-    network = training.network.eval()
-
-    def right(images: Images) -> int:
-        answers = [
-            network(scaled(pixels)).argmax(dim=1) for pixels in images.pixels.split(7)
-        ]  # in evaluation mode it does not matter who shares a batch
-        return int((torch.cat(answers) == images.labels).sum())
-
-    with torch.no_grad():
-        assert training.history[-1].test_accuracy == right(many) / 700
-        assert training.history[-1].val_accuracy == right(DIGITS.test) / 360
-
-
 def test_training_leaves_the_images_alone() -> None:
     parts = [part for part in (DIGITS.train, DIGITS.validation, DIGITS.test) if part is not None]
     before = [(part.pixels.clone(), part.labels.clone()) for part in parts]
@@ -228,27 +123,6 @@ def test_training_leaves_the_images_alone() -> None:
     for part, (pixels, labels) in zip(parts, before, strict=True):
         assert torch.equal(part.pixels, pixels)
         assert torch.equal(part.labels, labels)
-
-
-def test_training_leaves_the_global_generator_alone_once_it_is_built() -> None:
-    training = Training(cells(5), TINY, DIGITS, seed=0)
-    before = torch.get_rng_state()
-    list(training.epochs())
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_no_checkpoint_is_written_before_it_is_due(tmp_path: Path) -> None:
-    checkpoint = Checkpoint(tmp_path / "state", key="trial", every_seconds=1000)
-    list(Training(cells(100), TINY, DIGITS, seed=0, checkpoint=checkpoint).epochs())
-    assert not list(tmp_path.iterdir())
-
-
-def test_the_checkpoint_of_another_trial_is_not_used(tmp_path: Path) -> None:
-    short = TINY.with_values({"epochs": 1})
-    for key in ("one", "other"):
-        checkpoint = Checkpoint(tmp_path / "state", key=key, every_seconds=0)
-        training = Training(cells(100), short, DIGITS, seed=0, checkpoint=checkpoint)
-        assert [metrics.epoch for metrics in training.epochs()] == [0]
 
 
 def test_gradients_are_clipped_to_the_protocols_norm() -> None:
@@ -299,29 +173,22 @@ def enlarged(images: Images) -> Images:
     return Images(pixels, images.labels)
 
 
-def test_weights_have_the_precision_of_the_protocol() -> None:
-    kinds = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
-    for precision, kind in kinds.items():
-        training = Training(cells(5), TINY.with_values({"precision": precision}), DIGITS, seed=0)
-        assert {weight.dtype for weight in training.network.parameters()} == {kind}
-
-
 @pytest.mark.parametrize("precision", ["float64", "bfloat16"])
 def test_other_precisions_train_and_differ(precision: str) -> None:
     other = trained(protocol=TINY.with_values({"precision": precision}))
     assert math.isfinite(other.history[-1].train_loss)
-    assert other.history[-1].train_loss != trained().history[-1].train_loss
+    assert other.history[-1].train_loss != reference().history[-1].train_loss
 
 
 def test_validation_accuracy_is_there_exactly_where_images_are_held_out() -> None:
     without = Split(DIGITS.info, DIGITS.train, None, DIGITS.test)
     assert trained(images=without).history[-1].val_accuracy is None
-    assert trained().history[-1].val_accuracy is not None
+    assert reference().history[-1].val_accuracy is not None
 
 
 def test_known_cells_learn_digits() -> None:
     images = split(load_dataset("digits"), DataOptions(dataset="digits", train_limit=480))
-    protocol = PRESETS["demo"].with_values({"init_channels": 4, "epochs": 5})
+    protocol = PRESETS["demo"].with_values({"cells": 2, "learning_rate": 0.1})
     training = Training(KNOWN_CELLS["PDARTS"], protocol, images, seed=0)
     history = list(training.epochs())
     assert history[-1].train_loss < 0.5 * history[0].train_loss
@@ -334,11 +201,9 @@ def test_cells_of_other_than_four_nodes_are_refused() -> None:
         Training(Genotype(three, three), TINY, DIGITS, seed=0)
 
 
-def test_a_last_batch_of_one_image_is_refused_where_maps_are_one_pixel() -> None:
-    one = DIGITS.train[torch.arange(33)]
-    small = Images(one.pixels[:, :, :4, :4], one.labels)
-    with pytest.raises(
-        InputError, match="33 training images in batches of 32 leave a batch of one"
-    ):
-        Training(cells(5), TINY, Split(DIGITS.info, small, None, small), seed=0)
-    trained(protocol=TINY.with_values({"epochs": 1}), images=Split(DIGITS.info, one, None, one))
+def test_facts_are_the_size_of_the_network() -> None:
+    training = reference()
+    assert training.facts() == {
+        "parameters": parameter_count(training.network),
+        "multiply_adds": multiply_adds(training.network, 8, 8),
+    }

@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 import pytest
 
+from nas_core.training.epochs import EpochMetrics
 from nas_core.training.training import Training
 from tests.conftest import TINY
 from tests.topo_sweep.cli.program import Program
@@ -225,10 +226,10 @@ def test_a_trial_that_raises_is_a_row_and_the_sweep_goes_on(
     program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Fails(Training):
-        def _train_epoch(self, epoch: int) -> tuple[float, float]:
+        def run_epoch(self, epoch: int) -> EpochMetrics:
             if self.seed == 1:
                 raise RuntimeError("out of luck")
-            return super()._train_epoch(epoch)
+            return super().run_epoch(epoch)
 
     with monkeypatch.context() as patched:
         patched.setattr("topo_sweep.runs.runner.Training", Fails)

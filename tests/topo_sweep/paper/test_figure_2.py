@@ -243,6 +243,19 @@ def test_missing_spaces_and_depths_are_said_and_claims_that_need_them_undecided(
     assert "All is at 5 cells alone: claim 2 has no rows." in comparison.notes
 
 
+def test_notes_tell_of_searches_then_depths_then_evaluations() -> None:
+    rows = [search("search_subspace", 20, space, cells=5) for space in ("SS1", "SS3")]
+    lost = search("search_subspace", 21, "SS1", cells=5, genotype=None, status="failed")
+    trials = [evaluation(row, 0.8) for row in rows]
+    trials += [evaluation(rows[0], 0.8, seed=1, status="failed") | {"test_accuracy": None}]
+
+    assert figure(source(trials, [*rows, lost])).notes[:3] == (
+        "Left out as failed: 1 search.",
+        "All is at 5 cells alone: claim 2 has no rows.",
+        "Left out as failed: 1 training.",
+    )
+
+
 def test_a_claim_with_missing_spaces_can_still_be_contradicted() -> None:
     opposite = grid(lambda *point: 160 - as_claimed(*point), spaces=("SS1", "SS3", "SS4"))
     assert verdicts(figure(opposite))[0] == "contradicted"

@@ -15,7 +15,7 @@ from nas_core.protocols.training import PRESETS, Protocol
 from topo_sweep.paper import notes as protocol_notes
 from topo_sweep.paper.notes import KINDS, Choices, PaperNote, choices, notes
 from topo_sweep.spec import presets
-from topo_sweep.spec.presets import ALL_PRESETS, compare, find_preset, value_text
+from topo_sweep.spec.presets import ALL_PRESETS, find_preset, preset_difference, value_text
 
 NAMES = [*PRESETS, *SEARCH_PRESETS]
 
@@ -85,7 +85,7 @@ def test_a_changed_preset_changes_what_the_notes_say(monkeypatch: pytest.MonkeyP
     ],
 )
 def test_every_deviation_in_value_is_noted_with_both_values(name: str, reference: str) -> None:
-    different = compare(find_preset(name), find_preset(reference)).different
+    different = preset_difference(find_preset(name), find_preset(reference)).different
     for setting, (ours, theirs) in different.items():
         said = note(name, setting)
         assert (said.ours, said.paper) == (value_text(ours), value_text(theirs))

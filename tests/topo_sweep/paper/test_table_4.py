@@ -88,6 +88,15 @@ def test_a_cell_that_several_searches_found_says_so() -> None:
     assert (error.theirs, error.note) == ("", "found by 2 searches")
 
 
+def test_a_cell_that_no_search_found_stands_alone_also_among_searches() -> None:
+    final = training(FOUND, 0, 0.97, protocol_hash=FINAL.protocol_hash)
+    compared = only([source([final], [search("search_edarts", 3)])], "4")
+
+    error = find(compared, "test error", "cell ")
+    assert (error.n, error.ours, error.theirs, error.note) == (1, pytest.approx(3), "", "")
+    assert not [entry for entry in compared.entries if entry.quantity.startswith("search, days")]
+
+
 def test_table_4_keeps_data_sets_apart_and_takes_no_others() -> None:
     found = search("search_edarts", 3)
     final = {"protocol_hash": FINAL.protocol_hash}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
+import functools
 
 import numpy as np
 import pandas as pd
@@ -13,18 +12,21 @@ from matplotlib.figure import Figure
 
 from nas_core.cells.genotype import OPERATION_NAMES, Genotype
 from nas_core.errors import InputError
-from tests.topo_sweep.analysis.search_rows import GENOTYPE, T0, search, search_epochs, searches
+from tests.topo_sweep.analysis.search_rows import GENOTYPE, search, search_epochs, searches
 from tests.topo_sweep.plots.figure_checks import unreadable, words
-from topo_sweep.plots.alphas import alphas, chosen_search
+from topo_sweep.plots.alphas import alphas
+from topo_sweep.plots.operations import edge_operations
 
-ALL = [(source, node) for node in range(2, 6) for source in range(node)]
-FIXED = [(0, 2), (1, 2), (0, 3), (1, 3), (0, 4), (1, 4), (0, 5), (2, 5)]  # as in the genotype
+Edges = tuple[tuple[int, int], ...]
+
+ALL: Edges = tuple((source, node) for node in range(2, 6) for source in range(node))
+FIXED: Edges = ((0, 2), (1, 2), (0, 3), (1, 3), (0, 4), (1, 4), (0, 5), (2, 5))
+"""As in the genotype."""
 FEW = ("none", "skip_connect", "sep_conv_3x3")
 
 
-def drawn(
-    stages: Sequence[Sequence[str]] = (FEW,), edges: Sequence[tuple[int, int]] = ALL
-) -> Figure:
+@functools.cache
+def drawn(stages: tuple[tuple[str, ...], ...] = (FEW,), edges: Edges = ALL) -> Figure:
     row = searches([search("abc", space="all")]).iloc[0]
     return alphas(row, search_epochs("abc", stages, edges))
 
@@ -46,7 +48,7 @@ def titles(figure: Figure) -> list[str]:
 
 
 @pytest.mark.parametrize("edges", [ALL, FIXED])
-def test_every_edge_of_both_cells_has_a_panel(edges: list[tuple[int, int]]) -> None:
+def test_every_edge_of_both_cells_has_a_panel(edges: Edges) -> None:
     assert titles(drawn(edges=edges)) == 2 * [f"{source} → {node}" for source, node in edges]
 
 
@@ -64,20 +66,16 @@ def test_a_panel_shows_the_weight_of_every_operation_in_every_epoch() -> None:
 
 def test_the_edges_and_operations_that_were_found_are_bold() -> None:
     genotype = Genotype.from_string(GENOTYPE)
-    figure = drawn((OPERATION_NAMES,))
-    for cell, own in (
+    figure = drawn((tuple(OPERATION_NAMES),))
+    for cell, edges in (
         (genotype.normal, panels(figure)[:14]),
         (genotype.reduction, panels(figure)[14:]),
     ):
-        found = {
-            (edge.source, node): edge.operation
-            for node, pair in enumerate(cell.nodes, 2)
-            for edge in pair
-        }
-        for place, axes in zip(ALL, own, strict=True):
+        operations = edge_operations(cell)
+        for ends, axes in zip(ALL, edges, strict=True):
             thick = [str(line.get_label()) for line in axes.lines if line.get_linewidth() > 2]
-            assert thick == ([found[place]] if place in found else [])
-            assert (axes.title.get_fontweight() == "bold") == (place in found)
+            assert thick == ([operations[ends]] if ends in operations else [])
+            assert (axes.title.get_fontweight() == "bold") == (ends in operations)
 
 
 def test_the_line_of_an_operation_ends_with_the_stage_in_which_it_was_dropped() -> None:
@@ -115,28 +113,6 @@ def test_only_the_epochs_of_this_search_are_drawn() -> None:
         alphas(row, both[both["search_id"] == "other"])
 
 
-def test_the_newest_search_is_chosen_unless_another_is_named() -> None:
-    rows = searches(
-        [
-            search("a1", seed=20, finished_at=T0 + timedelta(hours=1)),
-            search("a2", seed=21, finished_at=T0 + timedelta(hours=3)),
-            search("b3", seed=20, finished_at=T0 + timedelta(hours=2)),
-        ]
-    )
-    assert chosen_search(rows)["search_id"] == "a2"
-    assert chosen_search(rows, seed=20)["search_id"] == "b3"
-    assert chosen_search(rows, search_id="a1")["search_id"] == "a1"
-    assert chosen_search(rows, search_id="b")["search_id"] == "b3"
-    with pytest.raises(InputError, match="a is the beginning of 2 search ids"):
-        chosen_search(rows, search_id="a")
-    with pytest.raises(InputError, match=r"no search fits --seed 5: .* with seeds 20, 21"):
-        chosen_search(rows, seed=5)
-    with pytest.raises(InputError, match="no search fits --search z"):
-        chosen_search(rows, search_id="z")
-    with pytest.raises(InputError, match="no finished search"):
-        chosen_search(rows[:0])
-
-
 @pytest.mark.parametrize("edges", [ALL, FIXED])
-def test_all_texts_can_be_read(edges: list[tuple[int, int]]) -> None:
-    assert unreadable(drawn((OPERATION_NAMES, FEW), edges)) == []
+def test_all_texts_can_be_read(edges: Edges) -> None:
+    assert unreadable(drawn((tuple(OPERATION_NAMES), FEW), edges)) == []

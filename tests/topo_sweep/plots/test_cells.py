@@ -19,9 +19,11 @@ from nas_core.cells.genotype import KNOWN_CELLS, OPERATION_NAMES, CellEdges, Edg
 from nas_core.cells.spaces import SPACES
 from nas_core.cells.topology import Topology
 from tests.topo_sweep.plots.figure_checks import unreadable, words
-from topo_sweep.plots.cell_layout import Key, Link, layered
-from topo_sweep.plots.cells import OUTPUT, Drawing, cell, place_cell, place_supernet, supernet
-from topo_sweep.plots.parts import COLOURS, LABELS
+from topo_sweep.plots.cell_drawing import OUTPUT, Drawing
+from topo_sweep.plots.cells import cell, place_cell, place_supernet, supernet
+from topo_sweep.plots.operations import STYLES
+
+pytestmark = pytest.mark.slow  # all of them together
 
 FULL = [(source, node) for node in range(2, 6) for source in range(node)]
 
@@ -90,23 +92,6 @@ def test_sources_stand_left_of_what_they_feed() -> None:
     assert list(drawing.x) == sorted(drawing.x)
 
 
-def test_crossings_that_need_not_be_are_avoided() -> None:
-    links: list[Link] = [("a", "y"), ("b", "x"), ("x", "p"), ("y", "q")]
-    layers: dict[Key, int] = {"a": 0, "b": 0, "x": 1, "y": 1, "p": 2, "q": 2}
-    layout = layered(layers, links, dict.fromkeys(layers, 1.0), through=0.1, gap=0.2)
-
-    y = layout.y
-    assert (y["a"] > y["b"]) == (y["y"] > y["x"]) == (y["q"] > y["p"])
-
-
-def test_a_link_that_passes_a_layer_keeps_its_distance_from_the_parts_there() -> None:
-    links: list[Link] = [("a", "b"), ("b", "c"), ("a", "c")]
-    layers: dict[Key, int] = {"a": 0, "b": 1, "c": 2}
-    layout = layered(layers, links, dict.fromkeys(layers, 1.0), through=0.1, gap=0.2)
-
-    assert abs(layout.routes["a", "c"][1] - layout.y["b"]) >= 0.5 + 0.05 + 0.2 - 1e-9
-
-
 # A cell
 
 
@@ -121,9 +106,9 @@ def test_every_edge_is_drawn_in_the_colour_of_its_operation_and_labelled(name: s
             for edge in pair:
                 label = (edge.source, node)
                 for part in (f"{edge.source} to {label}", f"{label} to {node}"):
-                    assert to_hex(links.pop(part).get_edgecolor()) == COLOURS[edge.operation]
+                    assert to_hex(links.pop(part).get_edgecolor()) == STYLES[edge.operation].colour
         assert set(links) == {f"{node} to {OUTPUT}" for node in range(2, 6)}
-        expected = Counter(LABELS[edge.operation] for edge in edges.edges)
+        expected = Counter(STYLES[edge.operation].label for edge in edges.edges)
         expected += Counter(["0: $c_{k-2}$", "1: $c_{k-1}$", "2", "3", "4", "5", "output"])
         assert box_labels(axes) == expected
 
@@ -138,7 +123,7 @@ def test_a_label_stands_on_the_edge_that_it_names() -> None:
             label = (edge.source, node)
             place = drawing.x[drawing.layers[label]], drawing.layout.y[label]
             (text,) = [t for t in axes.texts if t.get_position() == pytest.approx(place)]
-            assert text.get_text() == LABELS[edge.operation]
+            assert text.get_text() == STYLES[edge.operation].label
 
 
 def test_the_title_names_the_cell_and_counts_its_operations() -> None:
@@ -202,8 +187,10 @@ def test_the_curves_of_a_bundle_are_parallel_and_bundles_apart() -> None:
 def test_each_curve_has_the_colour_of_its_operation_and_the_legend_says_which() -> None:
     figure = supernet(topology=Topology.from_index(0), operations=OPERATION_NAMES)
     for gid, patch in drawn_links(figure.axes[0]).items():
-        assert to_hex(patch.get_edgecolor()) == COLOURS[gid.partition(": ")[2]]
-    assert legend_colours(figure) == {LABELS[name]: COLOURS[name] for name in OPERATION_NAMES}
+        assert to_hex(patch.get_edgecolor()) == STYLES[gid.partition(": ")[2]].colour
+    assert legend_colours(figure) == {
+        STYLES[name].label: STYLES[name].colour for name in OPERATION_NAMES
+    }
 
 
 def legend_colours(figure: Figure) -> dict[str, str]:

@@ -13,8 +13,9 @@ from nas_core.cells.spaces import SPACES
 from nas_core.errors import InputError
 from tests.topo_sweep.analysis.search_rows import evaluation, evaluations, search, searches
 from tests.topo_sweep.plots.figure_checks import bars, marks, unreadable, words
+from topo_sweep.analysis.searches import SearchQuery
 from topo_sweep.plots.grids import depth, grid_map, subspaces
-from topo_sweep.plots.surface import write_figure
+from topo_sweep.plots.parts import write_figure
 
 # Of 90, 91 and 92: mean 91, SD 1, and 4.302653 is the 97.5% point of t with 2 degrees of freedom.
 HALF = 4.302653 / np.sqrt(3)
@@ -106,9 +107,11 @@ def test_with_a_hold_out_validation_is_drawn_unless_test_is_asked_for() -> None:
     both = results.assign(holdout=100, val_accuracy=0.5)
 
     assert {mean for _, mean, *_ in bars(subspaces(rows, both).axes[0])} == {50.0}
-    assert 50 not in {mean for _, mean, *_ in bars(subspaces(rows, both, metric="test").axes[0])}
+    assert 50 not in {
+        mean for _, mean, *_ in bars(subspaces(rows, both, SearchQuery(metric="test")).axes[0])
+    }
     with pytest.raises(InputError, match="--metric test"):
-        subspaces(rows, results, metric="val")
+        subspaces(rows, results, SearchQuery(metric="val"))
 
 
 def test_one_seed_has_no_interval_and_says_so() -> None:
@@ -180,11 +183,11 @@ def test_depth_wants_one_space_and_takes_the_one_it_is_given() -> None:
 
     with pytest.raises(InputError, match="mixes spaces, here SS1 and SS2: choose one with --space"):
         depth(rows, results)
-    figure = depth(rows, results, space="SS2")
+    figure = depth(rows, results, SearchQuery(space="SS2"))
     assert [round(mean) for _, mean, *_ in bars(figure.axes[0])] == [93, 94]
     assert "space SS2 sep5 dil5" in words(figure)
     with pytest.raises(InputError, match="no search has space SS5: there are SS1, SS2"):
-        depth(rows, results, space="SS5")
+        depth(rows, results, SearchQuery(space="SS5"))
 
 
 # The map
@@ -239,7 +242,7 @@ def test_methods_are_not_mixed_and_one_can_be_chosen() -> None:
     for draw in (subspaces, grid_map):
         with pytest.raises(InputError, match=r"search_edarts and search_subspace.*--method"):
             draw(rows, results)
-    figure = subspaces(rows, results, method="search_subspace")
+    figure = subspaces(rows, results, SearchQuery(method="search_subspace"))
     assert [round(mean, 6) for _, mean, *_ in bars(figure.axes[0])] == [90.5, 92.5, 91.5, 93.5]
 
 
@@ -250,11 +253,11 @@ def test_kinds_of_attention_are_not_mixed_and_one_can_be_chosen() -> None:
     for draw in (subspaces, depth, grid_map):
         with pytest.raises(InputError, match=r"attentions, here none and once.*--attention"):
             draw(rows, results)
-        assert "attention once" in words(draw(rows, results, attention="once"))
-    figure = subspaces(rows, results, attention="none")
+        assert "attention once" in words(draw(rows, results, SearchQuery(attention="once")))
+    figure = subspaces(rows, results, SearchQuery(attention="none"))
     assert [round(mean, 6) for _, mean, *_ in bars(figure.axes[0])] == [90.5, 91.5]
     with pytest.raises(InputError, match="no search has attention often: there are none, once"):
-        subspaces(rows, results, attention="often")
+        subspaces(rows, results, SearchQuery(attention="often"))
 
 
 @pytest.mark.parametrize(
@@ -331,9 +334,7 @@ def test_all_texts_of_depth_can_be_read() -> None:
 
 def test_equal_rows_give_equal_bytes(tmp_path: Path) -> None:
     rows, results = everything()
-    for name, frames in (
-        ("a", (rows, results)),
-        ("b", tuple(frame.sample(frac=1, random_state=0) for frame in (rows, results))),
-    ):
-        write_figure(subspaces(*frames), tmp_path / f"{name}.svg")
+    write_figure(subspaces(rows, results), tmp_path / "a.svg")
+    rows, results = (frame.sample(frac=1, random_state=0) for frame in (rows, results))
+    write_figure(subspaces(rows, results), tmp_path / "b.svg")
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from nas_core.training.training import EpochMetrics
+from nas_core.training.epochs import EpochMetrics
 from tests.topo_sweep.conftest import FINGERPRINT, make_sweep, small_spec
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.plan import make_plan
@@ -51,7 +51,7 @@ class Run:
         self.plan = make_plan(SPEC, results, retry_failed=retry_failed)
         work = dict.fromkeys(IDS, ("trials", SPEC.protocol.epochs))
         self.progress = Progress(planned=len(IDS), work=work, **progress)
-        agenda = Agenda(self.plan.left, self.plan.found)
+        agenda = Agenda(self.plan.left, self.plan.cells_found)
         self.recorder = Recorder(self.plan, agenda, self.progress, fingerprint=FINGERPRINT)
 
     def start(self, trial_id: str) -> None:

@@ -167,7 +167,7 @@ class SearchRun:
         self.plan = make_plan(spec, results, retry_failed=retry_failed)
         self.ids = list(spec.trials())
         self.progress = Progress.of(self.plan, images=64)
-        self.agenda = Agenda(self.plan.left, self.plan.found)
+        self.agenda = Agenda(self.plan.left, self.plan.cells_found)
         self.recorder = Recorder(self.plan, self.agenda, self.progress, fingerprint=FINGERPRINT)
         self._handed_out: dict[str, Runnable] = {}
 

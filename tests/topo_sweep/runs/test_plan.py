@@ -131,7 +131,7 @@ def test_of_searches_everything_is_left_where_there_is_no_store(tmp_path: Path) 
     plan = make_plan(SEARCH_SPEC, tmp_path)
 
     assert list(plan.left) == [FIRST, EVALUATION, OTHER_EVALUATION, SECOND, *REST]
-    assert plan.found == {}
+    assert plan.cells_found == {}
 
 
 def test_a_search_that_ended_is_done_and_what_it_found_is_known(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_search_that_ended_is_done_and_what_it_found_is_known(tmp_path: Path) 
     plan = make_plan(SEARCH_SPEC, tmp_path)
 
     assert plan.finished == {FIRST: "ok", EVALUATION: "diverged"}
-    assert plan.found == {FIRST: FOUND}
+    assert plan.cells_found == {FIRST: FOUND}
     assert list(plan.left) == [OTHER_EVALUATION, SECOND, *REST]
     assert (plan.count("ok"), plan.count("diverged"), plan.count("failed")) == (1, 1, 0)
     assert plan.pace.seconds_a_trial("trials") == 4.0
@@ -155,7 +155,7 @@ def test_a_search_that_diverged_with_a_cell_has_its_evaluations_left(tmp_path: P
 
     plan = make_plan(SEARCH_SPEC, tmp_path)
 
-    assert plan.found == {FIRST: FOUND}
+    assert plan.cells_found == {FIRST: FOUND}
     assert list(plan.left) == [EVALUATION, OTHER_EVALUATION, SECOND, *REST]
 
 
@@ -169,7 +169,7 @@ def test_a_search_that_diverged_without_a_cell_has_nothing_to_evaluate(
 
     assert list(plan.trials) == [FIRST, SECOND, *REST]
     assert list(plan.left) == [SECOND, *REST]
-    assert plan.found == {}
+    assert plan.cells_found == {}
     assert set(open_sweep(plan.store.paths.folder).planned()) == {FIRST, SECOND, *REST}
 
 
@@ -189,7 +189,7 @@ def test_a_failed_search_runs_again_on_request_and_its_evaluations_wait(
     assert list(again.left) == [FIRST, EVALUATION, OTHER_EVALUATION, SECOND, *REST]
     assert plan.count("failed") == 1
     assert again.attempts == {FIRST: 2}
-    assert again.found == {}
+    assert again.cells_found == {}
 
 
 def test_more_evaluation_seeds_search_nothing_again(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_more_evaluation_seeds_search_nothing_again(tmp_path: Path) -> None:
 
     assert all(isinstance(trial, Evaluation) for trial in plan.left.values())
     assert len(plan.left) == 6
-    assert set(plan.found) == {FIRST, SECOND}
+    assert set(plan.cells_found) == {FIRST, SECOND}
 
 
 def test_searches_with_other_settings_find_no_rows_here(tmp_path: Path) -> None:

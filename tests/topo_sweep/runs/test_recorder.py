@@ -118,7 +118,7 @@ def test_a_cell_of_several_operations_has_no_topology_but_a_reduction_topology(
     spec = GenotypeSweep(name="cells", data=DataOptions(), genotypes=("DARTS_V1",))
     store = make_sweep(tmp_path, spec)
     plan = make_plan(spec, tmp_path)
-    agenda = Agenda(plan.left, plan.found)
+    agenda = Agenda(plan.left, plan.cells_found)
     progress = Progress.of(plan, images=1)
     recorder = Recorder(plan, agenda, progress, fingerprint=FINGERPRINT)
     trial = agenda.next()

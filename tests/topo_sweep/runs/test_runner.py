@@ -15,17 +15,18 @@ from nas_core.cells.genotype import Genotype
 from nas_core.data.splits import Split, load_dataset, split
 from nas_core.networks.evaluation import EvalNetwork, multiply_adds, parameter_count
 from nas_core.training.epochs import SearchEpoch
-from nas_core.training.training import EpochMetrics
+from tests.topo_sweep.runs.interruptions import epochs_taken
 from tests.topo_sweep.runs.search_run import search_of, search_spec
 from tests.topo_sweep.store.local_store import parts
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.plan import make_plan
-from topo_sweep.runs.recorder import Recorder
-from topo_sweep.runs.runner import Outcome, Report, TrialRunner
+from topo_sweep.runs.runner import Outcome, TrialRunner
 from topo_sweep.runs.sweep import RunResult, run
 from topo_sweep.spec.searches import SearchSweep
-from topo_sweep.spec.trials import Runnable, SearchTrial, Trial
+from topo_sweep.spec.trials import SearchTrial, Trial
 from topo_sweep.store.parquet import ResultStore
+
+pytestmark = pytest.mark.slow  # all of them together
 
 SPEC = search_spec(seeds=(0, 1), evaluation_seeds=(0, 1))
 LONGER = search_spec(search=SPEC.search | {"epochs": 3}, evaluation_seeds=(0,))
@@ -80,15 +81,14 @@ def test_a_runner_yields_each_epoch_of_a_search_and_then_its_outcome(digits: Spl
 
 def test_a_search_that_stopped_early_says_why(digits: Split) -> None:
     spec = search_spec(search=LONGER.search | {"stop": "skips", "stop_skips": 1})
-    trials = [search_of(search_spec(seeds=(seed,), search=spec.search)) for seed in range(4)]
+    trials = (search_of(search_spec(seeds=(seed,), search=spec.search)) for seed in range(4))
 
-    ended = [reports(digits, trial)[1] for trial in trials]
+    ended = (reports(digits, trial)[1] for trial in trials)
+    stopped = next((outcome for outcome in ended if outcome.facts["stopped_because"]), None)
 
-    stopped = [outcome for outcome in ended if outcome.facts["stopped_because"]]
     assert stopped, "of four seeds one at least finds a skip connection"
-    for outcome in stopped:
-        assert "skip connections in the normal cell" in str(outcome.facts["stopped_because"])
-        assert outcome.status == "ok"
+    assert "skip connections in the normal cell" in str(stopped.facts["stopped_because"])
+    assert stopped.status == "ok"
 
 
 def test_a_search_of_less_data_than_asked_for_says_on_how_much_it_was(digits: Split) -> None:
@@ -265,23 +265,6 @@ def test_an_epoch_of_one_step_is_said_to_update_alphas_in_every_step(
 # Interrupted
 
 
-def recorded(patch: pytest.MonkeyPatch, *, until: int | None = None) -> list[tuple[str, int]]:
-    """Return the list of each epoch that the recorder takes; press Ctrl-C after `until` of them."""
-    seen: list[tuple[str, int]] = []
-    take = Recorder.take
-
-    def spied(self: Recorder, trial: Runnable, report: Report) -> bool:
-        ended = take(self, trial, report)
-        if isinstance(report, EpochMetrics | SearchEpoch):
-            seen.append((trial.trial_id, report.epoch))
-            if len(seen) == until:
-                raise KeyboardInterrupt
-        return ended
-
-    patch.setattr(Recorder, "take", spied)
-    return seen
-
-
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> ResultStore:
     folder = tmp_path_factory.mktemp("uninterrupted")
@@ -294,18 +277,18 @@ def test_an_interrupted_search_goes_on_from_its_checkpoint_to_the_same_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uninterrupted: ResultStore, epochs: int
 ) -> None:
     with monkeypatch.context() as patch:
-        recorded(patch, until=epochs)
+        epochs_taken(patch, interrupt_after=epochs)
         result, _ = swept(LONGER, tmp_path)
     store = store_of(LONGER, tmp_path)
     assert result.interrupted
     assert store.searches().empty
     assert store.paths.checkpoint(search_of(LONGER).search_id).exists()
-    seen = recorded(monkeypatch)
+    taken = epochs_taken(monkeypatch)
     result, _ = swept(LONGER, tmp_path)
 
     assert not result.interrupted
     search_id, evaluation_id = LONGER.trials()
-    assert seen == [*((search_id, e) for e in range(epochs, 3)), (evaluation_id, 0)]
+    assert taken == [*((search_id, e) for e in range(epochs, 3)), (evaluation_id, 0)]
     for read, key in (
         (ResultStore.searches, "search_id"),
         (ResultStore.search_epochs, "search_id"),
@@ -324,7 +307,7 @@ def test_a_run_interrupted_between_search_and_evaluation_evaluates_what_was_foun
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uninterrupted: ResultStore
 ) -> None:
     with monkeypatch.context() as patch:
-        recorded(patch, until=4)
+        epochs_taken(patch, interrupt_after=4)
         swept(LONGER, tmp_path)
     store = store_of(LONGER, tmp_path)
     searches = store.searches()

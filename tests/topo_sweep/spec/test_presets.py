@@ -9,7 +9,14 @@ import pytest
 from nas_core.errors import InputError
 from nas_core.protocols.search import SearchProtocol
 from nas_core.protocols.training import NetworkTraining, Protocol
-from topo_sweep.spec.presets import ALL_PRESETS, compare, find_preset, purpose, settings, value_text
+from topo_sweep.spec.presets import (
+    ALL_PRESETS,
+    find_preset,
+    preset_difference,
+    purpose,
+    settings,
+    value_text,
+)
 
 
 @pytest.mark.parametrize("name", ALL_PRESETS)
@@ -23,7 +30,7 @@ def test_settings_are_all_fields_and_differ_as_the_hash_does(name: str) -> None:
 
 def test_a_comparison_is_symmetric_and_covers_all_settings() -> None:
     for one, other in itertools.combinations_with_replacement(ALL_PRESETS.values(), 2):
-        there, back = compare(one, other), compare(other, one)
+        there, back = preset_difference(one, other), preset_difference(other, one)
         assert there.different == {key: pair[::-1] for key, pair in back.different.items()}
         assert (there.only_first, there.only_second) == (back.only_second, back.only_first)
         assert there.common + len(there.only_first) == len(type(one).model_fields)

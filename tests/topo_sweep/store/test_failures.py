@@ -33,6 +33,8 @@ from topo_sweep.store.parquet import (
 )
 from topo_sweep.store.paths import StorePaths
 
+pytestmark = pytest.mark.slow  # all of them together
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> ResultStore:
@@ -78,13 +80,16 @@ def _compact(store: ResultStore) -> None:
 def test_a_kill_before_any_file_operation_leaves_a_readable_store(
     tmp_path: Path, change: Callable[[ResultStore], None]
 ) -> None:
+    before = tmp_path / "before"
+    store = make_store(before)
+    append(store, [trial_row("old 1")])
+    append(store, [trial_row("old 2")])
     states: list[list[str]] = []
     leftovers = 0
     for operation in range(100):
         folder = tmp_path / str(operation)
-        store = make_store(folder)
-        append(store, [trial_row("old 1")])
-        append(store, [trial_row("old 2")])
+        shutil.copytree(before, folder)
+        store = ResultStore(StorePaths(folder))
         with another_process(_killed_at, operation, folder, change) as (process, _):
             process.join()
             ended = process.exitcode

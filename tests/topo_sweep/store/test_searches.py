@@ -26,6 +26,8 @@ from topo_sweep.store.parquet import BufferedWriter, ResultStore, Row, StoreErro
 from topo_sweep.store.paths import StorePaths
 from topo_sweep.store.tables import SEARCH_EPOCH_SCHEMA, SEARCH_SCHEMA, SEARCHES, TABLES, TRIALS
 
+pytestmark = pytest.mark.slow  # all of them together
+
 FEW = settings(ON_DISK, max_examples=5)
 
 

@@ -1,4 +1,4 @@
-"""The same operations, computed faster where a CPU runs them; a GPU runs PyTorch's own.
+"""Layers that a CPU computes faster than PyTorch's own, which run on a GPU and for small maps.
 
 PyTorch 2.14 with oneDNN is slow at what a supernet is full of: weight gradients of 5x5 and of
 dilated depthwise convolutions, and pooling of plain (not channels-last) maps. The forms here
@@ -9,15 +9,17 @@ give the same values and gradients up to the order in which floats are added; th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
+from nas_core.networks.kernels.switch import layers_pay
+from nas_core.networks.operations import Layers, builders
+
 _TILE = 3  # columns of a kernel up to which oneDNN computes weight gradients fast
 _LARGE = 5
-_SMALLEST = 2**17  # numbers in a batch of maps; below, calls cost more than arithmetic
 
 
 class DepthwiseConv2d(nn.Conv2d):
@@ -27,7 +29,7 @@ class DepthwiseConv2d(nn.Conv2d):
         """Convolve."""
         stride, dilation = self.stride[0], self.dilation[0]
         factor = max(stride, dilation)
-        if not _worthwhile(input) or any(side % factor for side in input.shape[-2:]):
+        if not layers_pay(input) or any(side % factor for side in input.shape[-2:]):
             return super().forward(input)
         if stride == dilation:  # both 1, or both 2: then only pixels of one residue are read
             return _depthwise(input[..., ::stride, ::stride], self.weight)
@@ -45,7 +47,7 @@ class PointwiseConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - PyTorch's own name
         """Convolve."""
-        if not _worthwhile(input):
+        if not layers_pay(input):
             return super().forward(input)
         y: Tensor = _Pointwise.apply(input, self.weight)
         return y
@@ -56,7 +58,7 @@ class MaxPool2d(nn.MaxPool2d):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - PyTorch's own name
         """Pool."""
-        if not _worthwhile(input):
+        if not layers_pay(input):
             pooled: Tensor = super().forward(input)
         else:
             pooled = super().forward(input.contiguous(memory_format=torch.channels_last))
@@ -68,7 +70,7 @@ class AvgPool2d(nn.AvgPool2d):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - PyTorch's own name
         """Pool."""
-        if not _worthwhile(input):
+        if not layers_pay(input):
             return super().forward(input)
         channels, height, width = input.shape[1:]
         ones = input.new_ones(channels, 1, _TILE, _TILE)
@@ -77,11 +79,12 @@ class AvgPool2d(nn.AvgPool2d):
 
 
 class BatchNorm2d(nn.BatchNorm2d):
-    """Batch norm without affine parameters: (B, C, H, W) -> the same."""
+    """Batch norm, faster where it has no scale and offset: (B, C, H, W) -> the same."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - PyTorch's own name
         """Normalise, in training by the batch, and then remember its statistics."""
-        if not self.training or not _worthwhile(input) or input.dtype == torch.bfloat16:
+        is_covered = self.training and not self.affine and input.dtype != torch.bfloat16
+        if not is_covered or not layers_pay(input):
             return super().forward(input)
         y: Tensor
         y, mean, variance = _BatchNorm.apply(input, self.eps)
@@ -95,24 +98,16 @@ class BatchNorm2d(nn.BatchNorm2d):
         return y
 
 
-def accelerated(module: nn.Module) -> nn.Module:
-    """Turn what is inside into the forms above; returns the module.
-
-    Parameters and buffers keep their names, shapes and values.
-    """
-    for child in module.modules():
-        if isinstance(child, nn.Conv2d):
-            if child.kernel_size == child.stride == (1, 1):
-                child.__class__ = PointwiseConv2d
-            elif child.groups == child.in_channels == child.out_channels:
-                child.__class__ = DepthwiseConv2d
-        elif type(child) is nn.MaxPool2d:
-            child.__class__ = MaxPool2d
-        elif type(child) is nn.AvgPool2d:
-            child.__class__ = AvgPool2d
-        elif type(child) is nn.BatchNorm2d and not child.affine:
-            child.__class__ = BatchNorm2d
-    return module
+FAST_OPS: Final = builders(
+    Layers(
+        depthwise=DepthwiseConv2d,
+        pointwise=PointwiseConv2d,
+        batch_norm=BatchNorm2d,
+        max_pool=MaxPool2d,
+        avg_pool=AvgPool2d,
+    )
+)
+"""`OPS` built of the layers above: the same parameters and buffers by the same names."""
 
 
 class _Depthwise5x5(torch.autograd.Function):
@@ -143,16 +138,16 @@ def _tiled_weight_gradient(gradient: Tensor, x: Tensor, weight: Tensor) -> Tenso
     """
 
     def tile(left: int, right: int) -> Tensor:
-        """Return (C, 1, 5, 3) of x with so many columns of zeros at its sides."""
-        _, found, _ = torch.ops.aten.convolution_backward(
+        """Return (C, 1, 5, 3), read from x after `left` and `right` columns of zeros are added."""
+        _, of_weight, _ = torch.ops.aten.convolution_backward(
             gradient,
             pad(x, (left, right)),
             weight[..., :_TILE],
             None,
             *([1, 1], [2, 0], [1, 1], False, [0, 0], len(weight), [False, True, False]),
         )
-        result: Tensor = found
-        return result
+        tile_gradient: Tensor = of_weight
+        return tile_gradient
 
     return torch.cat([tile(2, 0), tile(0, 2)[..., 1:]], dim=3)
 
@@ -245,7 +240,7 @@ class _WeightedSum(torch.autograd.Function):
 def weighted_sum(weights: Tensor, maps: Sequence[Tensor]) -> Tensor:
     """Return the sum of weight * map: weights (N,), N maps of one shape -> that shape."""
     total: Tensor
-    if _worthwhile(maps[0]):
+    if layers_pay(maps[0]):
         total = _WeightedSum.apply(weights, *maps)
     else:  # one product over all maps: far fewer kernels than a sum of scaled maps
         total = torch.tensordot(weights, torch.stack(tuple(maps)), dims=1)
@@ -289,13 +284,3 @@ def _residues_joined(x: Tensor, n: int) -> Tensor:
     split = x.unflatten(0, (-1, n, n)).permute(0, 3, 4, 1, 5, 2)
     joined: Tensor = split.flatten(4, 5).flatten(2, 3)
     return joined
-
-
-def _worthwhile(x: Tensor) -> bool:
-    """Whether maps are on a CPU and large enough to repay the extra calls.
-
-    Under autocast PyTorch's own forms run: only they know in which type to take gradients.
-    """
-    return (
-        x.device.type == "cpu" and x.numel() >= _SMALLEST and not torch.is_autocast_enabled("cpu")
-    )

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from nas_core.cells.genotype import OPERATION_NAMES
-from nas_core.networks import cpu_kernels
-from nas_core.networks.cpu_kernels import (
+from nas_core.networks.kernels import switch
+from nas_core.networks.kernels.layers import (
+    FAST_OPS,
     AvgPool2d,
     BatchNorm2d,
+    DepthwiseConv2d,
     MaxPool2d,
     PointwiseConv2d,
-    accelerated,
     weighted_sum,
 )
 from nas_core.networks.operations import OPS
@@ -30,14 +31,15 @@ close = functools.partial(torch.testing.assert_close, rtol=1e-9, atol=1e-10)
 @pytest.fixture
 def always(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the faster form of every map, however small."""
-    monkeypatch.setattr(cpu_kernels, "_SMALLEST", 0)
+    monkeypatch.setattr(switch, "LAYERS_FROM", 0)
 
 
 def built(name: str, stride: int, channels: int = 4) -> tuple[nn.Module, nn.Module]:
-    """Return an operation as PyTorch computes it, and the same accelerated."""
+    """Return an operation as PyTorch computes it, and the same built of the faster layers."""
     torch.manual_seed(0)
-    plain = OPS[name](channels, stride, False).double()
-    return plain, accelerated(copy.deepcopy(plain))
+    plain, fast = (ops[name](channels, stride, False).double() for ops in (OPS, FAST_OPS))
+    fast.load_state_dict(plain.state_dict())
+    return plain, fast
 
 
 def derivatives(module: nn.Module, x: Tensor) -> list[Tensor]:
@@ -62,15 +64,14 @@ def grad(of: Tensor, tensors: Sequence[Tensor]) -> list[Tensor]:
 
 
 @pytest.mark.usefixtures("always")
-@pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("name", NAMES)
-def test_values_gradients_and_second_derivatives_are_pytorchs(
-    name: str, stride: int, size: tuple[int, int]
-) -> None:
+def test_values_gradients_and_second_derivatives_are_pytorchs(name: str, stride: int) -> None:
     plain, fast = built(name, stride)
-    x = torch.randn(3, 4, *size, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    close(derivatives(fast, x), derivatives(plain, x))
+    source = torch.Generator().manual_seed(2)
+    for size in SIZES:
+        x = torch.randn(3, 4, *size, generator=source, dtype=torch.float64)
+        close(derivatives(fast, x), derivatives(plain, x))
 
 
 @pytest.mark.usefixtures("always")
@@ -87,7 +88,7 @@ def test_channels_last_maps_give_the_same(name: str, stride: int) -> None:
 def test_a_weighted_sum_and_its_derivatives_are_those_of_the_formula(
     smallest: int, learnt: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cpu_kernels, "_SMALLEST", smallest)
+    monkeypatch.setattr(switch, "LAYERS_FROM", smallest)
     source = torch.Generator().manual_seed(4)
     weights = torch.randn(3, generator=source, dtype=torch.float64)
     maps = torch.randn(3, 2, 4, 5, 5, generator=source, dtype=torch.float64)
@@ -114,10 +115,7 @@ def test_only_the_gradients_that_are_asked_for_are_computed() -> None:
 
 
 def norms() -> tuple[nn.BatchNorm2d, BatchNorm2d]:
-    plain = nn.BatchNorm2d(3, affine=False).double()
-    fast = accelerated(copy.deepcopy(plain))
-    assert isinstance(fast, BatchNorm2d)
-    return plain, fast
+    return nn.BatchNorm2d(3, affine=False).double(), BatchNorm2d(3, affine=False).double()
 
 
 @pytest.mark.usefixtures("always")
@@ -148,8 +146,7 @@ def test_statistics_that_are_frozen_stay_and_the_batch_still_normalises() -> Non
 
 @pytest.mark.usefixtures("always")
 def test_average_pooling_counts_real_pixels_only() -> None:
-    pool = accelerated(nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False))
-    assert isinstance(pool, AvgPool2d)
+    pool = AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
     ones = torch.ones(2, 3, 5, 4)
     torch.testing.assert_close(pool(ones), ones)
 
@@ -164,12 +161,20 @@ def test_weights_and_statistics_keep_their_names_and_values(name: str, stride: i
     assert [n for n, _ in plain.named_modules()] == [n for n, _ in fast.named_modules()]
 
 
-def test_what_has_no_faster_form_stays_as_it_is() -> None:
-    convolution, reduce = nn.Conv2d(4, 8, 3), nn.Conv2d(4, 2, 1, stride=2)
-    affine = nn.BatchNorm2d(4)
-    accelerated(nn.Sequential(convolution, reduce, affine))
-    assert (type(convolution), type(reduce)) == (nn.Conv2d, nn.Conv2d)
-    assert type(affine) is nn.BatchNorm2d
+@pytest.mark.usefixtures("always")
+def test_a_batch_norm_with_a_scale_is_computed_as_pytorch_does() -> None:
+    fast, plain = BatchNorm2d(3).double(), nn.BatchNorm2d(3).double()
+    for norm in (fast, plain):
+        nn.init.constant_(norm.weight, 2.0)
+    x = torch.randn(5, 3, 4, 3, dtype=torch.float64)
+    assert torch.equal(fast(x), plain(x))
+
+
+def test_convolutions_of_stride_2_that_halve_the_map_are_pytorchs_own() -> None:
+    convolutions = [
+        m for m in FAST_OPS["skip_connect"](4, 2, False).modules() if isinstance(m, nn.Conv2d)
+    ]
+    assert [type(convolution) for convolution in convolutions] == [nn.Conv2d] * 2
 
 
 def node_of(module: nn.Module, x: Tensor) -> str:
@@ -181,21 +186,22 @@ def node_of(module: nn.Module, x: Tensor) -> str:
 def test_small_maps_take_pytorchs_own_path_and_large_ones_the_faster(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pointwise = accelerated(nn.Conv2d(2, 2, 1, bias=False))
-    depthwise = accelerated(nn.Conv2d(2, 2, 5, padding=2, groups=2, bias=False))
-    norm, pool = accelerated(nn.BatchNorm2d(2, affine=False)), accelerated(nn.AvgPool2d(3, 1, 1))
-    assert isinstance(pointwise, PointwiseConv2d)
-    modules = [pointwise, depthwise, norm, pool]
+    modules = [
+        PointwiseConv2d(2, 2, 1, bias=False),
+        DepthwiseConv2d(2, 2, 5, padding=2, groups=2, bias=False),
+        BatchNorm2d(2, affine=False),
+        AvgPool2d(3, 1, 1),
+    ]
     # 2**17 numbers a batch of maps is where calls begin to pay.
     small, large = torch.randn(1, 2, 8, 8), torch.randn(4, 2, 128, 128)
     assert large.numel() == 2**17
 
-    own = [node_of(module, small) for module in modules]
+    pytorch = [node_of(module, small) for module in modules]
     fast = [node_of(module, large) for module in modules]
-    assert own[:2] == ["ConvolutionBackward0"] * 2
-    assert own[2:] == ["NativeBatchNormBackward0", "AvgPool2DBackward0"]
-    assert not set(own) & set(fast)
-    monkeypatch.setattr(cpu_kernels, "_SMALLEST", 0)
+    assert pytorch[:2] == ["ConvolutionBackward0"] * 2
+    assert pytorch[2:] == ["NativeBatchNormBackward0", "AvgPool2DBackward0"]
+    assert not set(pytorch) & set(fast)
+    monkeypatch.setattr(switch, "LAYERS_FROM", 0)
     assert [node_of(module, small) for module in modules] == fast
 
 
@@ -208,8 +214,7 @@ def test_small_maps_are_computed_to_the_bit_as_before(name: str) -> None:
 
 @pytest.mark.usefixtures("always")
 def test_pooled_maps_are_contiguous() -> None:
-    pool = accelerated(nn.MaxPool2d(3, 1, 1))
-    assert isinstance(pool, MaxPool2d)
+    pool = MaxPool2d(3, 1, 1)
     assert pool(torch.randn(2, 4, 8, 8)).is_contiguous()
 
 

@@ -1,4 +1,4 @@
-"""The plot commands of searches and cells as their users meet them."""
+"""The plot commands of sweeps as their users meet them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 
 import topo_sweep.store.opened
-from nas_core.cells.genotype import KNOWN_CELLS
 from tests.topo_sweep.analysis.search_rows import (
     evaluation,
     evaluations,
@@ -19,18 +18,11 @@ from tests.topo_sweep.analysis.search_rows import (
     searches,
 )
 from tests.topo_sweep.cli.program import Program
+from topo_sweep.cli.plot import published_skips
 from topo_sweep.store.paths import StorePaths
 
 PNG = b"\x89PNG"
 COMMANDS = ("subspaces", "depth", "skips", "alphas", "surface")
-
-
-@pytest.fixture
-def program(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Program:
-    monkeypatch.chdir(tmp_path)
-    return Program(capsys)
 
 
 @pytest.fixture
@@ -42,6 +34,7 @@ def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     made_up = SimpleNamespace(
         store=SimpleNamespace(paths=StorePaths(folder)),
         manifest=SimpleNamespace(kind="search"),
+        holds_searches=True,
         folder=folder,
         chosen_from=1,
         searches=lambda: searches(rows),
@@ -75,7 +68,7 @@ def test_a_picture_goes_where_it_is_told_in_the_format_of_its_name(
 def test_a_sweep_of_another_kind_is_refused_in_one_line(
     command: str, program: Program, sweep: Any
 ) -> None:
-    sweep.manifest.kind = "topologies"
+    sweep.manifest.kind, sweep.holds_searches = "topologies", False
     assert program("plot", command, code=2) == ""
     assert program.errors.count("\n") == 1
     assert f"plot {command} draws a sweep of searches" in program.errors
@@ -142,11 +135,18 @@ def test_skips_of_several_sweeps_are_one_picture_and_a_shared_search_counts_once
     assert Path("subset.svg").read_bytes() != Path("all.svg").read_bytes()
 
 
+def test_table_2_prints_totals_over_five_runs_which_stand_beside_counts_of_one() -> None:
+    assert [skips["skips_normal"] for skips in published_skips().values()] == [2.8, 0.8, 1.0, 1.0]
+    assert [skips["skips_reduction"] for skips in published_skips().values()] == [
+        *(3.8, 2.8, 2.2, 1.6)
+    ]
+
+
 @pytest.mark.parametrize("option", ["--method", "--attention"])
 def test_a_surface_of_topologies_has_no_searches_to_choose_among(
     option: str, program: Program, sweep: Any
 ) -> None:
-    sweep.manifest.kind = "topologies"
+    sweep.manifest.kind, sweep.holds_searches = "topologies", False
     program("plot", "surface", option, "none", code=2)
     assert "choose among searches" in program.errors
     assert "is a sweep of topologies" in program.errors
@@ -159,57 +159,3 @@ def test_alphas_takes_a_search_by_its_id_or_seed(program: Program) -> None:
     assert Path("seed.svg").read_bytes() == Path("id.svg").read_bytes()
     program("plot", "alphas", "--seed", "20", code=2)
     assert "search a has no epochs" in program.errors
-
-
-def test_a_cell_can_be_given_as_a_name_as_text_or_in_a_file(program: Program) -> None:
-    genotype = KNOWN_CELLS["PDARTS"]
-    Path("darts.txt").write_text(genotype.to_darts() + "\n", encoding="utf-8")
-    Path("own.json").write_text(genotype.to_json(), encoding="utf-8")
-
-    assert program("plot", "cell", "PDARTS") == "cell.png\n"
-    for number, given in enumerate(("PDARTS", str(genotype), "darts.txt", "own.json")):
-        program("plot", "cell", given, "-o", f"{number}.svg")
-    first, *others = (path.read_bytes() for path in Path().glob("*.svg"))
-    assert len(others) == 3
-    assert set(others) == {first}
-    assert Path("cell.png").read_bytes().startswith(PNG)
-
-
-@pytest.mark.parametrize("text", ["DARTS_V9", "none.json", "x" * 5000, "{}"])
-def test_what_is_no_cell_is_refused_in_one_line(text: str, program: Program) -> None:
-    program("plot", "cell", text, code=2)
-    assert program.errors.count("\n") == 1
-    assert not list(Path().iterdir())
-
-
-def test_the_search_cell_is_drawn_with_what_was_asked_for(program: Program) -> None:
-    assert program("plot", "supernet") == "supernet.png\n"
-    for name, arguments in (
-        ("space", ("--space", "SS3")),
-        (
-            "operations",
-            ("--operations", "none,skip_connect,max_pool_3x3,sep_conv_5x5,sep_conv_3x3"),
-        ),
-        ("both", ("--space", "SS3", "--topology", "93")),
-    ):
-        program("plot", "supernet", *arguments, "-o", f"{name}.svg")
-    assert Path("space.svg").read_bytes() == Path("operations.svg").read_bytes()
-    assert Path("space.svg").read_bytes() != Path("both.svg").read_bytes()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("--space", "SS9"), "unknown space 'SS9'"),
-        (("--operations", "sep_conv_3x2"), "use sep_conv_3x3 or"),
-        (("--operations", "none,skip_connect"), "needs a learnable operation"),
-        (("--operations", "sep_conv_3x3", "--space", "SS1"), "not both"),
-        (("--topology", "180"), "180 is not in the range"),
-    ],
-)
-def test_a_search_cell_that_cannot_be_is_refused_in_one_line(
-    arguments: tuple[str, ...], message: str, program: Program
-) -> None:
-    program("plot", "supernet", *arguments, code=2)
-    assert program.errors.count("\n") == 1
-    assert message in program.errors

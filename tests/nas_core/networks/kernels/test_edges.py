@@ -10,17 +10,21 @@ from torch import Tensor
 
 from nas_core.cells.genotype import OPERATION_NAMES
 from nas_core.cells.topology import Topology
-from nas_core.networks import packed_edges, supernet
+from nas_core.networks import supernet
 from nas_core.networks.alphas import Alphas, SearchSpace
+from nas_core.networks.kernels import switch
+from nas_core.networks.kernels.edges import mix_together, pooled_once
 from nas_core.networks.supernet import MixedOp, SearchCell, SearchNetwork
 from nas_core.streams import initialise_
+
+pytestmark = pytest.mark.slow  # all of them together
 
 EVERYTHING = 2**40
 
 
 def computed(space: SearchSpace, side: int, *, frozen: bool) -> dict[str, Tensor]:
     """Return outputs, gradients and buffers of a small network after two batches."""
-    network = SearchNetwork(init_channels=4, cells=4, num_classes=10, operations=space)
+    network = SearchNetwork(init_channels=4, cells=3, num_classes=10, operations=space)
     initialise_(network, seed=3)
     network.double()
     alphas = Alphas(space)
@@ -45,17 +49,18 @@ def computed(space: SearchSpace, side: int, *, frozen: bool) -> dict[str, Tensor
     return kept | dict(zip((f"gradient {name}" for name in parameters), gradients, strict=True))
 
 
-@pytest.mark.parametrize("side", [8, 7])
-@pytest.mark.parametrize("topology", [None, 1, 100])
-@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize(
+    ("topology", "side", "frozen"),
+    [(None, 7, False), (None, 8, True), (1, 8, False), (100, 7, True), (100, 8, False)],
+)
 def test_together_is_one_by_one(
     topology: int | None, side: int, frozen: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wiring = None if topology is None else Topology.from_index(topology)
     space = SearchSpace.full(OPERATION_NAMES, wiring)
-    monkeypatch.setattr(packed_edges, "LARGEST", EVERYTHING)
+    monkeypatch.setattr(switch, "EDGES_UP_TO", EVERYTHING)
     together = computed(space, side, frozen=frozen)
-    monkeypatch.setattr(packed_edges, "LARGEST", 0)
+    monkeypatch.setattr(switch, "EDGES_UP_TO", 0)
     one_by_one = computed(space, side, frozen=frozen)
 
     assert together.keys() == one_by_one.keys()
@@ -68,12 +73,12 @@ def test_pooling_once_for_all_edges_is_pooling_for_each(
     frozen: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     space = SearchSpace.full(OPERATION_NAMES)
-    monkeypatch.setattr(packed_edges, "LARGEST", 0)
+    monkeypatch.setattr(switch, "EDGES_UP_TO", 0)
     calls = []
 
     def counted(*arguments: Any) -> dict[str, Tensor]:
         calls.append(len(arguments[0]))
-        return packed_edges.pooled_once(*arguments)
+        return pooled_once(*arguments)
 
     monkeypatch.setattr(supernet, "pooled_once", counted)
     once = computed(space, 8, frozen=frozen)
@@ -88,10 +93,10 @@ def test_what_pools_is_found_on_the_edges_that_have_it() -> None:
         for names in (["max_pool_3x3", "sep_conv_3x3"], ["avg_pool_3x3", "skip_connect"])
     ]
     x = torch.randn(2, 4, 6, 6)
-    pooled = packed_edges.pooled_once(edges, x)
+    pooled = pooled_once(edges, x)
     assert list(pooled) == ["max_pool_3x3", "avg_pool_3x3"]
-    for name, own in (("max_pool_3x3", edges[0]), ("avg_pool_3x3", edges[1])):
-        torch.testing.assert_close(pooled[name], own[name](x))
+    for name, operations in (("max_pool_3x3", edges[0]), ("avg_pool_3x3", edges[1])):
+        torch.testing.assert_close(pooled[name], operations[name](x))
 
 
 def test_edges_with_other_operations_or_alone_or_large_are_computed_one_by_one() -> None:
@@ -101,10 +106,10 @@ def test_edges_with_other_operations_or_alone_or_large_are_computed_one_by_one()
     cell = network.cells[0]
     assert isinstance(cell, SearchCell)
     edges = [edge.operations for edge in cell.edges.children() if isinstance(edge, MixedOp)]
-    x = torch.zeros(2, 4, 8, 8)
+    x, weights = torch.zeros(2, 4, 8, 8), torch.ones(2, 2)
 
-    assert packed_edges.packable(edges[:2], x)
-    assert not packed_edges.packable(edges[:1], x)
-    assert not packed_edges.packable(edges[:2], torch.zeros(2, 4, 256, 256))
+    assert mix_together(edges[:2], x, weights) is not None
+    assert mix_together(edges[:1], x, weights[:1]) is None
+    assert mix_together(edges[:2], torch.zeros(2, 4, 256, 256), weights) is None
     del edges[0]["skip_connect"]
-    assert not packed_edges.packable(edges[:2], x)
+    assert mix_together(edges[:2], x, weights) is None

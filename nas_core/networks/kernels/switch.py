@@ -1,0 +1,35 @@
+"""The one switch of the faster forms: the sizes of maps for which each of them runs.
+
+Both are numbers in a batch of maps, B * C * H * W. Tests and benchmarks set them to take one form
+or the other for every size.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+LAYERS_FROM = 2**17
+"""Maps as large as this take the CPU forms of layers; below, calls cost more than arithmetic."""
+
+EDGES_UP_TO = 2**19
+"""Edges whose maps are no larger in sum are computed together; above, copies cost too much.
+
+Measured with 2 to 4 edges on one CPU core: together takes 0.7 of the time at 2**16, 0.9 at 2**19,
+as long at 2**20 and 1.3 times as long at 2**22.
+"""
+
+
+def layers_pay(x: Tensor) -> bool:
+    """Whether maps are on a CPU and large enough to repay the extra calls.
+
+    Under autocast PyTorch's own forms run: only they know in which type to take gradients.
+    """
+    return (
+        x.device.type == "cpu" and x.numel() >= LAYERS_FROM and not torch.is_autocast_enabled("cpu")
+    )
+
+
+def edges_pay(edges: int, x: Tensor) -> bool:
+    """Whether so many edges that all read x are faster together; a single one gains nothing."""
+    return edges > 1 and edges * x.numel() <= EDGES_UP_TO

@@ -1,0 +1,265 @@
+"""The loop of epochs that training and search share: it can stop and go on after any of them.
+
+What differs, the network and the steps of an epoch, is in `training.py` and `search.py`. All
+randomness comes from `streams.py`, so the epochs are a pure function of what a loop is given and,
+in float32, of the threads that add numbers up. Letters: B batch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Final, Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from nas_core.data.augmentation import normalise, training_batch
+from nas_core.data.splits import Images
+from nas_core.errors import InputError
+from nas_core.networks.stack import check_image_size, last_map
+from nas_core.protocols.data import DatasetInfo
+from nas_core.protocols.training import NetworkTraining
+from nas_core.streams import EpochDraws, StepDraws, initialise_
+from nas_core.training.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer
+from nas_core.training.epochs import Epoch
+
+EVALUATION_BATCH: Final = 512
+DTYPES: Final = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
+"""Of weights, by the precision of the protocol; bfloat16 is for the maps alone."""
+
+_SGD = {"momentum": "momentum_buffer"}
+"""Our name in a checkpoint -> PyTorch's, for each part of the optimiser's state."""
+
+StepResult = tuple[Tensor, Tensor, Tensor]
+"""Loss (), logits (B, classes) and labels (B,) of a step, as seen before it."""
+
+E = TypeVar("E", bound=Epoch)
+N = TypeVar("N", bound=nn.Module)
+
+
+class Loop(ABC, Generic[E]):
+    """Epochs on the device that holds the images that weights learn on; `epochs` runs them.
+
+    A subclass sets what its `build` needs, then calls this constructor, which builds and, where a
+    checkpoint is there, goes on from it. `epoch_type` is what an epoch gives.
+    """
+
+    network: nn.Module
+    optimizer: torch.optim.SGD
+
+    def __init__(
+        self,
+        epoch_type: type[E],
+        protocol: NetworkTraining,
+        images: Images,
+        info: DatasetInfo,
+        *,
+        seed: int,
+        checkpoint: Checkpoint | None,
+    ) -> None:
+        self.protocol = protocol
+        self.info = info
+        self.seed = seed
+        self.device = images.pixels.device
+        self.dtype = DTYPES[protocol.precision]
+        self.checkpoint = checkpoint
+        self.history: list[E] = []
+        """All epochs so far, those that the checkpoint held first."""
+        saved = None if checkpoint is None else checkpoint.load()
+        if saved is not None:
+            self.history = [epoch_type(**epoch) for epoch in saved[1]]
+        self.build(max(len(self.history) - 1, 0))
+        if saved is not None:
+            self.restore(saved[0])
+
+    @abstractmethod
+    def build(self, epoch: int) -> None:
+        """Set `network` and `optimizer` as this epoch (from 0) needs them, see `ready`."""
+
+    @abstractmethod
+    def run_epoch(self, epoch: int) -> E:
+        """Run one epoch (counted from 0) and return what it gave."""
+
+    @abstractmethod
+    def logits(self, images: Tensor) -> Tensor:
+        """Classify normalised images (B, 3, H, W): logits (B, classes)."""
+
+    @abstractmethod
+    def facts(self) -> dict[str, int | str | None]:
+        """Return the columns of a row that its epochs do not tell, by name."""
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the loss stopped being finite, which ends the loop: it is a result."""
+        return bool(self.history) and self.history[-1].diverged
+
+    @property
+    def stopped_because(self) -> str | None:
+        """Why the loop ended before its last epoch, in words; None where it did not."""
+        return None
+
+    def epochs(self) -> Iterator[E]:
+        """Yield the epochs that the checkpoint held, then run the others, each as it ends."""
+        yield from tuple(self.history)
+        for epoch in range(len(self.history), self.protocol.total_epochs):
+            if self.diverged or self.stopped_because is not None:
+                return
+            self.history.append(self.run_epoch(epoch))
+            if self.checkpoint is not None and self.checkpoint.is_due:
+                self.checkpoint.save(self.tensors(), [asdict(past) for past in self.history])
+            yield self.history[-1]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return everything that the next epoch depends on, by name."""
+        state = {f"network.{name}": t for name, t in self.network.state_dict().items()}
+        return state | optimizer_tensors(self.optimizer, self.network.named_parameters(), _SGD)
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over what `tensors` returned."""
+        self.network.load_state_dict(
+            {
+                name.removeprefix("network."): tensor
+                for name, tensor in tensors.items()
+                if name.startswith("network.")
+            }
+        )
+        restore_optimizer(self.optimizer, self.network.named_parameters(), _SGD, tensors)
+
+    def ready(self, network: N, *, purpose: str = "weights") -> N:
+        """Draw a network's weights, move it to the device and give it a new optimiser."""
+        initialise_(network, self.seed, purpose=purpose)
+        network.to(self.device, self.dtype)
+        self.optimizer = torch.optim.SGD(
+            network.parameters(),
+            lr=self.protocol.learning_rate,
+            momentum=self.protocol.momentum,
+            weight_decay=self.protocol.weight_decay,
+            fused=True,
+        )
+        return network
+
+    def begin(self, epoch: int) -> float:
+        """Prepare network and optimiser for the steps of an epoch; return its learning rate."""
+        rate = learning_rate(self.protocol, epoch % self.protocol.epochs)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.network.train()
+        return rate
+
+    def draws(self, images: Images, epoch: int, *, role: str = "") -> EpochDraws:
+        """Return what is random in an epoch over these images; see `EpochDraws.draw`."""
+        height, width = images.pixels.shape[-2:]
+        return EpochDraws.draw(
+            self.protocol,
+            seed=self.seed,
+            epoch=epoch,
+            images=len(images),
+            image_size=(height, width),
+            role=role,
+        )
+
+    def batch(self, images: Images, draws: StepDraws) -> tuple[Tensor, Tensor]:
+        """Return a step's augmented images (B, 3, H, W) and labels (B,)."""
+        batch = training_batch(images.pixels, draws, self.protocol, self.info, self.dtype)
+        return batch, images.labels[draws.order.to(self.device)]
+
+    def autocast(self) -> torch.autocast:
+        """Return the context in which the network computes."""
+        enabled = self.protocol.precision == "bfloat16"
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled)
+
+    def descend(self, loss: Tensor) -> None:
+        """Take one step of the weights down the clipped gradient of this loss ()."""
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.protocol.gradient_clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    @torch.no_grad()
+    def accuracy(self, images: Images) -> float:
+        """Return the fraction of these images that the network classifies correctly."""
+        self.network.eval()
+        correct = torch.zeros((), dtype=torch.int64, device=self.device)
+        for start in range(0, len(images), EVALUATION_BATCH):
+            chosen = slice(start, start + EVALUATION_BATCH)
+            batch = normalise(images.pixels[chosen], self.info, self.dtype)
+            with self.autocast():
+                logits = self.logits(batch)
+            correct += (logits.argmax(dim=1) == images.labels[chosen]).sum()
+        return correct.item() / len(images)
+
+
+class Meter:
+    """Means of one kind of step over an epoch.
+
+    Sums stay on the device: reading one each step would stall a GPU.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._loss = torch.zeros((), dtype=torch.float64, device=device)
+        self._correct = torch.zeros((), dtype=torch.int64, device=device)
+        self._images = 0
+        self.steps = 0
+        self.seconds = 0.0
+
+    @contextlib.contextmanager
+    def timed(self) -> Iterator[None]:
+        """Count the wall time of a block; a GPU's work is waited for."""
+        started = time.perf_counter()
+        yield
+        if self._device.type == "cuda":
+            torch.cuda.synchronize()
+        self.seconds += time.perf_counter() - started
+
+    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Count one step."""
+        self._loss += loss.detach() * len(labels)
+        self._correct += (logits.argmax(dim=1) == labels).sum()
+        self._images += len(labels)
+        self.steps += 1
+
+    def means(self) -> tuple[float, float]:
+        """Return the loss an image and the fraction classified correctly; takes a step or more."""
+        return self._loss.item() / self._images, self._correct.item() / self._images
+
+
+def learning_rate(protocol: NetworkTraining, epoch: int) -> float:
+    """Return the cosine schedule, stepped once an epoch: epoch 0 has the full initial rate."""
+    swing = protocol.learning_rate - protocol.learning_rate_min
+    return (
+        protocol.learning_rate_min + swing * (1 + math.cos(math.pi * epoch / protocol.epochs)) / 2
+    )
+
+
+def check_images(
+    images: Images,
+    protocol: NetworkTraining,
+    *,
+    cells: int,
+    auxiliary: bool = False,
+    called: str,
+    setting: str,
+) -> None:
+    """Refuse images for weights that would fail in the middle of a loop over so many cells.
+
+    Errors say what the images are `called` and which `setting` changes their number.
+
+    Raises:
+        InputError: images too small for the depth, or a batch of one image whose maps are one
+            pixel (an auxiliary head's always are): its batch norm has no variance.
+
+    """
+    height, width = images.pixels.shape[-2:]
+    check_image_size(height, width, cells=cells, auxiliary=auxiliary)
+    lone_image = len(images) % protocol.batch_size == 1 or protocol.batch_size == 1
+    if lone_image and (auxiliary or last_map(height, width, cells=cells) == (1, 1)):
+        raise InputError(
+            f"{len(images)} {called} in batches of {protocol.batch_size} leave a batch of one "
+            f"image, whose 1x1 maps batch norm cannot normalise: change batch_size or {setting}"
+        )

@@ -1,0 +1,40 @@
+"""What files of pictures promise: three formats, each whole or not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+
+from nas_core.errors import InputError
+from topo_sweep.plots.parts import write_figure
+
+
+def test_a_suffix_in_capitals_is_a_suffix(tmp_path: Path) -> None:
+    write_figure(Figure(), tmp_path / "a.PNG")
+    assert (tmp_path / "a.PNG").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a", "a.png.txt"])
+def test_another_suffix_is_refused_with_the_three_that_work(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"\.png, \.svg or \.pdf, got .*" + name):
+        write_figure(Figure(), tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"cannot write .*none.*No such file"):
+        write_figure(Figure(), tmp_path / "none" / "a.png")
+
+
+def test_a_picture_that_cannot_be_drawn_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"old")
+    figure = Figure()
+    figure.text(0, 0, r"$\frac$")
+
+    with pytest.raises(ValueError, match="frac"):
+        write_figure(figure, path)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,104 @@
+"""`topo-sweep plot ...` of cells: pictures that need no sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nas_core.errors import InputError
+from topo_sweep.cli.common import Command
+from topo_sweep.cli.genotypes import is_folder, read_genotype
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def output_option(default: str) -> Callable[[Command], Command]:
+    """Add `-o FILE` as the parameter `output`; `default` says where the picture goes else."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path),
+        help=f"PNG, SVG or PDF by suffix.  [default: {default}]",
+    )
+
+
+@click.command()
+@click.argument("genotype")
+@output_option("cell.png")
+def cell(genotype: str, output: Path | None) -> None:
+    """Draw both cells of a genotype, with the operation on every edge.
+
+    GENOTYPE is a known name (DARTS_V1, DARTS_V2, PDARTS, PC_DARTS), JSON or DARTS notation, a
+    file that holds such, or a folder of results, then what its best search found.
+
+    \b
+    Examples:
+      topo-sweep plot cell DARTS_V2 -o darts.pdf
+      topo-sweep plot cell results
+    """
+    from topo_sweep.plots import cells
+
+    network, name = read_genotype(genotype)
+    _write(cells.cell(network, name=name), output or _cell_target(Path(genotype)))
+
+
+def _cell_target(genotype: Path) -> Path:
+    """Return a file in the sweep's figures where a folder of results was given, else here."""
+    from topo_sweep.store.opened import open_sweep
+
+    if not is_folder(genotype):
+        return Path("cell.png")
+    target = open_sweep(genotype).store.paths.figures / "cell.png"
+    target.parent.mkdir(exist_ok=True)
+    return target
+
+
+@click.command()
+@click.option(
+    "--topology",
+    type=click.IntRange(0, 179),
+    help="The wiring that stays.  [default: 1, that of DARTS, unless operations are given]",
+)
+@click.option("--operations", help="The candidate operations that stay, separated by commas.")
+@click.option("--space", help="A search space instead of operations: SS1 to SS8, or all.")
+@output_option("supernet.png")
+def supernet(
+    topology: int | None, operations: str | None, space: str | None, output: Path | None
+) -> None:
+    """Draw the search cell before and after its wiring or its operations are fixed.
+
+    \b
+    Example:
+      topo-sweep plot supernet --topology 93 --space SS3 -o supernet.pdf
+    """
+    from nas_core.cells.topology import Topology
+    from topo_sweep.plots import cells
+
+    names = _operations(operations, space)
+    if topology is None and operations is None and space is None:
+        topology = 1
+    wiring = None if topology is None else Topology.from_index(topology)
+    figure = cells.supernet(topology=wiring, operations=names)
+    _write(figure, output or Path("supernet.png"))
+
+
+def _operations(operations: str | None, space: str | None) -> tuple[str, ...]:
+    """Return the operations that are listed, or those of a space, which is by default all."""
+    from nas_core.cells.spaces import canonical_operations, space_operations
+
+    if operations is None:
+        return space_operations(space or "all")
+    if space is not None:
+        raise InputError("give --operations or --space, not both")
+    return canonical_operations(name.strip() for name in operations.split(","))
+
+
+def _write(figure: Figure, target: Path) -> None:
+    from topo_sweep.plots.parts import write_figure
+
+    write_figure(figure, target)
+    click.echo(target)
