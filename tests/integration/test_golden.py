@@ -42,6 +42,7 @@ TOLERANCE = 0.15
 """Of accuracies (fractions) and losses (relative), where rounding differs: 3 epochs, 96 images."""
 
 FORGIVING = {"test_accuracy", "val_accuracy", "train_accuracy", "best_test_accuracy"}
+LOSSES = {"train_loss", "alpha_loss"}
 
 
 @pytest.fixture(scope="module", params=REQUESTS)
@@ -110,7 +111,7 @@ def test_every_number_is_bit_identical_on_the_processor_that_recorded_it(
 
 
 @pytest.mark.slow
-def test_accuracies_are_near_the_recorded_ones_on_any_processor(
+def test_accuracies_and_losses_are_near_the_recorded_ones_on_any_processor(
     pair: tuple[OpenedSweep, OpenedSweep],
 ) -> None:
     recorded, now = pair
@@ -118,6 +119,9 @@ def test_accuracies_are_near_the_recorded_ones_on_any_processor(
         after = tables(now)[name]
         for column in FORGIVING & set(before):
             difference = (after[column] - before[column]).abs().max()
+            assert not difference > TOLERANCE, (name, column)
+        for column in LOSSES & set(before):
+            difference = ((after[column] - before[column]) / before[column]).abs().max()
             assert not difference > TOLERANCE, (name, column)
 
 

@@ -10,8 +10,9 @@ NO_SPREAD: Final = "n = 1: the spread over seeds is unknown, and the order is no
 
 
 def counted(count: int, noun: str) -> str:
-    """Return '1 trial' or '2,000 trials'."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    """Return '1 trial', '2,000 trials' or '2 searches'."""
+    ending = "" if count == 1 else "es" if noun.endswith("ch") else "s"
+    return f"{count:,} {noun}{ending}"
 
 
 def n_words(counts: Collection[int]) -> str:

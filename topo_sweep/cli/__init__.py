@@ -13,6 +13,7 @@ from typing import NoReturn
 import click
 
 from nas_core.errors import InputError, TopoSweepError
+from topo_sweep.cli.common import INTERRUPTED
 from topo_sweep.cli.compare import compare
 from topo_sweep.cli.enumerate import enumerate_command
 from topo_sweep.cli.evaluate import evaluate
@@ -24,7 +25,7 @@ from topo_sweep.cli.run import run
 from topo_sweep.cli.search import search
 from topo_sweep.cli.status import status
 
-FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+FAILED, BAD_INPUT = 1, 2
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

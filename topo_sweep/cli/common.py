@@ -18,6 +18,9 @@ from topo_sweep.store.paths import RESULTS
 if TYPE_CHECKING:
     from topo_sweep.store.opened import OpenedSweep
 
+INTERRUPTED: Final = 130
+"""The exit code of a command that Ctrl-C ended."""
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 

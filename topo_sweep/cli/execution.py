@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nas_core.errors import InputError
-from topo_sweep.cli.common import say
+from topo_sweep.cli.common import INTERRUPTED, say
 from topo_sweep.cli.options import MANY_TRIALS, RunOptions
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from topo_sweep.runs.plan import Plan
     from topo_sweep.runs.sweep import RunResult
     from topo_sweep.spec.load import SweepSpec
-
-_INTERRUPTED = 130
 
 
 def execute(spec: SweepSpec, options: RunOptions) -> int:
@@ -87,7 +85,7 @@ def _report(plan: Plan, result: RunResult) -> int:
         again = shlex.join(["topo-sweep", *sys.argv[1:]])
         say(f"stopped: {kept}, unfinished ones go on from their last checkpoint; go on with")
         say(f"  {again}")
-        return _INTERRUPTED
+        return INTERRUPTED
     say(f"done: {kept}")
     return _failures_said(progress.failed, result.errors)
 

@@ -149,31 +149,16 @@ def skips(results: tuple[Path, ...], output: Path | None) -> None:
       topo-sweep plot skips -o skips.pdf
       topo-sweep plot skips results/table2-full-* results/table2-subset-*
     """
+    from topo_sweep.paper import table_2
     from topo_sweep.plots.skips import skips as draw_skips
     from topo_sweep.store.statuses import merged
 
     sweeps = [_open_searches(folder, "skips") for folder in results]
     searches = [rows for sweep in sweeps if len(rows := sweep.searches())]
-    figure = draw_skips(merged(searches, "search_id"), published_skips())
+    figure = draw_skips(merged(searches, "search_id"), table_2.published_skips())
     _save(figure, sweeps[0], results[0], output, "skips")
     for sweep, folder in zip(sweeps[1:], results[1:], strict=True):
         say_which(sweep, folder)
-
-
-def published_skips() -> dict[str, dict[str, float]]:
-    """Return the skips a cell that Table II prints, by method and column of a search."""
-    from topo_sweep.paper.published import printed
-    from topo_sweep.paper.table_2 import METHODS
-
-    def of_a_cell(row: str, column: str) -> float:
-        total = printed("2", row, f"{column}_total_over_runs").number
-        return total / printed("2", row, "runs").number
-
-    columns = ("skips_normal", "skips_reduction")
-    return {
-        method: {column: of_a_cell(row, column) for column in columns}
-        for method, row in METHODS.items()
-    }
 
 
 @plot.command()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from nas_core.errors import InputError
 from topo_sweep.cli.common import say
@@ -19,7 +18,7 @@ class Wiring:
     request, so that a refused one gets a single line.
     """
 
-    settings: dict[str, Any]
+    settings: dict[str, int]
     origin: str | None = None
     remarks: tuple[str, ...] = ()
 

@@ -13,6 +13,7 @@ from typing import Final
 import pandas as pd
 
 from nas_core.cells.genotype import Genotype
+from topo_sweep.analysis.text import counted
 from topo_sweep.paper.differences import described, evaluation_differences, search_differences
 from topo_sweep.paper.evidence import (
     DATA,
@@ -20,7 +21,6 @@ from topo_sweep.paper.evidence import (
     SKIPS,
     Evaluated,
     Evidence,
-    counted_of,
     evaluated,
     groups,
     poolings,
@@ -59,7 +59,7 @@ def _notes(ours: Evaluated) -> list[str]:
     notes = [*ours.search_notes, *ours.trial_notes]
     missing = len(ours.searches) - len(ours.means("accuracy"))
     if len(ours.trials) and missing:
-        notes.append(f"Without an evaluation that counts: {counted_of(missing, 'search')}.")
+        notes.append(f"Without an evaluation that counts: {counted(missing, 'search')}.")
     return notes
 
 

@@ -221,15 +221,10 @@ def usable(rows: pd.DataFrame, result: str) -> tuple[pd.DataFrame, list[str]]:
     kept = rows[rows[result].notna()]
     sentences = []
     if failed := len(rows) - len(kept):
-        sentences.append(f"Left out as failed: {counted_of(failed, noun)}.")
+        sentences.append(f"Left out as failed: {counted(failed, noun)}.")
     if diverged := int((kept["status"] == "diverged").sum()):
-        sentences.append(f"Counted although diverged: {counted_of(diverged, noun)}.")
+        sentences.append(f"Counted although diverged: {counted(diverged, noun)}.")
     return kept, sentences
-
-
-def counted_of(count: int, noun: str) -> str:
-    """Return '1 search' or '2 searches'."""
-    return f"{count:,} searches" if noun == "search" and count != 1 else counted(count, noun)
 
 
 def setting_text(rows: pd.DataFrame) -> str:

@@ -56,6 +56,14 @@ def skips_a_search(row: str, columns: Sequence[str]) -> float:
     return _total_skips(row, columns) / printed("2", row, "runs").number
 
 
+def published_skips() -> dict[str, dict[str, float]]:
+    """Return skips a search by our method and 'skips_normal' or 'skips_reduction', for pictures."""
+    return {
+        method: {column: skips_a_search(row, (column,)) for column in SKIPS["both cells"]}
+        for method, row in METHODS.items()
+    }
+
+
 def _total_skips(row: str, columns: Sequence[str]) -> float:
     return sum(printed("2", row, f"{column}_total_over_runs").number for column in columns)
 

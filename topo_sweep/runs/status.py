@@ -18,8 +18,8 @@ def sweep_status(sweep: OpenedSweep) -> dict[str, Any]:
 
     `planned = ok + diverged + failed + left`; running trials are among those left. While a
     driver runs, `seconds_left` is its own estimate, and `images_per_second` its speed over all
-    workers; otherwise `seconds_left` is what is left times the mean seconds of its kind, as if on
-    one worker; `seconds_a_trial` is that of trainings.
+    workers; otherwise `seconds_left` is the epochs left times the mean seconds of an epoch of their
+    kind, as if on one worker; `seconds_a_trial` is that of trainings.
     """
     rows, searches = sweep.trials(), sweep.searches()
     planned = sweep.planned()

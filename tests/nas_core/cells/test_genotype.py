@@ -372,7 +372,6 @@ def test_topology_is_that_of_the_normal_cell() -> None:
     assert KNOWN_CELLS["DARTS_V1"].topology is None
 
 
-@pytest.mark.skipif(not FACTS.is_file(), reason="the project's facts are not beside this checkout")
 def test_known_cells_are_those_of_the_facts() -> None:
     facts = json.loads(FACTS.read_text())
 

@@ -17,7 +17,7 @@ from nas_core.cells.spaces import (
 )
 from nas_core.errors import InputError
 
-# ../shared/DESIGN.md, "The paper's settings".
+# As the paper lists them, beside none, skip and one pooling.
 PAPER = {
     "SS1": "sep3 dil3",
     "SS2": "sep5 dil5",

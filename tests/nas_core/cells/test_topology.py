@@ -1,7 +1,7 @@
 """What topologies promise: which there are, their order, and which are one experiment.
 
 Expected numbers are hand-computed, counted by independent code here, or taken from the facts that
-the project keeps (`shared/facts/darts.json`); nothing here needs that file but one test.
+the project keeps (`tests/facts/darts.json`); nothing here needs that file but one test.
 """
 
 from __future__ import annotations
@@ -239,7 +239,6 @@ def test_an_index_outside_the_enumeration_is_refused(index: int) -> None:
         Topology.from_index(index)
 
 
-@pytest.mark.skipif(not FACTS.is_file(), reason="the project's facts are not beside this checkout")
 def test_numbers_above_are_those_of_the_facts() -> None:
     facts = json.loads(FACTS.read_text())["topologies"]
 

@@ -84,7 +84,6 @@ def test_every_topology_has_the_same_number_of_parameters_in_each_phase(
         assert counted(uniform(index, "sep_conv_3x3", index, "sep_conv_3x3"), 16, 5) == PHASE_2
 
 
-@pytest.mark.skipif(not FACTS.is_file(), reason="the facts beside the checkout are not there")
 def test_the_numbers_in_this_file_are_those_of_the_facts() -> None:
     parameters = json.loads(FACTS.read_text(encoding="utf-8"))["parameters"]
     assert list(parameters.values()) == [TOPOLOGY_SWEEP, PHASE_2, 3_349_342, 123_098, 476_426]

@@ -60,7 +60,6 @@ def test_parameter_counts_are_the_authors_and_leave_alphas_out(cells: int) -> No
     assert sum(p.numel() for p in network.parameters()) == PARAMETERS[cells]
 
 
-@pytest.mark.skipif(not FACTS.is_file(), reason="the facts beside the checkout are not there")
 def test_the_counts_in_this_file_are_those_of_the_facts() -> None:
     counts = json.loads(FACTS.read_text(encoding="utf-8"))["search_networks"]
     assert list(counts.values()) == list(PARAMETERS.values())

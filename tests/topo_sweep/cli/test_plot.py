@@ -18,7 +18,6 @@ from tests.topo_sweep.analysis.search_rows import (
     searches,
 )
 from tests.topo_sweep.cli.program import Program
-from topo_sweep.cli.plot import published_skips
 from topo_sweep.store.paths import StorePaths
 
 PNG = b"\x89PNG"
@@ -133,13 +132,6 @@ def test_skips_of_several_sweeps_are_one_picture_and_a_shared_search_counts_once
     program("plot", "skips", "subset", "-o", "subset.svg")
     assert Path("parts.svg").read_bytes() == Path("all.svg").read_bytes()
     assert Path("subset.svg").read_bytes() != Path("all.svg").read_bytes()
-
-
-def test_table_2_prints_totals_over_five_runs_which_stand_beside_counts_of_one() -> None:
-    assert [skips["skips_normal"] for skips in published_skips().values()] == [2.8, 0.8, 1.0, 1.0]
-    assert [skips["skips_reduction"] for skips in published_skips().values()] == [
-        *(3.8, 2.8, 2.2, 1.6)
-    ]
 
 
 @pytest.mark.parametrize("option", ["--method", "--attention"])

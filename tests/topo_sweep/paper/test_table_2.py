@@ -13,6 +13,7 @@ from tests.topo_sweep.paper.compare_rows import (
     source,
 )
 from topo_sweep.paper.compare import compare
+from topo_sweep.paper.table_2 import published_skips
 
 
 def test_table_2_averages_a_searchs_evaluations_first_and_counts_searches() -> None:
@@ -109,3 +110,10 @@ def test_failed_and_diverged_searches_are_named() -> None:
         "Left out as failed: 1 search.",
         "Counted although diverged: 1 search.",
     )
+
+
+def test_table_2_prints_totals_over_five_runs_which_stand_beside_counts_of_one() -> None:
+    assert [skips["skips_normal"] for skips in published_skips().values()] == [2.8, 0.8, 1.0, 1.0]
+    assert [skips["skips_reduction"] for skips in published_skips().values()] == [
+        *(3.8, 2.8, 2.2, 1.6)
+    ]

@@ -55,7 +55,7 @@ class Ended:
 
 
 def best(attempts: Sequence[Ended]) -> dict[str, Ended]:
-    """Return the attempt that counts for each trial, as DESIGN.md has it."""
+    """Return the attempt that counts for each trial."""
     chosen: dict[str, Ended] = {}
     for status in PREFERRED:
         for attempt in sorted(attempts, key=lambda a: a.minute):
@@ -172,7 +172,7 @@ def last_told(connection: Connection) -> int:
 
 
 class StoreContract:
-    """The promises in the docstring of `topo_sweep/store.py`, for any store."""
+    """The promises in the docstring of `topo_sweep/store/parquet.py`, for any store."""
 
     @pytest.fixture
     def new_store(self) -> NewStore:
