@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Final, Literal, Self
+from typing import Any, ClassVar, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -50,6 +50,9 @@ class NetworkTraining(Settings):
     Epochs count passes over the training images; rates are per epoch. The defaults are those of
     the DARTS code, on which the paper builds; subclasses add their own.
     """
+
+    purpose: ClassVar[str]
+    """What the settings are for, in a word."""
 
     cells: int = Field(default=5, ge=1, le=100)
     init_channels: int = Field(default=16, ge=1, le=1024)
@@ -93,6 +96,8 @@ class Protocol(NetworkTraining):
     nas_core.errors.InputError: unknown key 'epoch' (did you mean epochs?)
 
     """
+
+    purpose = "evaluation"
 
     auxiliary: bool = False
     auxiliary_weight: float = Field(default=0.4, ge=0)

@@ -19,7 +19,7 @@ from PIL import Image
 
 from tests.conftest import TINY
 from tests.integration.program import done
-from topo_sweep.cli import main
+from topo_sweep.cli.main import main
 from topo_sweep.spec.load import shipped_names
 from topo_sweep.store.opened import open_sweep
 from topo_sweep.store.paths import StorePaths

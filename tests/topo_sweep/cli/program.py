@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from topo_sweep.cli import main
+from topo_sweep.cli.main import main
 
 
 class Program:

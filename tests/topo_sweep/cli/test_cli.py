@@ -20,7 +20,7 @@ from nas_core.training.training import Training
 from tests.conftest import TINY
 from tests.topo_sweep.cli.program import Program
 from topo_sweep import load_results
-from topo_sweep.cli import cli
+from topo_sweep.cli.main import cli
 
 RUN = ("run", "demo", *TINY, "--executor", "inline", "--topologies", "0,179")
 HEAVY = ("torch", "ray", "pandas", "pyarrow", "matplotlib", "pydantic")
@@ -63,7 +63,7 @@ def test_the_help_of_every_command_shows_an_example(path: Sequence[str], program
 @pytest.mark.parametrize("arguments", [["--help"], ["enumerate"], ["run", "--help"]])
 def test_help_and_enumerate_import_nothing_heavy(arguments: list[str]) -> None:
     code = (
-        "import sys\nfrom topo_sweep.cli import main\n"
+        "import sys\nfrom topo_sweep.cli.main import main\n"
         f"try:\n    main({arguments!r})\n"
         "except SystemExit:\n    print(sorted(sys.modules), file=sys.stderr)"
     )

@@ -15,9 +15,9 @@ import pytest
 from click.testing import CliRunner
 
 from nas_core.cells.spaces import SPACES
-from topo_sweep.cli import main
 from topo_sweep.cli.enumerate import enumerate_command
 from topo_sweep.cli.enumerate_grid import GRID_NAMES, Grid, grid_records
+from topo_sweep.cli.main import main
 
 
 def printed(*arguments: str) -> str:
@@ -97,7 +97,7 @@ def test_an_unknown_grid_is_refused_with_those_that_there_are() -> None:
 
 def test_listing_a_grid_imports_nothing_heavy() -> None:
     code = (
-        "import sys\nfrom topo_sweep.cli import main\n"
+        "import sys\nfrom topo_sweep.cli.main import main\n"
         "try:\n    main(['enumerate', '--grid', 'subspaces'])\n"
         "except SystemExit:\n    print(*sys.modules, sep='\\n', file=sys.stderr)"
     )
