@@ -68,6 +68,10 @@ class SearchProtocol(NetworkTraining):
     The defaults are DARTS' second-order search as the paper's Table II uses it (Liu et al.,
     2019, section 3.1 and appendix A.1.1; the authors' `train_search.py`).
 
+    Raises:
+        pydantic.ValidationError: an unknown key, a bad value, or values that do not fit each other;
+            `with_values` says the same in the one line of an `InputError`.
+
     >>> from nas_core import SearchProtocol
     >>> protocol = SearchProtocol(operations="SS1", topology=17)
     >>> protocol.operations

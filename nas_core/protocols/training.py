@@ -87,6 +87,10 @@ class Protocol(NetworkTraining):
     The defaults are the paper's shallow protocol ("5-16"; section III-A and the DARTS code that
     it builds on).
 
+    Raises:
+        pydantic.ValidationError: an unknown key or a bad value; `with_values` says the same in the
+            one line of an `InputError`.
+
     >>> from nas_core import Protocol
     >>> protocol = Protocol(cells=20, init_channels=36)
     >>> (protocol.epochs, protocol.learning_rate, protocol.drop_path)
