@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -10,7 +9,7 @@ from typing import NoReturn
 import click
 
 from nas_core.errors import InputError, TopoSweepError
-from topo_sweep.cli.common import INTERRUPTED
+from topo_sweep.cli.common import INTERRUPTED, say
 from topo_sweep.cli.compare import compare
 from topo_sweep.cli.enumerate import enumerate_command
 from topo_sweep.cli.evaluate import evaluate
@@ -21,6 +20,7 @@ from topo_sweep.cli.rank import rank
 from topo_sweep.cli.run import run
 from topo_sweep.cli.search import search
 from topo_sweep.cli.status import status
+from topo_sweep.cli.streams import ReaderGoneError, guarded
 
 FAILED, BAD_INPUT = 1, 2
 
@@ -47,33 +47,37 @@ for command in (
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the program and end the process: 0 done, 1 failed, 2 bad input, 130 interrupted."""
+    with guarded():
+        code, message = _ended(list(sys.argv[1:] if arguments is None else arguments))
+        if message:  # one line, whatever it holds
+            say(f"topo-sweep: {' '.join(message.split())}")
+    sys.exit(code)
+
+
+def _ended(arguments: list[str]) -> tuple[int, str]:
+    """Run a command; return its exit code and what went wrong."""
+    code, message = 0, ""
     try:
         # Not `cli.main`, which ends the process with 1 where the reader of a pipe goes away.
-        typed = list(sys.argv[1:] if arguments is None else arguments)
-        with cli.make_context("topo-sweep", typed) as context:
+        with cli.make_context("topo-sweep", arguments) as context:
             cli.invoke(context)
         sys.stdout.flush()
-        sys.exit(0)
+    except ReaderGoneError:  # it has read enough, and nothing is wrong
+        pass
+    except SystemExit as end:
+        code = int(end.code or 0)
     except click.exceptions.Exit as end:
-        sys.exit(end.exit_code)
+        code = end.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
-        sys.exit(BAD_INPUT)
+        say(error.format_message())
+        code = BAD_INPUT
     except click.ClickException as error:
-        _fail(error.format_message(), error.exit_code if error.exit_code != 1 else BAD_INPUT)
+        code = BAD_INPUT if error.exit_code == 1 else error.exit_code
+        message = error.format_message()
     except InputError as error:
-        _fail(str(error), BAD_INPUT)
+        code, message = BAD_INPUT, str(error)
     except TopoSweepError as error:
-        _fail(str(error), FAILED)
+        code, message = FAILED, str(error)
     except (KeyboardInterrupt, click.Abort):
-        _fail("interrupted", INTERRUPTED)
-    except BrokenPipeError:
-        # The reader went away (`topo-sweep rank | head`): nothing is wrong.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    """Print one line, whatever the message holds, and end."""
-    click.echo(f"topo-sweep: {' '.join(message.split())}", err=True)
-    sys.exit(code)
+        code, message = INTERRUPTED, "interrupted"
+    return code, message

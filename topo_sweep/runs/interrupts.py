@@ -1,4 +1,4 @@
-"""Ctrl-C without losing a result: the first stops at a safe point, the second at once."""
+"""Stop a run without losing a result: the first signal at a safe point, the second at once."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupts:
-    """Turns SIGINT and SIGTERM into a KeyboardInterrupt where it does no harm.
+    """Turns SIGINT, SIGTERM and SIGHUP into a KeyboardInterrupt where it does no harm.
 
     `check` is called at safe points and raises if a signal came; inside `immediate` a signal
     raises wherever it finds the program. A second signal ends the process at once.
@@ -34,7 +34,9 @@ class Interrupts:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        previous = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+        # What is ignored stays so: `nohup` means that a hang-up is not to end the run.
+        heard = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+        previous = {number: signal.signal(number, self._handle) for number in heard}
         try:
             yield
         finally:
