@@ -86,7 +86,7 @@ def read_manifest(path: Path) -> Manifest:
     """Read `sweep.json`.
 
     Raises:
-        InputError: no such file, not one of ours, or written by a newer version.
+        InputError: no such file, not one of ours, written by a newer version, or changed by hand.
 
     """
     try:
@@ -104,11 +104,30 @@ def read_manifest(path: Path) -> Manifest:
             f"reads up to {STORE_VERSION}): upgrade topo-sweep"
         )
     try:
-        return Manifest.model_validate_json(json.dumps(value))
+        manifest = Manifest.model_validate_json(json.dumps(value))
+        _check_unchanged(manifest, path)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"])
         raise InputError(f"{path} is damaged: {key}: {first['msg']}") from None
+    return manifest
+
+
+def _check_unchanged(manifest: Manifest, path: Path) -> None:
+    """Refuse settings that are not those under which the rows were made."""
+    settings = [(manifest.protocol, manifest.data)]
+    for request in manifest.requests:
+        protocol = Protocol.model_validate_json(json.dumps(request.spec.get("protocol")))
+        data = DataOptions.model_validate_json(json.dumps(request.spec.get("data")))
+        settings.append((protocol, data))
+    for protocol, data in settings:
+        if protocol.protocol_hash != manifest.protocol_hash or data != manifest.data:
+            raise InputError(
+                f"{path} was changed by hand: it says protocol {manifest.protocol_hash} and "
+                f"{manifest.data.canonical()}, but also settings of protocol "
+                f"{protocol.protocol_hash} and {data.canonical()}; its rows were made under one "
+                "of them, so put the file back as it was"
+            )
 
 
 @functools.cache

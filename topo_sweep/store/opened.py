@@ -12,6 +12,7 @@ from topo_sweep.spec.trials import Planned, searches_among, without_void
 from topo_sweep.store.manifest import Manifest, read_manifest
 from topo_sweep.store.parquet import ResultStore
 from topo_sweep.store.paths import RESULTS, StorePaths
+from topo_sweep.store.tables import SEARCHES, TRIALS, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,19 +50,21 @@ class OpenedSweep:
         """Return one row a training, those of cells that searches found included.
 
         Raises:
-            InputError: rows that were trained on other images than the sweep says.
+            InputError: rows that were trained on other images than the sweep says, or accuracies
+                that cannot be.
 
         """
-        return self._checked(self.store.trials())
+        return self._checked(self.store.trials(), TRIALS)
 
     def searches(self) -> pd.DataFrame:
         """Return one row a search.
 
         Raises:
-            InputError: rows that were searched on other images than the sweep says.
+            InputError: rows that were searched on other images than the sweep says, or accuracies
+                that cannot be.
 
         """
-        return self._checked(self.store.searches())
+        return self._checked(self.store.searches(), SEARCHES)
 
     def search_epochs(self) -> pd.DataFrame:
         """Return the alphas and genotypes of the searches, a row an epoch."""
@@ -81,7 +84,7 @@ class OpenedSweep:
         requests = (spec.trials() for spec in self.manifest.specs())
         return {key: trial for trials in requests for key, trial in trials.items()}
 
-    def _checked(self, rows: pd.DataFrame) -> pd.DataFrame:
+    def _checked(self, rows: pd.DataFrame, table: Table) -> pd.DataFrame:
         others = set(rows["fingerprint"]) - {self.manifest.fingerprint}
         if others:
             raise InputError(
@@ -89,6 +92,14 @@ class OpenedSweep:
                 f"{self.manifest.fingerprint}, these rows {', '.join(sorted(others))}; move the "
                 "foreign Parquet parts away"
             )
+        for column in rows.filter(like="_accuracy"):
+            bad = rows[(rows[column] < 0) | (rows[column] > 1)]
+            if len(bad):
+                raise InputError(
+                    f"{self.folder} holds {table.key} {bad[table.key].iloc[0]} with {column} "
+                    f"{bad[column].iloc[0]:g}, and accuracies are fractions from 0 to 1: move the "
+                    "damaged Parquet part away and run the sweep again"
+                )
         return rows
 
 

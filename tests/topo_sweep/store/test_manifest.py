@@ -53,6 +53,8 @@ def test_a_manifest_is_read_as_it_was_written(
     tmp_path_factory: pytest.TempPathFactory, requests: list[SweepSpec]
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "sweep.json"
+    shared = {"protocol": requests[0].protocol, "data": requests[0].data}
+    requests = [spec.model_copy(update=shared) for spec in requests]
     manifest = new_manifest(requests[0])
     for spec in requests:
         manifest = manifest.with_request(spec)
