@@ -160,17 +160,27 @@ def load_dataset(name: str, directory: Path | None = None, *, download: bool = F
     return Dataset(info, train, test, files.layout)
 
 
-def training_images(name: str, directory: Path | None = None) -> int:
-    """Return the number of training images without decoding any.
+def blank_dataset(name: str, directory: Path | None = None) -> Dataset:
+    """Return a stand-in for a data set without decoding an image.
+
+    It has as many images, of the usual size; their pixels hold nothing, their classes are equally
+    frequent. For checks before anything is loaded.
 
     Raises:
         InputError: unknown name, no files, or damaged ones.
 
     """
     info = dataset_info(name)
-    if name == "digits":
-        return info.train_images
-    return cifar.training_image_count(cifar.locate(info, data_directory(directory)), info)
+    count, layout = info.train_images, "blank"
+    if name != "digits":
+        files = cifar.locate(info, data_directory(directory))
+        count = cifar.training_image_count(files, info)
+
+    def blank(images: int) -> Images:
+        pixels = torch.empty((images, 3, *info.image_size), dtype=torch.uint8, device="meta")
+        return Images(pixels, torch.arange(images) % info.num_classes)
+
+    return Dataset(info, blank(count), blank(info.test_images), layout)
 
 
 def split(dataset: Dataset, options: DataOptions) -> Split:

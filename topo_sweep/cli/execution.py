@@ -27,10 +27,10 @@ def execute(spec: SweepSpec, options: RunOptions) -> int:
 
     if spec.trial_count > MANY_TRIALS and not options.yes:
         raise InputError(f"this asks for {spec.trial_count:,} trials: add --yes if that is meant")
-    plan = make_plan(spec, options.results, retry_failed=options.retry_failed)
     if options.dry_run:
-        click.echo(_described(plan, options))
+        click.echo(_described(spec, options))
         return 0
+    plan = make_plan(spec, options.results, retry_failed=options.retry_failed)
     if plan.blocked:
         say(f"evaluations that wait for a failed search (--retry-failed): {len(plan.blocked)}")
     if not plan.left:
@@ -99,9 +99,14 @@ def _failures_said(failed: int, errors: Sequence[str]) -> int:
     return 1 if failed else 0
 
 
-def _described(plan: Plan, options: RunOptions) -> str:
-    """Return what a run would do, in a few lines."""
-    from nas_core.data.splits import training_images
-    from topo_sweep.runs.dry_run import describe
+def _described(spec: SweepSpec, options: RunOptions) -> str:
+    """Return what a run would do, in a few lines, after the checks that a run makes."""
+    from nas_core.data.splits import blank_dataset
+    from topo_sweep.runs.dry_run import describe, outline
+    from topo_sweep.runs.sweep import checked_images
 
-    return describe(plan, images=training_images(plan.spec.data.dataset, options.data_dir))
+    outlined = outline(spec, options.results, retry_failed=options.retry_failed)
+    dataset = blank_dataset(spec.data.dataset, options.data_dir)
+    for plan, _ in outlined.parts:
+        checked_images(spec.data, plan.left.values(), dataset)
+    return describe(outlined, images=len(dataset.train))

@@ -103,24 +103,30 @@ def make_plan(spec: SweepSpec, results: Path, *, retry_failed: bool = False) -> 
     (180, 180, None)
 
     """
-    paths = StorePaths.of(
-        results, sweep=spec.name, protocol=spec.protocol, data=spec.data, more=spec.store_key
-    )
-    store, trials = ResultStore(paths), spec.trials()
-    if not paths.manifest.exists():
+    store, trials = store_of(spec, results), spec.trials()
+    if not store.paths.manifest.exists():
         return Plan(spec, store, None, trials, {}, {}, {}, Pace(), retry_failed)
     rows, searches = store.trials(), store.searches()
     ended = found_by_search(searches)
     return Plan(
         spec=spec,
         store=store,
-        manifest=read_manifest(paths.manifest),
+        manifest=read_manifest(store.paths.manifest),
         trials=without_void(trials, ended),
         finished=endings(rows, searches),
         cells_found={search_id: cell for search_id, cell in ended.items() if cell},
         attempts=store.attempts(),
         pace=Pace.measured(trials=rows, searches=searches),
         retry_failed=retry_failed,
+    )
+
+
+def store_of(spec: SweepSpec, results: Path) -> ResultStore:
+    """Return the store of a request, which need not exist yet."""
+    return ResultStore(
+        StorePaths.of(
+            results, sweep=spec.name, protocol=spec.protocol, data=spec.data, more=spec.store_key
+        )
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -11,6 +11,7 @@ import torch
 
 from nas_core.data.splits import Dataset, Split, load_dataset, split
 from nas_core.errors import InputError
+from nas_core.protocols.training import DataOptions
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.inline import run_inline
@@ -19,7 +20,7 @@ from topo_sweep.runs.plan import Plan, make_plan
 from topo_sweep.runs.progress import Progress, shown
 from topo_sweep.runs.recorder import Recorder
 from topo_sweep.runs.runner import TrialRunner, check_device, check_trials
-from topo_sweep.spec.trials import searches_among
+from topo_sweep.spec.trials import Planned, searches_among
 from topo_sweep.store.manifest import Manifest
 from topo_sweep.store.paths import StorePaths
 
@@ -80,8 +81,7 @@ def run(
             pass
     dataset = load_dataset(plan.spec.data.dataset, execution.data_dir, download=execution.download)
     check_fingerprint(plan.manifest, dataset)
-    images = split(dataset, plan.spec.data)
-    check_trials(plan.left.values(), images)
+    images = checked_images(plan.spec.data, plan.left.values(), dataset)
     with _executor(execution, images) as (execute, where):
         plan.store.create_folders()
         with plan.store.lock():
@@ -138,6 +138,18 @@ def _run_locked(
         finally:
             recorder.close()
     return RunResult(progress, tuple(recorder.errors), interrupted)
+
+
+def checked_images(data: DataOptions, trials: Iterable[Planned], dataset: Dataset) -> Split:
+    """Return the images of a sweep, on which all of these trials can be trained.
+
+    Raises:
+        InputError: more images asked for than there are, or trials that would fail on them.
+
+    """
+    images = split(dataset, data)
+    check_trials(trials, images)
+    return images
 
 
 def check_fingerprint(manifest: Manifest | None, dataset: Dataset) -> None:

@@ -124,11 +124,11 @@ class SearchSweep(Sweep):
     @property
     def trial_count(self) -> int:
         """Number of searches and evaluations."""
-        return len(self.searches()) * (1 + len(self.evaluation_seeds))
+        return self._search_count * (1 + len(self.evaluation_seeds))
 
     def described(self) -> str:
         """Return how many searches by which methods, and the seeds of their evaluations."""
-        count = len(self.searches())
+        count = self._search_count
         searches = f"{count} search{'' if count == 1 else 'es'} by {', '.join(self.methods)}"
         return f"{searches}, evaluation seeds {format_int_set(self.evaluation_seeds) or 'none'}"
 
@@ -164,9 +164,17 @@ class SearchSweep(Sweep):
 
     def searches(self) -> list[SearchTrial]:
         """Return the grid; seeds are the outer loop, each search comes once."""
+        return self._searches(self.seeds)
+
+    @property
+    def _search_count(self) -> int:
+        """Number of searches, which is the same for each seed."""
+        return len(self._searches(self.seeds[:1])) * len(self.seeds)
+
+    def _searches(self, seeds: tuple[int, ...]) -> list[SearchTrial]:
         # Methods may differ in name alone.
         unique: dict[str, SearchTrial] = {}
-        for search in self._grid(self.seeds):
+        for search in self._grid(seeds):
             unique.setdefault(search.search_id, search)
         return list(unique.values())
 

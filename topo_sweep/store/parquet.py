@@ -157,6 +157,13 @@ class ResultStore:
             attempts |= {str(key): int(attempt) for key, attempt in last.items()}
         return attempts
 
+    def seeds(self) -> set[int]:
+        """Return the seeds of all rows, of whatever table."""
+        seeds: set[int] = set()
+        for table in TABLES.values():
+            seeds |= set(self._read(table.name, pa.schema([table.schema.field("seed")]))["seed"])
+        return seeds
+
     def newest_row(self) -> datetime | None:
         """Return when the last row was finished (UTC)."""
         newest = []

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from nas_core.data.cifar import locate
-from nas_core.data.splits import load_dataset, training_images
+from nas_core.data.splits import blank_dataset, load_dataset
 from nas_core.errors import InputError
 from nas_core.protocols.data import DATASETS
 from tests.nas_core.data.cifar_files import (
@@ -88,7 +88,7 @@ def test_shards_are_read_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     write_shard(tmp_path / "test-00000-of-00001.parquet", [png(pixels[0])], [0])
 
     assert np.array_equal(load_dataset("cifar10", tmp_path).train.pixels.numpy(), pixels)
-    assert training_images("cifar10", tmp_path) == 12
+    assert len(blank_dataset("cifar10", tmp_path).train) == 12
 
 
 def test_a_shard_in_several_chunks_gives_all_of_its_rows(tmp_path: Path) -> None:
@@ -150,9 +150,9 @@ def test_finding_and_counting_open_no_image(tmp_path: Path) -> None:
         (folder / name).write_bytes(b"not a pickle")
 
     assert locate(DATASETS["cifar10"], tmp_path).train == (tmp_path / "train-0.parquet",)
-    assert training_images("cifar10", tmp_path) == 3
-    assert training_images("cifar10", tmp_path / "batches") == 50_000
-    assert training_images("digits") == len(load_dataset("digits").train)
+    assert len(blank_dataset("cifar10", tmp_path).train) == 3
+    assert len(blank_dataset("cifar10", tmp_path / "batches").train) == 50_000
+    assert len(blank_dataset("digits").train) == len(load_dataset("digits").train)
 
 
 @pytest.mark.skipif(not SHARED_DATA.is_dir(), reason=f"there is no {SHARED_DATA.name} beside here")
@@ -193,7 +193,7 @@ def test_a_folder_without_data_is_told_all_that_was_looked_for_and_how_to_name_i
     for way in ("--data-dir", "$TOPO_SWEEP_DATA", "data/", "--download"):
         assert way in message
     with pytest.raises(InputError, match="no cifar10 in "):
-        training_images("cifar10", tmp_path)
+        len(blank_dataset("cifar10", tmp_path).train)
 
 
 def test_a_folder_that_is_not_there_and_a_file_in_its_place_are_said_to_be_no_folder(
@@ -297,7 +297,7 @@ def test_a_truncated_parquet_file_is_named(kept: int, tmp_path: Path) -> None:
 
     assert refused(tmp_path).startswith(f"{path} is not a readable Parquet file: ")
     with pytest.raises(InputError, match="is not a readable Parquet file"):
-        training_images("cifar10", tmp_path)
+        len(blank_dataset("cifar10", tmp_path).train)
 
 
 def test_a_parquet_file_with_damaged_pages_is_named(tmp_path: Path) -> None:

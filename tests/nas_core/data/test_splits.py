@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas_core.data.splits import Dataset, Images, Split, load_dataset, split, training_images
+from nas_core.data.splits import Dataset, Images, Split, blank_dataset, load_dataset, split
 from nas_core.errors import InputError
 from nas_core.protocols.data import DATASETS
 from nas_core.protocols.training import DataOptions
@@ -76,7 +76,7 @@ def test_digits_are_scikit_learns_scans_with_its_sixteen_greys_spread_over_a_byt
 
 
 def test_an_unknown_data_set_is_refused_before_any_file_is_looked_for() -> None:
-    for function in (load_dataset, training_images):
+    for function in (load_dataset, blank_dataset):
         with pytest.raises(InputError, match="unknown data set 'cifar': use cifar10 or"):
             function("cifar")
 

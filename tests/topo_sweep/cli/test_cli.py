@@ -153,6 +153,23 @@ def test_a_dry_run_counts_what_is_done_and_estimates_from_it(program: Program) -
     assert files() == before
 
 
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        ("run demo --holdout 5000", "holdout=5000 leaves nothing to train on"),
+        ("run demo --train-limit 5000", "train_limit=5000 is more than the 1437 training images"),
+        ("evaluate DARTS_V2 --dataset digits --protocol final", "images of 8x8"),
+        ("search --topology 1 --dataset digits --holdout 1436", "2 training images or more"),
+    ],
+)
+def test_a_dry_run_refuses_what_a_run_refuses(request_: str, said: str, program: Program) -> None:
+    for how in ("--dry-run", "--executor=inline"):
+        assert program(*request_.split(), how, code=2) == ""
+        (line,) = program.errors.splitlines()
+        assert said in line
+    assert not list(Path().iterdir())
+
+
 def test_a_run_tells_its_progress_on_stderr_and_nothing_on_stdout(program: Program) -> None:
     assert program(*RUN) == ""
     assert program.errors.startswith("data: digits, ")

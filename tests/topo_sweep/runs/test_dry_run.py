@@ -2,13 +2,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from nas_core.protocols.training import DataOptions, Protocol
 from tests.topo_sweep.conftest import make_sweep, small_spec
 from tests.topo_sweep.store.store_rows import trial_row
-from topo_sweep.runs.dry_run import describe
+from topo_sweep.runs.dry_run import describe, outline
 from topo_sweep.runs.plan import make_plan
 from topo_sweep.spec.load import SweepSpec
-from topo_sweep.spec.networks import GenotypeSweep
+from topo_sweep.spec.networks import GenotypeSweep, TopologySweep
+from topo_sweep.spec.trials import Trial
 from topo_sweep.store.paths import StorePaths
 
 
@@ -23,7 +26,7 @@ def test_a_new_sweep_is_described_without_a_guess_at_its_time(tmp_path: Path) ->
     spec = small_spec(topologies="all", seeds=(0, 1, 4))
     folder = StorePaths.of(tmp_path, sweep="small", protocol=spec.protocol, data=spec.data).folder
 
-    text = describe(make_plan(spec, tmp_path), images=1437)
+    text = describe(outline(spec, tmp_path), images=1437)
 
     # 540 trials of 5 epochs, at 900 bytes a trial and 80 an epoch: 702,000 bytes.
     assert text == (
@@ -49,7 +52,7 @@ def test_measured_trials_give_the_time_and_are_not_run_again(tmp_path: Path) -> 
     ]
     make_sweep(tmp_path, spec).append(rows, [])
 
-    text = describe(make_plan(spec, tmp_path), images=1437)
+    text = describe(outline(spec, tmp_path), images=1437)
 
     assert line(text, "trials") == "6: 2 done, 1 failed, 3 to run"
     assert line(text, "epochs") == "5 a trial, 15 to train"
@@ -58,7 +61,7 @@ def test_measured_trials_give_the_time_and_are_not_run_again(tmp_path: Path) -> 
         "this store), divided by your workers"
     )
 
-    again = describe(make_plan(spec, tmp_path, retry_failed=True), images=1437)
+    again = describe(outline(spec, tmp_path, retry_failed=True), images=1437)
     assert line(again, "trials") == "6: 2 done, 1 failed, 4 to run"
     assert line(again, "time").startswith("about 5 min 00 s ")
 
@@ -68,7 +71,7 @@ def test_only_failed_trials_are_no_measure_of_time(tmp_path: Path) -> None:
     row = trial_row(next(iter(spec.trials())), status="failed", train_seconds=9999.0)
     make_sweep(tmp_path, spec).append([row], [])
 
-    text = describe(make_plan(spec, tmp_path), images=1437)
+    text = describe(outline(spec, tmp_path), images=1437)
 
     assert line(text, "time") == "no estimate: the store has no measured trial yet"
 
@@ -76,12 +79,47 @@ def test_only_failed_trials_are_no_measure_of_time(tmp_path: Path) -> None:
 def test_held_out_images_are_not_trained_on(tmp_path: Path) -> None:
     def images(holdout: int, limit: int | None) -> str:
         data = DataOptions(dataset="cifar10", holdout=holdout, train_limit=limit)
-        return line(describe(make_plan(small_spec(data=data), tmp_path), images=50_000), "images")
+        return line(describe(outline(small_spec(data=data), tmp_path), images=50_000), "images")
 
     assert images(5000, None) == "cifar10: 45,000 to train on of 50,000, 5,000 held out"
     assert images(5000, 2000) == "cifar10: 2,000 to train on of 50,000, 5,000 held out"
     assert images(5000, 49_000) == "cifar10: 45,000 to train on of 50,000, 5,000 held out"
     assert images(0, 2000) == "cifar10: 2,000 to train on of 50,000"
+
+
+def test_new_seeds_count_as_one_planned_alone_does(tmp_path: Path) -> None:
+    spec = small_spec(seeds=tuple(range(5)))
+    ids = list(spec.trials())
+    trained = {"protocol_hash": spec.protocol.protocol_hash, "epochs": spec.protocol.epochs}
+    rows = [
+        trial_row(ids[0], seed=0, train_seconds=100.0, **trained),
+        trial_row(ids[4], seed=1, status="failed", **trained),
+    ]
+    make_sweep(tmp_path, spec).append(rows, [])
+
+    outlined, plan = outline(spec, tmp_path), make_plan(spec, tmp_path)
+
+    assert [times for _, times in outlined.parts] == [1, 3]
+    assert outlined.total(lambda part: len(part.trials)) == len(plan.trials) == 15
+    assert outlined.total(lambda part: len(part.left)) == len(plan.left) == 13
+    assert outlined.total(lambda part: part.count("failed")) == plan.count("failed") == 1
+    assert outlined.seconds_left == plan.seconds_left == 1300.0
+
+
+def test_a_million_new_trials_are_planned_once_a_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    whole = TopologySweep.trials
+
+    def counted(spec: TopologySweep) -> dict[str, Trial]:
+        made.append(len(spec.seeds))
+        return whole(spec)
+
+    monkeypatch.setattr(TopologySweep, "trials", counted)
+    text = describe(outline(small_spec(seeds=tuple(range(400_000))), tmp_path), images=1437)
+    assert line(text, "trials") == "1200000: 0 done, 0 failed, 1200000 to run"
+    assert made == [1]
 
 
 def test_a_sweep_of_cells_says_how_many(tmp_path: Path) -> None:
@@ -92,7 +130,7 @@ def test_a_sweep_of_cells_says_how_many(tmp_path: Path) -> None:
         seeds=tuple(range(100)),
     )
 
-    text = describe(make_plan(spec, tmp_path), images=50_000)
+    text = describe(outline(spec, tmp_path), images=50_000)
 
     # 200 trials of 600 epochs: 200 * (900 + 48,000) bytes.
     assert line(text, "sweep") == "cells: 2 genotypes, seeds 0-99"
