@@ -41,6 +41,7 @@ class Checkpoint:
     key: str
     every_seconds: float = 20.0
     _saved_at: float = field(default_factory=time.monotonic)
+    _warned: bool = False
 
     @property
     def is_due(self) -> bool:
@@ -48,13 +49,22 @@ class Checkpoint:
         return time.monotonic() - self._saved_at >= self.every_seconds
 
     def save(self, tensors: Mapping[str, Tensor], value: Any) -> None:  # noqa: ANN401 - JSON
-        """Replace the file by these tensors (by name) and this JSON value."""
+        """Replace the file by these tensors (by name) and this JSON value.
+
+        Where that fails, as on a full disk, the computation goes on: a warning says once that it
+        would have to start over.
+        """
         content = save(
             {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
             metadata={"key": self.key, "value": json.dumps(value)},
         )
-        write_durably(self.path, content)
         self._saved_at = time.monotonic()
+        try:
+            write_durably(self.path, content)
+        except OSError as error:
+            if not self._warned:
+                _LOGGER.warning("no checkpoint can be written, training goes on without: %s", error)
+            self._warned = True
 
     def load(self) -> tuple[dict[str, Tensor], Any] | None:
         """Return tensors and value, or None where there is no readable file of this key.

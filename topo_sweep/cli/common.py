@@ -37,6 +37,28 @@ FORMAT: Final[Mapping[str, Any]] = {
 }
 
 
+class AnyPath(click.Path):
+    """A path that the file system can hold, whether there is anything or not."""
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - whatever a default is
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Path:
+        """Return the path; refuse one that is too long, or holds what no name may."""
+        path = Path(value)
+        try:
+            path.exists()
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            self.fail(f"{str(value)[:60]!r}... is no path: {reason}", param, ctx)
+        return path
+
+
+PATH: Final = AnyPath(path_type=Path)
+
+
 def format_option(command: Command) -> Command:
     """Add `--format table|json|csv` as the parameter `output_format`."""
     return click.option("--format", "output_format", **FORMAT)(command)
@@ -44,9 +66,7 @@ def format_option(command: Command) -> Command:
 
 def results_argument(command: Command) -> Command:
     """Add RESULTS: a sweep's folder, or a folder of sweeps."""
-    return click.argument(
-        "results", type=click.Path(path_type=Path), default=RESULTS, metavar="[RESULTS]"
-    )(command)
+    return click.argument("results", type=PATH, default=RESULTS, metavar="[RESULTS]")(command)
 
 
 def several_results_argument(command: Command) -> Command:
@@ -54,7 +74,7 @@ def several_results_argument(command: Command) -> Command:
     return click.argument(
         "results",
         nargs=-1,
-        type=click.Path(path_type=Path),
+        type=PATH,
         metavar="[RESULTS]...",
         default=(RESULTS,),
     )(command)

@@ -78,6 +78,8 @@ def _ended(arguments: list[str]) -> tuple[int, str]:
         code, message = BAD_INPUT, str(error)
     except TopoSweepError as error:
         code, message = FAILED, str(error)
+    except OSError as error:
+        code, message = FAILED, f"{error.strerror or error}: {error.filename or 'no file is named'}"
     except (KeyboardInterrupt, click.Abort):
         code, message = INTERRUPTED, "interrupted"
     return code, message

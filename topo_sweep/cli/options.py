@@ -15,11 +15,10 @@ from typing import Any, Literal, TypeVar, get_type_hints
 
 import click
 
-from topo_sweep.cli.common import FORMAT
+from topo_sweep.cli.common import FORMAT, PATH
 from topo_sweep.store.paths import RESULTS
 
 MANY_TRIALS = 10_000
-PATH = click.Path(path_type=Path)
 FROM_ONE, FROM_ZERO = click.IntRange(min=1), click.IntRange(min=0)
 
 Options = TypeVar("Options")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nas_core.errors import InputError
-from topo_sweep.cli.common import say, say_which
+from topo_sweep.cli.common import PATH, say, say_which
 from topo_sweep.cli.execution import execute, set_values
 from topo_sweep.cli.options import FROM_ONE, RunOptions, option, set_option, takes
 from topo_sweep.store.paths import RESULTS
@@ -43,7 +43,7 @@ class PromoteRequest:
 
 @click.command()
 @click.argument(  # not `results`, which is where the new sweep goes
-    "source", type=click.Path(path_type=Path), default=RESULTS, metavar="[RESULTS]"
+    "source", type=PATH, default=RESULTS, metavar="[RESULTS]"
 )
 @takes(PromoteRequest)
 def promote(request: PromoteRequest, source: Path) -> None:

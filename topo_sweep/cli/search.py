@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from nas_core.errors import TopoSweepError
-from topo_sweep.cli.common import emit, say
+from topo_sweep.cli.common import PATH, emit, say
 from topo_sweep.cli.execution import execute, set_values
 from topo_sweep.cli.options import (
     FROM_ONE,
     FROM_ZERO,
-    PATH,
     DataChoice,
     RunOptions,
     WiringChoice,

@@ -321,3 +321,35 @@ def test_version_and_no_arguments(program: Program) -> None:
     assert program("--version") == f"topo-sweep, version {version('topo-sweep')}\n"
     assert program(code=2) == ""
     assert "Commands:" in program.errors
+
+
+TOO_LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        *(("status", TOO_LONG), ("rank", TOO_LONG), ("compare", TOO_LONG), ("promote", TOO_LONG)),
+        *(("plot", "surface", TOO_LONG), ("search", "--topology-from", TOO_LONG)),
+        *(("run", "demo", "--results", TOO_LONG), ("run", "demo", "--data-dir", TOO_LONG)),
+        ("run", "demo", "--results", "x/" * 3000),
+    ],
+)
+def test_a_path_that_no_file_system_holds_is_refused_in_a_line(
+    request_: tuple[str, ...], program: Program
+) -> None:
+    assert program(*request_, code=2) == ""
+    (line,) = program.errors.splitlines()
+    assert line.endswith("... is no path: File name too long")
+    assert len(line) < 200
+
+
+def test_what_the_system_refuses_is_told_in_a_line(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "results/sweep.json")
+
+    monkeypatch.setattr("topo_sweep.store.opened.open_sweep", refused)
+    assert program("rank", code=1) == ""
+    assert program.errors == "topo-sweep: Permission denied: results/sweep.json\n"

@@ -6,9 +6,13 @@ what is done.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import shutil
 import tempfile
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
 
 from ray import tune
 from ray.tune.experiment import Trial as TuneTrial
@@ -20,6 +24,9 @@ from topo_sweep.runs.interrupts import Interrupts
 from topo_sweep.runs.on_ray.worker import TrialTrainable
 from topo_sweep.runs.recorder import Recorder, failed
 from topo_sweep.store.paths import StorePaths
+
+_SCRATCH: Final = "topo-sweep-tune-"
+_LOCK: Final = "driver.lock"
 
 
 def run_on_ray(
@@ -47,7 +54,7 @@ def run_on_ray(
         KeyboardInterrupt: Ctrl-C; what had finished is recorded.
 
     """
-    with tempfile.TemporaryDirectory(prefix="topo-sweep-tune-") as scratch:
+    with scratch_folder() as scratch:
         tuner = tune.Tuner(
             tune.with_resources(
                 tune.with_parameters(trainable, execution=execution, paths=paths, arrays=arrays),
@@ -58,7 +65,7 @@ def run_on_ray(
             ),
             run_config=tune.RunConfig(
                 name="sweep",
-                storage_path=scratch,
+                storage_path=str(scratch),
                 callbacks=[_Reports(recorder, interrupts)],
                 verbose=0,
                 checkpoint_config=tune.CheckpointConfig(
@@ -67,6 +74,22 @@ def run_on_ray(
             ),
         )
         tuner.fit()
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Make a folder for Ray's state and remove it, and those of drivers that were killed.
+
+    A driver that lives holds a lock in its own.
+    """
+    for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
+        # Locked by its driver, being made right now, or another user's: not ours to remove.
+        with contextlib.suppress(OSError), (folder / _LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder)
+    with tempfile.TemporaryDirectory(prefix=_SCRATCH) as name, Path(name, _LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield Path(name)
 
 
 class _Queue(Searcher):
