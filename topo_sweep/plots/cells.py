@@ -91,11 +91,11 @@ def draw_cell(axes: Axes, drawing: Drawing, edges: CellEdges) -> None:
     }
     for source, target in drawing.routes:
         path = drawing.path((source, target))
-        colour = colours.get(target) or colours.get(source)
-        width, name = 1.6 if colour else 1.1, f"{source} to {target}"
-        draw_curve(axes, path, colour or _GREY, linewidth=width, gid=name)
+        colour = colours.get(target) or colours.get(source) or _GREY
+        width = 1.1 if colour == _GREY else 1.6
+        draw_curve(axes, path, colour, linewidth=width, gid=f"{source} to {target}")
         if target not in operations:
-            draw_arrow_head(axes, path, colour or _GREY)
+            draw_arrow_head(axes, path, colour)
     for label, operation in operations.items():
         text = STYLES[operation].label
         draw_box(axes, drawing, label, text, edge=colours[label], size=8.5)
@@ -136,7 +136,7 @@ def supernet(*, topology: Topology | None, operations: Sequence[str]) -> Figure:
         axes = canvas(figure, drawing, left=left, top=top, title=title)
         axes.set_title(title, fontsize=10, pad=12)
         draw_supernet(axes, drawing, edges, names)
-    gone = (Line2D([], [], color=_GONE.colour, linewidth=1.2), _GONE.label)
+    gone = Line2D([], [], color=_GONE.colour, linewidth=1.2, label=_GONE.label)
     others = [gone] if len(kept) < len(_FULL) else []
     operation_legend(figure, OPERATION_NAMES, others, bottom=0.08, line_length=2.4)
     header(figure, "The search cell", _SUPERNET_SETTING)

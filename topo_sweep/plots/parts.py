@@ -29,6 +29,9 @@ SUFFIXES: Final = (".png", ".svg", ".pdf")
 _TITLE_POINTS, _SETTING_POINTS, _NOTE_POINTS = 13.0, 8.5, 9.0
 _LINE = 1.35 / 72  # inches a line of text needs for each point of its size
 
+OUTLINED: Final[dict[str, Any]] = {"linestyle": "", "color": "white", "markeredgecolor": "black"}
+"""A mark that is seen on any ground; pictures add its form, its size and what else they want."""
+
 _HATCHED: Final[dict[str, Any]] = {"facecolor": "white", "edgecolor": "0.45", "hatch": "////"}
 _DPI = 150
 _METADATA: Final = {  # no dates, so that equal data give equal bytes
@@ -120,21 +123,27 @@ def header_inches(setting: Sequence[str]) -> float:
 
 
 def draw_map(
-    axes: Axes, values: NDArray[np.float64], scale: tuple[float, float], colours: str
+    axes: Axes,
+    values: NDArray[np.float64],
+    scale: tuple[float, float],
+    colours: str,
+    **bar: Any,  # noqa: ANN401
 ) -> AxesImage:
-    """Draw a box for each value, (rows, columns), the first at the top left.
+    """Draw a box for each value, (rows, columns), the first at the top left, and a colour bar.
 
     The colours go from the first to the second value of `scale`. Where a value is NaN the hatched
-    background shows.
+    background shows. `bar` is more of the bar of colours, as matplotlib's `colorbar` takes it.
     """
     axes.patch.set(**_HATCHED)
-    return axes.imshow(
+    image = axes.imshow(
         np.ma.masked_invalid(values),
         norm=Normalize(*scale),
         cmap=colours,
         aspect="auto",
         interpolation="nearest",
     )
+    axes.figure.colorbar(image, ax=axes, format="%.2f", **bar)
+    return image
 
 
 def hatched() -> Patch:
