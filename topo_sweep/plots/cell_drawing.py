@@ -111,8 +111,8 @@ class Drawing:
     def path(self, link: Link, shift: float = 0.0) -> Path:
         """Return the curve of a link, `shift` higher than its middle: flat in each layer."""
         source, target = link
-        heights = [height + shift for height in self.routes[link]]
-        heights[0], heights[-1] = self.port(source, link) + shift, self.port(target, link) + shift
+        ends = self.port(source, link), self.port(target, link)
+        heights = [height + shift for height in (ends[0], *self.routes[link][1:-1], ends[1])]
         first, last = self.layers[source], self.layers[target]
         points, codes = [(self.x[first] + self.sizes[source][0] / 2, heights[0])], [Path.MOVETO]
         for layer, height in enumerate(heights[1:], first + 1):
@@ -142,21 +142,14 @@ def canvas(figure: Figure, drawing: Drawing, *, left: float, top: float, title: 
     axes.set_axis_off()
     for part in drawing.sizes:
         if part in _ENDS:
-            draw_box(axes, drawing, part, _ENDS[part], face="0.92", size=9)
+            draw_box(axes, drawing, part, _ENDS[part], size=9, edge="0.25", face="0.92")
         elif isinstance(part, int):
-            draw_box(axes, drawing, part, str(part), size=10)
+            draw_box(axes, drawing, part, str(part), size=10, edge="0.25", face="white")
     return axes
 
 
 def draw_box(
-    axes: Axes,
-    drawing: Drawing,
-    part: Key,
-    text: str,
-    *,
-    edge: str = "0.25",
-    face: str = "white",
-    size: float,
+    axes: Axes, drawing: Drawing, part: Key, text: str, *, size: float, edge: str, face: str
 ) -> None:
     """Draw a part as a box with a text; `edge` and `face` are colours, `size` is the text's."""
     width, height = drawing.sizes[part]

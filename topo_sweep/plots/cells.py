@@ -98,7 +98,7 @@ def draw_cell(axes: Axes, drawing: Drawing, edges: CellEdges) -> None:
             draw_arrow_head(axes, path, colour)
     for label, operation in operations.items():
         text = STYLES[operation].label
-        draw_box(axes, drawing, label, text, edge=colours[label], size=8.5)
+        draw_box(axes, drawing, label, text, size=8.5, edge=colours[label], face="white")
 
 
 def _counts(edges: CellEdges) -> str:

@@ -40,6 +40,12 @@ _METADATA: Final = {  # no dates, so that equal data give equal bytes
     ".pdf": {"CreationDate": None},
 }
 
+Grid = NDArray[np.float64]
+"""Numbers in rows and columns, NaN where there is none."""
+
+Scale = tuple[float, float]
+"""The least and the greatest value that have a colour of their own."""
+
 Note = tuple[Artist | None, str]
 """A mark and what it means; None for a sentence without a mark."""
 
@@ -123,16 +129,12 @@ def header_inches(setting: Sequence[str]) -> float:
 
 
 def draw_map(
-    axes: Axes,
-    values: NDArray[np.float64],
-    scale: tuple[float, float],
-    colours: str,
-    **bar: Any,  # noqa: ANN401
+    axes: Axes, values: Grid, scale: Scale, colours: str, *, label: str, extend: str, pad: float
 ) -> AxesImage:
-    """Draw a box for each value, (rows, columns), the first at the top left, and a colour bar.
+    """Draw a box for each value, the first row on top, and a bar of colours with a label.
 
-    The colours go from the first to the second value of `scale`. Where a value is NaN the hatched
-    background shows. `bar` is more of the bar of colours, as matplotlib's `colorbar` takes it.
+    Where a value is NaN the hatched background shows. `extend` says on which ends of the bar values
+    go on, and `pad` how far away it is, both as matplotlib's `colorbar` takes them.
     """
     axes.patch.set(**_HATCHED)
     image = axes.imshow(
@@ -142,7 +144,7 @@ def draw_map(
         aspect="auto",
         interpolation="nearest",
     )
-    axes.figure.colorbar(image, ax=axes, format="%.2f", **bar)
+    axes.figure.colorbar(image, ax=axes, label=label, format="%.2f", extend=extend, pad=pad)
     return image
 
 

@@ -17,14 +17,12 @@ from numpy.typing import NDArray
 from nas_core.cells.topology import Topology, topology_count
 from nas_core.errors import InputError
 from topo_sweep.analysis.text import single_seed_caution
-from topo_sweep.plots.parts import OUTLINED, Note, draw_map, hatched, write_notes
+from topo_sweep.plots.parts import OUTLINED, Grid, Note, Scale, draw_map, hatched, write_notes
 
 if TYPE_CHECKING:
     from topo_sweep.analysis.ranking import Ranking
 
-Grid = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-Scale = tuple[float, float]
 
 STYLES: Final = ("map", "surface3d")
 
