@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from matplotlib.figure import Figure
@@ -35,7 +34,7 @@ _LABELS: Final = {
     "search_pcdarts": "PC-DARTS",
     "search_pdarts": "P-DARTS",
 }
-"""What methods are called here, whatever Table II calls them, in the order after its methods."""
+"""Names of methods, and their order after those of Table II; its 'DARTS' is told from 1st order."""
 
 _PUBLISHED: Final[dict[str, Any]] = OUTLINED | {
     "marker": "D",
@@ -52,9 +51,7 @@ _VARIANTS: Final = {
 
 
 def skips(
-    searches: pd.DataFrame,
-    table_2: Mapping[str, str],
-    published: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
+    searches: pd.DataFrame, table_2: Mapping[str, str], published: Mapping[str, Mapping[str, float]]
 ) -> Figure:
     """Draw the skip connections of normal and reduction cells by method, Table II's first.
 
@@ -127,7 +124,7 @@ def _groups(searches: pd.DataFrame) -> list[str]:
 
 
 def _in_two_lines(name: str) -> str:
-    """Return what a method of Table II adds to DARTS: 'data', 'subset' of 'DARTS + data subset'."""
+    """Return what a method of Table II adds to DARTS, such as 'data subset', on two lines."""
     added = name.removeprefix("DARTS + ")
     return added.replace(" + ", " +\n") if " + " in added else added.replace(" ", "\n")
 

@@ -46,7 +46,7 @@ def table(methods: Iterable[str] = TABLE_2, **values: Any) -> pd.DataFrame:
 
 
 def test_each_search_is_a_point_and_each_method_has_its_mean() -> None:
-    normal, reduction = skips(table(), TABLE_2).axes
+    normal, reduction = skips(table(), TABLE_2, PUBLISHED).axes
 
     assert [round(value) for _, value in marks(normal, "points")] == [
         *(0, 1, 0, 1, 0, 1, 2, 1, 2, 1, 2, 3, 2, 3, 2, 3, 4, 3, 4, 3)
@@ -77,7 +77,9 @@ def test_methods_of_table_2_come_first_and_others_have_nothing_published() -> No
     assert labels == ["DARTS\n2nd order\nn = 5", "data\nsubset\nn = 5", "eDARTS\nn = 5"]
     assert [value for _, value in marks(figure.axes[0], "published")] == [4.0, 3.0]
     assert "Table II" in words(figure)
-    labels = [label.get_text() for label in skips(table(), TABLE_2).axes[0].get_xticklabels()]
+    labels = [
+        label.get_text() for label in skips(table(), TABLE_2, PUBLISHED).axes[0].get_xticklabels()
+    ]
     assert labels[2:] == ["epoch\nupdate\nn = 5", "data subset +\nepoch update\nn = 5"]
     assert "published" not in words(skips(table(("search_edarts",)), TABLE_2, PUBLISHED))
 
@@ -87,7 +89,7 @@ def test_one_method_with_several_settings_is_drawn_once_for_each() -> None:
     other = rows.assign(
         search_id="b" + rows["search_id"], attention="once", protocol_hash="b", skips_normal=4
     )
-    figure = skips(pd.concat([rows, other], ignore_index=True), TABLE_2)
+    figure = skips(pd.concat([rows, other], ignore_index=True), TABLE_2, PUBLISHED)
 
     labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
     assert labels == ["eDARTS\nattention none\nn = 5", "eDARTS\nattention once\nn = 5"]
@@ -98,18 +100,18 @@ def test_a_method_with_two_protocols_that_no_name_tells_apart_is_refused() -> No
     rows = table()
     rows.loc[0, "protocol_hash"] = "other"
     with pytest.raises(InputError, match="never mixes protocols of search_darts_2nd"):
-        skips(rows, TABLE_2)
+        skips(rows, TABLE_2, PUBLISHED)
 
 
 def test_failed_searches_are_left_out_and_counted() -> None:
     rows = table()
     rows.loc[0, ["status", "genotype", "skips_normal"]] = ["failed", None, pd.NA]
 
-    figure = skips(rows, TABLE_2)
+    figure = skips(rows, TABLE_2, PUBLISHED)
     assert "n = 4" in figure.axes[0].get_xticklabels()[0].get_text()
     assert "searches that found nothing, left out: 1" in words(figure)
     with pytest.raises(InputError, match="all 1 searches failed"):
-        skips(rows[:1], TABLE_2)
+        skips(rows[:1], TABLE_2, PUBLISHED)
 
 
 def test_all_texts_can_be_read() -> None:
