@@ -8,6 +8,13 @@ from typing import Final
 NO_SPREAD: Final = "n = 1: the spread over seeds is unknown, and the order is not evidence"
 """What a picture says in which no group has a second seed."""
 
+NO_INTERVAL: Final = {
+    "every": "With one seed there is no interval, and this order is not evidence.",
+    "some": "Where n = 1 there is no interval, and the place is not evidence.",
+}
+"""The same in a table of intervals, where no group has a second seed and where some have none; to
+be given to `single_seed_caution`."""
+
 
 def counted(count: int, noun: str) -> str:
     """Return '1 trial', '2,000 trials' or '2 searches'."""
