@@ -184,11 +184,11 @@ def _equal_table(
 ) -> ComparedTable:
     setting, differs = described(evidence, ours.searches, ours.trials, free=("attention",))
     bound = printed("ablation", EQUAL, "shallow_accuracy_percent_below")
-    of = printed("ablation", EQUAL, "searches").value
+    asked = printed("ablation", EQUAL, "searches").value
     return ComparedTable(
         table="ablations",
         title=f"Ablation: {EQUAL}",
-        setting=f"{setting}; n counts searches (paper: {of}), or their common seeds",
+        setting=f"{setting}; n counts searches (paper: {asked}), or their common seeds",
         differs=differs,
         entries=(
             *_accuracies(ours, f"< {bound.value}"),
@@ -198,7 +198,7 @@ def _equal_table(
         ),
         notes=(
             *_notes(ours),
-            f"The verdict is on our setting. The best of n grows with n: theirs is of {of}.",
+            f"The verdict is on our setting. The best of n grows with n: theirs is of {asked}.",
             pairing,
         ),
     )
@@ -236,11 +236,8 @@ def _attention_effect(
     pairs = equal.searches.merge(attended, on="seed", suffixes=("", "_attended"))
     if pairs.empty:
         return
-    cells = [
-        (_operations(first), _operations(second))
-        for first, second in zip(pairs["genotype"], pairs["genotype_attended"], strict=True)
-    ]
-    changed = [sum(a != b for a, b in zip(*pair, strict=True)) for pair in cells]
+    cells = zip(pairs["genotype"], pairs["genotype_attended"], strict=True)
+    changed = [_changed_edges(*cell) for cell in cells]
     yield entry(
         "shallow test accuracy, attention none - once, points",
         "paired by search seed",
@@ -249,21 +246,22 @@ def _attention_effect(
     yield entry(
         "common seeds whose genotypes differ at all",
         "attention none against once",
-        float(sum(count > 0 for count in changed)),
+        float(sum(map(any, changed))),
         n=len(pairs),
         decimals=0,
     )
     yield entry(
-        f"edges with another operation, of {len(cells[0][0])} in both cells",
+        f"edges with another operation, of {len(changed[0])} in both cells",
         "attention none against once, mean",
-        estimate(changed),
+        estimate(map(sum, changed)),
     )
 
 
-def _operations(text: str) -> list[str]:
-    """Return the operations of a genotype, edge by edge of both cells."""
-    genotype = Genotype.from_string(text)
-    return [edge.operation for edge in (*genotype.normal.edges, *genotype.reduction.edges)]
+def _changed_edges(first: str, second: str) -> list[bool]:
+    """Return whether two genotypes differ in an operation, edge by edge of both cells."""
+    genotypes = map(Genotype.from_string, (first, second))
+    edges = [[*genotype.normal.edges, *genotype.reduction.edges] for genotype in genotypes]
+    return [one.operation != other.operation for one, other in zip(*edges, strict=True)]
 
 
 def _differences(equal: pd.DataFrame, attended: pd.DataFrame) -> pd.Series[float]:
@@ -274,7 +272,7 @@ def _differences(equal: pd.DataFrame, attended: pd.DataFrame) -> pd.Series[float
         attended: trainings of the searches with attention; those of other settings are left out.
 
     """
-    same_setting = attended.merge(equal[list(SETTING)].drop_duplicates())
+    same_setting = attended.merge(equal[list(SETTING)].drop_duplicates(), on=list(SETTING))
     first, second = (
         group_means(trials, ["search_seed", "seed"], "accuracy") for trials in (equal, same_setting)
     )
