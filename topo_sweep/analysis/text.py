@@ -14,6 +14,13 @@ SOME_WITHOUT_SPREAD: Final = "n = 1 in {single} of {groups} groups: their spread
 GIVEN: Final = "given this split and this test set"
 """What an interval of accuracies takes as fixed."""
 
+NO_INTERVAL: Final = {
+    "every": "With one seed there is no interval, and this order is not evidence.",
+    "some": "Where n = 1 there is no interval, and the place is not evidence.",
+}
+"""What a table of intervals says where no group has a second seed, and where some have none; given
+to `single_seed_caution`."""
+
 
 def counted(count: int, noun: str) -> str:
     """Return '1 trial', '2,000 trials' or '2 searches'."""
