@@ -7,13 +7,13 @@ what is done.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
 from typing import Any
 
 from ray import tune
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.search import Searcher
 
+from nas_core.data.splits import Split
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.interrupts import Interrupts
@@ -24,24 +24,22 @@ from topo_sweep.store.paths import StorePaths
 
 def run_on_ray(
     agenda: Agenda,
-    *,
-    execution: Execution,
-    paths: StorePaths,
-    arrays: Mapping[str, Any],
     recorder: Recorder,
     interrupts: Interrupts,
-    trainable: type[tune.Trainable] = TrialTrainable,
+    *,
+    execution: Execution,
+    images: Split,
+    paths: StorePaths,
 ) -> None:
     """Run what is on the agenda on the connected cluster and record what comes of it.
 
     Args:
         agenda: what is left; it grows as searches end.
-        execution: of every trial, settled.
-        paths: of the store, absolute.
-        arrays: the images as arrays, put into Ray's object store once.
         recorder: is told everything.
         interrupts: checked after every event.
-        trainable: what an actor runs.
+        execution: of every trial, settled.
+        images: put into Ray's object store once.
+        paths: of the store.
 
     Raises:
         KeyboardInterrupt: Ctrl-C; what had finished is recorded.
@@ -50,7 +48,12 @@ def run_on_ray(
     with tempfile.TemporaryDirectory(prefix="topo-sweep-tune-") as scratch:
         tuner = tune.Tuner(
             tune.with_resources(
-                tune.with_parameters(trainable, execution=execution, paths=paths, arrays=arrays),
+                tune.with_parameters(
+                    TrialTrainable,
+                    execution=execution,
+                    paths=StorePaths(paths.folder.absolute()),
+                    arrays=images.to_arrays(),
+                ),
                 {"cpu": execution.cpus, "gpu": execution.gpus or 0},
             ),
             tune_config=tune.TuneConfig(
