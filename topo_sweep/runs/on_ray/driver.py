@@ -30,6 +30,7 @@ def run_on_ray(
     execution: Execution,
     images: Split,
     paths: StorePaths,
+    trainable: type[tune.Trainable] = TrialTrainable,
 ) -> None:
     """Run what is on the agenda on the connected cluster and record what comes of it.
 
@@ -40,6 +41,7 @@ def run_on_ray(
         execution: of every trial, settled.
         images: put into Ray's object store once.
         paths: of the store.
+        trainable: what an actor runs.
 
     Raises:
         KeyboardInterrupt: Ctrl-C; what had finished is recorded.
@@ -49,7 +51,7 @@ def run_on_ray(
         tuner = tune.Tuner(
             tune.with_resources(
                 tune.with_parameters(
-                    TrialTrainable,
+                    trainable,
                     execution=execution,
                     paths=StorePaths(paths.folder.absolute()),
                     arrays=images.to_arrays(),
