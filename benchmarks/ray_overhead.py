@@ -18,6 +18,8 @@ from typing import Any
 
 from ray import tune
 
+from nas_core.data.splits import load_dataset, split
+from nas_core.protocols.training import DataOptions
 from nas_core.training.epochs import EpochMetrics
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.execution import Execution
@@ -83,11 +85,11 @@ def on_ray(agenda: Agenda, recorder: Recorder) -> None:
     """Run the agenda through the real driver."""
     run_on_ray(
         agenda,
+        recorder,
+        Interrupts(),
         execution=Execution(gpus=0),
+        images=split(load_dataset("digits"), DataOptions(dataset="digits")),
         paths=StorePaths(Path()),
-        arrays={},
-        recorder=recorder,
-        interrupts=Interrupts(),
         trainable=NoTraining,
     )
 

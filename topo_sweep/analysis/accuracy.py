@@ -1,17 +1,18 @@
 """Which accuracy of a trial counts, what it is called, and means over seeds with their intervals.
 
 The seed is the unit: what was measured with one seed is averaged first. Pure: rows as a store
-gives them go in. Rankings, choices, tables and pictures share this.
+gives them go in. Rankings, choices, tables, pictures and the comparison with the paper share this.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import stdtrit
+from scipy.special import stdtr, stdtrit
 
 from nas_core.errors import InputError
 from topo_sweep.analysis.text import counted
@@ -70,16 +71,29 @@ def data_words(rows: pd.DataFrame) -> str:
     return f"{first['dataset']} ({held_out}{limited})"
 
 
-def averaged(rows: pd.DataFrame, by: Sequence[str], column: str) -> pd.DataFrame:
-    """Return `by`, `value` (the mean of `column`) and `lost` (whether anything was) of each group.
+def group_means(rows: pd.DataFrame, by: Sequence[str], column: str) -> pd.DataFrame:
+    """Return the mean of a column over each group of rows, a row a group.
 
-    What is lost says the column `lost`, else a diverged `status`. The order of rows has no effect.
+    Args:
+        rows: trainings, or what was averaged from trainings. Values are added up in their order,
+            which may show in the last digit of a mean.
+        by: the columns in which the rows of a group agree.
+        column: what is averaged.
+
+    Returns:
+        The columns `by`; `value`, the mean; and `lost`, whether any training of the group diverged.
+        That is read from the column `lost` of rows that were averaged before, else from `status`.
+
     """
-    rows = rows.sort_values([*by, column])  # the order in which floats are added up
     lost = rows["lost"] if "lost" in rows else rows["status"] == "diverged"
     groups = rows.assign(value=rows[column].astype(float), lost=lost).groupby(list(by))
     means: pd.DataFrame = groups.agg(value=("value", "mean"), lost=("lost", "any")).reset_index()
     return means
+
+
+def averaged(rows: pd.DataFrame, by: Sequence[str], column: str) -> pd.DataFrame:
+    """Return `group_means` on which the order of rows has no effect."""
+    return group_means(rows.sort_values([*by, column]), by, column)
 
 
 def per_seed(rows: pd.DataFrame, by: Sequence[str], column: str) -> pd.DataFrame:
@@ -99,6 +113,39 @@ def summary(points: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     ends = {"ci_low": table["mean"] - half, "ci_high": table["mean"] + half}
     whole: pd.DataFrame = table.assign(**ends).reset_index()
     return whole
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A mean over `n` seeds with its spread; all but `n` and `mean` are None where n = 1.
+
+    `low` and `high` are the 95% Student t interval, `sd` has ddof 1, `p_value` is the two-sided
+    one of a mean of zero.
+    """
+
+    n: int
+    mean: float
+    sd: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p_value: float | None = None
+
+
+def estimate(values: Iterable[float]) -> Estimate | None:
+    """Return mean, SD and interval over values that each belong to one seed; None for none."""
+    seeds = np.asarray(list(values), dtype=float)
+    n = len(seeds)
+    if n == 0:
+        return None
+    mean = float(seeds.mean())
+    if n == 1:
+        return Estimate(n=n, mean=mean)
+    sd = float(seeds.std(ddof=1))
+    error = sd / n**0.5
+    half = float(half_width(sd, n))
+    # Without any spread the interval is a point, and only a mean of zero agrees with zero.
+    p_value = 2 * float(stdtr(n - 1, -abs(mean) / error)) if error else float(mean == 0)
+    return Estimate(n=n, mean=mean, sd=sd, low=mean - half, high=mean + half, p_value=p_value)
 
 
 def half_width(sd: ArrayLike, n: ArrayLike) -> NDArray[np.float64]:

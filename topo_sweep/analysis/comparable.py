@@ -88,10 +88,8 @@ def _phases(genotype: Genotype) -> tuple[str, ...]:
     if reduction.uniform_operation is None:
         return (f"{cells} {reduction}",)
     cells = f"{cells} {operation_words(reduction)}"
-    fixed, same = (
-        f"{cells} on wiring {reduction.topology.index}",
-        f"{cells} wired like the normal cell",
-    )
+    fixed = f"{cells} on wiring {reduction.topology.index}"
+    same = f"{cells} wired like the normal cell"
     return (fixed, same) if reduction.topology == normal.topology else (fixed,)
 
 

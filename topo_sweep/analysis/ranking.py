@@ -30,7 +30,14 @@ from topo_sweep.analysis.comparable import (
     nothing_finished,
     operation_words,
 )
-from topo_sweep.analysis.text import aligned, counted, n_words, single_seed_caution
+from topo_sweep.analysis.text import (
+    GIVEN,
+    NO_INTERVAL,
+    aligned,
+    counted,
+    n_words,
+    single_seed_caution,
+)
 
 COLUMNS: Final = (
     "rank", "genotype", "topology", "class_id", "n", "runs",
@@ -39,9 +46,7 @@ COLUMNS: Final = (
 """The columns of a ranking's table: `n` counts seeds, `runs` trainings, `diverged` those of them
 that diverged. `sd` (ddof 1) and `ci_*` are NaN where n = 1."""
 
-_INTERVALS: Final = (
-    "Intervals are 95% t intervals over training seeds, given this split and this test set."
-)
+_INTERVALS: Final = f"Intervals are 95% t intervals over training seeds, {GIVEN}."
 _TIE = 1e-9  # means of counts of correct images differ by more, or only by rounding
 _KEYS: Final = {"topology": "genotype", "class": "class_id"}
 _PLURALS: Final = {"topology": "topologies", "genotype": "genotypes", "class": "classes"}
@@ -96,30 +101,20 @@ class Ranking:
     @property
     def header(self) -> str:
         """What a reader of the numbers must know, in one line."""
-        setting = [f"data {self.data}", f"protocol {self.protocol_hash}"]
-        setting += [self.phase] if self.phase else []
         groups = _units(self.unit, len(self.table))
         opening = f"{self.metric_name.capitalize()} of {groups}, means over seeds ({self.seeds})"
-        return " ".join(
-            [f"{opening}; {'; '.join(setting)}.", *self._cautions(), *self._omissions()]
-        )
+        setting = [f"data {self.data}", f"protocol {self.protocol_hash}"]
+        setting += [self.phase] if self.phase else []
+        return " ".join([f"{opening}; {'; '.join(setting)}.", *self._cautions()])
 
     def _cautions(self) -> list[str]:
-        """Say what the numbers cannot tell."""
+        """Say what the numbers cannot tell, and what is left out."""
         n = self.table["n"]
         sentences = [_INTERVALS] if (n > 1).any() else []
-        sentences += single_seed_caution(
-            n,
-            every="With one seed there is no interval, and this order is not evidence.",
-            some="Where n = 1 there is no interval, and the place is not evidence.",
-        )
+        sentences += single_seed_caution(n, **NO_INTERVAL)
         if diverged := int(self.table["diverged"].sum()):
             trials = counted(diverged, "diverged trial")
             sentences.append(f"{trials} counted, with the last accuracy.")
-        return sentences
-
-    def _omissions(self) -> list[str]:
-        sentences = []
         if self.left_out:
             groups = _units(self.unit, self.left_out)
             sentences.append(f"{groups} with fewer than {self.min_seeds} seeds left out.")

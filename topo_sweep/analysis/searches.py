@@ -10,13 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from nas_core.errors import InputError
-from topo_sweep.analysis.accuracy import (
-    METRICS,
-    accuracies,
-    averaged,
-    chosen_metric,
-    data_words,
-)
+from topo_sweep.analysis.accuracy import METRICS, accuracies, averaged, chosen_metric, data_words
 from topo_sweep.analysis.comparable import EXPERIMENT, check_one, nothing_finished, texts_of
 
 if TYPE_CHECKING:

@@ -28,9 +28,8 @@ def compare(results: tuple[Path, ...], table: str | None, output_format: str) ->
       topo-sweep compare results/subspaces-* --table fig2
     """
     from topo_sweep.paper import compare as comparing
-    from topo_sweep.paper.records import to_records
 
     compared = comparing.compare(comparing.open_sources(results), table)
     if output_format != "table" and compared.missing:
         say(compared.missing)
-    emit(formatted(to_records(compared.tables), output_format, lambda: compared.text))
+    emit(formatted(compared.records, output_format, lambda: compared.text))

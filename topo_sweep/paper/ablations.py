@@ -7,42 +7,33 @@ searches that agree in all else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 import pandas as pd
 
 from nas_core.cells.genotype import Genotype
+from topo_sweep.analysis.accuracy import estimate, group_means
 from topo_sweep.analysis.text import counted
-from topo_sweep.paper.differences import described, evaluation_differences, search_differences
+from topo_sweep.paper.differences import described
 from topo_sweep.paper.evidence import (
     DATA,
     SETTING,
     SKIPS,
     Evaluated,
     Evidence,
-    evaluated,
     groups,
-    poolings,
-    protocol_text,
     settings_with_results,
-    shallow_evaluations,
     skip_counts,
     usable,
 )
-from topo_sweep.paper.published import printed
-from topo_sweep.paper.records import ComparedTable, Entry, beside, entry, estimate
+from topo_sweep.paper.published import Published, printed
+from topo_sweep.paper.records import ComparedTable, Entry, entry
 
 DEEP: Final = "16 cells, all separable, 14 edges"
 EQUAL: Final = "pre-specified path, equal attention"
 """The two rows of the paper's table `ablation`."""
 
-_DEEP_SPACE: Final = "SS3"
-_DEEP_CELLS: Final = 16
-
-_SHALLOW: Final = "shallow test accuracy, %"
-
-_PAIRED: Final = "Paired with searches that agree in everything but attention."
 _NOT_PAIRED: Final = (
     "Not paired: no search with attention once has a seed of these and agrees with them in "
     "everything else; `topo-sweep run ablation_equal --topology N` makes both."
@@ -64,21 +55,23 @@ def _notes(ours: Evaluated) -> list[str]:
 
 
 def _accuracies(ours: Evaluated, theirs: str = "") -> Iterator[Entry]:
-    """Yield mean and best of the searches beside what the paper says of them."""
     accuracy = ours.means("accuracy")
-    yield entry(_SHALLOW, "mean of the searches", estimate(accuracy), theirs=theirs)
-    yield Entry(
-        quantity=_SHALLOW,
-        row="best of the searches",
-        ours=float(accuracy.max()) if len(accuracy) else None,
-        n=len(accuracy),
-        theirs=theirs,
-        note=_best_of(len(accuracy)),
-    )
+    quantity = "shallow test accuracy, %"
+    yield entry(quantity, "mean of the searches", estimate(accuracy), theirs=theirs)
+    yield _best(quantity, "best of the searches", max, accuracy, theirs=theirs)
 
 
-def _best_of(n: int) -> str:
-    return f"best of {n}: optimistic" if n > 1 else ""
+def _best(
+    quantity: str,
+    row: str,
+    best_of: Callable[..., float | None],
+    values: pd.Series[float],
+    **theirs: Any,  # noqa: ANN401 - fields of Entry
+) -> Entry:
+    """Return the best of several values (`best_of` is min or max), which is called optimistic."""
+    n = len(values)
+    note = f"best of {n}: optimistic" if n > 1 else ""
+    return entry(quantity, row, best_of(values, default=None), n=n, note=note, **theirs)
 
 
 def _skips(searches: pd.DataFrame) -> Iterator[Entry]:
@@ -92,11 +85,9 @@ def _skips(searches: pd.DataFrame) -> Iterator[Entry]:
 def _deep(evidence: Evidence) -> Iterator[ComparedTable]:
     searches = evidence.searches
     deep = searches[
-        (searches["space"] == _DEEP_SPACE)
-        & (searches["cells"] == _DEEP_CELLS)
-        & searches["topology"].isna()
+        (searches["space"] == "SS3") & (searches["cells"] == 16) & searches["topology"].isna()
     ]
-    for ours in evaluated(evidence, deep, ("protocol_hash", *DATA)):
+    for ours in evidence.evaluated(deep, SETTING):
         for final in _finals(evidence, ours.searches):
             yield _deep_table(evidence, ours, final)
 
@@ -118,67 +109,53 @@ def _finals(evidence: Evidence, searches: pd.DataFrame) -> list[pd.DataFrame]:
 
 
 def _deep_table(evidence: Evidence, ours: Evaluated, final: pd.DataFrame) -> ComparedTable:
-    setting, differs = described(evidence, ours.searches, ours.trials)
-    notes = _notes(ours)
-    if len(final):
-        setting += f"; final: {protocol_text(final)}"
-        differs += evaluation_differences(evidence, final, "final", named=True)
-        final, of_final = usable(final, "accuracy")
-        notes += [f"final: {sentence}" for sentence in of_final]
-    differs += search_differences(evidence, ours.searches, free=("cells", "operations"))
-    pooling = poolings(ours.searches).iloc[0]
-    asked = printed("ablation", DEEP, "searches").value
+    setting, differs = described(
+        evidence, ours.searches, ours.trials, free=("cells", "operations"), final=final
+    )
+    pooling = ours.searches["pooling"].iloc[0]
+    asked, error = (
+        printed("ablation", DEEP, column) for column in ("searches", "cifar10_test_error_percent")
+    )
+    usable_final, of_final = usable(final, "accuracy")
+    optimistic = (
+        "The best of n is optimistic, the more so the larger n: the same test images choose and "
+        "judge it, and a cell that went on by its shallow test accuracy was chosen by them, too. "
+        f"The paper's {error.value}% is such a best, of {asked.value} searches; their mean is not "
+        "printed."
+    )
     return ComparedTable(
         table="ablations",
         title=f"Ablation: {DEEP}",
-        setting=f"{setting}; {_DEEP_SPACE} with {pooling} pooling; "
-        f"n counts searches (paper: {asked}), that of final errors cells",
-        differs=tuple(dict.fromkeys(differs)),
-        entries=(*_accuracies(ours), *_skips(ours.searches), *_errors_and_sizes(ours, final)),
-        notes=(*notes, _best_of_n_note()),
+        setting=f"{setting}; SS3 with {pooling} pooling; n counts searches (paper: "
+        f"{asked.value}), that of final errors cells",
+        differs=differs,
+        entries=(
+            *_accuracies(ours),
+            *_skips(ours.searches),
+            *_errors_and_sizes(ours, usable_final, error),
+        ),
+        notes=(*_notes(ours), *(f"final: {sentence}" for sentence in of_final), optimistic),
     )
 
 
-def _errors_and_sizes(ours: Evaluated, final: pd.DataFrame) -> Iterator[Entry]:
+def _errors_and_sizes(ours: Evaluated, final: pd.DataFrame, theirs: Published) -> Iterator[Entry]:
     """Yield errors of the final cells, each the mean over its training seeds, and sizes."""
-    quantity, size = "final test error, %", "parameters, millions"
-    theirs = beside(printed("ablation", DEEP, "cifar10_test_error_percent"))
-    shallow_sizes = entry(
-        size, "shallow networks, mean", estimate(ours.means("parameters") * 1e-6), decimals=3
-    )
+    error, size = "final test error, %", "parameters, millions"
+    shallow = estimate(ours.means("parameters") * 1e-6)
+    sizes = [entry(size, "shallow networks, mean", shallow, decimals=3)]
     if final.empty:
         note = "no final evaluation yet: topo-sweep evaluate RESULTS --protocol final"
-        yield Entry(quantity=quantity, row="best of the cells", ours=None, note=note, **theirs)
-        yield shallow_sizes
-        return
-    errors = 100 - final.groupby(["genotype", "seed"])["accuracy"].mean().groupby("genotype").mean()
-    yield entry(quantity, "mean of the cells", estimate(errors))
-    yield Entry(
-        quantity=quantity,
-        row="best of the cells",
-        ours=float(errors.min()),
-        n=len(errors),
-        note=_best_of(len(errors)),
-        **theirs,
-    )
-    yield shallow_sizes
-    best = final.loc[final["genotype"] == errors.idxmin(), "parameters"].dropna()
-    yield Entry(
-        quantity=size,
-        row="final network of the best cell",
-        ours=float(best.iloc[0]) * 1e-6 if len(best) else None,
-        decimals=3,
-    )
-
-
-def _best_of_n_note() -> str:
-    error = printed("ablation", DEEP, "cifar10_test_error_percent").value
-    asked = printed("ablation", DEEP, "searches").value
-    return (
-        "The best of n is optimistic, the more so the larger n: the same test images choose and "
-        "judge it, and a cell that went on by its shallow test accuracy was chosen by them, too. "
-        f"The paper's {error}% is such a best, of {asked} searches; their mean is not printed."
-    )
+        yield entry(error, "best of the cells", None, theirs, note=note)
+    else:
+        seeds = group_means(final, ["genotype", "seed"], "accuracy")
+        cells = group_means(seeds, ["genotype"], "value")
+        errors = 100 - cells.set_index("genotype")["value"]
+        yield entry(error, "mean of the cells", estimate(errors))
+        yield _best(error, "best of the cells", min, errors, paper=theirs)
+        best = final.loc[final["genotype"] == errors.idxmin(), "parameters"].dropna()
+        millions = float(best.iloc[0]) * 1e-6 if len(best) else None
+        sizes.append(entry(size, "final network of the best cell", millions, decimals=3))
+    yield from sizes
 
 
 # Equal attention
@@ -195,25 +172,27 @@ def _equal(evidence: Evidence) -> Iterator[ComparedTable]:
     for group in groups(fixed, ("all_else", *DATA)):
         equal = group[group["attention"] == "none"]
         attended = group[(group["attention"] == "once") & group["genotype"].notna()]
-        paired = bool(equal["seed"].isin(attended["seed"]).any())
-        for ours in evaluated(evidence, equal, ("attention",)):
-            yield _equal_table(evidence, ours, attended, _PAIRED if paired else _NOT_PAIRED)
+        pairing = "Paired with searches that agree in everything but attention."
+        if not equal["seed"].isin(attended["seed"]).any():
+            pairing = _NOT_PAIRED
+        for ours in evidence.evaluated(equal, ("attention",)):
+            yield _equal_table(evidence, ours, attended, pairing)
 
 
 def _equal_table(
     evidence: Evidence, ours: Evaluated, attended: pd.DataFrame, pairing: str
 ) -> ComparedTable:
-    setting, differs = described(evidence, ours.searches, ours.trials)
+    setting, differs = described(evidence, ours.searches, ours.trials, free=("attention",))
+    bound = printed("ablation", EQUAL, "shallow_accuracy_percent_below")
     asked = printed("ablation", EQUAL, "searches").value
-    bound = printed("ablation", EQUAL, "shallow_accuracy_percent_below").value
     return ComparedTable(
         table="ablations",
         title=f"Ablation: {EQUAL}",
         setting=f"{setting}; n counts searches (paper: {asked}), or their common seeds",
-        differs=(*differs, *search_differences(evidence, ours.searches, free=("attention",))),
+        differs=differs,
         entries=(
-            *_accuracies(ours, f"< {bound}"),
-            _below(ours.means("accuracy")),
+            *_accuracies(ours, f"< {bound.value}"),
+            _below(ours.means("accuracy"), bound),
             *_skips(ours.searches),
             *_attention_effect(evidence, ours, attended),
         ),
@@ -225,22 +204,21 @@ def _equal_table(
     )
 
 
-def _below(accuracy: pd.Series[float]) -> Entry:
+def _below(accuracy: pd.Series[float], bound: Published) -> Entry:
     """Return the paper's claim: every search stays below its bound."""
-    bound = printed("ablation", EQUAL, "shallow_accuracy_percent_below")
-    # A mean of equal accuracies leaves a rounding error, which must not pass for 'below'.
-    above = round(accuracy.max() - bound.number, 9) if len(accuracy) else None
-    verdict = "undecided"
-    if above is not None:
-        verdict = "supported" if above < 0 else "contradicted"
-    return Entry(
-        quantity=f"every search with equal attention stays below {bound.value}% shallow accuracy",
-        row=f"best of the searches - {bound.value}",
-        ours=above,
+    above, verdict, note = None, "undecided", "no evaluation yet"
+    if len(accuracy):
+        # A mean of equal accuracies leaves a rounding error, which must not pass for 'below'.
+        above = round(accuracy.max() - bound.number, 9)
+        verdict, note = "supported" if above < 0 else "contradicted", ""
+    return entry(
+        f"every search with equal attention stays below {bound.value}% shallow accuracy",
+        f"best of the searches - {bound.value}",
+        above,
         n=len(accuracy),
         theirs="< 0",
         verdict=verdict,
-        note="no evaluation yet" if above is None else "",
+        note=note,
     )
 
 
@@ -259,46 +237,45 @@ def _attention_effect(
     if pairs.empty:
         return
     cells = zip(pairs["genotype"], pairs["genotype_attended"], strict=True)
-    operations = [(_operations(first), _operations(second)) for first, second in cells]
-    changed = [sum(a != b for a, b in zip(*pair, strict=True)) for pair in operations]
+    changed = [_changed_edges(*cell) for cell in cells]
     yield entry(
         "shallow test accuracy, attention none - once, points",
         "paired by search seed",
-        estimate(_differences(equal.counted, shallow_evaluations(evidence, attended))),
+        estimate(_differences(equal.counted, evidence.shallow_evaluations(attended))),
     )
-    yield Entry(
-        quantity="common seeds whose genotypes differ at all",
-        row="attention none against once",
-        ours=float(sum(count > 0 for count in changed)),
+    yield entry(
+        "common seeds whose genotypes differ at all",
+        "attention none against once",
+        float(sum(map(any, changed))),
         n=len(pairs),
         decimals=0,
     )
     yield entry(
-        f"edges with another operation, of {len(operations[0][0])} in both cells",
+        f"edges with another operation, of {len(changed[0])} in both cells",
         "attention none against once, mean",
-        estimate(changed),
+        estimate(map(sum, changed)),
     )
 
 
-def _operations(text: str) -> list[str]:
-    """Return the operations of a genotype, edge by edge of both cells."""
-    genotype = Genotype.from_string(text)
-    return [edge.operation for edge in (*genotype.normal.edges, *genotype.reduction.edges)]
+def _changed_edges(first: str, second: str) -> list[bool]:
+    """Return whether two genotypes differ in an operation, edge by edge of both cells."""
+    genotypes = map(Genotype.from_string, (first, second))
+    edges = [[*genotype.normal.edges, *genotype.reduction.edges] for genotype in genotypes]
+    return [one.operation != other.operation for one, other in zip(*edges, strict=True)]
 
 
-def _differences(equal: pd.DataFrame, settings: list[pd.DataFrame]) -> list[float]:
+def _differences(equal: pd.DataFrame, attended: pd.DataFrame) -> pd.Series[float]:
     """Return equal minus attended of each common search seed, over common training seeds.
 
     Args:
-        equal: trainings of one setting.
-        settings: trainings of the searches with attention, a frame a setting.
+        equal: trainings of one setting that have a result.
+        attended: trainings of the searches with attention; those of other settings are left out.
 
     """
-    for attended in settings:
-        both = [equal, attended]
-        if all(map(len, both)) and len(pd.concat(both)[list(SETTING)].drop_duplicates()) == 1:
-            first, second = (
-                trials.groupby(["search_seed", "seed"])["accuracy"].mean() for trials in both
-            )
-            return list((first - second).dropna().groupby("search_seed").mean())
-    return []
+    same_setting = attended.merge(equal[list(SETTING)].drop_duplicates(), on=list(SETTING))
+    first, second = (
+        group_means(trials, ["search_seed", "seed"], "accuracy") for trials in (equal, same_setting)
+    )
+    pairs = first.merge(second, on=["search_seed", "seed"], suffixes=("", "_attended"))
+    points = (pairs["value"] - pairs["value_attended"]).dropna()
+    return group_means(pairs.assign(points=points).dropna(), ["search_seed"], "points")["value"]

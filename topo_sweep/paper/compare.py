@@ -5,44 +5,36 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from nas_core.errors import InputError
 from topo_sweep.paper.ablations import ablations
 from topo_sweep.paper.evidence import Evidence, Source, gather
 from topo_sweep.paper.figure_2 import figure_2
 from topo_sweep.paper.phases import phases
-from topo_sweep.paper.records import ComparedTable, format_table
+from topo_sweep.paper.records import ComparedTable
 from topo_sweep.paper.table_2 import table_2
 from topo_sweep.paper.table_3 import table_3
 from topo_sweep.paper.table_4 import table_4
 from topo_sweep.store.opened import OpenedSweep, is_sweep, open_sweep, sweeps_in
 
+_Comparison = Callable[[Evidence], list[ComparedTable]]
 
-@dataclass(frozen=True)
-class _Table:
-    """A table of the paper: its name in a sentence, what compares it, commands that fill it."""
-
-    name: str
-    compare: Callable[[Evidence], list[ComparedTable]]
-    commands: tuple[str, ...]
-
-    @property
-    def how(self) -> str:
-        """Its name, and in brackets the commands."""
-        return f"{self.name} ({' or '.join(f'`topo-sweep run {arg}`' for arg in self.commands)})"
-
-
-_TABLES: Final[Mapping[str, _Table]] = {
-    "2": _Table("table 2", table_2, ("table2",)),
-    "3": _Table("table 3", table_3, ("known_cells",)),
-    "4": _Table("table 4", table_4, ("table4",)),
-    "fig2": _Table("figure 2", figure_2, ("subspaces",)),
-    "phases": _Table("the phases", phases, ("topologies",)),
-    "ablations": _Table(
-        "the ablations", ablations, ("ablation_deep", "ablation_equal --topology N")
+_TABLES: Final[Mapping[str, tuple[_Comparison, str]]] = {
+    "2": (table_2, "table 2 (`topo-sweep run table2`)"),
+    "3": (table_3, "table 3 (`topo-sweep run known_cells`)"),
+    "4": (table_4, "table 4 (`topo-sweep run table4`)"),
+    "fig2": (figure_2, "figure 2 (`topo-sweep run subspaces`)"),
+    "phases": (phases, "the phases (`topo-sweep run topologies`)"),
+    "ablations": (
+        ablations,
+        (
+            "the ablations (`topo-sweep run ablation_deep` or "
+            "`topo-sweep run ablation_equal --topology N`)"
+        ),
     ),
 }
+"""What compares with a table of the paper, and its name with the commands that fill it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +45,14 @@ class Compared:
     missing: str
 
     @property
+    def records(self) -> list[dict[str, Any]]:
+        """Everything for programs: a flat record for each number."""
+        return [record for table in self.tables for record in table.records]
+
+    @property
     def text(self) -> str:
         """Everything for people."""
-        parts = [format_table(table) for table in self.tables]
+        parts = [table.text for table in self.tables]
         return "\n\n\n".join([*parts, self.missing] if self.missing else parts)
 
 
@@ -85,10 +82,13 @@ def compare(sources: Sequence[Source], table: str | None = None) -> Compared:
 
     """
     evidence = gather(sources)
-    chosen = [_TABLES[name] for name in _TABLES if table in {None, name}]
-    compared = [(paper_table, paper_table.compare(evidence)) for paper_table in chosen]
-    tables = tuple(ours for _, filled in compared for ours in filled)
-    ways = ", ".join(paper_table.how for paper_table, filled in compared if not filled)
+    filled = {
+        how: comparison(evidence)
+        for name, (comparison, how) in _TABLES.items()
+        if table in {None, name}
+    }
+    tables = tuple(ours for compared in filled.values() for ours in compared)
+    ways = ", ".join(how for how, compared in filled.items() if not compared)
     if not tables:
         names = ", ".join(source.name for source in sources)
         raise InputError(f"{names}: no rows for {ways}")

@@ -10,53 +10,62 @@ import pandas as pd
 from nas_core.protocols.data import DATASETS
 from nas_core.protocols.search import SEARCH_PRESETS
 from nas_core.protocols.training import PRESETS
-from topo_sweep.paper.evidence import Evidence, groups, setting_text, sweeps_text
+from topo_sweep.paper.evidence import Evidence, groups, protocol_text, setting_text, sweeps_text
 
 _ORIGINAL_LAYOUT: Final = "torchvision layout"
 """How the layout of CIFAR's original files begins."""
 
 
 def described(
-    evidence: Evidence, searches: pd.DataFrame, trials: pd.DataFrame
-) -> tuple[str, list[str]]:
+    evidence: Evidence,
+    searches: pd.DataFrame,
+    trials: pd.DataFrame,
+    *,
+    free: Sequence[str] = (),
+    final: pd.DataFrame | None = None,
+) -> tuple[str, tuple[str, ...]]:
     """Return the setting of searches and their evaluations, and how it differs from the paper's.
 
     Args:
         evidence: knows the protocols.
-        searches: how these differ is in `search_differences`.
+        searches: one row a search.
         trials: their shallow evaluations by one setting; no rows before the first.
+        free: settings of a search that the table itself varies, as in `search_differences`.
+        final: final evaluations by one setting of what they found, if there are any.
 
     """
     if trials.empty:
-        return f"ours: no evaluation yet; {sweeps_text(searches)}", data_differences(searches)
-    return setting_text(trials), evaluation_differences(evidence, trials, "shallow")
+        setting = f"ours: no evaluation yet; {sweeps_text(searches)}"
+        differs = data_differences(searches)
+    else:
+        setting = setting_text(trials)
+        differs = evaluation_differences(evidence, trials)
+    if final is not None and len(final):
+        setting += f"; final: {protocol_text(final)}"
+        differs += evaluation_differences(evidence, final, named=True)
+    differs += search_differences(evidence, searches, free=free)
+    return setting, tuple(dict.fromkeys(differs))
 
 
 def evaluation_differences(
-    evidence: Evidence,
-    rows: pd.DataFrame,
-    preset: str,
-    dataset: str = "cifar10",
-    *,
-    named: bool = False,
+    evidence: Evidence, rows: pd.DataFrame, dataset: str = "cifar10", *, named: bool = False
 ) -> list[str]:
-    """Return how trainings of one setting differ from the paper's preset and data.
+    """Return how trainings of one setting differ from the paper's evaluation of their role.
 
     Args:
         evidence: knows the protocols.
-        rows: of one setting.
-        preset: what the paper used, a name in `PRESETS`.
+        rows: of one setting; their `role` is the preset that the paper used.
         dataset: what the paper used.
-        named: whether a difference in protocol begins with the preset's name.
+        named: whether a difference in protocol begins with the role.
 
     """
-    key = rows["protocol_hash"].iloc[0]
+    key, role = rows[["protocol_hash", "role"]].iloc[0]
     protocol = evidence.protocols.get(key)
-    name = f"{preset} evaluation" if named else "evaluation"
+    name = f"{role} evaluation" if named else "evaluation"
     sentences = []
     if protocol is None:
         sentences.append(f"{name} protocol {key}: unknown here, so it could not be compared")
-    elif changed := _changed(protocol.model_dump(), PRESETS[preset].model_dump()):
+    elif changed := _changed(protocol.model_dump(), PRESETS[role].model_dump()):
         sentences.append(f"{name}: {changed}")
     return sentences + data_differences(rows, dataset)
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from nas_core.protocols.search import SearchProtocol
 from nas_core.protocols.training import PRESETS, Protocol
-from topo_sweep.analysis.accuracy import accuracies, data_words
+from topo_sweep.analysis.accuracy import accuracies, data_words, group_means
 from topo_sweep.analysis.text import counted
 from topo_sweep.store.statuses import merged
 
@@ -61,10 +61,37 @@ class Source:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class Evaluated:
+    """Searches that found a cell, and their shallow evaluations by one setting.
+
+    Args:
+        searches: with the mean `accuracy` (percent) and `parameters` of each search's evaluations
+            in place of those of its supernet, NaN where it has none.
+        trials: the evaluations, failed ones included; no rows before the first.
+        counted: the evaluations that did not fail.
+        search_notes: sentences on searches that are left out or diverged.
+        trial_notes: likewise on evaluations.
+
+    """
+
+    searches: pd.DataFrame
+    trials: pd.DataFrame
+    counted: pd.DataFrame
+    search_notes: list[str]
+    trial_notes: list[str]
+
+    def means(self, column: str) -> pd.Series[float]:
+        """Return `accuracy` or `parameters` of the searches that have it, by search id."""
+        values: pd.Series[float] = self.searches.set_index("search_id")[column]
+        return values.dropna().sort_index()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Evidence:
     """The rows of several sweeps, each training and each search once.
 
-    Both have the further columns `source` and `layout`; `trials` also has `role` ('shallow' or
+    Both have the further columns `source` and `layout`; `searches` also has `pooling` ('max' or
+    'avg', by its operations); `trials` also has `role` ('shallow' or
     'final'), `accuracy` (test accuracy of the last epoch in percent, NaN for a failed training, 0
     for a diverged one without any) and `search_seed` of the search that it evaluates.
     """
@@ -73,6 +100,33 @@ class Evidence:
     searches: pd.DataFrame
     protocols: Mapping[str, Protocol]
     search_protocols: Mapping[str, SearchProtocol]
+
+    def shallow_evaluations(self, searches: pd.DataFrame) -> pd.DataFrame:
+        """Return the evaluations of these searches, of any setting."""
+        trials = self.trials
+        of_search = trials["search_id"].isin(searches["search_id"])
+        return trials[of_search & (trials["role"] == "shallow")]
+
+    def evaluated(self, searches: pd.DataFrame, columns: Sequence[str]) -> Iterator[Evaluated]:
+        """Yield searches that agree in these columns, once a setting of their evaluations."""
+        for group in groups(searches, columns):
+            successful, search_notes = usable(group, "genotype")
+            if successful.empty:
+                continue
+            evaluations = self.shallow_evaluations(group)
+            for trials in list(groups(evaluations, SETTING)) or [evaluations]:
+                counting, trial_notes = usable(trials, "accuracy")
+                found = successful
+                for column in ("accuracy", "parameters"):
+                    means = group_means(counting, ["search_id"], column).set_index("search_id")
+                    found = found.assign(**{column: found["search_id"].map(means["value"])})
+                yield Evaluated(
+                    searches=found,
+                    trials=trials,
+                    counted=counting,
+                    search_notes=search_notes,
+                    trial_notes=trial_notes,
+                )
 
 
 def gather(sources: Sequence[Source]) -> Evidence:
@@ -90,6 +144,7 @@ def gather(sources: Sequence[Source]) -> Evidence:
         protocols |= source.protocols
         search_protocols |= source.search_protocols
     searches = _merged([source.marked(source.searches) for source in sources], "search_id")
+    pooling = searches["operations"].str.extract("(max|avg)_pool", expand=False)
     trials = _merged([source.marked(source.trials) for source in sources], "trial_id")
     roles = {key: role(protocols.get(key)) for key in trials["protocol_hash"].unique()}
     trials = trials.assign(
@@ -98,7 +153,10 @@ def gather(sources: Sequence[Source]) -> Evidence:
         search_seed=trials["search_id"].map(searches.set_index("search_id")["seed"]),
     )
     return Evidence(
-        trials=trials, searches=searches, protocols=protocols, search_protocols=search_protocols
+        trials=trials,
+        searches=searches.assign(pooling=pooling),
+        protocols=protocols,
+        search_protocols=search_protocols,
     )
 
 
@@ -128,85 +186,19 @@ def role(protocol: Protocol | None) -> str:
 
 def groups(rows: pd.DataFrame, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
     """Yield the rows that agree in all these columns, a missing value being one of its own."""
-    if len(rows):
-        for _, group in rows.groupby(list(columns), dropna=False, sort=True):
-            yield group
-
-
-def has_results(trials: pd.DataFrame) -> bool:
-    """Whether any of these trainings did not fail."""
-    return bool(len(trials)) and bool(trials["accuracy"].notna().any())
+    for _, group in rows.groupby(list(columns), dropna=False, sort=True):
+        yield group
 
 
 def settings_with_results(trials: pd.DataFrame) -> list[pd.DataFrame]:
     """Return trainings, a frame a setting; settings in which all failed are left out."""
-    return [rows for rows in groups(trials, SETTING) if has_results(rows)]
-
-
-def shallow_evaluations(evidence: Evidence, searches: pd.DataFrame) -> list[pd.DataFrame]:
-    """Return the evaluations of these searches, a frame a setting; one without rows for none."""
-    trials = evidence.trials
-    of_search = trials["search_id"].isin(searches["search_id"])
-    evaluations = trials[of_search & (trials["role"] == "shallow")]
-    return list(groups(evaluations, SETTING)) or [evaluations]
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Evaluated:
-    """Searches that found a cell, and their shallow evaluations by one setting.
-
-    Args:
-        searches: with the mean `accuracy` (percent) and `parameters` of each search's evaluations
-            in place of those of its supernet, NaN where it has none.
-        trials: the evaluations, failed ones included; no rows before the first.
-        counted: the evaluations that did not fail.
-        search_notes: sentences on searches that are left out or diverged.
-        trial_notes: likewise on evaluations.
-
-    """
-
-    searches: pd.DataFrame
-    trials: pd.DataFrame
-    counted: pd.DataFrame
-    search_notes: list[str]
-    trial_notes: list[str]
-
-    def means(self, column: str) -> pd.Series[float]:
-        """Return `accuracy` or `parameters` of the searches that have it, by search id."""
-        values: pd.Series[float] = self.searches.set_index("search_id")[column]
-        return values.dropna().sort_index()
-
-
-def evaluated(
-    evidence: Evidence, searches: pd.DataFrame, columns: Sequence[str]
-) -> Iterator[Evaluated]:
-    """Yield searches that agree in these columns, once for each setting of their evaluations."""
-    for group in groups(searches, columns):
-        successful, search_notes = usable(group, "genotype")
-        for trials in shallow_evaluations(evidence, group) if len(successful) else ():
-            counting, trial_notes = usable(trials, "accuracy")
-            means = counting.groupby("search_id")[["accuracy", "parameters"]].mean()
-            yield Evaluated(
-                searches=successful.assign(
-                    accuracy=successful["search_id"].map(means["accuracy"]),
-                    parameters=successful["search_id"].map(means["parameters"]),
-                ),
-                trials=trials,
-                counted=counting,
-                search_notes=search_notes,
-                trial_notes=trial_notes,
-            )
+    return [rows for rows in groups(trials, SETTING) if rows["accuracy"].notna().any()]
 
 
 def skip_counts(searches: pd.DataFrame, columns: Sequence[str]) -> pd.Series[float]:
     """Return how many skip connections each search found in the cells of these columns."""
     counts: pd.Series[float] = searches[list(columns)].astype(float).sum(axis=1)
     return counts
-
-
-def poolings(searches: pd.DataFrame) -> pd.Series[str]:
-    """Return 'max' or 'avg' for each search, by its operations."""
-    return searches["operations"].str.extract("(max|avg)_pool", expand=False)
 
 
 def usable(rows: pd.DataFrame, result: str) -> tuple[pd.DataFrame, list[str]]:

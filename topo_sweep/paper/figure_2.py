@@ -13,18 +13,20 @@ one or more contrasts that must all be positive:
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise, permutations
+from itertools import pairwise, permutations, product
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from nas_core.cells.spaces import LEARNABLE, SPACES
-from topo_sweep.paper.differences import described, search_differences
-from topo_sweep.paper.evidence import Evaluated, Evidence, evaluated, groups, poolings
+from topo_sweep.analysis.accuracy import Estimate, estimate
+from topo_sweep.paper.differences import described
+from topo_sweep.paper.evidence import Evaluated, Evidence, groups
 from topo_sweep.paper.published import printed, rows_of
-from topo_sweep.paper.records import ComparedTable, Entry, Estimate, entry, estimate
+from topo_sweep.paper.records import ComparedTable, Entry, entry
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -157,11 +159,10 @@ def _difference(
 ) -> Contrast:
     """Return the mean over pairs and depths of first minus second space."""
     share = 1 / (len(pairs) * len(depths))
-    weights: dict[Point, float] = {}
-    for first, second in pairs:
-        for cells in depths:
-            for space, weight in ((first, share), (second, -share)):
-                weights[space, cells] = weights.get((space, cells), 0.0) + weight
+    weights: defaultdict[Point, float] = defaultdict(float)
+    for (first, second), cells in product(pairs, depths):
+        weights[first, cells] += share
+        weights[second, cells] -= share
     label = ", ".join(f"{first} - {second}" for first, second in pairs)
     return Contrast(label=f"{label}{reason}", weights=weights)
 
@@ -191,19 +192,21 @@ def figure_2(evidence: Evidence) -> list[ComparedTable]:
 
     Where searches at a point still differ in another setting, the point is left out.
     """
-    searches = evidence.searches.assign(pooling=poolings(evidence.searches))
+    searches = evidence.searches
     grid = searches[
         searches["space"].isin(CONVOLUTIONS)
         & searches["cells"].isin(DEPTHS)
         & searches["topology"].isna()
     ]
     spaces = grid.groupby(list(_FIGURE), dropna=False)["space"].transform("nunique")
-    figures = evaluated(evidence, grid[spaces > 1], _FIGURE)
+    figures = evidence.evaluated(grid[spaces > 1], _FIGURE)
     return [_figure_2(evidence, ours) for ours in figures if len(ours.counted)]
 
 
 def _figure_2(evidence: Evidence, ours: Evaluated) -> ComparedTable:
-    setting, differs = described(evidence, ours.searches, ours.counted)
+    setting, differs = described(
+        evidence, ours.searches, ours.counted, free=("cells", "operations")
+    )
     accuracy, left_out = _by_seed(ours.searches)
     notes = list(ours.search_notes)
     depths = [depth for depth in DEPTHS if any(cells == depth for _, cells in accuracy)]
@@ -227,10 +230,7 @@ def _figure_2(evidence: Evidence, ours: Evaluated) -> ComparedTable:
         title="Figure 2: sub-spaces and depths, and what the paper claims of them",
         setting=f"{setting}; spaces with {ours.searches['pooling'].iloc[0]} pooling; "
         "n counts search seeds, whose evaluations are averaged",
-        differs=(
-            *differs,
-            *search_differences(evidence, ours.searches, free=("cells", "operations")),
-        ),
+        differs=differs,
         entries=tuple(entries),
         notes=(*notes, *ours.trial_notes, *left_out, _HOW_TO_READ),
     )

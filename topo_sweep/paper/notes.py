@@ -48,7 +48,7 @@ class PaperNote(_Data):
         return f"{self.setting}. Paper: {self.paper}. Ours: {self.ours}. {self.why}"
 
 
-class PresetChoices(_Data):
+class PresetNotes(_Data):
     """Which notes belong to a preset; see the head of `choices.yaml`."""
 
     groups: list[str]
@@ -56,12 +56,12 @@ class PresetChoices(_Data):
     reasons: dict[str, Line] = {}
 
 
-class Choices(_Data):
+class NotesFile(_Data):
     """What `choices.yaml` holds; refuses presets, groups and settings that do not exist."""
 
     topics: list[Line]
     groups: dict[str, list[PaperNote]]
-    presets: dict[str, PresetChoices]
+    presets: dict[str, PresetNotes]
 
     def of(self, preset: str) -> list[PaperNote]:
         """Return the notes of a preset as they stand in the file, values not yet filled in."""
@@ -101,7 +101,7 @@ class Choices(_Data):
 
 
 @functools.cache
-def choices() -> Choices:
+def notes_file() -> NotesFile:
     """Return what `choices.yaml` holds.
 
     Raises:
@@ -109,36 +109,21 @@ def choices() -> Choices:
 
     """
     file = importlib.resources.files("topo_sweep.paper") / "choices.yaml"
-    return Choices.model_validate(read_yaml(file, "choices.yaml"))
+    return NotesFile.model_validate(read_yaml(file, "choices.yaml"))
 
 
 def notes(name: str) -> list[PaperNote]:
     """Return the differences and open choices of a preset, differences first.
 
+    A preset that follows another differs from the paper in what differs in value from that one.
+
     Raises:
         InputError: no such preset.
 
     """
-    preset = find_preset(name)
-    values = {setting: _Value(value) for setting, value in preset.model_dump(mode="json").items()}
-    deviations = _deviations(name)
-    written = [
-        note.model_copy(
-            update={"ours": note.ours.format_map(values), "why": note.why.format_map(values)}
-        )
-        for note in choices().of(name)
-        if note.setting not in {deviation.setting for deviation in deviations}
-    ]
-    return sorted([*deviations, *written], key=lambda note: list(KINDS).index(note.kind))
-
-
-def _deviations(name: str) -> list[PaperNote]:
-    """Return what differs in value from the preset that follows the paper, if it is another."""
-    chosen = choices().presets[name]
-    if chosen.follows is None:
-        return []
-    different = preset_difference(find_preset(name), ALL_PRESETS[chosen.follows]).different
-    return [
+    preset, chosen = find_preset(name), notes_file().presets[name]
+    different = preset_difference(preset, ALL_PRESETS[chosen.follows or name]).different
+    deviations = [
         PaperNote(
             setting=setting,
             paper=value_text(theirs),
@@ -148,13 +133,25 @@ def _deviations(name: str) -> list[PaperNote]:
         )
         for setting, (ours, theirs) in different.items()
     ]
+    values = preset.model_dump(mode="json")
+    written = [
+        note.model_copy(
+            update={
+                field: _FILLED.vformat(getattr(note, field), (), values)
+                for field in ("ours", "why")
+            }
+        )
+        for note in notes_file().of(name)
+        if note.setting not in different
+    ]
+    return sorted([*deviations, *written], key=lambda note: list(KINDS).index(note.kind))
 
 
-class _Value:
-    """A value of a preset that format strings print as people write it."""
+class _Filled(string.Formatter):
+    """Fills in values of a preset as people write them."""
 
-    def __init__(self, value: Any) -> None:  # noqa: ANN401 - any JSON value
-        self.value = value
+    def format_field(self, value: Any, format_spec: str) -> str:  # noqa: ANN401 - any JSON value
+        return format(value, format_spec) if format_spec else value_text(value)
 
-    def __format__(self, specification: str) -> str:
-        return format(self.value, specification) if specification else value_text(self.value)
+
+_FILLED: Final = _Filled()

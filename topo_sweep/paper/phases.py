@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from nas_core.cells.genotype import Genotype
+from topo_sweep.analysis.accuracy import Estimate, estimate, group_means
 from topo_sweep.paper.differences import evaluation_differences
 from topo_sweep.paper.evidence import Evidence, groups, setting_text, settings_with_results, usable
 from topo_sweep.paper.published import Published, printed
-from topo_sweep.paper.records import ComparedTable, Entry, Estimate, beside, entry, estimate
+from topo_sweep.paper.records import ComparedTable, Entry, entry
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +85,7 @@ def _phases(evidence: Evidence, rows: pd.DataFrame) -> ComparedTable:
         title="Topology sweep (phase 1) and unified cells (phase 2)",
         setting=f"{setting_text(kept)}; n counts training seeds",
         differs=(
-            *evaluation_differences(evidence, kept, "shallow"),
+            *evaluation_differences(evidence, kept),
             *_reduction_wirings(kept[kept["phase"] == PHASES[0]]),
         ),
         entries=tuple(entries),
@@ -94,8 +95,8 @@ def _phases(evidence: Evidence, rows: pd.DataFrame) -> ComparedTable:
 
 def _by_seed(rows: pd.DataFrame) -> pd.DataFrame:
     """Return by seed the highest, the lowest and their range, and how many topologies it has."""
-    means = rows.groupby(["seed", "genotype"])["accuracy"].mean().groupby(level="seed")
-    seeds = means.agg(highest="max", lowest="min", topologies="count")
+    accuracy = group_means(rows, ["genotype", "seed"], "accuracy").groupby("seed")["value"]
+    seeds = accuracy.agg(highest="max", lowest="min", topologies="count")
     most: pd.DataFrame = seeds[seeds["topologies"] == seeds["topologies"].max()]
     return most.assign(range=most["highest"] - most["lowest"])
 
@@ -105,17 +106,16 @@ def _entries(name: str, rows: pd.DataFrame, seeds: pd.DataFrame) -> Iterator[Ent
     count = int(seeds["topologies"].max())
     networks = "topology" if count == 1 else "topologies"
     quantity = f"{name}, test accuracy, %: {count} {networks} of {rows['source'].iloc[0]}"
-    best = printed("phases", name, "highest" if name == PHASES[0] else "best_unified_phase_2")
-    theirs: dict[str, dict[str, Any]] = {"highest": beside(best), "lowest": {}, "range": {}}
-    if name == PHASES[0]:
-        worst = printed("phases", name, "lowest")
-        theirs |= {"lowest": beside(worst), "range": _difference(best, worst)}
     fewer = "" if count == _TOPOLOGIES[name] else f"paper: of {_TOPOLOGIES[name]}"
-    for column, numbers in theirs.items():
-        ours = estimate(seeds[column])
-        yield entry(quantity, f"{column} in one seed", ours, note=fewer, **numbers)
+    highest = printed("phases", name, "highest" if name == PHASES[0] else "best_unified_phase_2")
+    theirs: dict[str, dict[str, Any]] = {"highest": {"paper": highest}, "lowest": {}, "range": {}}
+    if name == PHASES[0]:
+        lowest = printed("phases", name, "lowest")
+        theirs |= {"lowest": {"paper": lowest}, "range": _difference(highest, lowest)}
+    for column, paper in theirs.items():
+        yield entry(quantity, f"{column} in one seed", estimate(seeds[column]), note=fewer, **paper)
     topology, ours = _best(rows)
-    yield entry(quantity, f"best mean: topology {topology}", ours, **beside(best))
+    yield entry(quantity, f"best mean: topology {topology}", ours, highest)
 
 
 def _best(rows: pd.DataFrame) -> tuple[int, Estimate | None]:
@@ -125,11 +125,12 @@ def _best(rows: pd.DataFrame) -> tuple[int, Estimate | None]:
     test accuracy; only topologies with the most seeds compete, the first of equals wins.
     """
     metric = "val_accuracy" if int(rows["holdout"].iloc[0]) else "accuracy"
-    seeds = rows.groupby(["topology", "seed"])[sorted({metric, "accuracy"})].mean()
-    counts = seeds.groupby(level="topology").size()
-    means = seeds[metric].groupby(level="topology").mean()
-    best = means[counts == counts.max()].sort_values(ascending=False, kind="stable").index[0]
-    return int(best), estimate(seeds["accuracy"].loc[best])
+    topologies = group_means(rows, ["topology", "seed"], metric).groupby("topology")["value"]
+    counts = topologies.size()
+    means = topologies.mean()[counts == counts.max()]
+    best = means.sort_values(ascending=False, kind="stable").index[0]
+    seeds = group_means(rows[rows["topology"] == best], ["seed"], "accuracy")
+    return int(best), estimate(seeds["value"])
 
 
 def _gain(first: pd.Series[float], second: pd.Series[float]) -> Entry:

@@ -1,58 +1,25 @@
-"""What a comparison with the paper is made of: estimates, entries, and how they are printed.
+"""The form that every comparison with the paper has, and how it is printed.
 
-Nothing here knows a table of the paper; each has a module of its own.
+An entry is one number of ours beside one of the paper's; a compared table is its entries with the
+sentences that a reader needs to judge them. Which numbers belong beside each other is decided in a
+module for each table of the paper: `table_2.py`, `phases.py` and so on.
 """
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numpy as np
-from scipy.special import stdtr
-
-from topo_sweep.analysis.accuracy import half_width
+from topo_sweep.analysis.accuracy import Estimate
 from topo_sweep.analysis.text import aligned
 from topo_sweep.paper.published import Published
 
 _WIDTH: Final = 100
 _HEADER: Final = ("", "n", "ours", "SD", "95% interval", "paper", "ours - paper", "")
 _DIFFERENCE: Final = _HEADER.index("ours - paper")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """A mean over `n` seeds with its spread; all but `n` and `mean` are None where n = 1.
-
-    `low` and `high` are the 95% Student t interval, `sd` has ddof 1, `p_value` is the two-sided
-    one of a mean of zero.
-    """
-
-    n: int
-    mean: float
-    sd: float | None = None
-    low: float | None = None
-    high: float | None = None
-    p_value: float | None = None
-
-
-def estimate(values: Iterable[float]) -> Estimate | None:
-    """Return mean, SD and interval over values that each belong to one seed; None for none."""
-    seeds = np.asarray(list(values), dtype=float)
-    n = len(seeds)
-    if n == 0:
-        return None
-    mean = float(seeds.mean())
-    if n == 1:
-        return Estimate(n=n, mean=mean)
-    sd = float(seeds.std(ddof=1))
-    error = sd / n**0.5
-    half = float(half_width(sd, n))
-    # Without any spread the interval is a point, and only a mean of zero agrees with zero.
-    p_value = 2 * float(stdtr(n - 1, -abs(mean) / error)) if error else float(mean == 0)
-    return Estimate(n=n, mean=mean, sd=sd, low=mean - half, high=mean + half, p_value=p_value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,17 +63,31 @@ class Entry:
         return self.ours - self.theirs_value
 
 
-def entry(quantity: str, row: str, ours: Estimate | None, **values: Any) -> Entry:  # noqa: ANN401 - fields of Entry
-    """Return the entry of an estimate; `values` are further fields of `Entry`."""
-    if ours is None:
-        return Entry(quantity=quantity, row=row, ours=None, **values)
-    values |= {"n": ours.n, "sd": ours.sd, "low": ours.low, "high": ours.high}
-    return Entry(quantity=quantity, row=row, ours=ours.mean, **values)
+def entry(
+    quantity: str,
+    row: str,
+    ours: Estimate | float | None,
+    paper: Published | None = None,
+    **values: Any,  # noqa: ANN401 - fields of Entry
+) -> Entry:
+    """Return an estimate or a bare number of ours beside what the paper prints, if anything.
+
+    `values` are further fields of `Entry`, also instead of `paper`.
+    """
+    if isinstance(ours, Estimate):
+        values |= {"n": ours.n, "sd": ours.sd, "low": ours.low, "high": ours.high}
+        ours = ours.mean
+    if paper is not None:
+        values |= {"theirs": paper.value, "theirs_value": paper.number}
+    return Entry(quantity=quantity, row=row, ours=ours, **values)
 
 
-def beside(number: Published | None) -> dict[str, Any]:
-    """Return the fields of an entry that hold what the paper prints, if anything."""
-    return {} if number is None else {"theirs": number.value, "theirs_value": number.number}
+def by_quantity(entries: Iterable[Entry]) -> tuple[Entry, ...]:
+    """Return entries with those of a quantity together, quantities in the order of their first."""
+    together: dict[str, list[Entry]] = {}
+    for numbers in entries:
+        together.setdefault(numbers.quantity, []).append(numbers)
+    return tuple(itertools.chain.from_iterable(together.values()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,47 +113,46 @@ class ComparedTable:
     notes: tuple[str, ...] = ()
     extra: str = ""
 
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """A flat record for each entry, each with its setting and what differs."""
+        return [
+            {
+                "table": self.table,
+                "quantity": line.quantity,
+                "row": line.row,
+                "n": line.n,
+                "ours": line.ours,
+                "sd": line.sd,
+                "ci_low": line.low,
+                "ci_high": line.high,
+                "paper": line.theirs or None,
+                "difference": line.difference,
+                "verdict": line.verdict or None,
+                "note": line.note or None,
+                "setting": self.setting,
+                "differs": "; ".join(self.differs) or None,
+            }
+            for line in self.entries
+        ]
 
-def to_records(tables: Iterable[ComparedTable]) -> list[dict[str, Any]]:
-    """Return a flat record for each entry, each with its setting and what differs."""
-    return [
-        {
-            "table": table.table,
-            "quantity": line.quantity,
-            "row": line.row,
-            "n": line.n,
-            "ours": line.ours,
-            "sd": line.sd,
-            "ci_low": line.low,
-            "ci_high": line.high,
-            "paper": line.theirs or None,
-            "difference": line.difference,
-            "verdict": line.verdict or None,
-            "note": line.note or None,
-            "setting": table.setting,
-            "differs": "; ".join(table.differs) or None,
-        }
-        for table in tables
-        for line in table.entries
-    ]
+    @property
+    def text(self) -> str:
+        """Everything for people: title, setting, what differs, numbers, notes."""
+        lines = [self.title, "=" * len(self.title), *_wrapped(self.setting)]
+        if self.differs:
+            lines += ["not as in the paper:", *_bullets(self.differs)]
+        else:
+            lines.append("protocol and data as in the paper, as far as it tells")
+        lines += ["", *_numbers(self.entries)]
+        if self.extra:
+            lines += ["", self.extra]
+        if self.notes:
+            lines += ["", *_bullets(self.notes)]
+        return "\n".join(lines)
 
 
-def format_table(table: ComparedTable) -> str:
-    """Return a table for people: title, setting, what differs, numbers, notes."""
-    lines = [table.title, "=" * len(table.title), *_wrapped(table.setting)]
-    if table.differs:
-        lines += ["not as in the paper:", *_bullets(table.differs)]
-    else:
-        lines.append("protocol and data as in the paper, as far as it tells")
-    lines += ["", *_numbers(table.entries)]
-    if table.extra:
-        lines += ["", table.extra]
-    if table.notes:
-        lines += ["", *_bullets(table.notes)]
-    return "\n".join(lines)
-
-
-def number_text(value: float | None, decimals: int | None = 2, *, sign: bool = False) -> str:
+def _number_text(value: float | None, decimals: int | None = 2, *, sign: bool = False) -> str:
     """Return a number for people; '-' where there is none."""
     if value is None:
         return "-"
@@ -199,15 +179,17 @@ def _cells(numbers: Entry) -> tuple[str, ...]:
     decimals = numbers.decimals
     interval = "-"
     if numbers.low is not None and numbers.high is not None:
-        interval = f"{number_text(numbers.low, decimals)} to {number_text(numbers.high, decimals)}"
+        interval = (
+            f"{_number_text(numbers.low, decimals)} to {_number_text(numbers.high, decimals)}"
+        )
     return (
         f"  {numbers.row}",
         str(numbers.n) if numbers.n else "-",
-        number_text(numbers.ours, decimals, sign=bool(numbers.verdict)),
-        number_text(numbers.sd, decimals),
+        _number_text(numbers.ours, decimals, sign=bool(numbers.verdict)),
+        _number_text(numbers.sd, decimals),
         interval,
         numbers.theirs or "-",
-        number_text(numbers.difference, decimals, sign=True),
+        _number_text(numbers.difference, decimals, sign=True),
         numbers.note,
     )
 

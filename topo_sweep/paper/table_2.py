@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from topo_sweep.paper.differences import described, search_differences
-from topo_sweep.paper.evidence import (
-    DATA,
-    SKIPS,
-    Evaluated,
-    Evidence,
-    evaluated,
-    groups,
-    skip_counts,
-)
+from topo_sweep.analysis.accuracy import estimate
+from topo_sweep.paper.differences import described
+from topo_sweep.paper.evidence import DATA, SKIPS, Evaluated, Evidence, groups, skip_counts
 from topo_sweep.paper.published import printed, published, rows_of
-from topo_sweep.paper.records import ComparedTable, Entry, beside, entry, estimate
+from topo_sweep.paper.records import ComparedTable, Entry, by_quantity, entry
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +23,7 @@ METHODS: Final[Mapping[str, str]] = {
 }
 """Our presets and what Table II calls them, in its order."""
 
+_DARTS: Final = METHODS["search_darts_2nd"]
 _HOUR: Final = 3600.0
 
 
@@ -41,7 +36,7 @@ def table_2(evidence: Evidence) -> list[ComparedTable]:
         & searches["topology"].isna()
         & (searches["attention"] == "none")
     )
-    by_setting = evaluated(evidence, searches[plain], (*DATA, "cells"))
+    by_setting = evidence.evaluated(searches[plain], (*DATA, "cells"))
     return [_table_2(evidence, ours) for ours in by_setting]
 
 
@@ -71,22 +66,27 @@ def _total_skips(row: str, columns: Sequence[str]) -> float:
 def _table_2(evidence: Evidence, ours: Evaluated) -> ComparedTable:
     setting, differs = described(evidence, ours.searches, ours.counted)
     methods = list(_by_method(ours.searches))
+    least = {label: float(searches["search_seconds"].min()) for label, _, searches in methods}
+    entries = [
+        numbers
+        for label, row, searches in methods
+        for numbers in _entries(label, row, searches, least.get(_DARTS))
+    ]
     return ComparedTable(
         table="2",
         title="Table II: four ways to search, and the cells they find",
         setting=f"{setting}; n counts searches (paper: five a method)",
-        differs=(*differs, *search_differences(evidence, ours.searches)),
-        entries=(*_evaluations(methods), *_skips(methods), *_cost(methods)),
+        differs=differs,
+        entries=by_quantity(entries),
         notes=(*ours.search_notes, *ours.trial_notes, _skips_note(), _cost_note(ours.searches)),
     )
 
 
-_Method = tuple[str, str, "pd.DataFrame"]
-"""Label, row in Table II, and searches of a method."""
+def _by_method(searches: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Yield label, row in Table II and searches of each method, in printed order.
 
-
-def _by_method(searches: pd.DataFrame) -> Iterator[_Method]:
-    """Yield the methods in printed order; searches by several protocols stay apart."""
+    Searches by several protocols stay apart.
+    """
     for method, row in METHODS.items():
         by_protocol = list(groups(searches[searches["method"] == method], ("protocol_hash",)))
         for group in by_protocol:
@@ -94,83 +94,62 @@ def _by_method(searches: pd.DataFrame) -> Iterator[_Method]:
             yield f"{row} [{key[:8]}]" if len(by_protocol) > 1 else row, row, group
 
 
-def _evaluations(methods: Sequence[_Method]) -> Iterator[Entry]:
-    for label, row, searches in methods:
-        yield entry(
-            "shallow test accuracy, %",
-            label,
-            estimate(searches["accuracy"].dropna()),
-            **beside(printed("2", row, "shallow_accuracy_percent")),
-        )
-    for label, row, searches in methods:
-        yield entry(
-            "parameters of the evaluated networks, millions",
-            label,
-            estimate(searches["parameters"].dropna() * 1e-6),
-            decimals=3,
-            **beside(printed("2", row, "parameters_million")),
-        )
-
-
-def _skips(methods: Sequence[_Method]) -> Iterator[Entry]:
+def _entries(
+    label: str, row: str, searches: pd.DataFrame, darts_seconds: float | None
+) -> Iterator[Entry]:
+    """Yield the numbers of a method; `darts_seconds` are the least of plain DARTS, if it ran."""
+    paper = functools.partial(printed, "2", row)
+    runs, n = paper("runs"), len(searches)
+    accuracy, parameters = searches["accuracy"].dropna(), searches["parameters"].dropna() * 1e-6
+    yield entry(
+        "shallow test accuracy, %", label, estimate(accuracy), paper("shallow_accuracy_percent")
+    )
+    yield entry(
+        "parameters of the evaluated networks, millions",
+        label,
+        estimate(parameters),
+        paper("parameters_million"),
+        decimals=3,
+    )
     for cell in ("normal", "reduction"):
-        for label, row, searches in methods:
-            theirs = printed("2", row, f"skips_{cell}_total_over_runs")
+        total = paper(f"skips_{cell}_total_over_runs")
+        yield entry(
+            f"skip connections in the {cell} cell, total over the searches",
+            label,
+            float(searches[f"skips_{cell}"].sum()),
+            n=n,
+            theirs=total.value,
             # A total over another number of searches has no difference to speak of.
-            as_many = len(searches) == printed("2", row, "runs").number
-            yield Entry(
-                quantity=f"skip connections in the {cell} cell, total over the searches",
-                row=label,
-                ours=float(searches[f"skips_{cell}"].sum()),
-                n=len(searches),
-                decimals=0,
-                theirs=theirs.value,
-                theirs_value=theirs.number if as_many else None,
-            )
-    for cells, columns in SKIPS.items():
-        for label, row, searches in methods:
-            total, runs = _total_skips(row, columns), printed("2", row, "runs").value
-            each = skips_a_search(row, columns)
-            yield entry(
-                f"skip connections a search, {cells}",
-                label,
-                estimate(skip_counts(searches, columns)),
-                theirs=f"{total:g}/{runs} = {each:.1f}",
-                theirs_value=each,
-            )
-
-
-def _cost(methods: Sequence[_Method]) -> Iterator[Entry]:
-    hours = {
-        label: (row, searches["search_seconds"].astype(float) / _HOUR)
-        for label, row, searches in methods
-    }
-    darts = METHODS["search_darts_2nd"]
-    for label, (_, measured) in hours.items():
-        yield entry("search hours, mean", label, estimate(measured.dropna()), decimals=None)
-    for label, (row, measured) in hours.items():
-        yield Entry(
-            quantity="search hours, least",
-            row=label,
-            ours=float(measured.min()),
-            n=len(measured),
-            theirs=printed("2", row, "search_gpu_hours_minimum").value,
-            decimals=None,
+            theirs_value=total.number if n == runs.number else None,
+            decimals=0,
         )
-    first = printed("2", darts, "search_gpu_hours_minimum")
-    for label, (row, measured) in hours.items():
-        if row != darts:
-            theirs = printed("2", row, "search_gpu_hours_minimum")
-            ratio = first.number / theirs.number
-            yield Entry(
-                quantity="cost ratio: least hours of DARTS / least hours of the method",
-                row=label,
-                ours=float(hours[darts][1].min() / measured.min()) if darts in hours else None,
-                n=len(measured),
-                theirs=f"{first.value}/{theirs.value} = {ratio:.1f}",
-                theirs_value=ratio,
-                decimals=1,
-            )
+    for cells, columns in SKIPS.items():
+        each = skips_a_search(row, columns)
+        yield entry(
+            f"skip connections a search, {cells}",
+            label,
+            estimate(skip_counts(searches, columns)),
+            theirs=f"{_total_skips(row, columns):g}/{runs.value} = {each:.1f}",
+            theirs_value=each,
+        )
+    hours = searches["search_seconds"].astype(float) / _HOUR
+    least, their_least = hours.min(), paper("search_gpu_hours_minimum")
+    yield entry("search hours, mean", label, estimate(hours.dropna()), decimals=None)
+    yield entry(
+        "search hours, least", label, float(least), n=n, theirs=their_least.value, decimals=None
+    )
+    if row != _DARTS:
+        darts = printed("2", _DARTS, "search_gpu_hours_minimum")
+        ratio = darts.number / their_least.number
+        yield entry(
+            "cost ratio: least hours of DARTS / least hours of the method",
+            label,
+            float(darts_seconds / _HOUR / least) if darts_seconds is not None else None,
+            n=n,
+            theirs=f"{darts.value}/{their_least.value} = {ratio:.1f}",
+            theirs_value=ratio,
+            decimals=1,
+        )
 
 
 def _skips_note() -> str:

@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING, Final
 from scipy.stats import kendalltau
 
 from nas_core.cells.genotype import Genotype, known_name
-from topo_sweep.analysis.accuracy import data_words
+from topo_sweep.analysis.accuracy import data_words, estimate, group_means
 from topo_sweep.paper.differences import evaluation_differences
 from topo_sweep.paper.evidence import (
     DATA,
     Evidence,
     groups,
-    has_results,
     protocol_text,
     settings_with_results,
     usable,
 )
 from topo_sweep.paper.published import printed, rows_of
-from topo_sweep.paper.records import ComparedTable, Entry, beside, entry, estimate
+from topo_sweep.paper.records import ComparedTable, Entry, entry
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,12 +55,15 @@ def table_3(evidence: Evidence) -> list[ComparedTable]:
         & (named["dataset"] != "cifar100")  # the table's accuracies are on CIFAR-10
     ]
     tables = []
-    for rows in filter(has_results, groups(known, DATA)):
+    for rows in groups(known, DATA):
         settings = (
             settings_with_results(rows[rows["role"] == role]) or [rows.iloc[:0]] for role in _ROLES
         )
-        pairs = itertools.product(*settings)
-        tables += [_table_3(evidence, dict(zip(_ROLES, pair, strict=True))) for pair in pairs]
+        tables += [
+            _table_3(evidence, dict(zip(_ROLES, pair, strict=True)))
+            for pair in itertools.product(*settings)
+            if any(map(len, pair))
+        ]
     return tables
 
 
@@ -70,37 +72,27 @@ def _table_3(evidence: Evidence, by_role: Mapping[str, pd.DataFrame]) -> Compare
     entries: list[Entry] = []
     differs: list[str] = []
     notes: list[str] = []
-    means: dict[str, _ByCell] = {}
+    means: dict[str, dict[str, float]] = {role: {} for role in _ROLES}
     for role, rows in present.items():
         kept, sentences = usable(rows, "accuracy")
         notes += [f"{role}: {sentence}" for sentence in sentences]
-        differs += evaluation_differences(evidence, rows, role, named=True)
-        seeds = kept.groupby(["network", "seed"])["accuracy"].mean()
-        estimates = {name: estimate(seeds.get(name, ())) for name in SHALLOW_PARAMETERS}
-        means[role] = {name: ours.mean for name, ours in estimates.items() if ours is not None}
-        entries += [
-            entry(
-                f"{role} test accuracy, %",
-                name,
-                ours,
-                **beside(printed("3", name, f"{role}_accuracy_percent")),
-            )
-            for name, ours in estimates.items()
-        ]
+        differs += evaluation_differences(evidence, rows, named=True)
+        seeds = group_means(kept, ["network", "seed"], "accuracy")
+        for name in SHALLOW_PARAMETERS:
+            ours = estimate(seeds.loc[seeds["network"] == name, "value"])
+            paper = printed("3", name, f"{role}_accuracy_percent")
+            entries.append(entry(f"{role} test accuracy, %", name, ours, paper))
+            if ours is not None:
+                means[role][name] = ours.mean
     counted = by_role["shallow"].groupby("network")["parameters"].first().dropna()
     sizes = {str(name): float(size) for name, size in counted.items()}
-    shallow = means.get("shallow", {})
-    paper = {role: _printed(f"{role}_accuracy_percent") for role in _ROLES}
+    shallow, final = (_printed(f"{role}_accuracy_percent") for role in _ROLES)
     entries += [
-        _tau(
-            "shallow and final accuracy",
-            ours=(shallow, means.get("final", {})),
-            theirs=(paper["shallow"], paper["final"]),
-        ),
+        _tau("shallow and final accuracy", (means["shallow"], means["final"]), (shallow, final)),
         _tau(
             "shallow accuracy and parameters",
-            ours=(shallow, sizes),
-            theirs=(paper["shallow"], SHALLOW_PARAMETERS),
+            (means["shallow"], sizes),
+            (shallow, SHALLOW_PARAMETERS),
         ),
     ]
     images = data_words(next(iter(present.values())))
@@ -119,14 +111,14 @@ def _printed(column: str) -> _ByCell:
     return {name: printed("3", name, column).number for name in rows_of("3")}
 
 
-def _tau(row: str, *, ours: tuple[_ByCell, _ByCell], theirs: tuple[_ByCell, _ByCell]) -> Entry:
+def _tau(row: str, ours: tuple[_ByCell, _ByCell], theirs: tuple[_ByCell, _ByCell]) -> Entry:
     """Return Kendall's tau between two numbers of each cell, ours and the paper's."""
     tau, p_value, cells = _kendall(*ours)
     paper_tau, paper_p, _ = _kendall(*theirs)
-    return Entry(
-        quantity="Kendall tau of the cells' means",
-        row=row,
-        ours=tau,
+    return entry(
+        "Kendall tau of the cells' means",
+        row,
+        tau,
         n=cells if tau is not None else 0,
         theirs=f"{paper_tau:.2f} (p {paper_p:.2f})",
         theirs_value=paper_tau,
@@ -144,10 +136,9 @@ def _kendall(first: _ByCell, second: _ByCell) -> tuple[float | None, float | Non
     fewest = min(len(set(numbers)) for numbers in pairs)
     if len(cells) < 3 or fewest == 1:
         return None, None, len(cells)
-    if fewest < len(cells):
-        return float(kendalltau(*pairs).statistic), None, len(cells)
-    result = kendalltau(*pairs, method="exact")
-    return float(result.statistic), float(result.pvalue), len(cells)
+    result = kendalltau(*pairs)  # of so few the p is exact unless there are ties
+    p_value = float(result.pvalue) if fewest == len(cells) else None
+    return float(result.statistic), p_value, len(cells)
 
 
 def _size_note() -> str:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import pandas as pd
 
 from nas_core.cells.genotype import Genotype, known_name
 from nas_core.protocols.training import stable_hash
+from topo_sweep.analysis.accuracy import estimate, group_means
 from topo_sweep.analysis.text import aligned
 from topo_sweep.paper.differences import evaluation_differences, search_differences
 from topo_sweep.paper.evidence import Evidence, setting_text, settings_with_results, usable
 from topo_sweep.paper.published import find, rows_of
-from topo_sweep.paper.records import ComparedTable, Entry, beside, entry, estimate
+from topo_sweep.paper.records import ComparedTable, Entry, by_quantity, entry
 
 COUNTERPARTS: Final[Mapping[str, str]] = {
     "DARTS_V1": "DARTS (first order) + cutout",
@@ -47,60 +48,57 @@ def _table_4(evidence: Evidence, rows: pd.DataFrame) -> ComparedTable:
     # A training that names its search comes before others of the same cell, and speaks for them.
     kept = kept.sort_values("search_id", kind="stable")
     labels = [_label(row, _finders(evidence, row)) for _, row in kept.iterrows()]
-    errors, sizes, days = [], [], []
+    entries: list[Entry] = []
     finders_of_all = []
     for label, trainings in kept.assign(label=labels).groupby("label"):
-        name, first = str(label), trainings.iloc[0]
-        finders = _finders(evidence, first)
+        finders = _finders(evidence, trainings.iloc[0])
         finders_of_all.append(finders)
-        counterpart = _counterpart(first, finders)
-        theirs = functools.partial(find, "4", counterpart)
-        remarks = [f"beside {counterpart}"] if counterpart else []
+        entries += _entries(str(label), dataset, trainings, finders)
         if len(finders) > 1:
-            remarks.append(f"found by {len(finders)} searches")
-            notes.append(_found_by(name, finders))
-        errors.append(
-            entry(
-                "test error, %",
-                name,
-                estimate(100 - trainings.groupby("seed")["accuracy"].mean()),
-                note="; ".join(remarks),
-                **beside(theirs(f"{dataset}_test_error_percent")),
-            )
-        )
-        sizes.append(
-            Entry(
-                quantity="parameters, millions",
-                row=name,
-                ours=float(first["parameters"]) / 1e6,
-                **beside(theirs("parameters_million")),
-            )
-        )
-        if len(finders):
-            paper_days = theirs("search_gpu_days")
-            days.append(
-                Entry(
-                    quantity="search, days (paper: GPU days)",
-                    row=name,
-                    ours=float(finders["search_seconds"].iloc[0]) / _DAY,
-                    theirs=paper_days.value if paper_days else "",
-                    note=f"on {finders['device'].iloc[0]}",
-                    decimals=None,
-                )
-            )
+            notes.append(_found_by(str(label), finders))
     searches = pd.concat(finders_of_all).drop_duplicates("search_id")
     return ComparedTable(
         table="4",
         title=f"Table IV: final evaluation on {dataset}",
         setting=f"{setting_text(kept)}; n counts training seeds of one cell",
         differs=(
-            *evaluation_differences(evidence, kept, "final", dataset),
+            *evaluation_differences(evidence, kept, dataset),
             *search_differences(evidence, searches),
         ),
-        entries=(*errors, *sizes, *days),
+        entries=by_quantity(entries),
         notes=tuple(notes),
         extra="\n".join(["All rows of the paper's Table IV, as printed:", *_all_printed()]),
     )
+
+
+def _entries(
+    label: str, dataset: str, trainings: pd.DataFrame, finders: pd.DataFrame
+) -> Iterator[Entry]:
+    """Yield error, size and cost of a cell."""
+    first = trainings.iloc[0]
+    counterpart = _counterpart(first, finders)
+    paper = functools.partial(find, "4", counterpart)
+    remarks = [f"beside {counterpart}"] if counterpart else []
+    remarks += [f"found by {len(finders)} searches"] if len(finders) > 1 else []
+    yield entry(
+        "test error, %",
+        label,
+        estimate(100 - group_means(trainings, ["seed"], "accuracy")["value"]),
+        paper(f"{dataset}_test_error_percent"),
+        note="; ".join(remarks),
+    )
+    size = float(first["parameters"]) / 1e6
+    yield entry("parameters, millions", label, size, paper("parameters_million"))
+    if len(finders):
+        days = paper("search_gpu_days")
+        yield entry(
+            "search, days (paper: GPU days)",
+            label,
+            float(finders["search_seconds"].iloc[0]) / _DAY,
+            theirs=days.value if days else "",
+            note=f"on {finders['device'].iloc[0]}",
+            decimals=None,
+        )
 
 
 def _finders(evidence: Evidence, training: pd.Series[Any]) -> pd.DataFrame:
@@ -113,10 +111,10 @@ def _finders(evidence: Evidence, training: pd.Series[Any]) -> pd.DataFrame:
     if pd.isna(training["search_id"]) and _known(training):
         return searches.iloc[:0]
     named = searches["search_id"] == training["search_id"]
-    same = searches[named | (searches["genotype"] == training["genotype"])]
-    same = same.assign(other=same["search_id"] != training["search_id"])
-    order = ["other", "method", "dataset", "seed", "search_id"]
-    finders: pd.DataFrame = same.sort_values(order).drop(columns="other")
+    found = searches[named | (searches["genotype"] == training["genotype"])]
+    found = found.assign(other=found["search_id"] != training["search_id"])
+    found = found.sort_values(["other", "method", "dataset", "seed", "search_id"])
+    finders: pd.DataFrame = found.drop(columns="other")
     return finders
 
 
@@ -128,8 +126,7 @@ def _label(training: pd.Series[Any], finders: pd.DataFrame) -> str:
     """Return what people call the cell of a training."""
     if len(finders):
         return _search_label(finders.iloc[0])
-    genotype = Genotype.from_string(training["genotype"])
-    return known_name(genotype) or f"cell {stable_hash(str(genotype), digits=6)}"
+    return _known(training) or f"cell {stable_hash(training['genotype'], digits=6)}"
 
 
 def _search_label(search: pd.Series[Any]) -> str:
@@ -169,14 +166,9 @@ def _all_printed() -> list[str]:
         "GPU days": "search_gpu_days",
         "method": "method",
     }
+    numbers = [[find("4", row, name) for name in columns.values()] for row in rows_of("4")]
     rows = [
-        [
-            row,
-            *(
-                number.value if (number := find("4", row, name)) else "-"
-                for name in columns.values()
-            ),
-        ]
-        for row in rows_of("4")
+        [row, *(number.value if number else "-" for number in printed)]
+        for row, printed in zip(rows_of("4"), numbers, strict=True)
     ]
     return aligned([["architecture", *columns], *rows], left=(0, 5))

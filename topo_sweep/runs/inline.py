@@ -9,7 +9,7 @@ from topo_sweep.runs.runner import TrialRunner
 
 
 def run_inline(
-    agenda: Agenda, runner: TrialRunner, recorder: Recorder, interrupts: Interrupts
+    agenda: Agenda, recorder: Recorder, interrupts: Interrupts, *, runner: TrialRunner
 ) -> None:
     """Run what is on the agenda and record what comes of it.
 

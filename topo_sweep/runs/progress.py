@@ -182,7 +182,10 @@ def shown(progress: Progress, path: Path, stream: TextIO | None = None) -> Itera
         if stream.isatty():
             stack.enter_context(_live_line(progress, stream))
         else:
-            show = _plain_printer(progress, stream)
+
+            def show() -> None:
+                print(progress.line(), file=stream, flush=True)
+
             stack.callback(show)
             stack.enter_context(_repeated(_PLAIN_SECONDS, show))
         yield
@@ -200,13 +203,6 @@ def _live_line(progress: Progress, stream: TextIO) -> Iterator[None]:
     console = Console(file=stream)
     with Live(get_renderable=line, console=console, refresh_per_second=1 / _LIVE_SECONDS):
         yield
-
-
-def _plain_printer(progress: Progress, stream: TextIO) -> Callable[[], None]:
-    def show() -> None:
-        print(progress.line(), file=stream, flush=True)
-
-    return show
 
 
 @contextlib.contextmanager

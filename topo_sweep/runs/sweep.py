@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import torch
@@ -19,7 +20,7 @@ from topo_sweep.runs.interrupts import Interrupts
 from topo_sweep.runs.plan import Plan, make_plan
 from topo_sweep.runs.progress import Progress, shown
 from topo_sweep.runs.recorder import Recorder
-from topo_sweep.runs.runner import TrialRunner, check_device, check_trials
+from topo_sweep.runs.runner import TrialRunner, check_trials
 from topo_sweep.spec.trials import Planned, searches_among
 from topo_sweep.store.manifest import Manifest
 from topo_sweep.store.paths import StorePaths
@@ -27,7 +28,7 @@ from topo_sweep.store.paths import StorePaths
 Say = Callable[[str], None]
 """Takes one line for the user; commands print it on stderr."""
 
-Execute = Callable[[StorePaths, Agenda, Recorder, Interrupts], None]
+Execute = Callable[[Agenda, Recorder, Interrupts], None]
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def run(
     dataset = load_dataset(plan.spec.data.dataset, execution.data_dir, download=execution.download)
     check_fingerprint(plan.manifest, dataset)
     images = checked_images(plan.spec.data, plan.left.values(), dataset)
-    with _executor(execution, images) as (execute, where):
+    with _executor(execution, images, plan.store.paths) as (execute, where):
         plan.store.create_folders()
         with plan.store.lock():
             # Only now: whoever asked for the impossible gets one line, which says so.
@@ -132,7 +133,7 @@ def _run_locked(
     with interrupts.caught():
         try:
             with shown(progress, plan.store.paths.progress):
-                execute(plan.store.paths, agenda, recorder, interrupts)
+                execute(agenda, recorder, interrupts)
         except KeyboardInterrupt:
             interrupted = True
         finally:
@@ -181,10 +182,16 @@ def _new_manifest(plan: Plan, dataset: Dataset) -> Manifest:
 
 
 @contextlib.contextmanager
-def _executor(execution: Execution, images: Split) -> Iterator[tuple[Execute, str]]:
+def _executor(
+    execution: Execution, images: Split, paths: StorePaths
+) -> Iterator[tuple[Execute, str]]:
     """Yield what trains the rest of a plan, connected and checked, and what it is in words."""
     if execution.executor == "inline":
-        yield _inline_executor(execution, images)
+        if execution.gpus is None:
+            execution = replace(execution, gpus=1.0 if torch.cuda.is_available() else 0.0)
+        runner = TrialRunner(images, execution=execution, paths=paths)
+        where = f"this process alone, on the {execution.device.upper()}"
+        yield partial(run_inline, runner=runner), where
         return
     from topo_sweep.runs.on_ray import cluster, driver
 
@@ -192,31 +199,5 @@ def _executor(execution: Execution, images: Split) -> Iterator[tuple[Execute, st
         cluster=execution.cluster, address=execution.address, verbose=execution.verbose
     ) as where:
         settled, how = cluster.settle(execution)
-
-        def execute(
-            paths: StorePaths, agenda: Agenda, recorder: Recorder, interrupts: Interrupts
-        ) -> None:
-            driver.run_on_ray(
-                agenda,
-                execution=settled,
-                paths=StorePaths(paths.folder.absolute()),
-                arrays=images.to_arrays(),
-                recorder=recorder,
-                interrupts=interrupts,
-            )
-
-        yield execute, f"{where}; {how}"
-
-
-def _inline_executor(execution: Execution, images: Split) -> tuple[Execute, str]:
-    if execution.gpus is None:
-        execution = replace(execution, gpus=1.0 if torch.cuda.is_available() else 0.0)
-    check_device(execution.device)
-
-    def execute(
-        paths: StorePaths, agenda: Agenda, recorder: Recorder, interrupts: Interrupts
-    ) -> None:
-        runner = TrialRunner(images, execution=execution, paths=paths)
-        run_inline(agenda, runner, recorder, interrupts)
-
-    return execute, f"this process alone, on the {execution.device.upper()}"
+        run_left = partial(driver.run_on_ray, execution=settled, images=images, paths=paths)
+        yield run_left, f"{where}; {how}"

@@ -15,6 +15,7 @@ from tests.topo_sweep.paper.compare_rows import (
     source,
     topology,
 )
+from topo_sweep.analysis.accuracy import estimate
 from topo_sweep.paper.compare import compare
 from topo_sweep.paper.evidence import Source
 from topo_sweep.paper.figure_2 import (
@@ -27,7 +28,7 @@ from topo_sweep.paper.figure_2 import (
     order_of_operations,
     verdict,
 )
-from topo_sweep.paper.records import ComparedTable, Entry, estimate
+from topo_sweep.paper.records import ComparedTable, Entry
 
 WORTH = {"sep3": 4.0, "sep5": 3.0, "dil3": 2.0, "dil5": 1.0}
 """Points of an operation where the paper is right."""

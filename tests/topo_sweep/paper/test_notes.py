@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from nas_core.protocols.search import ATTENTION, NEEDS_TOPOLOGY, SEARCH_PRESETS, SearchProtocol
 from nas_core.protocols.training import PRESETS, Protocol
 from topo_sweep.paper import notes as protocol_notes
-from topo_sweep.paper.notes import KINDS, Choices, PaperNote, choices, notes
+from topo_sweep.paper.notes import KINDS, NotesFile, PaperNote, notes, notes_file
 from topo_sweep.spec import presets
 from topo_sweep.spec.presets import ALL_PRESETS, find_preset, preset_difference, value_text
 
@@ -35,8 +35,8 @@ def change(monkeypatch: pytest.MonkeyPatch, name: str, values: Mapping[str, obje
     monkeypatch.setattr(protocol_notes, "ALL_PRESETS", changed)
 
 
-def test_every_preset_has_choices() -> None:
-    assert all(choices().of(name) for name in NAMES)
+def test_every_preset_has_notes() -> None:
+    assert all(notes_file().of(name) for name in NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -45,8 +45,8 @@ def test_no_setting_is_explained_twice(name: str) -> None:
 
 
 def test_every_topic_is_used_and_none_is_a_setting() -> None:
-    used = {each.setting for name in NAMES for each in choices().of(name)}
-    topics = set(choices().topics)
+    used = {each.setting for name in NAMES for each in notes_file().of(name)}
+    topics = set(notes_file().topics)
     assert topics <= used
     assert not topics & {*Protocol.model_fields, *SearchProtocol.model_fields}
 
@@ -65,9 +65,9 @@ def test_notes_are_whole_lines_and_differences_come_first(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_choice_takes_its_own_settings_value_from_the_preset(name: str) -> None:
-    for each in choices().of(name):
+    for each in notes_file().of(name):
         fields = {field for _, field, _, _ in string.Formatter().parse(each.ours) if field}
-        assert each.setting in fields | set(choices().topics)
+        assert each.setting in fields | set(notes_file().topics)
 
 
 def test_a_changed_preset_changes_what_the_notes_say(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +155,7 @@ def test_the_papers_attention_is_the_one_that_searches_add() -> None:
 def test_data_that_names_what_does_not_exist_is_refused(
     change_data: Callable[[dict[str, Any]], object], said: str
 ) -> None:
-    data = choices().model_dump()
+    data = notes_file().model_dump()
     change_data(data)
     with pytest.raises(ValidationError, match=re.escape(said)):
-        Choices.model_validate(data)
+        NotesFile.model_validate(data)

@@ -12,6 +12,7 @@ from dataclasses import replace
 import ray
 
 from nas_core.errors import InputError
+from topo_sweep.analysis.text import counted
 from topo_sweep.runs.execution import Execution
 
 _ANSWER_SECONDS = 3.0
@@ -76,16 +77,12 @@ def settle(execution: Execution) -> tuple[Execution, str]:
             f"--gpus-per-pack {gpus:g} is more than any node of Ray has ({most_gpus:g}): "
             "use --gpus-per-pack 0 to train on CPUs"
         )
-    settled = replace(execution, gpus=gpus)
+    settled, cpus = replace(execution, gpus=gpus), counted(execution.cpus, "CPU")
     if gpus:
         _check_cuda(gpus)
-        return settled, f"{gpus:g} GPU and {_cpus(execution.cpus)} a trial"
+        return settled, f"{gpus:g} GPU and {cpus} a trial"
     reason = "" if execution.gpus == 0 else " (the cluster has no GPU)"
-    return settled, f"{_cpus(execution.cpus)} a trial, no GPU{reason}"
-
-
-def _cpus(count: int) -> str:
-    return f"{count} CPU{'s' if count > 1 else ''}"
+    return settled, f"{cpus} a trial, no GPU{reason}"
 
 
 def _check_cuda(gpus: float) -> None:
@@ -145,8 +142,8 @@ def _check_listening(where: str, nothing: str) -> None:
 
 def _described(*, cluster: bool) -> str:
     totals = ray.cluster_resources()
-    nodes = sum(node["Alive"] for node in ray.nodes())
-    what = f"Ray cluster with {nodes} node{'s' if nodes > 1 else ''}" if cluster else "Ray here"
+    nodes = counted(sum(node["Alive"] for node in ray.nodes()), "node")
+    what = f"Ray cluster with {nodes}" if cluster else "Ray here"
     return f"{what}, {totals.get('CPU', 0):g} CPUs, {totals.get('GPU', 0):g} GPUs"
 
 
@@ -169,16 +166,14 @@ def _quiet_ray(*, verbose: bool) -> Iterator[None]:
     }
     if not verbose:
         logging.getLogger("ray").setLevel(logging.CRITICAL)
-    before = {name: os.environ.get(name) for name in settings}
+    before = {name: os.environ[name] for name in settings if name in os.environ}
     os.environ.update(settings)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        for name in settings:
+            del os.environ[name]
+        os.environ.update(before)
 
 
 def _first_line(error: BaseException) -> str:

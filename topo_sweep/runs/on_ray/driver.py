@@ -10,7 +10,7 @@ import contextlib
 import fcntl
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from ray import tune
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.search import Searcher
 
+from nas_core.data.splits import Split
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.interrupts import Interrupts
@@ -31,23 +32,23 @@ _LOCK: Final = "driver.lock"
 
 def run_on_ray(
     agenda: Agenda,
-    *,
-    execution: Execution,
-    paths: StorePaths,
-    arrays: Mapping[str, Any],
     recorder: Recorder,
     interrupts: Interrupts,
+    *,
+    execution: Execution,
+    images: Split,
+    paths: StorePaths,
     trainable: type[tune.Trainable] = TrialTrainable,
 ) -> None:
     """Run what is on the agenda on the connected cluster and record what comes of it.
 
     Args:
         agenda: what is left; it grows as searches end.
-        execution: of every trial, settled.
-        paths: of the store, absolute.
-        arrays: the images as arrays, put into Ray's object store once.
         recorder: is told everything.
         interrupts: checked after every event.
+        execution: of every trial, settled.
+        images: put into Ray's object store once.
+        paths: of the store.
         trainable: what an actor runs.
 
     Raises:
@@ -57,7 +58,12 @@ def run_on_ray(
     with scratch_folder() as scratch:
         tuner = tune.Tuner(
             tune.with_resources(
-                tune.with_parameters(trainable, execution=execution, paths=paths, arrays=arrays),
+                tune.with_parameters(
+                    trainable,
+                    execution=execution,
+                    paths=StorePaths(paths.folder.absolute()),
+                    arrays=images.to_arrays(),
+                ),
                 {"cpu": execution.cpus, "gpu": execution.gpus or 0},
             ),
             tune_config=tune.TuneConfig(
