@@ -92,3 +92,15 @@ def value_text(value: object) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(value_text(item) for item in value)}]"
     return str(value)
+
+
+def protocol_words(protocol: NetworkTraining) -> str:
+    """Return what a protocol is: the nearest preset of its kind, and what differs from it."""
+    alike = {name: p for name, p in ALL_PRESETS.items() if type(p) is type(protocol)}
+    differences = {name: preset_difference(p, protocol).different for name, p in alike.items()}
+    nearest_name = min(differences, key=lambda name: len(differences[name]))
+    changes = (
+        f"{setting} {value_text(value)} (not {value_text(usual)})"
+        for setting, (usual, value) in differences[nearest_name].items()
+    )
+    return ", ".join([nearest_name, *changes])

@@ -149,17 +149,21 @@ def load_results(path: str | Path = RESULTS) -> pd.DataFrame:
     ok, diverged or failed.
 
     Args:
-        path: a sweep's folder, or a folder of sweeps (then the one with the newest row).
+        path: a sweep's folder, or a folder that holds a single one.
 
     Raises:
-        InputError: nothing there, or not a sweep.
+        InputError: nothing there, not a sweep, or several of them, which are named.
 
     >>> rows = load_results("results/studies/table2-digits/full")
     >>> len(rows), int(rows["search_id"].nunique()), set(rows["status"])
     (10, 10, {'ok'})
 
     """
-    return open_sweep(Path(path)).trials()
+    sweep = open_sweep(Path(path))
+    if sweep.chosen_from > 1:
+        names = ", ".join(each.folder.name for each in sweeps_in(Path(path)))
+        raise InputError(f"{path} holds {sweep.chosen_from} sweeps, so name one of them: {names}")
+    return sweep.trials()
 
 
 def found_by_search(searches: pd.DataFrame) -> dict[str, Genotype | None]:

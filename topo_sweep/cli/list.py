@@ -1,0 +1,57 @@
+"""`topo-sweep list`: every sweep of a folder, with what tells it from the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from topo_sweep.analysis.text import plain_table
+from topo_sweep.cli.common import emit, format_option, formatted, results_argument, say
+
+
+@click.command("list")
+@results_argument
+@format_option
+def list_command(results: Path, output_format: str) -> None:
+    """List every sweep of a folder: what it trains, by which protocol, how far it is, its best.
+
+    RESULTS is a folder of sweeps, or a sweep.
+
+    \b
+    Example:
+      topo-sweep list results --format json
+    """
+    from topo_sweep.runs.overview import overview
+
+    records, problems = overview(results)
+    emit(formatted(records, output_format, lambda: _table(records)))
+    for problem in problems:
+        say(problem)
+
+
+def _table(records: list[dict[str, Any]]) -> str:
+    header = ["folder", "what", "protocol", "data", "seeds", "done", "failed", "best"]
+    rows = [
+        [
+            Path(record["folder"]).name,
+            record["asked"]
+            + f" (last of {record['requests']} requests)" * (record["requests"] > 1),
+            ", ".join(text for text in (record["protocol"], record["search"]) if text),
+            _data(record),
+            record["seeds"],
+            f"{record['ok'] + record['diverged']}/{record['planned']}"
+            + ", running" * record["is_running"],
+            record["failed"],
+            "" if record["best"] is None else f"{record['metric']} {record['best']:.2%}",
+        ]
+        for record in records
+    ]
+    return plain_table(header, rows)
+
+
+def _data(record: dict[str, Any]) -> str:
+    held_out = f", {record['holdout']:,} held out" if record["holdout"] else ""
+    limited = f", {record['train_limit']:,} trained on" if record["train_limit"] else ""
+    return f"{record['dataset']}{held_out}{limited}"

@@ -1,0 +1,70 @@
+"""What sweeps a folder holds: what each is, how far it is, and its best accuracy so far."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from nas_core.errors import InputError
+from topo_sweep.analysis.accuracy import accuracies
+from topo_sweep.runs.status import sweep_status
+from topo_sweep.spec.presets import protocol_words
+from topo_sweep.store.opened import OpenedSweep, is_sweep, open_sweep
+
+
+def overview(results: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return a record a sweep, by folder, and a sentence for each that cannot be opened.
+
+    Args:
+        results: a folder of sweeps, or a sweep.
+
+    Raises:
+        InputError: there is no such folder, or nothing in it.
+
+    """
+    inside = sorted(results.iterdir()) if results.is_dir() else []
+    folders = [results] if is_sweep(results) else [path for path in inside if is_sweep(path)]
+    if not folders:
+        open_sweep(results)  # says what is wrong
+    records, problems = [], []
+    for folder in folders:
+        try:
+            records.append(_record(open_sweep(folder)))
+        except InputError as error:
+            problems.append(str(error))
+    return records, problems
+
+
+def _record(sweep: OpenedSweep) -> dict[str, Any]:
+    manifest, status = sweep.manifest, sweep_status(sweep)
+    last = manifest.specs()[-1] if manifest.requests else None
+    counts = ("planned", "ok", "diverged", "failed", "left", "is_running")
+    return {
+        "folder": str(sweep.folder),
+        "sweep": manifest.sweep,
+        "kind": manifest.kind,
+        "asked": last.described() if last else "",
+        "requests": len(manifest.requests),
+        "dataset": manifest.data.dataset,
+        "holdout": manifest.data.holdout,
+        "train_limit": manifest.data.train_limit,
+        "protocol": protocol_words(manifest.protocol),
+        "search": last.store_key if last else "",
+        "protocol_hash": manifest.protocol_hash,
+        **{name: status[name] for name in counts},
+        **_best(sweep),
+    }
+
+
+def _best(sweep: OpenedSweep) -> dict[str, Any]:
+    """Return seeds, metric, and the best mean accuracy (a fraction) with its network, if any."""
+    trials = sweep.trials()
+    finished = trials[trials["status"] != "failed"]
+    metric = "val" if sweep.manifest.data.holdout else "test"
+    seeds = int(finished["seed"].nunique())
+    best: dict[str, Any] = {"seeds": seeds, "metric": metric, "best": None, "best_genotype": None}
+    if len(finished):
+        values = accuracies(finished, metric)
+        means = values.groupby(finished["genotype"]).mean()
+        best |= {"best": float(means.max()), "best_genotype": str(means.idxmax())}
+    return best
