@@ -23,7 +23,6 @@ import pytest
 import yaml
 
 from tests.conftest import TINY
-from tests.integration.program import done
 from tests.pages import (
     PAGES,
     ROOT,
@@ -35,6 +34,7 @@ from tests.pages import (
     prose,
     section,
 )
+from tests.program import done
 from topo_sweep.spec.load import shipped_names
 from topo_sweep.spec.networks import GenotypeSweep, TopologySweep
 from topo_sweep.spec.searches import SearchSweep

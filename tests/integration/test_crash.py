@@ -12,8 +12,8 @@ import pytest
 
 from tests.conftest import Start, comparable
 from tests.integration.processes import children, kill, named, wait_until, wait_until_gone
-from tests.integration.program import comparable_searches, done
 from tests.integration.small_searches import SWEEP, assert_same_rows, stored
+from tests.program import comparable_searches, done
 from tests.topo_sweep.runs.interruptions import epochs_taken
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.plan import make_plan

@@ -10,7 +10,7 @@ import pytest
 from nas_core.cells.genotype import KNOWN_CELLS, Genotype
 from nas_core.cells.topology import Topology
 from tests.conftest import TINY
-from tests.integration.program import done, files, png_size, the_sweep
+from tests.program import done, files, png_size, the_sweep
 from topo_sweep.cli.enumerate_grid import GRID_NAMES, Grid, grid_records
 from topo_sweep.spec.load import load_spec
 from topo_sweep.spec.searches import SearchSweep

@@ -10,7 +10,7 @@ import pytest
 from nas_core.cells.genotype import KNOWN_CELLS
 from nas_core.errors import InputError
 from nas_core.protocols.training import PRESETS, DataOptions, Protocol
-from tests.topo_sweep.spec.shipped import (
+from tests.integration.shipped import (
     COUNTS,
     FOUND,
     SEARCHES,
