@@ -6,8 +6,9 @@ Not here: Ray, click, pandas. Public names are imported when they are first used
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from nas_core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from nas_core.cells.genotype import KNOWN_CELLS, CellEdges, Edge, Genotype
@@ -41,30 +42,19 @@ __all__ = [
     "load_dataset",
 ]
 
-_NAMES = {
-    "cells.genotype": ("KNOWN_CELLS", "CellEdges", "Edge", "Genotype"),
-    "cells.topology": ("Topology", "enumerate_topologies", "isomorphism_classes"),
-    "data.splits": ("load_dataset",),
-    "networks.alphas": ("Alphas",),
-    "networks.evaluation": ("EvalNetwork",),
-    "networks.operations": ("OPS",),
-    "networks.supernet": ("SearchNetwork",),
-    "protocols.search": ("SearchProtocol",),
-    "protocols.training": ("Protocol",),
-    "training.search": ("Search",),
-    "training.training": ("Training",),
-}
-"""Module -> its public names."""
-
-
-def __getattr__(name: str) -> object:
-    """Import a public name on first use."""
-    for module, names in _NAMES.items():
-        if name in names:
-            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    """Return the public names, imported or not, beside what is there already."""
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "cells.genotype": ("KNOWN_CELLS", "CellEdges", "Edge", "Genotype"),
+        "cells.topology": ("Topology", "enumerate_topologies", "isomorphism_classes"),
+        "data.splits": ("load_dataset",),
+        "networks.alphas": ("Alphas",),
+        "networks.evaluation": ("EvalNetwork",),
+        "networks.operations": ("OPS",),
+        "networks.supernet": ("SearchNetwork",),
+        "protocols.search": ("SearchProtocol",),
+        "protocols.training": ("Protocol",),
+        "training.search": ("Search",),
+        "training.training": ("Training",),
+    },
+)

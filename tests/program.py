@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from topo_sweep.cli import main
+from topo_sweep.cli.main import main
 from topo_sweep.store.opened import OpenedSweep, open_sweep
 
 MEASURED = [

@@ -5,8 +5,9 @@ Public names are imported on first use, so that `topo-sweep --help` loads nothin
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from nas_core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from topo_sweep.analysis.ranking import rank
@@ -17,22 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["load_results", "load_spec", "make_plan", "rank", "run"]
 
-_HOMES: Final = {
-    "load_results": "topo_sweep.store.opened",
-    "load_spec": "topo_sweep.spec.load",
-    "make_plan": "topo_sweep.runs.plan",
-    "rank": "topo_sweep.analysis.ranking",
-    "run": "topo_sweep.runs.sweep",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Import a public name from the module that defines it."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    """Return the public names too, though they are not imported yet."""
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "analysis.ranking": ("rank",),
+        "runs.plan": ("make_plan",),
+        "runs.sweep": ("run",),
+        "spec.load": ("load_spec",),
+        "store.opened": ("load_results",),
+    },
+)

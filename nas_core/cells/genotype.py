@@ -6,7 +6,6 @@ How DARTS' printed notation is taken apart is in `cells/notation.py`, shapes and
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +16,7 @@ from typing import Any, Final
 
 from nas_core.cells.notation import darts_fields, shortened
 from nas_core.cells.topology import INPUTS, MAX_NODES, Topology
-from nas_core.errors import InputError
+from nas_core.errors import InputError, nearest
 
 OPERATION_NAMES: Final = (
     "none",
@@ -51,11 +50,8 @@ class Edge:
     def __post_init__(self) -> None:
         """Refuse an operation that does not exist, naming the nearest ones."""
         if self.operation not in OPERATION_NAMES:
-            near = difflib.get_close_matches(str(self.operation), OPERATION_NAMES, n=3)
-            raise InputError(
-                f"unknown operation {self.operation!r}: use "
-                f"{' or '.join(near) if near else ', '.join(OPERATION_NAMES)}"
-            )
+            near = nearest(self.operation, OPERATION_NAMES) or ", ".join(OPERATION_NAMES)
+            raise InputError(f"unknown operation {self.operation!r}: use {near}")
 
     def __str__(self) -> str:
         """Return 'operation@source'."""

@@ -5,13 +5,12 @@ Nothing here imports torch.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
 from nas_core.cells.genotype import OPERATION_NAMES, Edge
-from nas_core.errors import InputError
+from nas_core.errors import InputError, nearest
 
 LEARNABLE: Final = ("sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5")
 """The operations that hold weights on every edge (a skip does so only where the map halves)."""
@@ -61,10 +60,8 @@ def space_operations(space: str, pooling: str = "max") -> tuple[str, ...]:
     if space == "all":
         return OPERATION_NAMES
     if space not in _CONVOLUTIONS:
-        near = difflib.get_close_matches(str(space).upper(), _CONVOLUTIONS, n=2)
-        raise InputError(
-            f"unknown space {space!r}: use {' or '.join(near) if near else 'SS1 to SS8'}, or all"
-        )
+        near = nearest(str(space).upper(), _CONVOLUTIONS, most=2) or "SS1 to SS8"
+        raise InputError(f"unknown space {space!r}: use {near}, or all")
     if pooling not in POOLINGS:
         raise InputError(f"the pooling of a sub-space is max or avg, got {pooling!r}")
     return canonical_operations(("none", "skip_connect", POOLINGS[pooling], *_CONVOLUTIONS[space]))

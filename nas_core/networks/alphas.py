@@ -132,7 +132,7 @@ class Alphas:
                     tensor[row] = std * torch.stack(drawn).reshape(tensor[row].shape)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Alphas:
-        """Move to a device and make them leaves that require gradients; returns itself."""
+        """Move to a device and a type, let autograd track the alphas from here on; return self."""
         self.tensors = {
             name: tensor.detach().to(device, dtype).requires_grad_()
             for name, tensor in self.tensors.items()

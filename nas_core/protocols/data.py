@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from nas_core.errors import InputError
+from nas_core.errors import InputError, nearest
 
 Channels = tuple[float, float, float]
 
@@ -77,10 +76,6 @@ def dataset_info(name: str) -> DatasetInfo:
 
     """
     if name not in DATASETS:
-        nearest_first = sorted(
-            DATASETS,
-            key=lambda valid: difflib.SequenceMatcher(None, name.lower(), valid).ratio(),
-            reverse=True,
-        )
-        raise InputError(f"unknown data set {name!r}: use {' or '.join(nearest_first)}")
+        nearest_first = nearest(name.lower(), DATASETS, cutoff=0.0)
+        raise InputError(f"unknown data set {name!r}: use {nearest_first}")
     return DATASETS[name]

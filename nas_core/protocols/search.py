@@ -33,21 +33,11 @@ ATTENTION: Final[Mapping[str, float]] = {
 
 def _operations(written: object) -> object:
     """Turn a space's name, 'a,b' or a list into a tuple."""
-    try:
-        if isinstance(written, str):
-            names = [name.strip() for name in written.split(",")]
-            is_space = re.fullmatch(r"SS\d+|all", names[0], re.IGNORECASE) is not None
-            return space_operations(names[0]) if is_space else tuple(names)
-    except InputError as error:
-        raise ValueError(str(error)) from None
+    if isinstance(written, str):
+        names = [name.strip() for name in written.split(",")]
+        is_space = re.fullmatch(r"SS\d+|all", names[0], re.IGNORECASE) is not None
+        return space_operations(names[0]) if is_space else tuple(names)
     return tuple(written) if isinstance(written, list) else written
-
-
-def _checked_operations(names: tuple[str, ...]) -> tuple[str, ...]:
-    try:
-        return canonical_operations(names)
-    except InputError as error:
-        raise ValueError(str(error)) from None
 
 
 def _wirings(written: object) -> object:
@@ -78,6 +68,10 @@ class SearchProtocol(NetworkTraining):
     The defaults are DARTS' second-order search as the paper's Table II uses it (Liu et al.,
     2019, section 3.1 and appendix A.1.1; the authors' `train_search.py`).
 
+    Raises:
+        pydantic.ValidationError: an unknown key, a bad value, or values that do not fit each other;
+            `with_values` says the same in the one line of an `InputError`.
+
     >>> from nas_core import SearchProtocol
     >>> protocol = SearchProtocol(operations="SS1", topology=17)
     >>> protocol.operations
@@ -87,6 +81,8 @@ class SearchProtocol(NetworkTraining):
 
     """
 
+    purpose = "search"
+
     cells: int = Field(default=8, ge=1, le=100)
     epochs: int = Field(default=50, ge=1)
     learning_rate_min: float = Field(default=0.001, ge=0)
@@ -94,7 +90,7 @@ class SearchProtocol(NetworkTraining):
     """Images for the weights, and as many others for the alphas; where there are fewer, half
     and half of them."""
     operations: Annotated[
-        tuple[str, ...], BeforeValidator(_operations), AfterValidator(_checked_operations)
+        tuple[str, ...], BeforeValidator(_operations), AfterValidator(canonical_operations)
     ] = OPERATION_NAMES
     topology: Annotated[tuple[_Index, _Index] | None, BeforeValidator(_wirings)] = None
     """Indices of the fixed wirings of normal and reduction cell; None searches all 14 edges."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Final, Literal, Self
+from typing import Any, ClassVar, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -51,6 +51,9 @@ class NetworkTraining(Settings):
     the DARTS code, on which the paper builds; subclasses add their own.
     """
 
+    purpose: ClassVar[str]
+    """What the settings are for, in a word."""
+
     cells: int = Field(default=5, ge=1, le=100)
     init_channels: int = Field(default=16, ge=1, le=1024)
     epochs: int = Field(default=100, ge=1)
@@ -84,6 +87,10 @@ class Protocol(NetworkTraining):
     The defaults are the paper's shallow protocol ("5-16"; section III-A and the DARTS code that
     it builds on).
 
+    Raises:
+        pydantic.ValidationError: an unknown key or a bad value; `with_values` says the same in the
+            one line of an `InputError`.
+
     >>> from nas_core import Protocol
     >>> protocol = Protocol(cells=20, init_channels=36)
     >>> (protocol.epochs, protocol.learning_rate, protocol.drop_path)
@@ -93,6 +100,8 @@ class Protocol(NetworkTraining):
     nas_core.errors.InputError: unknown key 'epoch' (did you mean epochs?)
 
     """
+
+    purpose = "evaluation"
 
     auxiliary: bool = False
     auxiliary_weight: float = Field(default=0.4, ge=0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from topo_sweep.analysis.text import plain_table
+from topo_sweep.analysis.text import aligned, plain_table
 from topo_sweep.cli.common import emit, format_option, formatted, say
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def diff(first: str, second: str, output_format: str) -> None:
 
 
 def _print_settings(name: str, preset: NetworkTraining, output_format: str) -> None:
-    from topo_sweep.spec.presets import purpose, settings, value_text
+    from topo_sweep.spec.presets import settings, value_text
 
     all_settings = settings(preset)
     common = {"preset": name, "protocol_hash": preset.protocol_hash}
@@ -92,7 +92,7 @@ def _print_settings(name: str, preset: NetworkTraining, output_format: str) -> N
     ]
     changed, count = sum(setting.differs for setting in all_settings), len(all_settings)
     said = (
-        f"{name}: settings of {purpose(preset)}, hash {preset.protocol_hash}; "
+        f"{name}: settings of {preset.purpose}, hash {preset.protocol_hash}; "
         f"{changed or 'none'} of {count} differ{'s' if changed == 1 else ''} from the default"
     )
     _print([said], records, output_format, plain_table(["setting", "value"], rows))
@@ -112,9 +112,8 @@ def _print_notes(name: str, preset: NetworkTraining, output_format: str) -> None
         | {"paper": note.paper, "ours": note.ours, "why": note.why}
         for note in told
     ]
-    width = max(len(note.kind) for note in told)
-    lines = "\n".join(f"{note.kind.ljust(width)}  {note}" for note in told)
-    _print(said, records, output_format, lines)
+    lines = aligned([(note.kind, str(note)) for note in told], left=(0, 1))
+    _print(said, records, output_format, "\n".join(lines))
 
 
 def _remarks(first: str, second: str, compared: PresetDifference) -> list[str]:

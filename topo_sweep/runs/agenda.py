@@ -6,24 +6,24 @@ from collections import deque
 from collections.abc import Mapping
 
 from nas_core.cells.genotype import Genotype
-from topo_sweep.spec.trials import Planned, Runnable
+from topo_sweep.spec.trials import Evaluation, Planned, Runnable
 
 
 class Agenda:
-    """The work of one run; the one place that knows what its searches found.
+    """The work of one run: evaluations join it as their searches end.
 
     Args:
         left: what has no row yet, in running order.
-        cells: the genotypes of the searches that have ended, by search id.
+        cells: what searches of earlier runs found, by search id.
 
     """
 
     def __init__(self, left: Mapping[str, Planned], cells: Mapping[str, Genotype]) -> None:
         self._ready: deque[Runnable] = deque()
-        self._waiting: dict[str, list[Planned]] = {}
+        self._waiting: dict[str, list[Evaluation]] = {}
         for trial in left.values():
-            if trial.waits_for is None:
-                self._ready.append(trial.of(None))
+            if not isinstance(trial, Evaluation):
+                self._ready.append(trial)
             elif trial.waits_for in cells:
                 self._ready.append(trial.of(cells[trial.waits_for]))
             elif trial.waits_for in left:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from topo_sweep.spec.trials import Planned, workload
 from topo_sweep.store.tables import TABLES
 
 if TYPE_CHECKING:
@@ -55,6 +56,10 @@ class Pace:
         trials = sum(work.trials for work in measured)
         return sum(work.seconds for work in measured) / trials if trials else None
 
+    def seconds_of(self, trials: Iterable[Planned]) -> float | None:
+        """Return what these take on one worker; None where nothing like one was measured."""
+        return self.seconds((workload(trial), trial.epochs) for trial in trials)
+
     def seconds(
         self, epochs_left: Iterable[tuple[str, int]], *, guess: bool = False
     ) -> float | None:
@@ -69,8 +74,8 @@ class Pace:
         epochs = sum(work.epochs for work in self.spent.values())
         mean = self.busy_seconds / epochs if guess and epochs else None
         total = 0.0
-        for workload, left in epochs_left:
-            work = self.spent.get(workload)
+        for key, left in epochs_left:
+            work = self.spent.get(key)
             an_epoch = work.seconds / work.epochs if work and work.epochs else mean
             if an_epoch is None:
                 return None

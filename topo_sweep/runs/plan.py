@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from nas_core.cells.genotype import Genotype
 from topo_sweep.runs.pace import Pace
 from topo_sweep.spec.load import SweepSpec
-from topo_sweep.spec.trials import Planned, without_void, workload
+from topo_sweep.spec.trials import Planned, without_void
 from topo_sweep.store.manifest import Manifest, read_manifest
 from topo_sweep.store.opened import found_by_search
 from topo_sweep.store.parquet import ResultStore
@@ -78,7 +78,7 @@ class Plan:
     @property
     def seconds_left(self) -> float | None:
         """Estimate for what is left on one worker; None where nothing like it was measured."""
-        return self.pace.seconds((workload(trial), trial.epochs) for trial in self.left.values())
+        return self.pace.seconds_of(self.left.values())
 
     def count(self, status: str) -> int:
         """Return how many trials of this request have this status."""
@@ -116,7 +116,7 @@ def make_plan(spec: SweepSpec, results: Path, *, retry_failed: bool = False) -> 
         store=store,
         manifest=read_manifest(paths.manifest),
         trials=without_void(trials, ended),
-        finished=statuses(rows, searches),
+        finished=endings(rows, searches),
         cells_found={search_id: cell for search_id, cell in ended.items() if cell},
         attempts=store.attempts(),
         pace=Pace.measured(trials=rows, searches=searches),
@@ -124,8 +124,8 @@ def make_plan(spec: SweepSpec, results: Path, *, retry_failed: bool = False) -> 
     )
 
 
-def statuses(trials: pd.DataFrame, searches: pd.DataFrame) -> dict[str, str]:
-    """Return the status of everything that has a row, by id."""
+def endings(trials: pd.DataFrame, searches: pd.DataFrame) -> dict[str, str]:
+    """Return how everything that has a row ended: its status, by id."""
     return dict(zip(searches["search_id"], searches["status"], strict=True)) | dict(
         zip(trials["trial_id"], trials["status"], strict=True)
     )

@@ -1,6 +1,6 @@
 """One trial after another in this process: what every executor does around `nas_core.training`.
 
-The one place that knows which kind of trial is a `Training` and which a `Search`.
+Here a trial becomes a `Training` or a `Search`; executors treat both alike.
 """
 
 from __future__ import annotations

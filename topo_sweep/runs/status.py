@@ -7,8 +7,7 @@ from collections import Counter
 from typing import Any
 
 from topo_sweep.runs.pace import Pace
-from topo_sweep.runs.plan import statuses
-from topo_sweep.spec.trials import workload
+from topo_sweep.runs.plan import endings
 from topo_sweep.store.opened import OpenedSweep
 from topo_sweep.store.parquet import ResultStore
 
@@ -23,13 +22,11 @@ def sweep_status(sweep: OpenedSweep) -> dict[str, Any]:
     """
     rows, searches = sweep.trials(), sweep.searches()
     planned = sweep.planned()
-    ended = statuses(rows, searches)
+    ended = endings(rows, searches)
     counts = Counter(ended[key] for key in planned if key in ended)
     ok, diverged, failed = (counts[key] for key in ("ok", "diverged", "failed"))
     pace = Pace.measured(trials=rows, searches=searches)
-    alone = pace.seconds(
-        (workload(trial), trial.epochs) for key, trial in planned.items() if key not in ended
-    )
+    alone = pace.seconds_of(trial for key, trial in planned.items() if key not in ended)
     live = _live(sweep.store)
     return {
         "sweep": sweep.manifest.sweep,

@@ -13,7 +13,6 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Pla
 
 from nas_core.cells.genotype import CellEdges, Edge, Genotype
 from nas_core.cells.topology import Topology, isomorphism_classes, topology_count
-from nas_core.errors import InputError
 from nas_core.protocols.training import DataOptions, Protocol
 from topo_sweep.spec.int_sets import format_int_set, members
 from topo_sweep.spec.trials import Planned, Trial
@@ -38,13 +37,6 @@ def _name(value: str) -> str:
     return value
 
 
-def _operation(value: str) -> str:
-    try:
-        return Edge(0, value).operation
-    except InputError as error:
-        raise ValueError(str(error)) from None
-
-
 def _reduction_topology(value: object) -> object:
     if value == "same" or (type(value) is int and 0 <= value <= _LAST_TOPOLOGY):
         return value
@@ -57,14 +49,7 @@ def _genotypes(value: object) -> tuple[object, ...]:
     return tuple(value)
 
 
-def _genotype(value: str) -> str:
-    try:
-        return str(Genotype.parse(value))
-    except InputError as error:
-        raise ValueError(str(error)) from None
-
-
-_Operation = Annotated[str, AfterValidator(_operation)]
+_Operation = Annotated[str, AfterValidator(lambda name: Edge(0, name).operation)]
 AS_TEXT: Final = PlainSerializer(format_int_set, return_type=str, when_used="json")
 
 
@@ -121,6 +106,11 @@ class NetworkSweep(Sweep):
         """Return the networks in the order in which they run."""
         raise NotImplementedError
 
+    @property
+    def trial_count(self) -> int:
+        """Number of trainings."""
+        return len(self.genotype_list()) * len(self.seeds)
+
     def trials(self) -> dict[str, Trial]:
         """Return the trainings by id."""
         genotypes = self.genotype_list()
@@ -146,11 +136,6 @@ class TopologySweep(NetworkSweep):
     reduction_topology: Annotated[int | Literal["same"], BeforeValidator(_reduction_topology)] = 0
     """The reduction cell's wiring: a topology's index, or that of the normal cell."""
 
-    @property
-    def trial_count(self) -> int:
-        """Number of trainings."""
-        return len(self.topologies) * len(self.seeds)
-
     def described(self) -> str:
         """Return which topologies."""
         return f"topologies {format_int_set(self.topologies)}"
@@ -173,15 +158,10 @@ class GenotypeSweep(NetworkSweep):
 
     kind: Literal["genotypes"] = "genotypes"
     genotypes: Annotated[
-        tuple[Annotated[str, AfterValidator(_genotype)], ...],
+        tuple[Annotated[str, AfterValidator(lambda text: str(Genotype.parse(text)))], ...],
         BeforeValidator(_genotypes),
         AfterValidator(lambda genotypes: tuple(dict.fromkeys(genotypes))),
     ]
-
-    @property
-    def trial_count(self) -> int:
-        """Number of trainings."""
-        return len(self.genotypes) * len(self.seeds)
 
     def described(self) -> str:
         """Return how many networks."""

@@ -5,13 +5,12 @@ How a preset stands to the paper's text is in `paper/notes.py`.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from nas_core.errors import InputError
-from nas_core.protocols.search import SEARCH_PRESETS, SearchProtocol
+from nas_core.errors import InputError, nearest
+from nas_core.protocols.search import SEARCH_PRESETS
 from nas_core.protocols.training import PRESETS, NetworkTraining
 
 ALL_PRESETS: Final[Mapping[str, NetworkTraining]] = {**PRESETS, **SEARCH_PRESETS}
@@ -26,14 +25,9 @@ def find_preset(name: str) -> NetworkTraining:
     """
     if name in ALL_PRESETS:
         return ALL_PRESETS[name]
-    near = difflib.get_close_matches(name.lower(), ALL_PRESETS, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(ALL_PRESETS)}"
+    near = nearest(name.lower(), ALL_PRESETS, cutoff=0.5)
+    hint = f"did you mean {near}?" if near else f"there are {', '.join(ALL_PRESETS)}"
     raise InputError(f"unknown preset {name!r}: {hint}")
-
-
-def purpose(protocol: NetworkTraining) -> str:
-    """Return what the settings are for: 'search' or 'evaluation'."""
-    return "search" if isinstance(protocol, SearchProtocol) else "evaluation"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import json
 from typing import Annotated, Any, Literal, Self
@@ -10,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from nas_core.cells.spaces import canonical_operations, space_name, space_operations
-from nas_core.errors import InputError
+from nas_core.errors import nearest
 from nas_core.protocols.search import SEARCH_PRESETS, SearchProtocol, check_topology_given
 from topo_sweep.spec.int_sets import format_int_set, members
 from topo_sweep.spec.networks import AS_TEXT, Sweep
@@ -34,21 +33,13 @@ def _methods(value: object) -> object:
     return _listed(value)
 
 
-def _unknown_method(value: str) -> str:
-    near = difflib.get_close_matches(value, SEARCH_PRESETS, n=2)
-    return f"unknown method {value!r}: write {' or '.join(near) or ', '.join(SEARCH_PRESETS)}"
-
-
 def _space(value: object) -> Space:
     """Check a space's name, or bring a list of operations into canonical order."""
-    try:
-        if isinstance(value, str):
-            space_operations(value)
-            return value
-        if isinstance(value, list | tuple):
-            return canonical_operations(value)
-    except InputError as error:
-        raise ValueError(str(error)) from None
+    if isinstance(value, str):
+        space_operations(value)
+        return value
+    if isinstance(value, list | tuple):
+        return canonical_operations(value)
     raise ValueError("write SS1 to SS8, all, or a list of operations")
 
 
@@ -106,7 +97,8 @@ class SearchSweep(Sweep):
         """Refuse a method that neither this version nor the sweep itself explains."""
         for name in methods:
             if name not in {**SEARCH_PRESETS, **info.data.get("presets", {})}:
-                raise ValueError(_unknown_method(name))
+                near = nearest(name, SEARCH_PRESETS, most=2) or ", ".join(SEARCH_PRESETS)
+                raise ValueError(f"unknown method {name!r}: write {near}")
         return methods
 
     @model_validator(mode="after")
@@ -120,11 +112,8 @@ class SearchSweep(Sweep):
                     f"search.{name} = {self.search[name]!r} and {key} both set the {name}: "
                     f"give one of them, as in {key}: [...] in a file of your own"
                 )
-        try:
-            for search in self._grid(self.seeds[:1]):
-                check_topology_given(search.method, search.protocol)
-        except InputError as error:
-            raise ValueError(str(error)) from None
+        for search in self._grid(self.seeds[:1]):
+            check_topology_given(search.method, search.protocol)
         return self
 
     @property

@@ -72,10 +72,6 @@ class Trial:
             **_setting(self),
         }
 
-    def of(self, _genotype: Genotype | None) -> Trial:
-        """Return itself: its network is known."""
-        return self
-
 
 @dataclass(frozen=True)
 class SearchTrial:
@@ -127,10 +123,6 @@ class SearchTrial:
             **_setting(self),
         }
 
-    def of(self, _genotype: Genotype | None) -> SearchTrial:
-        """Return itself: it waits for nothing."""
-        return self
-
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -157,10 +149,8 @@ class Evaluation:
         """Epochs of this training."""
         return self.protocol.epochs
 
-    def of(self, genotype: Genotype | None) -> Trial:
+    def of(self, genotype: Genotype) -> Trial:
         """Return the training of what the search found."""
-        if genotype is None:
-            raise ValueError(f"the search {self.waits_for} has not found anything to evaluate")
         return Trial(genotype, self.protocol, self.search.data, self.seed, self.waits_for)
 
 

@@ -117,15 +117,8 @@ def code_version() -> str:
     version = importlib.metadata.version("topo-sweep")
     if not (Path(__file__).parents[2] / ".git").exists():
         return version  # installed; a work tree further up is someone else's
-    git = (
-        "git",
-        "-C",
-        str(Path(__file__).parent),
-        "describe",
-        "--always",
-        "--dirty",
-        "--abbrev=12",
-    )
+    folder = str(Path(__file__).parent)
+    git = ("git", "-C", folder, "describe", "--always", "--dirty", "--abbrev=12")
     try:
         commit = subprocess.run(git, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603
     except (OSError, subprocess.SubprocessError):

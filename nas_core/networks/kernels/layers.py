@@ -239,12 +239,15 @@ class _WeightedSum(torch.autograd.Function):
 
 def weighted_sum(weights: Tensor, maps: Sequence[Tensor]) -> Tensor:
     """Return the sum of weight * map: weights (N,), N maps of one shape -> that shape."""
-    total: Tensor
     if layers_pay(maps[0]):
-        total = _WeightedSum.apply(weights, *maps)
-    else:  # one product over all maps: far fewer kernels than a sum of scaled maps
-        total = torch.tensordot(weights, torch.stack(tuple(maps)), dims=1)
-    return total
+        total: Tensor = _WeightedSum.apply(weights, *maps)
+        return total
+    stacked = torch.stack(tuple(maps))
+    if stacked.dtype == weights.dtype:
+        # One product over all maps: far fewer kernels than a sum of scaled maps.
+        return torch.tensordot(weights, stacked, dims=1)
+    # In mixed precision a product would round the weights, which differ by 1e-4, to 8 bits.
+    return (weights[:, None, None, None, None] * stacked).sum(0)
 
 
 def _channel_mean(x: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """The one switch of the faster forms: the sizes of maps for which each of them runs.
 
-Both are numbers in a batch of maps, B * C * H * W. Tests and benchmarks set them to take one form
-or the other for every size.
+The size of a batch of maps is how many values it holds, B * C * H * W. Tests and benchmarks set
+both limits so that one form or the other runs for every size.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ as long at 2**20 and 1.3 times as long at 2**22.
 
 
 def layers_pay(x: Tensor) -> bool:
-    """Whether maps are on a CPU and large enough to repay the extra calls.
+    """Return whether maps are so large, on a CPU, that the faster layers gain from more calls.
 
     Under autocast PyTorch's own forms run: only they know in which type to take gradients.
     """

@@ -13,7 +13,7 @@ import click
 import pytest
 
 from tests.topo_sweep.cli.program import Program
-from topo_sweep.cli import cli
+from topo_sweep.cli.main import cli
 
 HEAVY = ("torch", "ray", "pandas", "pyarrow", "matplotlib", "pydantic")
 
@@ -45,7 +45,7 @@ def test_the_help_of_every_command_shows_an_example(path: Sequence[str], program
 )
 def test_help_and_enumerate_import_nothing_heavy(arguments: list[str], needed: set[str]) -> None:
     code = (
-        "import sys\nfrom topo_sweep.cli import main\n"
+        "import sys\nfrom topo_sweep.cli.main import main\n"
         f"try:\n    main({arguments!r})\n"
         "except SystemExit:\n    print(sorted(sys.modules), file=sys.stderr)"
     )

@@ -13,7 +13,6 @@ from topo_sweep.spec.presets import (
     ALL_PRESETS,
     find_preset,
     preset_difference,
-    purpose,
     settings,
     value_text,
 )
@@ -34,8 +33,8 @@ def test_a_comparison_is_symmetric_and_covers_all_settings() -> None:
         assert there.different == {key: pair[::-1] for key, pair in back.different.items()}
         assert (there.only_first, there.only_second) == (back.only_second, back.only_first)
         assert there.common + len(there.only_first) == len(type(one).model_fields)
-        assert bool(there.only_first) == (purpose(one) != purpose(other))
-        if purpose(one) == purpose(other):
+        assert bool(there.only_first) == (one.purpose != other.purpose)
+        if one.purpose == other.purpose:
             assert (not there.different) == (one.protocol_hash == other.protocol_hash)
 
 
@@ -66,4 +65,4 @@ def test_values_are_written_as_in_a_spec_file(value: object, text: str) -> None:
 
 def test_purpose_tells_searches_from_evaluations() -> None:
     protocols: list[NetworkTraining] = [Protocol(), SearchProtocol()]
-    assert [purpose(protocol) for protocol in protocols] == ["evaluation", "search"]
+    assert [protocol.purpose for protocol in protocols] == ["evaluation", "search"]

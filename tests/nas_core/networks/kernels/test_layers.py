@@ -231,3 +231,12 @@ def test_mixed_precision_runs_as_pytorchs_own(name: str, stride: int) -> None:
         assert x.grad is not None
         outputs.append(y.float())
     torch.testing.assert_close(outputs[1], outputs[0], rtol=0.05, atol=0.05)
+
+
+def test_in_mixed_precision_weights_keep_their_digits() -> None:
+    weights = torch.tensor([0.1251, 0.8749])
+    maps = [torch.randn(2, 4, 8, 8).bfloat16() for _ in weights]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = weighted_sum(weights, maps)
+    exact = sum(w.double() * x.double() for w, x in zip(weights, maps, strict=True))
+    torch.testing.assert_close(mixed.double(), exact, rtol=1e-6, atol=1e-6)
