@@ -20,8 +20,15 @@ TINY = (
 )
 """Options that make a training take a fraction of a second."""
 
-settings.register_profile("any machine", deadline=None)  # a busy one breaks no promise
-settings.load_profile("any machine")
+# A busy machine breaks no promise, so there is no deadline.
+settings.register_profile("all", deadline=None)
+settings.register_profile("quick", deadline=None, max_examples=20)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Try fewer examples of each property in `make check`."""
+    settings.load_profile("quick" if config.option.markexpr == "not slow" else "all")
+
 
 Start = Callable[..., subprocess.Popen[str]]
 Run = Callable[..., subprocess.CompletedProcess[str]]

@@ -237,7 +237,13 @@ def test_tests_are_short_and_import_no_other_test() -> None:
         assert others == [], f"{path}: what tests share lives in a module of its own"
 
 
-@pytest.mark.parametrize("rooms", WITHOUT)
+@pytest.mark.parametrize(
+    "rooms",
+    [
+        pytest.param(rooms, marks=pytest.mark.slow if "topo_sweep.plots" in rooms else ())
+        for rooms in WITHOUT
+    ],
+)
 def test_a_light_room_loads_nothing_heavy(rooms: str) -> None:
     chosen = [m for m in SOURCES if room(m) in rooms.split(", ") and not m.endswith("__main__")]
     script = "import sys; " + "; ".join(f"import {module}" for module in chosen)

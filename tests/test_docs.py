@@ -151,6 +151,7 @@ def test_what_reads_a_store_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert all(0 <= accuracy <= 1 for _, accuracy in rows)
 
 
+@pytest.mark.slow
 def test_the_examples_with_public_names_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -98,6 +98,7 @@ def test_a_declared_gpu_that_pytorch_cannot_use_is_an_error_before_anything_is_w
     assert line.endswith("use --gpus-per-pack 0 to train on CPUs")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "environment", "where"),
     [

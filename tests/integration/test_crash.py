@@ -79,6 +79,7 @@ def test_sigterm_amid_searches_keeps_what_ended_and_says_how_to_go_on(
     assert_same_rows(results, whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [1, 2, 3, 5])
 def test_a_trial_stopped_after_any_epoch_goes_on_to_the_same_row(
     after: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -90,6 +90,7 @@ def test_a_grid_of_searches_has_no_3d_surface(program: Program) -> None:
     assert "drawn as a map, got --style surface3d" in program.errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["subspaces", "depth", "surface"])
 @pytest.mark.parametrize(
     ("column", "values"),

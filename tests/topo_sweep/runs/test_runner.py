@@ -14,8 +14,6 @@ from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.runner import Outcome, TrialRunner
 from topo_sweep.spec.trials import SearchTrial, Trial
 
-pytestmark = pytest.mark.slow  # all of them together
-
 SPEC = search_spec(seeds=(0, 1), evaluation_seeds=(0, 1))
 LONGER = search_spec(search=SPEC.search | {"epochs": 3}, evaluation_seeds=(0,))
 

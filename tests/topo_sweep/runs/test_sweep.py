@@ -107,6 +107,7 @@ def test_a_second_run_does_nothing_and_writes_no_parquet(results: Path) -> None:
     assert {part: part.stat().st_mtime_ns for part in parts(folder)} == before
 
 
+@pytest.mark.slow
 def test_seeds_of_searches_and_of_evaluations_can_be_added(tmp_path: Path) -> None:
     few = search_spec(seeds=(0,), evaluation_seeds=(0,))
     swept(few, tmp_path)
@@ -123,6 +124,7 @@ def test_seeds_of_searches_and_of_evaluations_can_be_added(tmp_path: Path) -> No
         pd.testing.assert_frame_equal(kept, before)
 
 
+@pytest.mark.slow
 def test_a_sweep_without_evaluations_only_searches(tmp_path: Path) -> None:
     spec = search_spec(evaluation_seeds=())
 
@@ -155,6 +157,7 @@ def test_a_failed_search_is_a_row_and_a_retry_runs_it_and_its_evaluations(
     assert len(store_of(spec, tmp_path).trials()) == 1
 
 
+@pytest.mark.slow
 def test_half_and_half_is_used_and_said_where_there_are_fewer_images(tmp_path: Path) -> None:
     spec = search_spec(search=SPEC.search | {"images": 2500}, evaluation_seeds=())
 
@@ -167,6 +170,7 @@ def test_half_and_half_is_used_and_said_where_there_are_fewer_images(tmp_path: P
     assert list(store_of(spec, tmp_path).searches()["images"]) == [32]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("batch_size", "is_said"), [(32, True), (16, False)])
 def test_an_epoch_of_one_step_is_said_to_update_alphas_in_every_step(
     tmp_path: Path, batch_size: int, is_said: bool
@@ -188,6 +192,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> ResultStore:
     return store_of(LONGER, folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [1, 3])
 def test_an_interrupted_search_goes_on_from_its_checkpoint_to_the_same_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uninterrupted: ResultStore, epochs: int
@@ -219,6 +224,7 @@ def test_an_interrupted_search_goes_on_from_its_checkpoint_to_the_same_end(
     assert not list(store.paths.checkpoints.iterdir())
 
 
+@pytest.mark.slow
 def test_a_run_interrupted_between_search_and_evaluation_evaluates_what_was_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uninterrupted: ResultStore
 ) -> None:

@@ -38,8 +38,6 @@ from topo_sweep.store.parquet import (
 from topo_sweep.store.paths import StorePaths
 from topo_sweep.store.tables import EPOCH_SCHEMA, TRIAL_SCHEMA, TRIALS, Table
 
-pytestmark = pytest.mark.slow  # all of them together
-
 
 @pytest.fixture
 def store(tmp_path: Path) -> ResultStore:
