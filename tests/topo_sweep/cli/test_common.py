@@ -11,8 +11,8 @@ from nas_core.errors import InputError
 from topo_sweep.cli.common import emit, formatted
 
 RECORDS = [
-    {"index": 0, "edges": [[0, 1]], "name": "a,b", "mean": None},
-    {"index": 1, "edges": [[0, 2]], "name": 'say "c"', "mean": 0.5},
+    {"index": 0, "edges": [[0, None]], "name": "a,b", "mean": None},
+    {"index": 1, "edges": [], "name": 'say "c"', "mean": 0.5},
 ]
 
 
@@ -28,8 +28,8 @@ def test_json_gives_back_what_is_known_of_one_or_of_many() -> None:
 def test_csv_has_a_line_each_with_lists_as_json_and_nothing_for_what_is_unknown() -> None:
     assert formatted(RECORDS, "csv", no_table).splitlines() == [
         "index,edges,name,mean",
-        '0,"[[0, 1]]","a,b",',
-        '1,"[[0, 2]]","say ""c""",0.5',
+        '0,"[[0, null]]","a,b",',
+        '1,[],"say ""c""",0.5',
     ]
     assert formatted(RECORDS[0], "csv", no_table) == formatted(RECORDS[:1], "csv", no_table)
     assert formatted([], "csv", no_table) == ""
