@@ -96,8 +96,7 @@ class FactorizedReduce(nn.Module):
         shifted = x[:, :, 1:, 1:]
         if height % 2 or width % 2:
             shifted = pad(shifted, (0, width % 2, 0, height % 2))
-        reduced: Tensor = self.bn(cat([self.conv_even(x), self.conv_odd(shifted)], dim=1))
-        return reduced
+        return self.bn(cat([self.conv_even(x), self.conv_odd(shifted)], dim=1))
 
 
 class Stage(NamedTuple):

@@ -79,8 +79,7 @@ class MixedOp(nn.Module):
             return mixed
         both = torch.cat([mixed, self.halve(passing)], dim=1)
         groups = both.unflatten(1, (self.partial_channels, self.channels))  # (B, K, C/K, H', W')
-        shuffled: Tensor = groups.transpose(1, 2).flatten(1, 2)
-        return shuffled
+        return groups.transpose(1, 2).flatten(1, 2)
 
 
 def _candidate(name: str, channels: int, stride: int) -> nn.Module:
@@ -238,8 +237,7 @@ class SearchNetwork(nn.Module):
         for position, (cell, cell_type) in enumerate(zip(self.cells, self.cell_types, strict=True)):
             dropped = None if dropout is None else _in_cell(dropout, position)
             before, last = last, cell(before, last, mixing[cell_type], dropped)
-        logits: Tensor = self.classifier(last.mean(dim=(2, 3)))
-        return logits
+        return self.classifier(last.mean(dim=(2, 3)))
 
     @cached_property
     def batch_norms(self) -> list[nn.BatchNorm2d]:

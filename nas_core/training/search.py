@@ -232,8 +232,7 @@ class Search(Loop[SearchEpoch]):
 
     def logits(self, images: Tensor) -> Tensor:
         """Classify normalised images (B, 3, H, W), mixing as now: logits (B, classes)."""
-        logits: Tensor = self.network(images, self.alphas.mixing())
-        return logits
+        return self.network(images, self.alphas.mixing())
 
     def _weight_step(self, draws: StepDraws, dropout: Dropout | None) -> StepResult:
         """Take one step of the weights."""

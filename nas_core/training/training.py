@@ -121,8 +121,7 @@ class Training(Loop[EpochMetrics]):
 
     def logits(self, images: Tensor) -> Tensor:
         """Classify normalised images (B, 3, H, W): logits (B, classes)."""
-        logits: Tensor = self.network(images)
-        return logits
+        return self.network(images)
 
     def facts(self) -> dict[str, int | str | None]:
         """Return `parameters` and the `multiply_adds` of one image."""

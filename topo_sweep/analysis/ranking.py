@@ -30,7 +30,7 @@ from topo_sweep.analysis.comparable import (
     nothing_finished,
     operation_words,
 )
-from topo_sweep.analysis.text import aligned, counted, n_words, single_seed_caution
+from topo_sweep.analysis.text import GIVEN, aligned, counted, n_words, single_seed_caution
 
 COLUMNS: Final = (
     "rank", "genotype", "topology", "class_id", "n", "runs",
@@ -39,9 +39,7 @@ COLUMNS: Final = (
 """The columns of a ranking's table: `n` counts seeds, `runs` trainings, `diverged` those of them
 that diverged. `sd` (ddof 1) and `ci_*` are NaN where n = 1."""
 
-_INTERVALS: Final = (
-    "Intervals are 95% t intervals over training seeds, given this split and this test set."
-)
+_INTERVALS: Final = f"Intervals are 95% t intervals over training seeds, {GIVEN}."
 _TIE = 1e-9  # means of counts of correct images differ by more, or only by rounding
 _KEYS: Final = {"topology": "genotype", "class": "class_id"}
 _PLURALS: Final = {"topology": "topologies", "genotype": "genotypes", "class": "classes"}

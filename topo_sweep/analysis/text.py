@@ -8,6 +8,12 @@ from typing import Final
 NO_SPREAD: Final = "n = 1: the spread over seeds is unknown, and the order is not evidence"
 """What a picture says in which no group has a second seed."""
 
+SOME_WITHOUT_SPREAD: Final = "n = 1 in {single} of {groups} groups: their spread is unknown"
+"""What a picture says in which other groups have more seeds."""
+
+GIVEN: Final = "given this split and this test set"
+"""What an interval of accuracies takes as fixed."""
+
 
 def counted(count: int, noun: str) -> str:
     """Return '1 trial', '2,000 trials' or '2 searches'."""
@@ -21,7 +27,9 @@ def n_words(counts: Collection[int]) -> str:
     return f"n = {fewest}" if fewest == most else f"n = {fewest} to {most}"
 
 
-def single_seed_caution(counts: Collection[int], *, every: str = NO_SPREAD, some: str) -> list[str]:
+def single_seed_caution(
+    counts: Collection[int], *, every: str = NO_SPREAD, some: str = SOME_WITHOUT_SPREAD
+) -> list[str]:
     """Return the sentence that is due where groups have one seed, none where all have more.
 
     Args:

@@ -155,7 +155,8 @@ def skips(results: tuple[Path, ...], output: Path | None) -> None:
 
     sweeps = [_open_searches(folder, "skips") for folder in results]
     searches = [rows for sweep in sweeps if len(rows := sweep.searches())]
-    figure = draw_skips(merged(searches, "search_id"), table_2.published_skips())
+    rows = merged(searches, "search_id")
+    figure = draw_skips(rows, table_2.METHODS, table_2.published_skips())
     _save(figure, sweeps[0], results[0], output, "skips")
     for sweep, folder in zip(sweeps[1:], results[1:], strict=True):
         say_which(sweep, folder)

@@ -16,11 +16,10 @@ from topo_sweep.analysis.searches import (
     SearchQuery,
     join_evaluations,
 )
-from topo_sweep.analysis.text import n_words
+from topo_sweep.analysis.text import GIVEN, n_words
 from topo_sweep.plots.operations import space_label
 from topo_sweep.plots.parts import Note, draw_map, framed, hatched
 from topo_sweep.plots.points import (
-    GIVEN,
     INTERVALS,
     SKIPS,
     cautions,
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
 
 _GRID: Final = ("space", "operations", "cells")
 _DEPTH: Final = ("cells",)
+_INTERVALS = f"{INTERVALS}, {GIVEN}"
 _POINT = "a search, its evaluations averaged"
 _MEAN_SHIFT = 0.37  # of a slot, right of its centre: the points stand left of the mean
 _CELLS_LABEL = "cells of the search network"
@@ -61,14 +61,12 @@ def subspaces(
         InputError: nothing to draw, or what must not be mixed.
 
     """
-    evaluated = join_evaluations(searches, trials, query)
-    points = _in_percent(evaluated, _GRID)
-    table = summary(points, _GRID)
+    evaluated, points, table = _measured(searches, trials, query, _GRID)
     spaces, depths = _spaces(table), _depths(table)
     figure, (axes,) = framed(
         f"{evaluated.metric_name.capitalize()} of found cells by search space",
         setting_lines(evaluated),
-        [*point_notes(points, _POINT, INTERVALS + GIVEN), *_reservations(table, evaluated)],
+        [*point_notes(points, _POINT, _INTERVALS), *_reservations(table, evaluated)],
         width=max(7.6, 2.0 + len(spaces)),
         height=4.4,
         above=0.3,
@@ -113,13 +111,11 @@ def depth(searches: pd.DataFrame, trials: pd.DataFrame, query: SearchQuery = EVE
     ended = query.choose(searches)
     check_one(ended, {"space": "spaces", "operations": "sets of operations"})
     ended = ended[ended["genotype"].notna()]
-    evaluated = join_evaluations(searches, trials, query)
-    points = _in_percent(evaluated, _DEPTH)
-    table = summary(points, _DEPTH)
+    evaluated, points, table = _measured(searches, trials, query, _DEPTH)
     figure, (accuracy, skips) = framed(
         f"{evaluated.metric_name.capitalize()} and skips of found cells by depth",
         setting_lines(evaluated, f"space {space_label(*_spaces(ended)[0])}"),
-        [*point_notes(points, _POINT, INTERVALS + GIVEN), *_reservations(table, evaluated)],
+        [*point_notes(points, _POINT, _INTERVALS), *_reservations(table, evaluated)],
         width=9.6,
         height=3.8,
         above=0.3,
@@ -163,8 +159,7 @@ def grid_map(
         InputError: nothing to draw, or what must not be mixed.
 
     """
-    evaluated = join_evaluations(searches, trials, query)
-    table = summary(_in_percent(evaluated, _GRID), _GRID)
+    evaluated, _, table = _measured(searches, trials, query, _GRID)
     asked = query.choose(searches)
     spaces, depths = _spaces(asked), _depths(asked)
     means = np.full((len(spaces), len(depths)), np.nan)
@@ -173,7 +168,7 @@ def grid_map(
         box = spaces.index(space), depths.index(group["cells"])
         means[box], texts[box] = group["mean"], _box_text(group)
     notes: list[Note] = [
-        (None, f"± half of a 95% t interval over search seeds{GIVEN}"),
+        (None, f"± half of a 95% t interval over search seeds, {GIVEN}"),
         (None, "bold: the best mean"),
         *_reservations(table, evaluated),
     ]
@@ -191,7 +186,15 @@ def grid_map(
     )
     sound = table.loc[table["lost"] == 0, "mean"]
     drawn = sound if len(sound) else table["mean"]
-    image = draw_map(axes, means, (drawn.min(), drawn.max()), "viridis")
+    image = draw_map(
+        axes,
+        means,
+        (drawn.min(), drawn.max()),
+        "viridis",
+        label=f"mean {evaluated.metric_name} (%)",
+        extend="min" if table["mean"].min() < drawn.min() else "neither",
+        pad=0.04,
+    )
     for (row, column), text in texts.items():
         mean = means[row, column]
         written = axes.text(column, row, text, ha="center", va="center", fontsize=8.5)
@@ -203,21 +206,17 @@ def grid_map(
     axes.set_xticks(range(len(depths)), [str(cells) for cells in depths])
     axes.set_xlabel(_CELLS_LABEL)
     axes.set_yticks(range(len(spaces)), [space_label(*space) for space in spaces], fontsize=9)
-    figure.colorbar(
-        image,
-        ax=axes,
-        label=f"mean {evaluated.metric_name} (%)",
-        format="%.2f",
-        pad=0.04,
-        extend="min" if table["mean"].min() < drawn.min() else "neither",
-    )
     return figure
 
 
-def _in_percent(evaluated: EvaluatedSearches, by: tuple[str, ...]) -> pd.DataFrame:
-    """Return the points of each group; their `value` is the accuracy in percent."""
+def _measured(
+    searches: pd.DataFrame, trials: pd.DataFrame, query: SearchQuery, by: tuple[str, ...]
+) -> tuple[EvaluatedSearches, pd.DataFrame, pd.DataFrame]:
+    """Return what is drawn, the points of each group in percent, and their summary."""
+    evaluated = join_evaluations(searches, trials, query)
     points = per_seed(evaluated.rows, by, "accuracy")
-    return points.assign(value=100 * points["value"])
+    points = points.assign(value=100 * points["value"])
+    return evaluated, points, summary(points, by)
 
 
 def _reservations(table: pd.DataFrame, evaluated: EvaluatedSearches) -> list[Note]:

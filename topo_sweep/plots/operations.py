@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from nas_core.cells.genotype import OPERATION_NAMES, CellEdges
+from nas_core.cells.genotype import CellEdges
 from nas_core.cells.topology import INPUTS
 
 
@@ -21,6 +21,7 @@ class OperationStyle(NamedTuple):
 
 
 STYLES: Final[Mapping[str, OperationStyle]] = {
+    # In the canonical order of operations.
     # Colours after Okabe and Ito, distinct also without red or green; a family shares its warmth,
     # and dashes are a second sign beside the colour.
     "none": OperationStyle("none", "#8a8a8a", (0, (1, 1.2))),
@@ -46,7 +47,7 @@ def edge_operations(cell: CellEdges) -> dict[tuple[int, int], str]:
 def operation_legend(
     figure: Figure,
     operations: Collection[str],
-    others: Sequence[tuple[Line2D, str]],
+    others: Sequence[Line2D],
     *,
     bottom: float,
     line_length: float,
@@ -55,34 +56,32 @@ def operation_legend(
 
     There are `bottom` inches below it, and its lines are `line_length` font sizes long.
     """
-    styles = [STYLES[name] for name in OPERATION_NAMES if name in operations]
-    lines = [Line2D([], [], color=s.colour, linestyle=s.dashes, linewidth=2) for s in styles]
-    names = [style.label for style in styles] + [name for _, name in others]
+    lines = [
+        Line2D([], [], color=style.colour, linestyle=style.dashes, linewidth=2, label=style.label)
+        for name, style in STYLES.items()
+        if name in operations
+    ]
     figure.legend(
-        lines + [line for line, _ in others],
-        names,
+        handles=[*lines, *others],
         loc="lower center",
         bbox_to_anchor=(0.5, bottom / figure.get_figheight()),
-        ncols=len(names),
+        ncols=len(lines) + len(others),
         frameon=False,
         fontsize=9,
         handlelength=line_length,
     )
 
 
-def short_space(operations: str) -> str:
-    """Return 'sep3 dil3' of comma-separated names: what is learnt, and 'avg' without max pooling.
-
-    What every sub-space of the paper holds (none, skip, max pooling) is left unsaid.
-    """
-    names = operations.split(",")
-    learnt = [f"{name[:3]}{name[-1]}" for name in names if "_conv_" in name]
-    unsaid = [] if "max_pool_3x3" in names or "avg_pool_3x3" not in names else ["avg"]
-    return " ".join([*learnt, *unsaid])
-
-
 def space_label(name: str, operations: str, *, between: str = " ") -> str:
-    """Return 'SS1 sep3 dil3', 'all eight operations', or what is learnt in a space of no name."""
+    """Return 'SS1 sep3 dil3', 'all eight operations', or what is learnt in a space of no name.
+
+    What every sub-space of the paper holds (none, skip, max pooling) is left unsaid; average
+    pooling instead of max pooling is said.
+    """
     if name == "all":
         return "all eight operations"
-    return short_space(operations) if "+" in name else f"{name}{between}{short_space(operations)}"
+    names = operations.split(",")
+    learnt = [f"{operation[:3]}{operation[-1]}" for operation in names if "_conv_" in operation]
+    if "avg_pool_3x3" in names and "max_pool_3x3" not in names:
+        learnt.append("avg")
+    return " ".join(learnt) if "+" in name else f"{name}{between}{' '.join(learnt)}"

@@ -29,6 +29,9 @@ SUFFIXES: Final = (".png", ".svg", ".pdf")
 _TITLE_POINTS, _SETTING_POINTS, _NOTE_POINTS = 13.0, 8.5, 9.0
 _LINE = 1.35 / 72  # inches a line of text needs for each point of its size
 
+OUTLINED: Final[dict[str, Any]] = {"linestyle": "", "color": "white", "markeredgecolor": "black"}
+"""A mark that is seen on any ground; pictures add its form, its size and what else they want."""
+
 _HATCHED: Final[dict[str, Any]] = {"facecolor": "white", "edgecolor": "0.45", "hatch": "////"}
 _DPI = 150
 _METADATA: Final = {  # no dates, so that equal data give equal bytes
@@ -36,6 +39,12 @@ _METADATA: Final = {  # no dates, so that equal data give equal bytes
     ".svg": {"Date": None},
     ".pdf": {"CreationDate": None},
 }
+
+Grid = NDArray[np.float64]
+"""Numbers in rows and columns, NaN where there is none."""
+
+Scale = tuple[float, float]
+"""The least and the greatest value that have a colour of their own."""
 
 Note = tuple[Artist | None, str]
 """A mark and what it means; None for a sentence without a mark."""
@@ -120,21 +129,23 @@ def header_inches(setting: Sequence[str]) -> float:
 
 
 def draw_map(
-    axes: Axes, values: NDArray[np.float64], scale: tuple[float, float], colours: str
+    axes: Axes, values: Grid, scale: Scale, colours: str, *, label: str, extend: str, pad: float
 ) -> AxesImage:
-    """Draw a box for each value, (rows, columns), the first at the top left.
+    """Draw a box for each value, the first row on top, and a bar of colours with a label.
 
-    The colours go from the first to the second value of `scale`. Where a value is NaN the hatched
-    background shows.
+    Where a value is NaN the hatched background shows. `extend` says on which ends of the bar values
+    go on, and `pad` how far away it is, both as matplotlib's `colorbar` takes them.
     """
     axes.patch.set(**_HATCHED)
-    return axes.imshow(
+    image = axes.imshow(
         np.ma.masked_invalid(values),
         norm=Normalize(*scale),
         cmap=colours,
         aspect="auto",
         interpolation="nearest",
     )
+    axes.figure.colorbar(image, ax=axes, label=label, format="%.2f", extend=extend, pad=pad)
+    return image
 
 
 def hatched() -> Patch:

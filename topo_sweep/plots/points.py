@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from topo_sweep.analysis.accuracy import summary
 from topo_sweep.analysis.searches import EvaluatedSearches
 from topo_sweep.analysis.text import single_seed_caution
-from topo_sweep.plots.parts import Note
+from topo_sweep.plots.parts import OUTLINED, Note
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,22 +27,13 @@ GROUPS: Final = (
 )
 """Colour and marker of groups that are compared, in their order."""
 
-LOST: Final[dict[str, Any]] = {
-    "linestyle": "",
-    "marker": "X",
-    "markersize": 8,
-    "color": "white",
-    "markeredgecolor": "black",
-    "zorder": 6,
-}
+LOST: Final[Mapping[str, Any]] = OUTLINED | {"marker": "X", "markersize": 8, "zorder": 6}
 """How a diverged search, or one with a diverged evaluation, looks."""
 
 SKIPS: Final = {"skips_normal": "normal cell", "skips_reduction": "reduction cell"}
 """Columns of a search row and what they are of."""
 
 INTERVALS: Final = "mean and 95% t interval over search seeds"
-GIVEN: Final = ", given this split and this test set"
-"""What an interval of accuracies takes as fixed."""
 
 _LOST_INTERVAL = "0.8"  # as wide as the picture is high: pale, so that it hides nothing
 _GOLDEN = 0.6180339887498949
@@ -127,14 +118,9 @@ def limits(
     `table` is the summary of the points; a share `below` of the range is left free below.
     """
     sound, groups = points[~points["lost"]], table[table["lost"] == 0]
-    values = np.concatenate(
-        [
-            (sound if len(sound) else points)["value"].to_numpy(dtype=float),
-            groups["ci_low"].dropna().to_numpy(dtype=float),
-            groups["ci_high"].dropna().to_numpy(dtype=float),
-        ]
-    )
-    low, high = float(values.min()), float(values.max())
+    values = (sound if len(sound) else points)["value"]
+    low = float(np.nanmin([values.min(), groups["ci_low"].min()]))
+    high = float(np.nanmax([values.max(), groups["ci_high"].max()]))
     room = (high - low) or 0.5
     return low - below * room, high + 0.06 * room
 
@@ -165,9 +151,7 @@ def count_axis(axes: Axes, counts: Mapping[str, pd.DataFrame], by: str) -> None:
 def point_notes(points: pd.DataFrame, point: str, interval: str) -> list[Note]:
     """Say of all groups what a point is, a mean and its interval, and what diverged."""
     dot = Line2D([], [], linestyle="", marker="o", markersize=5, color="0.3", alpha=0.5)
-    bar = Line2D(
-        [], [], linestyle="", marker="o", markersize=8, color="0.6", markeredgecolor="black"
-    )
+    bar = Line2D([], [], **OUTLINED | {"marker": "o", "markersize": 8, "color": "0.6"})
     notes: list[Note] = [(dot, point), (bar, interval)]
     if lost := int(points["lost"].sum()):
         text = f"diverged, or with a diverged evaluation: {lost}; may be off the scale, as its mean"
@@ -177,18 +161,13 @@ def point_notes(points: pd.DataFrame, point: str, interval: str) -> list[Note]:
 
 def cautions(table: pd.DataFrame) -> list[Note]:
     """Say where there is no interval; `table` is the summary of all groups."""
-    some = "n = 1 in {single} of {groups} groups: their spread is unknown"
-    return [(None, caution) for caution in single_seed_caution(table["n"], some=some)]
+    return [(None, caution) for caution in single_seed_caution(table["n"])]
 
 
 def omissions(*, failed: int, waiting: int = 0) -> list[Note]:
     """Say how many searches are not drawn: those that failed, and those without an evaluation."""
-    notes: list[Note] = []
-    if failed:
-        notes.append((None, f"searches that found nothing, left out: {failed}"))
-    if waiting:
-        notes.append((None, f"searches without an evaluation yet, left out: {waiting}"))
-    return notes
+    counts = {"that found nothing": failed, "without an evaluation yet": waiting}
+    return [(None, f"searches {of}, left out: {count}") for of, count in counts.items() if count]
 
 
 def setting_lines(evaluated: EvaluatedSearches, more: str = "") -> list[str]:

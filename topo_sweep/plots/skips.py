@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from matplotlib.figure import Figure
@@ -13,7 +12,7 @@ from nas_core.errors import InputError
 from topo_sweep.analysis.accuracy import per_seed, summary
 from topo_sweep.analysis.comparable import check_one
 from topo_sweep.analysis.searches import EVERYTHING
-from topo_sweep.plots.parts import framed
+from topo_sweep.plots.parts import OUTLINED, framed
 from topo_sweep.plots.points import (
     INTERVALS,
     SKIPS,
@@ -27,25 +26,20 @@ from topo_sweep.plots.points import (
 if TYPE_CHECKING:
     import pandas as pd
 
-METHODS: Final = {
+_LABELS: Final = {
     "search_darts_2nd": "DARTS\n2nd order",
-    "search_subset": "data\nsubset",
-    "search_sparse": "sparse\nupdate",
-    "search_subset_sparse": "subset +\nsparse",
     "search_darts_1st": "DARTS\n1st order",
     "search_subspace": "sub-space",
     "search_edarts": "eDARTS",
     "search_pcdarts": "PC-DARTS",
     "search_pdarts": "P-DARTS",
 }
-"""Names of methods, those of Table II first and in its order."""
+"""Names of methods, and their order after those of Table II; its 'DARTS' is told from 1st order."""
 
-_PUBLISHED: Final[dict[str, Any]] = {
-    "linestyle": "",
+_PUBLISHED: Final[dict[str, Any]] = OUTLINED | {
     "marker": "D",
     "markersize": 8,
     "markerfacecolor": "none",
-    "markeredgecolor": "black",
     "markeredgewidth": 1.3,
 }
 _VARIANTS: Final = {
@@ -57,7 +51,7 @@ _VARIANTS: Final = {
 
 
 def skips(
-    searches: pd.DataFrame, published: Mapping[str, Mapping[str, float]] = MappingProxyType({})
+    searches: pd.DataFrame, table_2: Mapping[str, str], published: Mapping[str, Mapping[str, float]]
 ) -> Figure:
     """Draw the skip connections of normal and reduction cells by method, Table II's first.
 
@@ -65,6 +59,7 @@ def skips(
 
     Args:
         searches: one row a search.
+        table_2: methods that Table II has, in its order, and what it calls them.
         published: of each method that Table II has, what it prints: skips a cell, by the columns
             of `SKIPS`. It stands beside the searches of that method.
 
@@ -78,7 +73,8 @@ def skips(
         raise InputError(f"nothing to draw: all {len(searches)} searches failed")
     check_one(ended, {"dataset": "data sets"})
     ended = ended.assign(group=_groups(ended), lost=ended["status"] == "diverged")
-    groups = sorted(set(ended["group"]), key=_order)
+    names = {method: _in_two_lines(name) for method, name in table_2.items()} | _LABELS
+    groups = sorted(set(ended["group"]), key=lambda group: _order(group, list(names)))
     for group in groups:
         check_one(ended[ended["group"] == group], {"protocol_hash": f"protocols of {group}"})
     beside = {number: published[group] for number, group in enumerate(groups) if group in published}
@@ -109,7 +105,7 @@ def skips(
         count_axis(axes, counts, "group")
         axes.set_title(name, fontsize=10)
         sizes = points.groupby("group").size()
-        labels = [f"{_method_label(group)}\nn = {sizes[group]}" for group in groups]
+        labels = [f"{_label(group, names)}\nn = {sizes[group]}" for group in groups]
         axes.set_xticks(range(len(groups)), labels, fontsize=8.5)
         axes.set_xlim(-0.55, len(groups) - 0.55)
     panels[1].set_ylabel("")
@@ -127,14 +123,20 @@ def _groups(searches: pd.DataFrame) -> list[str]:
     return list(names)
 
 
-def _order(group: str) -> tuple[int, str]:
+def _in_two_lines(name: str) -> str:
+    """Return what a method of Table II adds to DARTS, such as 'data subset', on two lines."""
+    added = name.removeprefix("DARTS + ")
+    return added.replace(" + ", " +\n") if " + " in added else added.replace(" ", "\n")
+
+
+def _order(group: str, methods: Sequence[str]) -> tuple[int, str]:
     method = group.partition(",")[0]
-    return (list(METHODS).index(method) if method in METHODS else len(METHODS)), group
+    return (methods.index(method) if method in methods else len(methods)), group
 
 
-def _method_label(group: str) -> str:
-    method, *more = group.split(", ")
-    return "\n".join([METHODS.get(method, method), *more])
+def _label(group: str, names: Mapping[str, str]) -> str:
+    method, *settings = group.split(", ")
+    return "\n".join([names.get(method, method), *settings])
 
 
 def _images(searches: pd.DataFrame) -> str:

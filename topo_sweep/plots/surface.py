@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,14 +17,12 @@ from numpy.typing import NDArray
 from nas_core.cells.topology import Topology, topology_count
 from nas_core.errors import InputError
 from topo_sweep.analysis.text import single_seed_caution
-from topo_sweep.plots.parts import Note, draw_map, hatched, write_notes
+from topo_sweep.plots.parts import OUTLINED, Grid, Note, Scale, draw_map, hatched, write_notes
 
 if TYPE_CHECKING:
     from topo_sweep.analysis.ranking import Ranking
 
-Grid = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-Scale = tuple[float, float]
 
 STYLES: Final = ("map", "surface3d")
 
@@ -44,45 +41,11 @@ _COLUMNS_LABEL = "predecessors of node 5"
 _NODES = 4
 _COUNT = topology_count(_NODES)
 
-_OUTLINED: Final[dict[str, Any]] = {
-    "linestyle": "",
-    "color": "white",
-    "markeredgecolor": "black",
-    "zorder": 100,  # in 3-D, before the surface
-}
-_BEST: Final[dict[str, Any]] = _OUTLINED | {"marker": "*", "markersize": 15}
-_DIVERGED: Final[dict[str, Any]] = _OUTLINED | {"marker": "X", "markersize": 9}
-_ISOLATED: Final[dict[str, Any]] = _OUTLINED | {"marker": "o", "markersize": 4, "color": "0.3"}
+_ON_TOP: Final[dict[str, Any]] = OUTLINED | {"zorder": 100}  # in 3-D, before the surface
+_BEST: Final[dict[str, Any]] = _ON_TOP | {"marker": "*", "markersize": 15}
+_DIVERGED: Final[dict[str, Any]] = _ON_TOP | {"marker": "X", "markersize": 9}
+_ISOLATED: Final[dict[str, Any]] = _ON_TOP | {"marker": "o", "markersize": 4, "color": "0.3"}
 _MISSING: Final[dict[str, Any]] = {"linestyle": "", "marker": "x", "color": "0.35"}
-
-
-@dataclass(frozen=True)
-class _Surface:
-    """What is drawn, each grid (18, 10): rows and columns as `ROWS` and `COLUMNS`.
-
-    `mean` and `sd` are in percent, NaN where unknown; `diverged` counts diverged trials. The
-    scales run from the first to the second value over topologies without any diverged trial,
-    for one that has some is far outside.
-    """
-
-    mean: Grid
-    sd: Grid
-    diverged: Grid
-    mean_scale: Scale
-    sd_scale: Scale
-
-    @classmethod
-    def of(cls, ranking: Ranking) -> _Surface:
-        mean, sd = (100 * _grid(ranking, column) for column in ("mean", "sd"))
-        diverged = _grid(ranking, "diverged")
-        low, high = _range(mean, diverged)
-        margin = 0.05 if low == high else 0.0
-        sd_scale = 0.0, _range(sd, diverged)[1] or 0.05
-        return cls(mean, sd, diverged, (low - margin, high + margin), sd_scale)
-
-    @property
-    def missing(self) -> Mask:
-        return np.isnan(self.mean)
 
 
 def surface(ranking: Ranking, *, style: str = "map") -> Figure:
@@ -102,8 +65,7 @@ def surface(ranking: Ranking, *, style: str = "map") -> Figure:
     if style not in STYLES:
         raise InputError(f"the styles are {' and '.join(STYLES)}, got {style!r}")
     _check_drawable(ranking)
-    drawn = _Surface.of(ranking)
-    return _map(ranking, drawn) if style == "map" else _surface3d(ranking, drawn)
+    return _map(ranking) if style == "map" else _surface3d(ranking)
 
 
 def _check_drawable(ranking: Ranking) -> None:
@@ -131,16 +93,28 @@ def _grid(ranking: Ranking, column: str) -> Grid:
 
 
 def _range(values: Grid, diverged: Grid) -> Scale:
-    """Return the least and the greatest value without diverged trials, if there is such a one."""
+    """Return the least and the greatest value of topologies without diverged trials.
+
+    One that has some is far outside; where all have some they count.
+    """
     known = ~np.isnan(values)
     sound = known & (diverged == 0)
     chosen = values[sound if sound.any() else known]
-    return (float(chosen.min()), float(chosen.max())) if chosen.size else (0.0, 0.0)
+    return float(chosen.min()), float(chosen.max())
 
 
-def _map(ranking: Ranking, drawn: _Surface) -> Figure:
+def _mean_scale(mean: Grid, diverged: Grid) -> Scale:
+    """Return the ends of the scale of means, which are apart."""
+    low, high = _range(mean, diverged)
+    margin = 0.05 if low == high else 0.0
+    return low - margin, high + margin
+
+
+def _map(ranking: Ranking) -> Figure:
     """Draw the means and, where there is any, the spread beside them."""
-    has_spread = not np.isnan(drawn.sd).all()
+    mean, sd = 100 * _grid(ranking, "mean"), 100 * _grid(ranking, "sd")
+    diverged = _grid(ranking, "diverged")
+    has_spread = not np.isnan(sd).all()
     figure = Figure(figsize=(11.4, 8.4) if has_spread else (7.6, 8.4))
     panels = figure.subplots(1, 1 + has_spread, squeeze=False, sharey=True)[0]
     figure.subplots_adjust(
@@ -150,37 +124,36 @@ def _map(ranking: Ranking, drawn: _Surface) -> Figure:
         bottom=0.2,
         wspace=0.1,
     )
-    _draw_panel(panels[0], drawn.mean, drawn.mean_scale, "viridis", _mean_label(ranking))
+    _draw_panel(panels[0], mean, _mean_scale(mean, diverged), "viridis", _mean_label(ranking))
     panels[0].set_ylabel(_ROWS_LABEL)
-    for row, column in np.argwhere(drawn.diverged > 0):
+    for row, column in np.argwhere(diverged > 0):
         panels[0].plot(column, row, **_DIVERGED)
     for row, column in _best(ranking):
         panels[0].plot(column, row, **_BEST)
     if has_spread:
-        label = "SD over seeds (percentage points)"
-        _draw_panel(panels[1], drawn.sd, drawn.sd_scale, "cividis", label)
-    _annotate(figure, ranking, drawn, hatched())
+        scale = 0.0, _range(sd, diverged)[1] or 0.05
+        _draw_panel(panels[1], sd, scale, "cividis", "SD over seeds (percentage points)")
+    _annotate(figure, ranking, hatched())
     return figure
 
 
 def _draw_panel(axes: Axes, values: Grid, scale: Scale, colours: str, label: str) -> None:
     """Draw one grid of boxes, labelled by what the nodes read, with its bar of colours."""
-    image = draw_map(axes, values, scale, colours)
+    draw_map(axes, values, scale, colours, label=label, extend=_extend(values, scale), pad=0.03)
     axes.set_xticks(range(len(COLUMNS)), COLUMNS, fontsize=9)
     axes.set_yticks(range(len(ROWS)), ROWS, fontsize=9)
     axes.set_xlabel(_COLUMNS_LABEL)
     for row in range(len(_PAIRS[4]), len(ROWS), len(_PAIRS[4])):  # where node 3 changes
         axes.axhline(row - 0.5, color="white", linewidth=2)
-    extend = _extend(values, scale)
-    axes.figure.colorbar(image, ax=axes, label=label, format="%.2f", extend=extend, pad=0.03)
 
 
-def _surface3d(ranking: Ranking, drawn: _Surface) -> Figure:
+def _surface3d(ranking: Ranking) -> Figure:
     """Draw the means as a surface; what has no place on it is marked on the floor."""
     figure = Figure(figsize=(9.0, 8.4))
     axes: Any = figure.add_axes((0.0, 0.17, 0.86, 0.74), projection="3d")
-    floor, ceiling = drawn.mean_scale
-    height = np.where(drawn.mean < floor, np.nan, drawn.mean)
+    mean, diverged = 100 * _grid(ranking, "mean"), _grid(ranking, "diverged")
+    floor, ceiling = _mean_scale(mean, diverged)
+    height = np.where(mean < floor, np.nan, mean)
     columns, rows = np.meshgrid(np.arange(len(COLUMNS)), np.arange(len(ROWS)))
     image = axes.plot_surface(
         columns,
@@ -198,9 +171,9 @@ def _surface3d(ranking: Ranking, drawn: _Surface) -> Figure:
     def mark(where: Mask, style: Mapping[str, Any]) -> None:
         axes.plot(columns[where], rows[where], on_floor[where], **style)
 
-    mark(drawn.missing, _MISSING)
+    mark(np.isnan(mean), _MISSING)
     mark(_isolated(height), _ISOLATED)
-    mark(drawn.diverged > 0, _DIVERGED)
+    mark(diverged > 0, _DIVERGED)
     for row, column in _best(ranking):
         axes.plot(column, row, on_floor[row, column], **_BEST)
     axes.set(zlim=(floor, ceiling), xlabel=_COLUMNS_LABEL)
@@ -212,7 +185,7 @@ def _surface3d(ranking: Ranking, drawn: _Surface) -> Figure:
     axes.set_box_aspect((10, 14, 7), zoom=1.05)
     bar = figure.add_axes((0.88, 0.32, 0.02, 0.4))
     figure.colorbar(image, cax=bar, label=_mean_label(ranking), format="%.2f")
-    _annotate(figure, ranking, drawn, Line2D([], [], **_MISSING))
+    _annotate(figure, ranking, Line2D([], [], **_MISSING))
     return figure
 
 
@@ -242,7 +215,7 @@ def _best(ranking: Ranking) -> list[tuple[int, int]]:
     return [divmod(int(topology), len(COLUMNS)) for topology in best]
 
 
-def _annotate(figure: Figure, ranking: Ranking, drawn: _Surface, missing: Artist) -> None:
+def _annotate(figure: Figure, ranking: Ranking, missing: Artist) -> None:
     """Add the title above and, below, what the marks mean and what cannot be known.
 
     `missing` is how a topology without a result looks.
@@ -252,9 +225,9 @@ def _annotate(figure: Figure, ranking: Ranking, drawn: _Surface, missing: Artist
     setting = f"{ranking.data}, protocol {ranking.protocol_hash}\n{ranking.phase}"
     figure.text(0.5, 0.945, setting, ha="center", va="top", fontsize=8.5)
     marks: list[Note] = [(Line2D([], [], **_BEST), _best_text(ranking))]
-    if count := int(drawn.missing.sum()):
+    if count := _COUNT - len(ranking.table):
         marks.append((missing, f"no result: {count} of {_COUNT} topologies"))
-    if count := int((drawn.diverged > 0).sum()):
+    if count := int((ranking.table["diverged"] > 0).sum()):
         text = f"with diverged trials: {count} of {_COUNT} topologies; they may be off the scale"
         marks.append((Line2D([], [], **_DIVERGED), text))
     some = "n = 1 for {single} topologies: their SD is unknown"

@@ -62,8 +62,7 @@ class _Loader(yaml.SafeLoader):
         raise _RefusedError(f"{_position(self._next_event().start_mark)}: {problem}")
 
     def _next_event(self) -> yaml.Event:
-        event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]
-        return event
+        return self.peek_event()  # type: ignore[no-untyped-call]
 
 
 _Loader.yaml_implicit_resolvers = {}

@@ -161,7 +161,7 @@ def found_by_search(searches: pd.DataFrame) -> dict[str, Genotype | None]:
 
 
 def by_newest_row(sweep: OpenedSweep) -> tuple[str, str]:
-    """Return a key to sort by: when the newest row and the newest request came; no row is oldest."""
+    """Return a key to sort by: the time of the newest row (none is oldest), then of the request."""
     newest = sweep.store.newest_row()
     requested = max((r.requested_at.isoformat() for r in sweep.manifest.requests), default="")
     return newest.isoformat() if newest else "", requested

@@ -295,8 +295,7 @@ def _read(folder: Path, schema: pa.Schema) -> pd.DataFrame:
         with contextlib.suppress(FileNotFoundError):  # compacted between listing and reading
             tables = [_read_part(part, schema) for part in _parts(folder)]
             table = pa.concat_tables(tables) if tables else schema.empty_table()
-            frame: pd.DataFrame = table.to_pandas(types_mapper=_pandas_type)
-            return frame
+            return table.to_pandas(types_mapper=_pandas_type)
     raise StoreError(f"{folder} changes faster than it can be read: try again")
 
 

@@ -77,8 +77,7 @@ def _together(modules: list[nn.Module], x: Tensor, positive: Tensor, repeated: T
         y = _convolved([stage.depthwise for stage in stages], y, groups=y.shape[1])
         y = _convolved([stage.pointwise for stage in stages], y, groups=len(stages))
         y = _normalised([stage.norm for stage in stages], y)
-    by_edge: Tensor = y.unflatten(1, (len(modules), -1))
-    return by_edge
+    return y.unflatten(1, (len(modules), -1))
 
 
 def _convolved(convolutions: list[nn.Conv2d], x: Tensor, *, groups: int) -> Tensor:
@@ -102,8 +101,7 @@ def _reduced(modules: list[FactorizedReduce], positive: Tensor) -> Tensor:
     ]
     y = torch.cat(halves, dim=2).flatten(1, 2)  # (B, M * C, H', W')
     normalised = _normalised([module.bn for module in modules], y)
-    by_edge: Tensor = normalised.unflatten(1, (len(modules), -1))
-    return by_edge
+    return normalised.unflatten(1, (len(modules), -1))
 
 
 def _normalised(norms: list[nn.BatchNorm2d], y: Tensor) -> Tensor:

@@ -49,8 +49,7 @@ class PointwiseConv2d(nn.Conv2d):
         """Convolve."""
         if not layers_pay(input):
             return super().forward(input)
-        y: Tensor = _Pointwise.apply(input, self.weight)
-        return y
+        return _Pointwise.apply(input, self.weight)
 
 
 class MaxPool2d(nn.MaxPool2d):
@@ -58,11 +57,9 @@ class MaxPool2d(nn.MaxPool2d):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - PyTorch's own name
         """Pool."""
-        if not layers_pay(input):
-            pooled: Tensor = super().forward(input)
-        else:
-            pooled = super().forward(input.contiguous(memory_format=torch.channels_last))
-        return pooled.contiguous()
+        if layers_pay(input):
+            input = input.contiguous(memory_format=torch.channels_last)  # noqa: A001 - as above
+        return super().forward(input).contiguous()
 
 
 class AvgPool2d(nn.AvgPool2d):
@@ -86,7 +83,6 @@ class BatchNorm2d(nn.BatchNorm2d):
         is_covered = self.training and not self.affine and input.dtype != torch.bfloat16
         if not is_covered or not layers_pay(input):
             return super().forward(input)
-        y: Tensor
         y, mean, variance = _BatchNorm.apply(input, self.eps)
         if self.track_running_stats and self.running_mean is not None:
             assert self.running_var is not None and self.num_batches_tracked is not None  # noqa: PT018, S101
@@ -146,8 +142,7 @@ def _tiled_weight_gradient(gradient: Tensor, x: Tensor, weight: Tensor) -> Tenso
             None,
             *([1, 1], [2, 0], [1, 1], False, [0, 0], len(weight), [False, True, False]),
         )
-        tile_gradient: Tensor = of_weight
-        return tile_gradient
+        return of_weight
 
     return torch.cat([tile(2, 0), tile(0, 2)[..., 1:]], dim=3)
 
@@ -174,8 +169,7 @@ class _Pointwise(torch.autograd.Function):
 
 def _products(matrix: Tensor, x: Tensor) -> Tensor:
     """(O, I) and (B, I, H, W) -> (B, O, H, W)."""
-    y: Tensor = torch.bmm(matrix.expand(len(x), -1, -1), x.flatten(2)).unflatten(2, x.shape[2:])
-    return y
+    return torch.bmm(matrix.expand(len(x), -1, -1), x.flatten(2)).unflatten(2, x.shape[2:])
 
 
 class _BatchNorm(torch.autograd.Function):
@@ -240,8 +234,7 @@ class _WeightedSum(torch.autograd.Function):
 def weighted_sum(weights: Tensor, maps: Sequence[Tensor]) -> Tensor:
     """Return the sum of weight * map: weights (N,), N maps of one shape -> that shape."""
     if layers_pay(maps[0]):
-        total: Tensor = _WeightedSum.apply(weights, *maps)
-        return total
+        return _WeightedSum.apply(weights, *maps)
     stacked = torch.stack(tuple(maps))
     if stacked.dtype == weights.dtype:
         # One product over all maps: far fewer kernels than a sum of scaled maps.
@@ -257,8 +250,7 @@ def _channel_mean(x: Tensor) -> Tensor:
 
 def _depthwise(x: Tensor, weight: Tensor) -> Tensor:
     if weight.shape[-1] == _LARGE:
-        y: Tensor = _Depthwise5x5.apply(x, weight)
-        return y
+        return _Depthwise5x5.apply(x, weight)
     return conv2d(x, weight, padding=weight.shape[-1] // 2, groups=len(weight))
 
 
@@ -271,19 +263,16 @@ def _strided_5x5(x: Tensor, weight: Tensor) -> Tensor:
     batch = len(x)
     apart = _residues_apart(x, 2).unflatten(0, (batch, 4)).flatten(1, 2)  # (B, 4 * C, H/2, W/2)
     y = conv2d(apart, torch.cat(taps), padding=1, groups=4 * len(weight))
-    total: Tensor = y.unflatten(1, (4, len(weight))).sum(1)
-    return total
+    return y.unflatten(1, (4, len(weight))).sum(1)
 
 
 def _residues_apart(x: Tensor, n: int) -> Tensor:
     """(B, C, H, W) -> (B * n * n, C, H / n, W / n)."""
     split = x.unflatten(3, (-1, n)).unflatten(2, (-1, n))  # (B, C, H / n, n, W / n, n)
-    apart: Tensor = split.permute(0, 3, 5, 1, 2, 4).flatten(0, 2)
-    return apart
+    return split.permute(0, 3, 5, 1, 2, 4).flatten(0, 2)
 
 
 def _residues_joined(x: Tensor, n: int) -> Tensor:
     """(B * n * n, C, H / n, W / n) -> (B, C, H, W)."""
     split = x.unflatten(0, (-1, n, n)).permute(0, 3, 4, 1, 5, 2)
-    joined: Tensor = split.flatten(4, 5).flatten(2, 3)
-    return joined
+    return split.flatten(4, 5).flatten(2, 3)

@@ -41,7 +41,7 @@ def collisions(drawing: Drawing) -> list[tuple[Any, Any]]:
     """Return parts that touch each other, and links that run through a part not their own."""
     boxes = {}
     for part, (width, height) in drawing.sizes.items():
-        x, y = drawing.x[drawing.layers[part]], drawing.layout.y[part]
+        x, y = drawing.centre(part)
         boxes[part] = (x - width / 2, x + width / 2, y - height / 2, y + height / 2)
     found: list[tuple[Any, Any]] = [
         (one, other)
@@ -49,7 +49,7 @@ def collisions(drawing: Drawing) -> list[tuple[Any, Any]]:
         if a[0] < b[1] and b[0] < a[1] and a[2] < b[3] and b[2] < a[3]
     ]
     enlarged = Affine2D().scale(200)  # so that curves become many short lines
-    for link in drawing.layout.routes:
+    for link in drawing.routes:
         polygons: Any = drawing.path(link).transformed(enlarged).to_polygons(closed_only=False)
         (line,) = polygons
         for part, (left, right, low, high) in boxes.items():
@@ -80,13 +80,13 @@ def test_no_part_touches_another_and_no_edge_runs_through_a_part(edges: CellEdge
 
 def test_a_collision_would_be_noticed() -> None:
     drawing = place_cell(KNOWN_CELLS["DARTS_V2"].normal)
-    drawing.layout.y[3] = drawing.layout.y[2]  # type: ignore[index]
+    drawing.y[3] = drawing.y[2]
     assert (2, 3) in collisions(drawing)
 
 
 def test_sources_stand_left_of_what_they_feed() -> None:
     drawing = place_cell(KNOWN_CELLS["PDARTS"].normal)
-    for source, target in drawing.layout.routes:
+    for source, target in drawing.routes:
         assert drawing.layers[source] < drawing.layers[target]
     assert list(drawing.x) == sorted(drawing.x)
 
@@ -120,8 +120,8 @@ def test_a_label_stands_on_the_edge_that_it_names() -> None:
     for node, pair in enumerate(edges.nodes, 2):
         for edge in pair:
             label = (edge.source, node)
-            place = drawing.x[drawing.layers[label]], drawing.layout.y[label]
-            (text,) = [t for t in axes.texts if t.get_position() == pytest.approx(place)]
+            place = pytest.approx(drawing.centre(label))
+            (text,) = [t for t in axes.texts if t.get_position() == place]
             assert text.get_text() == STYLES[edge.operation].label
 
 
@@ -177,7 +177,7 @@ def test_without_a_topology_all_edges_stay() -> None:
 
 
 def test_the_curves_of_a_bundle_are_parallel_and_bundles_apart() -> None:
-    drawing = place_supernet(FULL, 8)
+    drawing = place_supernet(8)
     assert collisions(drawing) == []
     for part, end in itertools.product(drawing.layers, (0, 1)):
         ports = sorted(drawing.port(part, link) for link in FULL if link[end] == part)

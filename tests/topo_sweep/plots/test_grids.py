@@ -121,6 +121,8 @@ def test_one_seed_has_no_interval_and_says_so() -> None:
     assert all(np.isnan(low) and np.isnan(high) for *_, low, high in bars(figure.axes[0]))
     assert "n = 1: the spread over seeds is unknown, and the order is not evidence" in words(figure)
     assert "n = 1" not in words(subspaces(rows, results))
+    figure = subspaces(rows[~rows["search_id"].isin(["SS2-16-0", "SS2-16-1"])], results)
+    assert "n = 1 in 1 of 4 groups: their spread is unknown" in words(figure)
 
 
 def test_what_diverged_is_marked_and_does_not_stretch_the_axis() -> None:
