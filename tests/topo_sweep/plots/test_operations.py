@@ -6,7 +6,7 @@ import pytest
 
 from nas_core.cells.genotype import OPERATION_NAMES, CellEdges
 from nas_core.cells.topology import Topology
-from topo_sweep.plots.operations import STYLES, edge_operations, short_space, space_label
+from topo_sweep.plots.operations import STYLES, edge_operations, space_label
 
 
 def test_every_operation_has_a_name_and_a_look_of_its_own() -> None:
@@ -32,7 +32,6 @@ def test_edges_are_named_by_source_and_node() -> None:
 def test_of_a_space_what_is_learnt_is_said_and_average_pooling_where_max_is_not(
     operations: str, short: str
 ) -> None:
-    assert short_space(operations) == short
     assert space_label("SS9", operations) == f"SS9 {short}"
     assert space_label("SS9", operations, between="\n") == f"SS9\n{short}"
     assert space_label("none+skip_connect", operations) == short
