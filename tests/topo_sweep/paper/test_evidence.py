@@ -9,13 +9,11 @@ import pytest
 from nas_core.protocols.training import PRESETS, Protocol
 from tests.topo_sweep.paper.compare_rows import evaluation, search, source, topology
 from topo_sweep.paper.evidence import (
-    evaluated,
     gather,
     groups,
-    has_results,
-    poolings,
     role,
     setting_text,
+    settings_with_results,
     skip_counts,
     usable,
 )
@@ -83,8 +81,8 @@ def test_what_has_no_result_is_left_out_and_said_and_what_diverged_is_counted_an
         "Left out as failed: 2 trainings.",
         "Counted although diverged: 1 training.",
     ]
-    assert has_results(trials)
-    assert not has_results(trials[trials["status"] == "failed"])
+    assert [len(rows) for rows in settings_with_results(trials)] == [4]
+    assert settings_with_results(trials[trials["status"] == "failed"]) == []
 
 
 def test_a_search_has_the_mean_of_its_evaluations_by_each_setting() -> None:
@@ -93,7 +91,7 @@ def test_a_search_has_the_mean_of_its_evaluations_by_each_setting() -> None:
     trials += [evaluation(found[0], 0.5, holdout=100)]
     evidence = gather([source(trials, found)])
 
-    settings = list(evaluated(evidence, evidence.searches, ["method"]))
+    settings = list(evidence.evaluated(evidence.searches, ["method"]))
 
     first, second = found[0]["search_id"], found[1]["search_id"]
     means = [each.means("accuracy").to_dict() for each in settings]
@@ -110,7 +108,7 @@ def test_skips_are_added_up_over_cells_and_poolings_follow_from_operations() -> 
     searches = gather([source([], [row, average])]).searches.sort_values("seed")
 
     assert skip_counts(searches, ["skips_normal", "skips_reduction"]).iloc[0] == 5
-    assert list(poolings(searches)) == ["max", "avg"]
+    assert list(searches["pooling"]) == ["max", "avg"]
 
 
 def test_a_setting_is_told_as_data_protocol_and_sweeps() -> None:
