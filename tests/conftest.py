@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -20,8 +20,15 @@ TINY = (
 )
 """Options that make a training take a fraction of a second."""
 
-settings.register_profile("any machine", deadline=None)  # a busy one breaks no promise
-settings.load_profile("any machine")
+# A busy machine breaks no promise, so there is no deadline.
+settings.register_profile("all", deadline=None)
+settings.register_profile("quick", deadline=None, max_examples=20)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Try fewer examples of each property in `make check`."""
+    settings.load_profile("quick" if config.option.markexpr == "not slow" else "all")
+
 
 Start = Callable[..., subprocess.Popen[str]]
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -31,6 +38,17 @@ def comparable(results: Path) -> pd.DataFrame:
     """Return a sweep's rows without what may differ between equal runs: times and node."""
     rows = load_results(results).drop(columns=["train_seconds", "node", "finished_at"])
     return rows.sort_values("trial_id", ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Compute with one thread: more cost more than they give where networks are tiny."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture

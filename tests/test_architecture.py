@@ -9,7 +9,7 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -63,6 +63,14 @@ WITHOUT: Mapping[str, tuple[str, ...]] = {
     "topo_sweep, topo_sweep.cli": ("torch", "ray", "pandas", "pyarrow", "pydantic", "matplotlib"),
 }
 """Rooms -> libraries that importing all of their modules must not load."""
+
+TESTED_ELSEWHERE: Mapping[str, str] = {
+    # It runs the program, which only a process of its own can show.
+    "topo_sweep.__main__": "topo_sweep/cli/test_main.py",
+    # A trainable that Ray makes and calls: only workers of a cluster show what it does.
+    "topo_sweep.runs.on_ray.worker": "integration/test_executors.py",
+}
+"""Module without a test file of its name -> the file that tests it."""
 
 TEXTS = (
     *("nas_core", "topo_sweep", "sweeps", "tests", "benchmarks", "docs", ".ci"),
@@ -147,15 +155,15 @@ def violations(module: str, source: str) -> list[str]:
 def faults(source: str) -> list[str]:
     """Return what no source of ours may hold, imports aside."""
     lines = len(source.splitlines())
-    found = [f"{lines} lines: split it"] if lines > MOST_LINES else []
+    wrong = [f"{lines} lines: split it"] if lines > MOST_LINES else []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ExceptHandler) and node.type is None:
-            found.append(f"line {node.lineno}: a bare except")
+            wrong.append(f"line {node.lineno}: a bare except")
         if isinstance(node, ast.Call) and ast.unparse(node.func).removeprefix("builtins.") in (
             *("eval", "exec", "__import__"),
         ):
-            found.append(f"line {node.lineno}: {ast.unparse(node.func)}()")
-    return found
+            wrong.append(f"line {node.lineno}: {ast.unparse(node.func)}()")
+    return wrong
 
 
 def machine_paths(text: str) -> list[str]:
@@ -178,17 +186,64 @@ def test_every_room_says_what_lives_there_and_what_does_not() -> None:
         assert "Not here:" in docstring, name
 
 
-def test_tests_lie_in_the_rooms_that_they_test_and_import_no_other_test() -> None:
+def beginning_of_tests(module: str) -> str:
+    """Return the beginning of the names of the files that test a module."""
+    *folders, name = module.split(".")
+    return "/".join([*folders, f"test_{name}"])
+
+
+def modules_of(test: str, modules: Iterable[str]) -> list[str]:
+    """Return the module that a test file is named after: alone or with a topic behind it."""
+    beginnings = {beginning_of_tests(module): module for module in modules}
+    if test in beginnings:
+        return [beginnings[test]]
+    return [module for start, module in beginnings.items() if test.startswith(f"{start}_")]
+
+
+def mismatches(modules: Iterable[str], tests: Iterable[str]) -> list[str]:
+    """Return which modules have no test file and which test files no module, in sentences."""
+    modules = sorted(modules)
+    owners = {test: modules_of(test, modules) for test in tests}
+    tested = {module for named in owners.values() for module in named}
+    return [
+        *(
+            f"{module} has no {beginning_of_tests(module)}.py"
+            for module in modules
+            if module not in tested
+        ),
+        *(f"{test}.py is named after no module" for test, named in owners.items() if not named),
+    ]
+
+
+def test_every_module_has_its_test_file_and_every_test_file_its_module() -> None:
+    packages = {ROOT / package for package in PACKAGES}
+    modules = {
+        module_name(path)
+        for package in packages
+        for path in package.rglob("*.py")
+        if path.name != "__init__.py"
+    }
+    of_tests = {path.relative_to("tests").with_suffix("").as_posix() for path in TESTS}
+    of_packages = {name for name in of_tests if name.startswith(PACKAGES) and "/test_" in name}
+    assert set(TESTED_ELSEWHERE) <= modules
+    assert {path.removesuffix(".py") for path in TESTED_ELSEWHERE.values()} <= of_tests
+    assert mismatches(modules - set(TESTED_ELSEWHERE), of_packages) == []
+
+
+def test_tests_are_short_and_import_no_other_test() -> None:
     for path, source in TESTS.items():
-        folder = ROOT.joinpath(*path.parts[1:-1])
-        if path.parts[1] in PACKAGES:
-            assert folder.is_dir(), f"{path}: there is no such room to test"
         assert len(source.splitlines()) <= MOST_TEST_LINES, f"{path}: split it"
         others = [name for name in imports(source) if re.search(r"(^|\.)test_\w+\.", name)]
         assert others == [], f"{path}: what tests share lives in a module of its own"
 
 
-@pytest.mark.parametrize("rooms", WITHOUT)
+@pytest.mark.parametrize(
+    "rooms",
+    [
+        pytest.param(rooms, marks=pytest.mark.slow if "topo_sweep.plots" in rooms else ())
+        for rooms in WITHOUT
+    ],
+)
 def test_a_light_room_loads_nothing_heavy(rooms: str) -> None:
     chosen = [m for m in SOURCES if room(m) in rooms.split(", ") and not m.endswith("__main__")]
     script = "import sys; " + "; ".join(f"import {module}" for module in chosen)
@@ -199,8 +254,8 @@ def test_a_light_room_loads_nothing_heavy(rooms: str) -> None:
 
 def test_published_files_hold_no_paths_of_a_machine() -> None:
     for name in TEXTS:
-        place = ROOT / name
-        for path in [place] if place.is_file() else sorted(place.rglob("*")):
+        published = ROOT / name
+        for path in [published] if published.is_file() else sorted(published.rglob("*")):
             if path.is_file() and path.suffix not in (".png", ".pdf", ".parquet", ".pyc"):
                 text = path.read_text(encoding="utf-8", errors="replace")
                 assert machine_paths(text) == [], path.relative_to(ROOT)
@@ -242,6 +297,20 @@ def test_an_allowed_import_is_not_caught() -> None:
         ("topo_sweep.runs.sweep", "from topo_sweep.runs.on_ray import driver\nimport rayleigh"),
     ):
         assert violations(module, source) == []
+
+
+def test_a_module_without_a_test_and_a_test_without_a_module_are_caught_and_named() -> None:
+    modules = ["nas_core.data.cifar", "nas_core.data.cifar_pickle", "nas_core.files"]
+    tests = ["nas_core/data/test_cifar_pickle", "nas_core/test_files", "nas_core/test_files_topic"]
+
+    assert mismatches(modules, [*tests, "nas_core/data/test_splits"]) == [
+        "nas_core.data.cifar has no nas_core/data/test_cifar.py",
+        "nas_core/data/test_splits.py is named after no module",
+    ]
+    assert mismatches(modules, [*tests, "nas_core/data/test_cifar_download"]) == []
+    assert mismatches(["nas_core.files"], ["topo_sweep/test_files", "nas_core/test_files"]) == [
+        "topo_sweep/test_files.py is named after no module"
+    ]
 
 
 def test_a_fault_and_a_path_of_a_machine_are_caught() -> None:

@@ -23,7 +23,6 @@ import pytest
 import yaml
 
 from tests.conftest import TINY
-from tests.integration.program import done
 from tests.pages import (
     PAGES,
     ROOT,
@@ -35,6 +34,7 @@ from tests.pages import (
     prose,
     section,
 )
+from tests.program import done
 from topo_sweep.spec.load import shipped_names
 from topo_sweep.spec.networks import GenotypeSweep, TopologySweep
 from topo_sweep.spec.searches import SearchSweep
@@ -151,6 +151,7 @@ def test_what_reads_a_store_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert all(0 <= accuracy <= 1 for _, accuracy in rows)
 
 
+@pytest.mark.slow
 def test_the_examples_with_public_names_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,15 +8,15 @@ import inspect
 import itertools
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-import torch
 
 import nas_core
 import topo_sweep
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = (nas_core, topo_sweep)
@@ -26,15 +26,6 @@ WITHOUT_TORCH = (
     *("KNOWN_CELLS", "Protocol", "SearchProtocol"),
 )
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """Threads cost more than they give at the sizes of examples."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def docstring(package: ModuleType, name: str) -> str:

@@ -48,10 +48,10 @@ def test_the_wheel_holds_every_module_sweep_type_mark_and_the_licence_and_no_mor
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     wanted = {f"topo_sweep/published/{path.name}" for path in published()}
-    for folder, place in FOLDERS.items():
+    for folder, package in FOLDERS.items():
         for path in (ROOT / folder).rglob("*"):
             if path.suffix in (".py", ".yaml", ".typed"):
-                wanted.add(f"{place}/{path.relative_to(ROOT / folder)}")
+                wanted.add(f"{package}/{path.relative_to(ROOT / folder)}")
     assert {name for name in names if ".dist-info/" not in name} == wanted
     assert {"nas_core/py.typed", "topo_sweep/py.typed", "topo_sweep/sweeps/demo.yaml"} <= wanted
     assert any(name.endswith("LICENSE") for name in names if ".dist-info/" in name)
@@ -88,13 +88,13 @@ def test_enumerate_and_the_shipped_sweeps_need_little_and_no_checkout(
         "    few = {'unified': Overrides(topologies='0')}.get(name, Overrides())\n"
         "    if name in ('edarts', 'edarts_c100', 'ablation_equal', 'search_demo'):\n"
         "        few = Overrides(search={'topology': 17})\n"
-        "    known = lambda found, dataset: 'DARTS_V1'\n"
+        "    known = lambda sweep, dataset: 'DARTS_V1'\n"
         "    print(name, load_spec(name, few, best_cell=known).trial_count)"
     )
-    found = subprocess.run(
+    loaded = subprocess.run(
         [python, "-c", code], cwd=elsewhere, check=True, capture_output=True, text=True
     )
-    counts = dict(line.split() for line in found.stdout.splitlines())
+    counts = dict(line.split() for line in loaded.stdout.splitlines())
     assert counts == {
         "classes": "79",
         "demo": "180",

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.program import done
 from tests.integration.small_searches import SPEC, SWEEP
+from tests.program import done
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from tests.conftest import comparable
-from tests.integration.program import comparable_alphas, comparable_searches
+from tests.program import comparable_alphas, comparable_searches
 from topo_sweep.store.opened import open_sweep
 
 SPEC = """

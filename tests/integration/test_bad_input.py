@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import pickle
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -17,16 +19,19 @@ import pytest
 import torch
 from PIL import Image
 
+from tests import program
 from tests.conftest import TINY
-from tests.integration.program import done
-from topo_sweep.cli.main import main
 from topo_sweep.spec.load import shipped_names
 from topo_sweep.store.opened import open_sweep
 from topo_sweep.store.paths import StorePaths
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
 INLINE = ("--executor", "inline")
 SMALL = ("demo", *TINY, *INLINE, "--topologies", "0")
+
+Refused = Callable[..., str]
 
 
 @pytest.fixture(autouse=True)
@@ -35,34 +40,10 @@ def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TOPO_SWEEP_DATA", raising=False)
 
 
-class Refused:
-    """Runs the program and expects exit code 2, one line on stderr and nothing written."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self.capsys = capsys
-
-    def __call__(self, *arguments: str) -> str:
-        before = everything()
-        self.capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main(arguments)
-        output, errors = self.capsys.readouterr()
-        (line,) = errors.splitlines()
-        assert (end.value.code, output) == (2, ""), errors
-        assert line.startswith("topo-sweep: ")
-        assert everything() == before
-        return line
-
-
-def everything() -> dict[Path, bytes | None]:
-    """Return all that is in the working folder: files with their content, and folders."""
-    paths = Path().rglob("*")
-    return {path: path.read_bytes() if path.is_file() else None for path in paths}
-
-
 @pytest.fixture
-def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
-    return Refused(capsys)
+def refused(tmp_path: Path) -> Refused:
+    """Run the program in the empty folder, see `tests.program.refused`."""
+    return functools.partial(program.refused, tmp_path)
 
 
 def write_images(
@@ -82,7 +63,7 @@ def write_images(
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished sweep of one tiny training, to be copied."""
     folder = tmp_path_factory.mktemp("trained")
-    done(folder, "run", *SMALL)
+    program.done(folder, "run", *SMALL)
     return folder / "results"
 
 
@@ -324,7 +305,7 @@ def test_a_second_driver_is_told_who_is_first(paths: StorePaths, refused: Refuse
 def test_other_images_under_the_same_name_are_refused_on_resume(refused: Refused) -> None:
     options = ("--dataset", "cifar10", "--train-limit", "10")
     write_images(colour="black")
-    done(Path(), "run", *SMALL, *options)
+    program.done(Path(), "run", *SMALL, *options)
     before = open_sweep(Path("results")).manifest.fingerprint
     write_images(colour="white")
     line = refused("run", *SMALL, *options, "--seeds", "0-1")

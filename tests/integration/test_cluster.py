@@ -15,8 +15,8 @@ import torch
 
 from tests.conftest import TINY
 from tests.integration.processes import children, kill
-from tests.integration.program import done, refused
 from tests.integration.small_searches import SWEEP, assert_same_rows
+from tests.program import done, refused
 
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "5" * 64}
 SHIPPED = ("run", "demo", *TINY, "--topologies", "0,179")
@@ -98,6 +98,7 @@ def test_a_declared_gpu_that_pytorch_cannot_use_is_an_error_before_anything_is_w
     assert line.endswith("use --gpus-per-pack 0 to train on CPUs")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "environment", "where"),
     [

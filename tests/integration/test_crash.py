@@ -12,8 +12,8 @@ import pytest
 
 from tests.conftest import Start, comparable
 from tests.integration.processes import children, kill, named, wait_until, wait_until_gone
-from tests.integration.program import comparable_searches, done
 from tests.integration.small_searches import SWEEP, assert_same_rows, stored
+from tests.program import comparable_searches, done
 from tests.topo_sweep.runs.interruptions import epochs_taken
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.plan import make_plan
@@ -79,6 +79,7 @@ def test_sigterm_amid_searches_keeps_what_ended_and_says_how_to_go_on(
     assert_same_rows(results, whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [1, 2, 3, 5])
 def test_a_trial_stopped_after_any_epoch_goes_on_to_the_same_row(
     after: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

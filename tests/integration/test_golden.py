@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tests.integration.program import done, program
+from tests.program import done, program
 from topo_sweep.store.manifest import hardware, library_versions
 from topo_sweep.store.opened import OpenedSweep, open_sweep
 

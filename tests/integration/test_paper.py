@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.program import done, program, refused, the_sweep
 from tests.nas_core.data.cifar_files import png, some_pixels, write_shard
 from tests.pages import experiments, pictures
+from tests.program import done, program, refused, the_sweep
 from topo_sweep.store.opened import open_sweep
 
 LABELS = {

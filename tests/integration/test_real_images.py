@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import Run
-from tests.integration.program import done, png_size
+from tests.program import done, png_size
 from topo_sweep.store.opened import open_sweep
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "cifar10-jpeg"

@@ -9,7 +9,7 @@ import pytest
 from nas_core.cells.genotype import CellEdges, Genotype
 from nas_core.cells.topology import Topology
 from tests.conftest import TINY
-from tests.integration.program import done, refused
+from tests.program import done, refused
 
 INLINE = ("--executor", "inline")
 DIGITS = ("--dataset", "digits", "--train-limit", "64")

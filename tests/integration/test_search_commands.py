@@ -10,12 +10,10 @@ import pytest
 from nas_core.cells.genotype import KNOWN_CELLS, Genotype
 from nas_core.cells.topology import Topology
 from tests.conftest import TINY
-from tests.integration.program import done, files, png_size, the_sweep
+from tests.program import done, files, png_size, the_sweep
 from topo_sweep.cli.enumerate_grid import GRID_NAMES, Grid, grid_records
 from topo_sweep.spec.load import load_spec
 from topo_sweep.spec.searches import SearchSweep
-
-pytestmark = pytest.mark.slow
 
 INLINE = ("--executor", "inline")
 TRAIN = (*TINY, *INLINE)
@@ -84,6 +82,7 @@ def test_the_same_search_again_runs_nothing_and_tells_the_same_as_json(found: Pa
     assert (record["epochs"], record["search_id"]) == (2, row["search_id"])
 
 
+@pytest.mark.slow
 def test_search_writes_a_file_instead_of_printing(found: Path) -> None:
     for output_format in ("text", "json"):
         printed = done(found, *ALONG_17, "--format", output_format).output
@@ -92,6 +91,7 @@ def test_search_writes_a_file_instead_of_printing(found: Path) -> None:
         assert (found / f"cell.{output_format}").read_text(encoding="utf-8") == printed
 
 
+@pytest.mark.slow
 def test_a_search_along_the_best_of_a_sweep_says_how_sure_that_is_and_records_it(
     topologies: Path, tmp_path: Path
 ) -> None:
@@ -111,6 +111,7 @@ def test_a_search_along_the_best_of_a_sweep_says_how_sure_that_is_and_records_it
     assert request.spec["search"]["topology"] == best
 
 
+@pytest.mark.slow
 def test_evaluate_takes_a_name_a_file_in_either_notation_and_a_folder_and_prints_a_table(
     found: Path, topologies: Path, tmp_path: Path
 ) -> None:
@@ -135,6 +136,7 @@ def test_evaluate_takes_a_name_a_file_in_either_notation_and_a_folder_and_prints
     assert Genotype.from_string(best).topology == wiring
 
 
+@pytest.mark.slow
 def test_evaluate_more_seeds_trains_those_alone_and_shows_what_was_asked_for(
     tmp_path: Path,
 ) -> None:
@@ -161,6 +163,7 @@ def promoted(topologies: Path) -> Path:
     return folder / "promoted"
 
 
+@pytest.mark.slow
 def test_promote_trains_the_best_with_one_wiring_in_both_cells_on_other_seeds(
     promoted: Path, topologies: Path
 ) -> None:
@@ -179,6 +182,7 @@ def test_promote_trains_the_best_with_one_wiring_in_both_cells_on_other_seeds(
     assert sweep.manifest.protocol == the_sweep(topologies, "demo").manifest.protocol
 
 
+@pytest.mark.slow
 def test_promote_final_evaluates_the_same_networks_by_the_final_protocol(
     promoted: Path, topologies: Path
 ) -> None:
@@ -192,6 +196,7 @@ def test_promote_final_evaluates_the_same_networks_by_the_final_protocol(
     assert "those above 0.00% of 3" in sweep.manifest.requests[0].spec["origin"]
 
 
+@pytest.mark.slow
 def test_compare_puts_both_phases_beside_the_paper(promoted: Path, topologies: Path) -> None:
     folders = (str(topologies), str(promoted))
     text = done(topologies.parent, "compare", *folders, "--table", "phases").output
@@ -204,6 +209,7 @@ def test_compare_puts_both_phases_beside_the_paper(promoted: Path, topologies: P
     assert [(record["n"], record["paper"] is not None) for record in best] == [(2, True)] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("picture", ["alphas", "skips"])
 def test_a_search_alone_is_drawn_among_its_figures(picture: str, found: Path) -> None:
     place = done(found, "plot", picture).output.strip()
@@ -211,6 +217,7 @@ def test_a_search_alone_is_drawn_among_its_figures(picture: str, found: Path) ->
     assert min(png_size(found / place)) > 300
 
 
+@pytest.mark.slow
 def test_cells_and_the_search_cell_are_drawn(found: Path, topologies: Path, tmp_path: Path) -> None:
     for name, arguments in (
         ("known", ("cell", "DARTS_V2")),

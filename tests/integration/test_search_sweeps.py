@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from nas_core.cells.genotype import Genotype
-from tests.integration.program import done, png_size, the_sweep
 from tests.integration.small_searches import EVALUATIONS, SWEEP
+from tests.program import done, png_size, the_sweep
 
 pytestmark = pytest.mark.slow
 

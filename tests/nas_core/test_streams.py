@@ -34,11 +34,11 @@ def draw(
 
 
 def tensors(draws: EpochDraws) -> dict[str, Tensor]:
-    found = {
+    drawn = {
         name: getattr(draws, name)
         for name in ("order", "offsets", "flips", "cutout_centres", "keep")
     }
-    return {name: tensor for name, tensor in found.items() if tensor is not None}
+    return {name: tensor for name, tensor in drawn.items() if tensor is not None}
 
 
 def network(topology: int, *, cells: int = 3) -> EvalNetwork:
@@ -243,10 +243,10 @@ def test_steps_cut_an_epoch_into_batches_and_keep_the_partial_last_one() -> None
     whole = tensors(draws)
     for name in ("offsets", "flips", "cutout_centres"):
         assert torch.equal(torch.cat([getattr(step, name) for step in steps]), whole[name])
-    for place, step in enumerate(steps):
+    for number, step in enumerate(steps):
         assert step.keep_masks is not None
         assert step.keep_masks.shape == (5, EDGE_SLOTS, len(step.order))
-        assert torch.equal(step.keep_masks, whole["keep"][place, :, :, : len(step.order)])
+        assert torch.equal(step.keep_masks, whole["keep"][number, :, :, : len(step.order)])
 
 
 @pytest.mark.parametrize(("images", "steps"), [(1, 1), (4, 1), (5, 2), (8, 2)])

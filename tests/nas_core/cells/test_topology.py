@@ -147,7 +147,13 @@ def test_longest_path_and_input_edges_by_hand(
     assert Topology(pairs).input_edges == input_edges
 
 
-@pytest.mark.parametrize(("nodes", "classes"), CLASSES_BY_NODES.items())
+@pytest.mark.parametrize(
+    ("nodes", "classes"),
+    [
+        pytest.param(nodes, classes, marks=pytest.mark.slow if nodes > 4 else ())
+        for nodes, classes in CLASSES_BY_NODES.items()
+    ],
+)
 def test_classes_are_those_of_brute_force_over_all_renamings(nodes: int, classes: int) -> None:
     by_shape: defaultdict[object, list[Topology]] = defaultdict(list)
     for each in enumerate_topologies(nodes):  # in order of index, so classes come out ordered

@@ -155,12 +155,12 @@ def test_finding_and_counting_open_no_image(tmp_path: Path) -> None:
     assert len(blank_dataset("digits").train) == len(load_dataset("digits").train)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SHARED_DATA.is_dir(), reason=f"there is no {SHARED_DATA.name} beside here")
 def test_ten_thousand_real_images_are_read_as_they_are(tmp_path: Path) -> None:
     shard = SHARED_DATA / "test-00000-of-00001.parquet"
     for part in ("train", "test"):
         (tmp_path / f"{part}-00000-of-00001.parquet").symlink_to(shard)
-
     dataset = load_dataset("cifar10", tmp_path)
 
     assert dataset.train.pixels.shape == (10_000, 3, 32, 32)

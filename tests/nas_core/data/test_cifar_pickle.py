@@ -129,6 +129,7 @@ def test_only_the_constructors_of_a_plain_array_are_let_through(
         read_batch(pickle.dumps({b"data": Calls(function, "1"), b"labels": [1]}, 2))
 
 
+@pytest.mark.slow
 def test_a_small_pickle_cannot_allocate_much_memory() -> None:
     """Each of these takes a gigabyte or more of a plain unpickler, from some tens of bytes."""
     huge = Calls(np.ndarray, (1 << 30,), np.dtype("u1"))

@@ -80,8 +80,8 @@ def test_from_zero_alphas_attention_prefers_separable_ones_as_its_weights_say() 
     order = ("sep_conv_3x3", "sep_conv_5x5", "none", "dil_conv_3x3", "dil_conv_5x5")
     weights = [edge[name] for name in order]
     assert weights == sorted(set(weights), reverse=True)
-    found = discretise_edges(**drawn(std=0.0, attention=True).edge_weights(), max_skips=None)
-    assert found.normal.uniform_operation == found.reduction.uniform_operation == "sep_conv_3x3"
+    chosen = discretise_edges(**drawn(std=0.0, attention=True).edge_weights(), max_skips=None)
+    assert chosen.normal.uniform_operation == chosen.reduction.uniform_operation == "sep_conv_3x3"
 
 
 def test_attention_follows_the_operations_of_narrowed_edges() -> None:

@@ -64,6 +64,7 @@ def test_parameter_counts_are_the_authors_to_the_digit() -> None:
     assert sum(p.numel() for p in network.auxiliary_head.parameters()) == 476_426
 
 
+@pytest.mark.slow
 def test_every_topology_has_the_same_number_of_parameters_in_each_phase(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -102,6 +103,7 @@ def test_multiply_adds_are_half_of_what_pytorchs_own_counter_says() -> None:
     assert all(torch.equal(after[name], value) for name, value in state.items())
 
 
+@pytest.mark.slow
 def test_every_topology_runs_forward_and_backward_and_every_parameter_learns() -> None:
     source = torch.Generator().manual_seed(0)
     larger, x = (torch.randn(2, 4, side, side, generator=source) for side in (8, 4))

@@ -35,9 +35,9 @@ def image(rows: Sequence[Sequence[float]]) -> Tensor:
     return torch.tensor(rows, dtype=torch.float32)[None, None]
 
 
-def impulse(size: int, place: int) -> Tensor:
+def impulse(size: int, at: int) -> Tensor:
     pixels = torch.zeros(1, 1, size, size)
-    pixels[0, 0, place, place] = 1
+    pixels[0, 0, at, at] = 1
     return pixels
 
 

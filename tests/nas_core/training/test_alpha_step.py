@@ -95,16 +95,16 @@ def exact_second_order(
     return list(torch.autograd.grad(validation_loss, alphas, materialize_grads=True))
 
 
-def error(found: Sequence[Tensor], exact: Sequence[Tensor]) -> float:
+def error(gradients: Sequence[Tensor], exact: Sequence[Tensor]) -> float:
     """Return the relative distance of all gradients together."""
-    one, two = (torch.cat([g.flatten() for g in gradients]) for gradients in (found, exact))
+    one, two = (torch.cat([g.flatten() for g in each]) for each in (gradients, exact))
     assert two.norm() > 0
     return float((one - two).norm() / two.norm())
 
 
 def test_first_order_is_the_gradient_at_the_weights_as_they_are() -> None:
     problem = Problem()
-    found, loss, logits = alpha_gradient(
+    gradients, loss, logits = alpha_gradient(
         problem.loss_and_logits,
         problem.weights,
         problem.alphas,
@@ -114,7 +114,7 @@ def test_first_order_is_the_gradient_at_the_weights_as_they_are() -> None:
     )
     expected_loss, expected_logits = problem.loss_and_logits(problem.weights, problem.validation)
     expected_loss.backward()
-    torch.testing.assert_close(found, [alpha.grad for alpha in problem.alphas])
+    torch.testing.assert_close(gradients, [alpha.grad for alpha in problem.alphas])
     torch.testing.assert_close(loss, expected_loss.detach())
     torch.testing.assert_close(logits, expected_logits.detach())
 
@@ -147,8 +147,8 @@ def test_every_part_of_the_unrolled_step_counts(other: Unrolling) -> None:
 def test_a_weight_that_was_never_updated_has_no_momentum_yet() -> None:
     problem = Problem()
     some = {name: buffer for name, buffer in problem.buffers.items() if name != "first"}
-    found = problem.gradient(1e-4, Unrolling(RATE, MOMENTUM, DECAY, some))
-    assert error(found, problem.exact(some)) < 1e-8
+    gradients = problem.gradient(1e-4, Unrolling(RATE, MOMENTUM, DECAY, some))
+    assert error(gradients, problem.exact(some)) < 1e-8
 
 
 def test_the_unrolled_step_is_the_one_that_pytorchs_sgd_would_take() -> None:
@@ -208,7 +208,7 @@ def test_a_loss_that_is_flat_in_the_weights_has_no_correction() -> None:
     def flat(_: Weights, __: Batch) -> tuple[Tensor, Tensor]:
         return problem.alphas[0].square().sum(), torch.zeros(8, 2)
 
-    found, _, _ = alpha_gradient(
+    gradients, _, _ = alpha_gradient(
         flat,
         weights,
         problem.alphas[:1],
@@ -216,7 +216,7 @@ def test_a_loss_that_is_flat_in_the_weights_has_no_correction() -> None:
         problem.validation,
         unrolling=Unrolling(RATE, MOMENTUM, DECAY, {}),
     )
-    torch.testing.assert_close(found, [2 * problem.alphas[0].detach()])
+    torch.testing.assert_close(gradients, [2 * problem.alphas[0].detach()])
 
 
 def after_an_epoch(protocol: SearchProtocol) -> tuple[Search, StepDraws, StepDraws]:
@@ -254,8 +254,8 @@ def test_a_first_order_step_of_a_search_has_autograds_gradient() -> None:
 
     search._alpha_step(draws, alpha_draws, None)
     assert all(gradient.abs().max() > 0 for gradient in expected)
-    found = [alpha.grad for alpha in search.alphas.tensors.values()]
-    torch.testing.assert_close(found, list(expected))
+    gradients = [alpha.grad for alpha in search.alphas.tensors.values()]
+    torch.testing.assert_close(gradients, list(expected))
 
 
 def test_a_second_order_step_of_a_search_has_the_exact_gradient(
@@ -294,6 +294,6 @@ def test_a_second_order_step_of_a_search_has_the_exact_gradient(
     first = torch.autograd.grad(loss, list(alphas.tensors.values()))
 
     search._alpha_step(draws, alpha_draws, None)
-    found = [alpha.grad for alpha in search.alphas.tensors.values()]
-    assert error([g for g in found if g is not None], exact) < 1e-6
+    gradients = [alpha.grad for alpha in search.alphas.tensors.values()]
+    assert error([g for g in gradients if g is not None], exact) < 1e-6
     assert error(first, exact) > 1e-3, "first and second order are told apart"

@@ -19,8 +19,6 @@ from nas_core.training.training import Training
 from tests.nas_core.training import searches, trainings
 from tests.nas_core.training.trainings import DIGITS, cells, facts, same, stopped_after
 
-pytestmark = pytest.mark.slow  # all of them together
-
 Start = Callable[[Path | None], Loop[Any]]
 
 STARTS: dict[str, Start] = {

@@ -32,8 +32,6 @@ from tests.nas_core.training.searches import (
 )
 from tests.nas_core.training.trainings import DIGITS, copied, same, stopped_after, unchanged
 
-pytestmark = pytest.mark.slow  # all of them together
-
 
 def test_another_seed_order_or_topology_is_another_search() -> None:
     searches = [reference(TINY), searched(seed=1), reference(FIRST)]
@@ -240,6 +238,7 @@ def test_every_stage_is_checked_before_anything_is_searched() -> None:
         check_searchable(deeper, few(16, side=2))
 
 
+@pytest.mark.slow
 def test_the_demos_search_learns_digits() -> None:
     digits = split(load_dataset("digits"), DataOptions(dataset="digits", train_limit=400))
     protocol = SEARCH_PRESETS["search_demo"].with_values(

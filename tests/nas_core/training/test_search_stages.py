@@ -18,8 +18,6 @@ from nas_core.protocols.search import SEARCH_PRESETS, skip_dropout_rate
 from tests.nas_core.training.searches import TINY, reference, searched, started
 from tests.nas_core.training.trainings import copied, same, stopped_after
 
-pytestmark = pytest.mark.slow  # all of them together
-
 PDARTS, PCDARTS = (SEARCH_PRESETS[f"search_{name}"] for name in ("pdarts", "pcdarts"))
 CELLS, KEPT, DROPOUT = (1, 2, 3), (5, 4, 3), (0.0, 0.4, 0.7)
 STAGED = TINY.with_values(
@@ -46,6 +44,7 @@ def test_a_search_without_stages_has_one() -> None:
     assert TINY.total_epochs == TINY.epochs
 
 
+@pytest.mark.slow
 def test_each_stage_is_deeper_and_has_fewer_operations_an_edge() -> None:
     search = started(STAGED)
     seen = []
@@ -65,6 +64,7 @@ def test_each_stage_is_deeper_and_has_fewer_operations_an_edge() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_the_operations_that_a_stage_drops_are_the_weakest_of_the_one_before() -> None:
     search = started(STAGED)
     spaces = {epoch.stage: search.network.space for epoch in search.epochs()}
@@ -84,6 +84,7 @@ def test_the_operations_that_a_stage_drops_are_the_weakest_of_the_one_before() -
     assert len(dropped) > 2, "edges differ in what they drop"
 
 
+@pytest.mark.slow
 def test_learning_rate_and_images_start_over_with_each_stage() -> None:
     rates = [epoch.learning_rate for epoch in reference(STAGED).history]
     assert rates == [0.025, rates[1]] * 3
@@ -91,6 +92,7 @@ def test_learning_rate_and_images_start_over_with_each_stage() -> None:
     assert len(set(losses)) == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [1, 2, 5], ids=["inside", "between", "in the last stage"])
 def test_stopped_in_any_stage_it_goes_on_to_the_same_end(stop: int, tmp_path: Path) -> None:
     stopped_after(stop, started(STAGED, path=tmp_path / "state"))
@@ -131,16 +133,16 @@ def test_the_dropout_behind_skips_decays_as_in_p_darts(epoch: int, rate: float) 
     assert skip_dropout_rate(PDARTS, epoch) == pytest.approx(rate, rel=1e-5)
 
 
-def test_dropped_numbers_are_named_by_their_place_in_the_search() -> None:
+def test_dropped_numbers_are_keyed_by_seed_epoch_step_and_edge() -> None:
     search, x = started(STAGED), torch.ones(40, 4, 8, 8)
 
-    def dropped(epoch: int = 3, step: int = 0, place: str = "0 0to2") -> Tensor:
+    def dropped(epoch: int = 3, step: int = 0, edge: str = "0 0to2") -> Tensor:
         dropout = search._dropout(epoch, step)
         assert dropout is not None
-        return dropout(x, place)
+        return dropout(x, edge)
 
     assert torch.equal(dropped(), dropped())
-    others = [dropped(epoch=5), dropped(step=1), dropped(place="1 0to2"), dropped(place="0 1to2")]
+    others = [dropped(epoch=5), dropped(step=1), dropped(edge="1 0to2"), dropped(edge="0 1to2")]
     assert not any(torch.equal(dropped() == 0, other == 0) for other in others)
     search.seed = 1
     assert not torch.equal(others[0], dropped(epoch=5))
@@ -163,17 +165,17 @@ def test_without_a_rate_nothing_is_dropped() -> None:
 def test_dropout_acts_behind_each_identity_skip_and_nowhere_else() -> None:
     network = SearchNetwork(init_channels=2, cells=3, num_classes=10, operations=OPERATION_NAMES)
     alphas = Alphas(network.space).to(torch.device("cpu"), torch.float32)
-    places: list[str] = []
+    seen: list[str] = []
 
-    def dropout(y: Tensor, place: str) -> Tensor:
-        places.append(place)
+    def dropout(y: Tensor, edge: str) -> Tensor:
+        seen.append(edge)
         return y
 
     network(torch.randn(2, 3, 8, 8), alphas.mixing(), dropout)
     edges = [f"{source}to{node}" for node in range(2, 6) for source in range(node)]
     reduced = [edge for edge in edges if edge[0] not in "01"]  # others halve, and learn
     expected = [("0", edges), ("1", reduced), ("2", reduced)]
-    assert sorted(places) == sorted(f"{cell} {edge}" for cell, some in expected for edge in some)
+    assert sorted(seen) == sorted(f"{cell} {edge}" for cell, some in expected for edge in some)
 
 
 def test_what_is_dropped_behind_a_skip_is_missing_from_the_sum_of_its_edge() -> None:
@@ -184,6 +186,7 @@ def test_what_is_dropped_behind_a_skip_is_missing_from_the_sum_of_its_edge() -> 
     torch.testing.assert_close(zeroed, without)
 
 
+@pytest.mark.slow
 def test_dropout_changes_what_is_searched() -> None:
     stages = [stage.model_dump() | {"skip_dropout": 0.0} for stage in STAGED.stages]
     without = searched(STAGED.with_values({"stages": stages})).history

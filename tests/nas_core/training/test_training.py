@@ -19,8 +19,6 @@ from nas_core.streams import EpochDraws
 from nas_core.training.training import Training
 from tests.nas_core.training.trainings import DIGITS, TINY, cells, reference, same, trained
 
-pytestmark = pytest.mark.slow  # all of them together
-
 
 def test_another_seed_or_topology_is_another_training() -> None:
     assert not same(reference(), trained(seed=1))
@@ -151,6 +149,7 @@ def test_momentum_and_weight_decay_are_those_of_sgd() -> None:
     assert (group["momentum"], group["weight_decay"], group["nesterov"]) == (0.9, 3e-4, False)
 
 
+@pytest.mark.slow
 def test_the_auxiliary_loss_counts_with_its_weight() -> None:
     few = DIGITS.test[torch.arange(10)]
     big = Split(DIGITS.info, enlarged(DIGITS.train), None, enlarged(few))
@@ -186,6 +185,7 @@ def test_validation_accuracy_is_there_exactly_where_images_are_held_out() -> Non
     assert reference().history[-1].val_accuracy is not None
 
 
+@pytest.mark.slow
 def test_known_cells_learn_digits() -> None:
     images = split(load_dataset("digits"), DataOptions(dataset="digits", train_limit=480))
     protocol = PRESETS["demo"].with_values({"cells": 2, "learning_rate": 0.1})

@@ -1,23 +1,24 @@
-"""Runs the program in the process of the test."""
+"""Runs the program in the process and the folder of the test."""
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
-from topo_sweep.cli.main import main
+from tests.conftest import TINY
+from tests.program import program
+
+RUN = ("run", "demo", *TINY, "--executor", "inline", "--topologies", "0,179")
+"""A sweep of two topologies, a fraction of a second each."""
 
 
 class Program:
-    """Runs the program in this process."""
+    """Runs the program; `errors` is what the last one said on stderr."""
 
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self.capsys = capsys
-        self.errors = ""
+    errors = ""
 
     def __call__(self, *arguments: str, code: int = 0) -> str:
         """Return stdout; the exit code must be the one expected."""
-        with pytest.raises(SystemExit) as end:
-            main(arguments)
-        output, self.errors = self.capsys.readouterr()
-        assert end.value.code == code, self.errors
-        return output
+        ended = program(Path(), *arguments)
+        self.errors = ended.errors
+        assert ended.code == code, ended.errors
+        return ended.output

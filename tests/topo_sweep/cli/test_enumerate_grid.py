@@ -6,8 +6,6 @@ import csv
 import io
 import itertools
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +13,9 @@ import pytest
 from click.testing import CliRunner
 
 from nas_core.cells.spaces import SPACES
+from tests.topo_sweep.cli.program import Program
 from topo_sweep.cli.enumerate import enumerate_command
 from topo_sweep.cli.enumerate_grid import GRID_NAMES, Grid, grid_records
-from topo_sweep.cli.main import main
 
 
 def printed(*arguments: str) -> str:
@@ -80,31 +78,15 @@ def test_a_grid_can_be_written_to_a_file(tmp_path: Path) -> None:
     ],
 )
 def test_options_of_topologies_are_refused_beside_a_grid(
-    options: list[str], named: str, capsys: pytest.CaptureFixture[str]
+    options: list[str], named: str, program: Program
 ) -> None:
-    with pytest.raises(SystemExit) as end:
-        main(["enumerate", "--grid", "depth", *options])
-    output, errors = capsys.readouterr()
-    assert (end.value.code, output) == (2, "")
-    assert errors == f"topo-sweep: --grid lists searches, not topologies: leave out {named}\n"
+    assert program("enumerate", "--grid", "depth", *options, code=2) == ""
+    assert (
+        program.errors == f"topo-sweep: --grid lists searches, not topologies: leave out {named}\n"
+    )
 
 
 def test_an_unknown_grid_is_refused_with_those_that_there_are() -> None:
     result = CliRunner().invoke(enumerate_command, ["--grid", "space"])
     assert result.exit_code == 2
     assert "'space' is not one of 'subspaces', 'depth'" in result.stderr
-
-
-def test_listing_a_grid_imports_nothing_heavy() -> None:
-    code = (
-        "import sys\nfrom topo_sweep.cli.main import main\n"
-        "try:\n    main(['enumerate', '--grid', 'subspaces'])\n"
-        "except SystemExit:\n    print(*sys.modules, sep='\\n', file=sys.stderr)"
-    )
-    process = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    loaded = set(process.stderr.split())
-    assert "nas_core.cells.spaces" in loaded
-    heavy = {"torch", "ray", "pandas", "pyarrow", "matplotlib"}
-    assert loaded & heavy == set()

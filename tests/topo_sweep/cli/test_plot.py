@@ -90,6 +90,7 @@ def test_a_grid_of_searches_has_no_3d_surface(program: Program) -> None:
     assert "drawn as a map, got --style surface3d" in program.errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["subspaces", "depth", "surface"])
 @pytest.mark.parametrize(
     ("column", "values"),
@@ -151,3 +152,14 @@ def test_alphas_takes_a_search_by_its_id_or_seed(program: Program) -> None:
     assert Path("seed.svg").read_bytes() == Path("id.svg").read_bytes()
     program("plot", "alphas", "--seed", "20", code=2)
     assert "search a has no epochs" in program.errors
+
+
+@pytest.mark.usefixtures("results")
+def test_the_surface_of_a_trained_sweep_is_drawn_in_each_format(program: Program) -> None:
+    picture = Path(program("plot", "surface").strip())
+    assert picture.match("results/demo-digits-*/figures/surface.png")
+    assert picture.read_bytes().startswith(PNG)
+    for suffix, start in ((".png", PNG), (".svg", b"<?xml"), (".pdf", b"%PDF")):
+        file = Path(f"surface{suffix}")
+        assert program("plot", "surface", "-o", str(file)) == f"{file}\n"
+        assert file.read_bytes().startswith(start)

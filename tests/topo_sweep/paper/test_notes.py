@@ -12,7 +12,6 @@ from pydantic import ValidationError
 
 from nas_core.protocols.search import ATTENTION, NEEDS_TOPOLOGY, SEARCH_PRESETS, SearchProtocol
 from nas_core.protocols.training import PRESETS, Protocol
-from topo_sweep.paper import notes as protocol_notes
 from topo_sweep.paper.notes import KINDS, NotesFile, PaperNote, notes, notes_file
 from topo_sweep.spec import presets
 from topo_sweep.spec.presets import ALL_PRESETS, find_preset, preset_difference, value_text
@@ -32,7 +31,7 @@ def about(name: str) -> set[str]:
 def change(monkeypatch: pytest.MonkeyPatch, name: str, values: Mapping[str, object]) -> None:
     changed = {**ALL_PRESETS, name: find_preset(name).with_values(values)}
     monkeypatch.setattr(presets, "ALL_PRESETS", changed)
-    monkeypatch.setattr(protocol_notes, "ALL_PRESETS", changed)
+    monkeypatch.setattr("topo_sweep.paper.notes.ALL_PRESETS", changed)
 
 
 def test_every_preset_has_notes() -> None:

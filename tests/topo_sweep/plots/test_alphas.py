@@ -113,6 +113,7 @@ def test_only_the_epochs_of_this_search_are_drawn() -> None:
         alphas(row, both[both["search_id"] == "other"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("edges", [ALL, FIXED])
 def test_all_texts_can_be_read(edges: Edges) -> None:
     assert unreadable(drawn((tuple(OPERATION_NAMES), FEW), edges)) == []

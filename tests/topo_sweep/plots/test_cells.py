@@ -23,8 +23,6 @@ from topo_sweep.plots.cell_drawing import OUTPUT, Drawing
 from topo_sweep.plots.cells import cell, place_cell, place_supernet, supernet
 from topo_sweep.plots.operations import STYLES
 
-pytestmark = pytest.mark.slow  # all of them together
-
 FULL = [(source, node) for node in range(2, 6) for source in range(node)]
 
 
@@ -73,6 +71,7 @@ def box_labels(axes: Axes) -> Counter[str]:
 # The layout
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25)
 @given(cells())
 def test_no_part_touches_another_and_no_edge_runs_through_a_part(edges: CellEdges) -> None:
@@ -133,6 +132,7 @@ def test_the_title_names_the_cell_and_counts_its_operations() -> None:
     assert "reduction cell: 5 max 3x3, 3 skip" in said
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=4)
 @given(cells())
 def test_all_texts_of_any_cell_can_be_read(edges: CellEdges) -> None:
@@ -202,6 +202,7 @@ def legend_colours(figure: Figure) -> dict[str, str]:
     return shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", [None, 0, 179])
 def test_all_texts_can_be_read(index: int | None) -> None:
     topology = None if index is None else Topology.from_index(index)

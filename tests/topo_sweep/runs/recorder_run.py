@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from nas_core.training.epochs import EpochMetrics
 from tests.topo_sweep.conftest import FINGERPRINT, make_sweep, small_spec
@@ -12,6 +15,9 @@ from topo_sweep.runs.plan import make_plan
 from topo_sweep.runs.progress import Progress
 from topo_sweep.runs.recorder import Recorder
 from topo_sweep.runs.runner import Outcome, Report
+from topo_sweep.spec.trials import Runnable
+from topo_sweep.store.parquet import ResultStore, Row
+from topo_sweep.store.tables import TRIALS, Table
 
 SPEC = small_spec(topologies=(0, 17), seeds=(0, 1))
 IDS = list(SPEC.trials())
@@ -43,7 +49,33 @@ def ended(status: str, *epochs: EpochMetrics, error: str | None = None) -> list[
     return [*epochs, outcome]
 
 
-class Run:
+class Recording:
+    """A recorder at work: what it is told of trials by their ids."""
+
+    store: ResultStore
+    recorder: Recorder
+
+    def trial(self, trial_id: str) -> Runnable:
+        """Return the trial of this id."""
+        raise NotImplementedError
+
+    def start(self, trial_id: str) -> None:
+        """Tell the recorder that a worker has a trial."""
+        self.recorder.start(self.trial(trial_id))
+
+    def report(self, trial_id: str, *reports: Report) -> None:
+        """Tell the recorder what a worker reports of a trial."""
+        for report in reports:
+            self.recorder.take(self.trial(trial_id), report)
+
+    def checkpoint(self, trial_id: str) -> Path:
+        """Return the file of a checkpoint, which is now there."""
+        path = self.store.paths.checkpoint(trial_id)
+        path.touch()
+        return path
+
+
+class Run(Recording):
     """A recorder at work on a sweep of four trials, and what it left behind."""
 
     def __init__(self, results: Path, *, retry_failed: bool = False, **progress: Any) -> None:
@@ -54,14 +86,8 @@ class Run:
         agenda = Agenda(self.plan.left, self.plan.cells_found)
         self.recorder = Recorder(self.plan, agenda, self.progress, fingerprint=FINGERPRINT)
 
-    def start(self, trial_id: str) -> None:
-        """Tell the recorder that a worker has a trial."""
-        self.recorder.start(SPEC.trials()[trial_id])
-
-    def report(self, trial_id: str, *reports: Report) -> None:
-        """Tell the recorder what a worker reports of a trial."""
-        for report in reports:
-            self.recorder.take(SPEC.trials()[trial_id], report)
+    def trial(self, trial_id: str) -> Runnable:
+        return SPEC.trials()[trial_id]
 
     def row(self, trial_id: str) -> dict[str, Any]:
         rows = self.store.trials().set_index("trial_id", drop=False)
@@ -71,8 +97,21 @@ class Run:
         epochs = self.store.epochs()
         return list(epochs.loc[epochs["trial_id"] == trial_id, "epoch"])
 
-    def checkpoint(self, trial_id: str) -> Path:
-        """Return the file of a checkpoint, which is now there."""
-        path = self.store.paths.checkpoint(trial_id)
-        path.touch()
-        return path
+
+def check_every_column_is_named(
+    run: Recording, trial_id: str, reports: Sequence[Report], expected: Table
+) -> None:
+    """Check that a row and a curve of these reports name all columns of their tables."""
+    given: list[tuple[Sequence[Row], Sequence[Row], Table]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            ResultStore,
+            "append",
+            lambda _, rows, epochs, table=TRIALS: given.append((rows, epochs, table)),
+        )
+        run.report(trial_id, *reports)
+
+    ((rows, epochs, table),) = given
+    assert table is expected
+    assert [sorted(row) for row in rows] == [sorted(expected.schema.names)]
+    assert all(set(row) == set(expected.curve_schema.names) for row in epochs)

@@ -10,6 +10,7 @@ from nas_core.protocols.training import PRESETS, DataOptions
 from nas_core.training.epochs import SearchEpoch
 from tests.topo_sweep.analysis.ranking_rows import uniform
 from tests.topo_sweep.conftest import FINGERPRINT, make_sweep
+from tests.topo_sweep.runs.recorder_run import Recording
 from tests.topo_sweep.store.store_rows import T0
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.plan import make_plan
@@ -159,7 +160,7 @@ def search_curve_of(row: Row) -> list[dict[str, Any]]:
     ]
 
 
-class SearchRun:
+class SearchRun(Recording):
     """A recorder at work on a sweep of searches, with its agenda, and what it left behind."""
 
     def __init__(self, results: Path, spec: SearchSweep, *, retry_failed: bool = False) -> None:
@@ -184,18 +185,3 @@ class SearchRun:
         while trial_id not in self._handed_out:
             assert self.next_id() is not None
         return self._handed_out[trial_id]
-
-    def start(self, trial_id: str) -> None:
-        """Tell the recorder that a worker has a trial."""
-        self.recorder.start(self.trial(trial_id))
-
-    def report(self, trial_id: str, *reports: Report) -> None:
-        """Tell the recorder what a worker reports of a trial."""
-        for report in reports:
-            self.recorder.take(self.trial(trial_id), report)
-
-    def checkpoint(self, trial_id: str) -> Path:
-        """Return the file of a checkpoint, which is now there."""
-        path = self.store.paths.checkpoint(trial_id)
-        path.touch()
-        return path

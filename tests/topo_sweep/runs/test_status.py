@@ -7,14 +7,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.topo_sweep.conftest import FINGERPRINT, Clock, make_sweep, small_spec
+from tests.topo_sweep.runs.search_run import (
+    search_of,
+    search_spec,
+    stored_search,
+)
 from tests.topo_sweep.store.store_rows import ON_DISK, trial_row
+from topo_sweep.runs.pace import Pace
+from topo_sweep.runs.plan import make_plan
 from topo_sweep.runs.progress import Progress
 from topo_sweep.runs.status import sweep_status
 from topo_sweep.store.opened import open_sweep
 from topo_sweep.store.parquet import ResultStore
+from topo_sweep.store.tables import SEARCHES
 
 SPEC = small_spec()
 IDS = list(SPEC.trials())
+OF_SEARCHES = search_spec(seeds=(0, 1), evaluation_seeds=(0, 1))
+FIRST, EVALUATION, _, SECOND, *_REST = list(OF_SEARCHES.trials())
 LIVE = {"running", "is_running", "images_per_second", "seconds_left"}
 
 
@@ -138,3 +148,61 @@ def test_what_a_killed_driver_said_last_is_ignored(store: ResultStore) -> None:
     assert status(store)["running"] == 0
     assert status(store)["is_running"] is False
     assert status(store)["seconds_left"] == 22.0
+
+
+# Sweeps of searches
+
+
+@pytest.fixture
+def of_searches(tmp_path: Path) -> ResultStore:
+    """Return a store with a search done, one failed and an evaluation of two done."""
+    store = make_sweep(tmp_path, OF_SEARCHES)
+    searched = {"protocol_hash": search_of(OF_SEARCHES).protocol.protocol_hash, "epochs": 1}
+    done = stored_search(FIRST, search_seconds=30.0, **searched)
+    failed = stored_search(SECOND, status="failed", genotype=None, search_seconds=999.0)
+    store.append([done, failed], [], table=SEARCHES)
+    trained = {
+        "train_seconds": 4.0,
+        "protocol_hash": OF_SEARCHES.protocol.protocol_hash,
+        "epochs": 1,
+    }
+    store.append([trial_row(EVALUATION, search_id=FIRST, **trained)], [])
+    return store
+
+
+def counts(of_searches: ResultStore) -> dict[str, object]:
+    status = sweep_status(open_sweep(of_searches.paths.folder))
+    return {key: status[key] for key in ("planned", "ok", "diverged", "failed", "left")}
+
+
+def test_status_counts_searches_and_evaluations_alike(of_searches: ResultStore) -> None:
+    assert counts(of_searches) == {"planned": 6, "ok": 2, "diverged": 0, "failed": 1, "left": 3}
+
+
+def test_status_plans_no_evaluation_of_a_search_that_ended_without_a_cell(
+    of_searches: ResultStore,
+) -> None:
+    lost = stored_search(SECOND, status="diverged", genotype=None)
+    of_searches.append([lost], [], table=SEARCHES)
+
+    assert counts(of_searches) == {"planned": 4, "ok": 2, "diverged": 1, "failed": 0, "left": 1}
+
+
+def test_the_time_of_what_is_left_is_that_of_its_kind(of_searches: ResultStore) -> None:
+    status = sweep_status(open_sweep(of_searches.paths.folder))
+
+    # Three evaluations have no row; the failed search has one.
+    assert status["seconds_a_trial"] == 4.0
+    assert status["seconds_left"] == 3 * 4.0
+    again = make_plan(OF_SEARCHES, of_searches.paths.folder.parent, retry_failed=True)
+    assert again.seconds_left == 3 * 4.0 + 30.0, "failed searches say nothing of time"
+
+
+def test_time_is_unknown_where_a_kind_of_what_is_left_was_never_measured(
+    of_searches: ResultStore,
+) -> None:
+    deeper = search_spec(seeds=(0, 1), evaluation_seeds=(0, 1), cells=(3, 6))
+
+    assert make_plan(deeper, of_searches.paths.folder.parent).seconds_left is None
+    assert Pace().seconds([("trials", 5)]) is None
+    assert Pace().seconds([]) == 0.0

@@ -16,6 +16,7 @@ from nas_core.cells.spaces import LEARNABLE, SPACES, space_operations
 from nas_core.errors import InputError
 from nas_core.protocols.search import SEARCH_PRESETS
 from nas_core.protocols.training import PRESETS
+from tests.topo_sweep.spec.refusals import refused
 from topo_sweep.spec.load import Overrides, load_spec, make_spec, spec_from_json_value
 from topo_sweep.spec.searches import SearchSweep
 from topo_sweep.spec.trials import Evaluation, SearchTrial
@@ -31,10 +32,7 @@ def sweep(**values: Any) -> SearchSweep:
 
 
 def refusal(**values: Any) -> str:
-    with pytest.raises(InputError) as caught:
-        sweep(**values)
-    assert str(caught.value).isprintable(), "one line"
-    return str(caught.value)
+    return refused(sweep, **values)
 
 
 def points(spec: SearchSweep) -> list[tuple[int, str, str, int, str]]:

@@ -11,8 +11,14 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field
 
 from nas_core.errors import InputError
-from topo_sweep.spec import strict_yaml as yaml_file
-from topo_sweep.spec.strict_yaml import SIZE_LIMIT, Draft, parse_scalar, parse_yaml, read_yaml
+from topo_sweep.spec.strict_yaml import (
+    SIZE_LIMIT,
+    Draft,
+    parse_scalar,
+    parse_yaml,
+    read_yaml,
+    shown_value,
+)
 
 SCALARS = (
     st.none()
@@ -219,6 +225,7 @@ def test_an_unreadable_file_is_named_with_the_reason(
     assert str(caught.value).isprintable()
 
 
+@pytest.mark.slow
 def test_a_file_of_just_the_size_limit_is_read(tmp_path: Path) -> None:
     path = tmp_path / "sweep.yaml"
     path.write_bytes(b"a: 1\n" + b"#" * (SIZE_LIMIT - 5))
@@ -278,8 +285,8 @@ def test_a_draft_without_problems_gives_the_model() -> None:
 
 
 def test_long_and_odd_values_are_shown_in_one_short_line() -> None:
-    assert yaml_file.shown_value("a\nb") == r"'a\nb'"
-    assert len(yaml_file.shown_value("x" * 1000)) == 80
+    assert shown_value("a\nb") == r"'a\nb'"
+    assert len(shown_value("x" * 1000)) == 80
 
     draft = Draft("a.yaml", {})
     draft.refuse(("a\nb" * 100,), 1, "no")

@@ -1,25 +1,40 @@
+"""Ids of trainings, of searches and of the evaluations of what they find."""
+
 from __future__ import annotations
 
 import dataclasses
 import os
 import subprocess
 import sys
-from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nas_core.cells.genotype import KNOWN_CELLS, OPERATION_NAMES, CellEdges, Edge, Genotype
-from nas_core.cells.topology import enumerate_topologies
+from nas_core.protocols.search import SEARCH_PRESETS, SearchProtocol
 from nas_core.protocols.training import DataOptions, Protocol
-from tests.topo_sweep.conftest import make_sweep, small_spec
+from tests.topo_sweep.runs.search_run import FOUND, OTHER, search_of, search_spec
 from topo_sweep.runs.execution import Execution
-from topo_sweep.spec.networks import GenotypeSweep
-from topo_sweep.spec.trials import Trial
-from topo_sweep.store.opened import open_sweep
+from topo_sweep.spec.load import load_spec
+from topo_sweep.spec.trials import Evaluation, SearchTrial, Trial, without_void
 
 GOLDEN = "68ac1bcafd363644"
+GOLDEN_SEARCH = "89aab093acef323c"
+GOLDEN_EVALUATION = "0a4a8d3231a3e52b"
+
+# So few of each that equal searches are drawn often.
+SEARCHES = st.builds(
+    SearchTrial,
+    method=st.sampled_from(["search_subset", "search_sparse"]),
+    space=st.sampled_from(["SS1", "all"]),
+    protocol=st.builds(
+        SearchProtocol, epochs=st.integers(49, 50), topology=st.sampled_from([None, (17, 17)])
+    ),
+    data=st.builds(DataOptions, dataset=st.sampled_from(["digits", "cifar10"])),
+    seed=st.integers(0, 1),
+)
 
 # So few of each that equal trials are drawn often.
 TRIALS = st.builds(
@@ -85,12 +100,6 @@ def test_the_order_in_which_a_nodes_edges_are_given_does_not_enter_the_id(
     assert trials[0].trial_id == trials[1].trial_id
 
 
-def test_members_of_a_class_are_trials_of_their_own() -> None:
-    trials = small_spec(topologies="all", seeds=0).trials()
-
-    assert len(trials) == len(enumerate_topologies()) == 180
-
-
 def test_an_id_is_the_same_in_every_version() -> None:
     """A change of this id would orphan every row that was ever written."""
     protocol = Protocol(epochs=7, flip=False)
@@ -136,56 +145,125 @@ def test_no_execution_setting_is_part_of_a_trial() -> None:
     }
 
 
-def test_seeds_are_the_outer_loop() -> None:
-    trials = small_spec(topologies=(5, 9), seeds=(0, 3)).trials()
-
-    order = []
-    for trial_id, trial in trials.items():
-        assert trial_id == trial.trial_id
-        assert isinstance(trial, Trial)
-        assert trial.genotype.topology is not None
-        order.append((trial.seed, trial.genotype.topology.index))
-    assert order == [(0, 5), (0, 9), (3, 5), (3, 9)]
-
-
-@given(
-    topologies=st.sets(st.integers(0, 179), min_size=1, max_size=5),
-    seeds=st.sets(st.integers(0, 9), min_size=1, max_size=3),
-)
-def test_a_sweep_says_how_many_trials_it_has(topologies: set[int], seeds: set[int]) -> None:
-    spec = small_spec(topologies=sorted(topologies), seeds=sorted(seeds))
-
-    assert len(spec.trials()) == spec.trial_count == len(topologies) * len(seeds)
-
-
-def test_a_network_listed_twice_is_trained_once() -> None:
-    cell = KNOWN_CELLS["PDARTS"]
-    spec = GenotypeSweep(name="twice", genotypes=("PDARTS", str(cell), cell.to_darts()))
-
-    assert len(spec.trials()) == 1
-
-
-def test_requests_that_overlap_are_planned_once_in_the_order_of_the_requests(
-    tmp_path: Path,
+@given(first=SEARCHES, second=SEARCHES)
+def test_the_id_of_a_search_depends_on_settings_data_and_seed_alone(
+    first: SearchTrial, second: SearchTrial
 ) -> None:
-    first = small_spec(topologies=(3, 4), seeds=0)
-    second = small_spec(topologies=(4, 5), seeds=(0, 1))
+    same = (first.protocol, first.data, first.seed) == (second.protocol, second.data, second.seed)
 
-    planned = open_sweep(make_sweep(tmp_path, first, second).paths.folder).planned()
-
-    assert len(planned) == 2 + 3
-    assert list(planned)[:2] == list(first.trials())
-    assert set(planned) == set(first.trials()) | set(second.trials())
+    assert (first.search_id == second.search_id) == same
+    assert first.trial_id == first.search_id
 
 
-def test_a_cell_means_the_same_trial_whichever_kind_of_sweep_asks_for_it() -> None:
-    of_topologies = small_spec(topologies=(17,), seeds=0)
-    genotype = of_topologies.genotype_list()[0]
-    of_genotypes = GenotypeSweep(
-        name="other",
-        protocol=of_topologies.protocol,
-        data=of_topologies.data,
-        genotypes=(str(genotype),),
-    )
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"operations": "SS1"},
+        {"topology": 17},
+        {"attention": "once"},
+        {"alpha_order": 1},
+        {"alpha_every": "epoch"},
+        {"images": 2500},
+        {"init_channels": 8},
+        {"partial_channels": 4},
+        {"max_skips": 2},
+    ],
+)
+def test_every_setting_of_a_search_changes_its_id(values: dict[str, Any]) -> None:
+    search = SearchTrial("search_darts_2nd", "all", SearchProtocol(), DataOptions(), 0)
 
-    assert list(of_topologies.trials()) == list(of_genotypes.trials())
+    other = dataclasses.replace(search, protocol=search.protocol.with_values(values))
+
+    assert other.search_id != search.search_id
+
+
+def test_ids_are_the_same_in_every_version() -> None:
+    """A change of these ids would orphan every row of a search that was ever written."""
+    data = DataOptions(dataset="digits")
+    search = SearchTrial("search_subset", "all", SEARCH_PRESETS["search_subset"], data, seed=7)
+
+    assert search.search_id == GOLDEN_SEARCH
+    assert Evaluation(search, Protocol(epochs=7), seed=3).trial_id == GOLDEN_EVALUATION
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "last"),
+    [
+        # Computed with the version before searches (commit 2dfea08).
+        ("demo", "81e90a5478d05ff4", "216a15448e2b3a5d"),
+        ("known_cells", "fd0f523eb423003f", "2a11610675994cc9"),
+    ],
+)
+def test_ids_of_trainings_are_those_from_before_there_were_searches(
+    name: str, first: str, last: str
+) -> None:
+    ids = list(load_spec(name).trials())
+
+    assert (ids[0], ids[-1]) == (first, last)
+
+
+def test_the_id_of_an_evaluation_is_known_before_its_network_and_whatever_that_is() -> None:
+    evaluation = Evaluation(search_of(search_spec()), Protocol(), seed=3)
+
+    trials = [evaluation.of(FOUND), evaluation.of(OTHER)]
+
+    assert {trial.trial_id for trial in trials} == {evaluation.trial_id}
+    assert evaluation.of(FOUND).genotype == FOUND
+
+
+def test_an_evaluation_trains_what_was_found_by_its_own_protocol_on_the_searchs_data() -> None:
+    search = search_of(search_spec(seeds=(5,)))
+    protocol = Protocol(epochs=7)
+
+    trial = Evaluation(search, protocol, seed=3).of(FOUND)
+
+    assert trial == Trial(FOUND, protocol, search.data, 3, search.search_id)
+    assert trial.epochs == protocol.epochs == 7
+
+
+def test_evaluations_differ_by_search_protocol_and_seed() -> None:
+    one, two = (search_of(search_spec(seeds=(seed,))) for seed in (0, 1))
+    evaluations = [
+        Evaluation(search, Protocol(epochs=epochs), seed)
+        for search in (one, two)
+        for epochs in (1, 2)
+        for seed in (0, 1)
+    ]
+
+    assert len({evaluation.trial_id for evaluation in evaluations}) == 8
+
+
+def test_an_evaluation_is_another_trial_than_a_training_of_the_same_cell() -> None:
+    found = Evaluation(search_of(search_spec()), Protocol(), seed=0).of(FOUND)
+
+    assert dataclasses.replace(found, search_id=None).trial_id != found.trial_id
+
+
+def test_a_search_counts_the_epochs_of_all_its_stages() -> None:
+    protocol = SEARCH_PRESETS["search_pdarts"]
+    search = SearchTrial("search_pdarts", "all", protocol, DataOptions(), seed=0)
+
+    assert search.epochs == 3 * protocol.epochs
+
+
+def test_evaluations_of_searches_that_ended_with_nothing_are_left_out() -> None:
+    planned = search_spec(seeds=(0, 1, 2), evaluation_seeds=(0, 1)).trials()
+    found, nothing, unknown = [t for t in planned.values() if isinstance(t, SearchTrial)]
+    ended: dict[str, Genotype | None] = {found.search_id: FOUND, nothing.search_id: None}
+
+    kept = without_void(planned, ended)
+
+    assert [trial_id for trial_id in planned if trial_id not in kept] == [
+        trial.trial_id
+        for trial in planned.values()
+        if isinstance(trial, Evaluation) and trial.search == nothing
+    ]
+    assert list(kept) == [trial_id for trial_id in planned if trial_id in kept]
+    assert {found.search_id, nothing.search_id, unknown.search_id} <= set(kept)
+    assert len(kept) == 3 * 3 - 2
+
+
+def test_nothing_is_left_out_before_any_search_has_ended() -> None:
+    planned = search_spec().trials()
+
+    assert without_void(planned, {}) == dict(planned)

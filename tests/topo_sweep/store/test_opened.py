@@ -92,13 +92,14 @@ def test_rows_of_other_images_are_refused_naming_both_fingerprints(tmp_path: Pat
     assert str(store.paths.folder) in str(refusal.value)
 
 
-def test_what_is_planned_is_the_union_of_all_requests(tmp_path: Path) -> None:
+def test_what_is_planned_is_the_union_of_all_requests_in_their_order(tmp_path: Path) -> None:
     first, second = small_spec(seeds=0), small_spec(topologies=(17, 18), seeds=(0, 1))
     make_sweep(tmp_path, first, second)
 
-    planned = set(open_sweep(tmp_path).planned())
+    planned = list(open_sweep(tmp_path).planned())
 
-    assert planned == set(first.trials()) | set(second.trials())
+    assert planned[:3] == list(first.trials())
+    assert set(planned) == set(first.trials()) | set(second.trials())
     assert len(planned) == 3 + 4 - 1
 
 

@@ -38,8 +38,6 @@ from topo_sweep.store.parquet import (
 from topo_sweep.store.paths import StorePaths
 from topo_sweep.store.tables import EPOCH_SCHEMA, TRIAL_SCHEMA, TRIALS, Table
 
-pytestmark = pytest.mark.slow  # all of them together
-
 
 @pytest.fixture
 def store(tmp_path: Path) -> ResultStore:
@@ -54,16 +52,6 @@ class TestResultStore(StoreContract):
 
 
 # Files
-
-
-def test_the_documented_trial_columns_are_there() -> None:
-    documented = (
-        "trial_id, sweep, kind, genotype, topology, class_id, reduction_topology, seed, "
-        "protocol_hash, dataset, status, error, attempt, epochs, train_loss, train_accuracy, "
-        "val_accuracy, test_accuracy, best_test_accuracy, parameters, multiply_adds, "
-        "train_seconds, device, node, execution, search_id, finished_at"
-    )
-    assert set(documented.split(", ")) <= set(TRIAL_SCHEMA.names)
 
 
 def test_appending_nothing_writes_no_file(store: ResultStore) -> None:

@@ -17,8 +17,6 @@ from nas_core.networks.kernels.edges import mix_together, pooled_once
 from nas_core.networks.supernet import MixedOp, SearchCell, SearchNetwork
 from nas_core.streams import initialise_
 
-pytestmark = pytest.mark.slow  # all of them together
-
 EVERYTHING = 2**40
 
 
@@ -49,6 +47,7 @@ def computed(space: SearchSpace, side: int, *, frozen: bool) -> dict[str, Tensor
     return kept | dict(zip((f"gradient {name}" for name in parameters), gradients, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("topology", "side", "frozen"),
     [(None, 7, False), (None, 8, True), (1, 8, False), (100, 7, True), (100, 8, False)],
@@ -68,6 +67,7 @@ def test_together_is_one_by_one(
         torch.testing.assert_close(values, one_by_one[name], rtol=1e-10, atol=1e-10, msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frozen", [False, True])
 def test_pooling_once_for_all_edges_is_pooling_for_each(
     frozen: bool, monkeypatch: pytest.MonkeyPatch

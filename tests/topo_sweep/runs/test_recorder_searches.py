@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 
 from nas_core.errors import TopoSweepError
 from tests.topo_sweep.conftest import FINGERPRINT
-from tests.topo_sweep.runs.recorder_run import ended, metrics
+from tests.topo_sweep.runs.recorder_run import check_every_column_is_named, ended, metrics
 from tests.topo_sweep.runs.search_run import (
     FOUND,
     OTHER,
@@ -29,8 +28,7 @@ from topo_sweep.runs.plan import make_plan
 from topo_sweep.runs.recorder import failed
 from topo_sweep.runs.runner import Report
 from topo_sweep.store.opened import open_sweep
-from topo_sweep.store.parquet import Row
-from topo_sweep.store.tables import SEARCH_EPOCH_SCHEMA, SEARCH_SCHEMA, SEARCHES, TRIALS, Table
+from topo_sweep.store.tables import SEARCH_EPOCH_SCHEMA, SEARCH_SCHEMA, SEARCHES
 
 SPEC = search_spec()
 
@@ -138,33 +136,6 @@ def test_each_epoch_is_a_row_with_the_alphas_and_the_genotype_of_then(run: Searc
     assert set(rows["finished_at"]) == set(run.store.searches()["finished_at"])
 
 
-def test_epochs_without_an_alpha_step_do_not_hide_the_last_alpha_loss(run: SearchRun) -> None:
-    without: dict[str, Any] = {
-        "alpha_steps": 0,
-        "alpha_seconds": 0.0,
-        "alpha_loss": None,
-        "alpha_accuracy": None,
-    }
-    history = (search_epoch(0, **without), search_epoch(1), search_epoch(2, **without))
-
-    run.report(run.ids[0], *search_ended("ok", *history))
-
-    row = only_row(run.store.searches())
-    assert (row["alpha_loss"], row["alpha_accuracy"]) == (1.0, 0.375)
-    assert row["alpha_step_seconds"] == 0.5
-
-
-@pytest.mark.parametrize(
-    ("reason", "stopped"), [(None, False), ("2 skip connections in the normal cell", True)]
-)
-def test_whether_a_search_was_stopped_early_is_told(
-    run: SearchRun, reason: str | None, stopped: bool
-) -> None:
-    run.report(run.ids[0], *search_ended("ok", search_epoch(0), stopped_because=reason))
-
-    assert only_row(run.store.searches())["stopped_early"] == stopped
-
-
 @pytest.mark.parametrize(
     "reports",
     [
@@ -174,25 +145,8 @@ def test_whether_a_search_was_stopped_early_is_told(
         [failed("the worker died")],
     ],
 )
-def test_every_column_is_named_in_every_row(
-    run: SearchRun, monkeypatch: pytest.MonkeyPatch, reports: list[Report]
-) -> None:
-    given: list[tuple[Sequence[Row], Sequence[Row], Table]] = []
-    monkeypatch.setattr(
-        run.plan.store, "append", lambda *rows, table=TRIALS: given.append((*rows, table))
-    )
-
-    run.report(run.ids[0], *reports)
-
-    ((rows, epochs, table),) = given
-    assert table is SEARCHES
-    assert [set(row) for row in rows] == [set(SEARCH_SCHEMA.names)]
-    assert all(set(row) == set(SEARCH_EPOCH_SCHEMA.names) for row in epochs)
-
-
-def test_a_search_that_ended_ok_without_an_epoch_is_refused(run: SearchRun) -> None:
-    with pytest.raises(TopoSweepError, match="without a single epoch"):
-        run.report(run.ids[0], *search_ended("ok"))
+def test_every_column_is_named_in_every_row(run: SearchRun, reports: list[Report]) -> None:
+    check_every_column_is_named(run, run.ids[0], reports, SEARCHES)
 
 
 def test_a_search_whose_worker_died_has_the_epochs_that_were_reported(run: SearchRun) -> None:

@@ -11,17 +11,12 @@ from tests.topo_sweep.runs.search_run import (
     SearchRun,
     search_ended,
     search_epoch,
-    search_of,
     search_spec,
     stored_search,
 )
 from tests.topo_sweep.store.store_rows import trial_row
-from topo_sweep.runs.pace import Pace
 from topo_sweep.runs.plan import make_plan
 from topo_sweep.runs.progress import Progress
-from topo_sweep.runs.status import sweep_status
-from topo_sweep.store.opened import open_sweep
-from topo_sweep.store.parquet import ResultStore
 from topo_sweep.store.tables import SEARCHES
 
 SPEC = search_spec(seeds=(0, 1), evaluation_seeds=(0, 1))
@@ -174,57 +169,3 @@ def test_the_recorder_tells_how_long_each_epoch_took(tmp_path: Path, clock: Cloc
 
     # Two evaluations of one epoch, of which none has been seen: like the search's.
     assert run.progress.seconds_left == pytest.approx(2 * 3.0)
-
-
-# Status
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> ResultStore:
-    """Return a store with a search done, one failed and an evaluation of two done."""
-    store = make_sweep(tmp_path, SPEC)
-    searched = {"protocol_hash": search_of(SPEC).protocol.protocol_hash, "epochs": 1}
-    done = stored_search(FIRST, search_seconds=30.0, **searched)
-    failed = stored_search(SECOND, status="failed", genotype=None, search_seconds=999.0)
-    store.append([done, failed], [], table=SEARCHES)
-    trained = {"train_seconds": 4.0, "protocol_hash": SPEC.protocol.protocol_hash, "epochs": 1}
-    store.append([trial_row(EVALUATION, search_id=FIRST, **trained)], [])
-    return store
-
-
-def counts(store: ResultStore) -> dict[str, object]:
-    status = sweep_status(open_sweep(store.paths.folder))
-    return {key: status[key] for key in ("planned", "ok", "diverged", "failed", "left")}
-
-
-def test_status_counts_searches_and_evaluations_alike(store: ResultStore) -> None:
-    assert counts(store) == {"planned": 6, "ok": 2, "diverged": 0, "failed": 1, "left": 3}
-
-
-def test_status_plans_no_evaluation_of_a_search_that_ended_without_a_cell(
-    store: ResultStore,
-) -> None:
-    lost = stored_search(SECOND, status="diverged", genotype=None)
-    store.append([lost], [], table=SEARCHES)
-
-    assert counts(store) == {"planned": 4, "ok": 2, "diverged": 1, "failed": 0, "left": 1}
-
-
-def test_the_time_of_what_is_left_is_that_of_its_kind(store: ResultStore) -> None:
-    status = sweep_status(open_sweep(store.paths.folder))
-
-    # Three evaluations have no row; the failed search has one.
-    assert status["seconds_a_trial"] == 4.0
-    assert status["seconds_left"] == 3 * 4.0
-    again = make_plan(SPEC, store.paths.folder.parent, retry_failed=True)
-    assert again.seconds_left == 3 * 4.0 + 30.0, "failed searches say nothing of time"
-
-
-def test_time_is_unknown_where_a_kind_of_what_is_left_was_never_measured(
-    store: ResultStore,
-) -> None:
-    deeper = search_spec(seeds=(0, 1), evaluation_seeds=(0, 1), cells=(3, 6))
-
-    assert make_plan(deeper, store.paths.folder.parent).seconds_left is None
-    assert Pace().seconds([("trials", 5)]) is None
-    assert Pace().seconds([]) == 0.0

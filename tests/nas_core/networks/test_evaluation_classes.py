@@ -18,8 +18,6 @@ from nas_core.networks.evaluation import Cell, EvalNetwork
 from nas_core.networks.stack import CellPlan
 from nas_core.streams import initialise_
 
-pytestmark = pytest.mark.slow  # all of them together
-
 Order = tuple[int, ...]
 CLASSES = [members for members in isomorphism_classes() if len(members) > 1]
 SCANS = load_dataset("digits").test.pixels[:3].double() / 255
@@ -106,6 +104,7 @@ def permute_input(state: dict[str, Tensor], prefix: str, permutation: Tensor | N
             state[name] = value[:, permutation]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reduction", [False, True])
 @torch.no_grad()
 def test_cells_of_all_members_of_every_class_compute_the_same_in_another_order(
@@ -132,6 +131,7 @@ def test_cells_of_all_members_of_every_class_compute_the_same_in_another_order(
             torch.testing.assert_close(output, expected[:, blocks], rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("phase", [1, 2])
 @torch.no_grad()
 def test_networks_of_a_class_compute_the_same_function(
@@ -147,6 +147,7 @@ def test_networks_of_a_class_compute_the_same_function(
         torch.testing.assert_close(other(SCANS), original(SCANS), rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_also_with_an_auxiliary_head() -> None:
     images = SCANS.repeat_interleave(4, 2).repeat_interleave(4, 3)
     for members in CLASSES[::20]:

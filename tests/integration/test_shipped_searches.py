@@ -10,7 +10,7 @@ from nas_core.cells.spaces import LEARNABLE
 from nas_core.errors import InputError
 from nas_core.protocols.search import SEARCH_PRESETS
 from nas_core.protocols.training import PRESETS
-from tests.topo_sweep.spec.shipped import (
+from tests.integration.shipped import (
     ALONG_A_TOPOLOGY,
     SEARCHES,
     first_lines,

@@ -33,8 +33,6 @@ from topo_sweep.store.parquet import (
 )
 from topo_sweep.store.paths import StorePaths
 
-pytestmark = pytest.mark.slow  # all of them together
-
 
 @pytest.fixture
 def store(tmp_path: Path) -> ResultStore:
@@ -76,6 +74,7 @@ def _compact(store: ResultStore) -> None:
     store.compact()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [_append_two, _compact])
 def test_a_kill_before_any_file_operation_leaves_a_readable_store(
     tmp_path: Path, change: Callable[[ResultStore], None]

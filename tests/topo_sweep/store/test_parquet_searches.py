@@ -26,8 +26,6 @@ from topo_sweep.store.parquet import BufferedWriter, ResultStore, Row, StoreErro
 from topo_sweep.store.paths import StorePaths
 from topo_sweep.store.tables import SEARCH_EPOCH_SCHEMA, SEARCH_SCHEMA, SEARCHES, TABLES, TRIALS
 
-pytestmark = pytest.mark.slow  # all of them together
-
 FEW = settings(ON_DISK, max_examples=5)
 
 
@@ -150,6 +148,7 @@ def test_a_search_is_its_ok_row_before_diverged_before_failed_then_the_earliest_
     assert set(epochs["search_id"]) <= set(chosen)
 
 
+@pytest.mark.slow
 @FEW
 @given(history=histories(), data=st.data())
 def test_appending_the_same_searches_again_changes_nothing(
@@ -168,6 +167,7 @@ def test_appending_the_same_searches_again_changes_nothing(
     check_unchanged(store, before)
 
 
+@pytest.mark.slow
 @FEW
 @given(history=histories())
 def test_compaction_changes_nothing_in_either_table(

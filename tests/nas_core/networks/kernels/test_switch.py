@@ -1,0 +1,39 @@
+"""For which maps the faster forms run."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from nas_core.networks.kernels import switch
+from nas_core.networks.kernels.switch import edges_pay, layers_pay
+
+
+def maps(numbers: int, device: str = "cpu") -> torch.Tensor:
+    return torch.empty(1, 1, 1, numbers, device=device)
+
+
+def test_layers_pay_from_a_size_on_that_is_set_in_one_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert layers_pay(maps(switch.LAYERS_FROM))
+    assert not layers_pay(maps(switch.LAYERS_FROM - 1))
+    monkeypatch.setattr(switch, "LAYERS_FROM", 1)
+    assert layers_pay(maps(1))
+
+
+def test_layers_pay_neither_under_autocast_nor_on_another_device() -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not layers_pay(maps(switch.LAYERS_FROM))
+    assert not layers_pay(maps(switch.LAYERS_FROM, "meta"))
+
+
+def test_edges_pay_up_to_a_size_of_all_their_maps_and_never_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    quarter = switch.EDGES_UP_TO // 4
+    assert edges_pay(4, maps(quarter))
+    assert not edges_pay(4, maps(quarter + 1))
+    assert not edges_pay(1, maps(1))
+    monkeypatch.setattr(switch, "EDGES_UP_TO", 0)
+    assert not edges_pay(2, maps(1))

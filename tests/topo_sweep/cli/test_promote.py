@@ -1,0 +1,56 @@
+"""`topo-sweep promote`: what of a sweep goes on, on which seeds, and by which protocol."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.topo_sweep.analysis.choice_rows import topologies
+from tests.topo_sweep.cli.program import Program
+
+BEFORE = {3: [0.5, 0.6], 17: [0.9, 0.8], 90: [0.7, 0.6]}
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> str:
+    """A sweep of three topologies and two seeds."""
+    return str(topologies(tmp_path / "source", BEFORE).folder)
+
+
+def test_the_best_go_on_to_phase_two_on_as_many_other_seeds(program: Program, source: str) -> None:
+    text = program("promote", source, "--top", "2", "--dry-run")
+
+    assert "topologies 17,90, seeds 2-3" in text
+    assert "results/small-top2-digits-" in text
+    warning, *_, choice = program.errors.splitlines()
+    assert warning.startswith("warning: no images were held out, so test accuracy selects")
+    assert choice.startswith("small-top2: the best 2 of 3 networks of small-digits-")
+
+
+def test_what_is_above_an_accuracy_gets_the_final_evaluation(program: Program, source: str) -> None:
+    text = program("promote", source, "--final", "--above", "0.6", "--seeds", "7", "--dry-run")
+
+    assert "2 genotypes, seeds 7" in text
+    assert "600 a trial" in text
+    assert "results/small-final-digits-" in text
+
+
+def test_settings_of_the_protocol_can_be_replaced(program: Program, source: str) -> None:
+    text = program("promote", source, "--top", "1", "--set", "epochs=9", "--dry-run")
+
+    assert "9 a trial, 18 to train" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--final", "--top", "1"), "--final takes all above --above, so leave out --top"),
+        (("--above", "0.9"), "--above belongs to --final; phase 2 takes --top"),
+    ],
+)
+def test_options_of_the_other_way_are_refused_in_one_line(
+    options: tuple[str, ...], message: str, program: Program, source: str
+) -> None:
+    assert program("promote", source, *options, code=2) == ""
+    assert program.errors == f"topo-sweep: {message}\n"

@@ -1,0 +1,57 @@
+"""`topo-sweep rank`: the table of topologies, for people and for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.topo_sweep.analysis.choice_rows import HOLDOUT, topologies
+from tests.topo_sweep.cli.program import Program
+
+
+@pytest.mark.usefixtures("results")
+def test_a_ranking_reads_alike_in_every_form_and_says_that_one_seed_is_no_evidence(
+    program: Program,
+) -> None:
+    ranked = json.loads(program("rank", "--format", "json"))
+    assert set(ranked[0]) == {
+        *("rank", "genotype", "topology", "class_id", "n", "runs", "diverged", "metric"),
+        *("mean", "sd", "ci_low", "ci_high"),
+    }
+    assert ranked[0]["sd"] is ranked[0]["ci_low"] is ranked[0]["ci_high"] is None
+    assert sorted(row["topology"] for row in ranked) == [0, 179]
+    assert "not evidence" in program.errors
+    rows = csv.DictReader(io.StringIO(program("rank", "--format", "csv")))
+    assert [row["genotype"] for row in rows] == [row["genotype"] for row in ranked]
+    table = program("rank", "--top", "1")
+    assert "Last-epoch test accuracy" in table
+    assert "not evidence" in table
+    assert [line.split()[0] for line in table.splitlines()[1:]] == ["rank", "1", "(1"]
+
+
+def test_members_of_a_class_are_pooled_where_asked(program: Program, tmp_path: Path) -> None:
+    # Topologies 12 and 21 are one class.
+    folder = str(topologies(tmp_path, {12: [0.9], 21: [0.7], 0: [0.6]}).folder)
+
+    by_topology = json.loads(program("rank", folder, "--format", "json"))
+    by_class = json.loads(program("rank", folder, "--by", "class", "--format", "json"))
+
+    assert [row["mean"] for row in by_topology] == [0.9, 0.7, 0.6]
+    assert [row["mean"] for row in by_class] == [0.8, 0.6]
+
+
+def test_the_metric_and_the_fewest_seeds_are_those_asked_for(
+    program: Program, tmp_path: Path
+) -> None:
+    sweep = topologies(tmp_path, {0: [0.9, 0.8], 1: [0.7]}, data=HOLDOUT)
+    folder = str(sweep.folder)
+
+    (validation,) = json.loads(program("rank", folder, "--min-seeds", "2", "--format", "json"))
+    test = json.loads(program("rank", folder, "--metric", "test", "--format", "json"))
+
+    assert (validation["topology"], validation["metric"]) == (0, "val")
+    assert [(row["topology"], row["metric"]) for row in test] == [(1, "test"), (0, "test")]

@@ -1,0 +1,106 @@
+"""What Ray Tune is given and what the recorder hears of it, without a cluster."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ray.tune.experiment import Trial as TuneTrial
+from ray.tune.search import Searcher
+
+from tests.topo_sweep.runs.recorder_run import IDS, SPEC, Run, ended, metrics
+from tests.topo_sweep.runs.search_run import FOUND, search_spec
+from topo_sweep.runs.agenda import Agenda
+from topo_sweep.runs.interrupts import Interrupts
+from topo_sweep.runs.on_ray.driver import _Queue, _Reports
+
+
+class OnRay(TuneTrial):
+    """A trial as Tune's callbacks get it: its config, and what it died of."""
+
+    def __init__(self, trial_id: str, error: Exception | None = None) -> None:
+        self.config = {"trial": SPEC.trials()[trial_id]}
+        self.error = error
+
+    def get_pickled_error(self) -> Exception | None:
+        return self.error
+
+
+class InTaskError(Exception):
+    """An error as Ray wraps what a task raised."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__("a traceback of many lines")
+        self.cause = cause
+
+
+def test_a_worker_that_is_free_gets_the_next_trial_waits_or_is_told_that_there_is_none() -> None:
+    planned = search_spec(evaluation_seeds=(0,)).trials()
+    search_id, evaluation_id = planned
+    agenda = Agenda(planned, {})
+    queue = _Queue(agenda)
+
+    assert queue.suggest("first")["trial"].trial_id == search_id
+    assert queue.suggest("second") is None, "the evaluation waits for the search"
+    agenda.search_ended(search_id, FOUND)
+    assert queue.suggest("second")["trial"].trial_id == evaluation_id
+    assert queue.suggest("third") == Searcher.FINISHED
+
+
+def test_what_workers_report_is_recorded_and_tunes_own_results_are_not(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    reports, trial = _Reports(run.recorder, Interrupts()), OnRay(IDS[0])
+
+    reports.on_trial_start(0, [], trial)
+    assert run.progress.running == {IDS[0]: 0}
+    for report in ended("ok", metrics(0), metrics(1)):
+        reports.on_trial_result(0, [], trial, {"report": report})
+    reports.on_trial_result(0, [], trial, {"done": True})
+    run.recorder.close()
+
+    assert list(run.store.trials()["trial_id"]) == [IDS[0]]
+    assert run.curve(IDS[0]) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("error", "recorded"),
+    [
+        (None, "the worker died"),
+        (ValueError("bad"), "ValueError: bad"),
+        (InTaskError(ValueError("bad")), "ValueError: bad"),
+    ],
+)
+def test_a_trial_whose_worker_died_is_a_row_that_says_of_what(
+    error: Exception | None, recorded: str, tmp_path: Path
+) -> None:
+    run = Run(tmp_path)
+    reports, trial = _Reports(run.recorder, Interrupts()), OnRay(IDS[0], error)
+
+    reports.on_trial_start(0, [], trial)
+    reports.on_trial_error(0, [], trial)
+    run.recorder.close()
+
+    assert (run.row(IDS[0])["status"], run.row(IDS[0])["error"]) == ("failed", recorded)
+
+
+def test_ctrl_c_ends_the_run_between_two_events(tmp_path: Path) -> None:
+    interrupts = Interrupts()
+    reports = _Reports(Run(tmp_path).recorder, interrupts)
+    with interrupts.caught():
+        reports.on_step_end(0, [])
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            reports.on_step_end(1, [])
+
+
+def test_tune_is_given_nothing_to_save(tmp_path: Path) -> None:
+    parts: tuple[Any, ...] = (
+        _Queue(Agenda({}, {})),
+        _Reports(Run(tmp_path).recorder, Interrupts()),
+    )
+    for part in parts:
+        assert len(pickle.dumps(part)) < 200
