@@ -8,11 +8,12 @@ import pytest
 
 from nas_core.errors import InputError
 from nas_core.protocols.search import SearchProtocol
-from nas_core.protocols.training import NetworkTraining, Protocol
+from nas_core.protocols.training import PRESETS, NetworkTraining, Protocol
 from topo_sweep.spec.presets import (
     ALL_PRESETS,
     find_preset,
     preset_difference,
+    protocol_words,
     settings,
     value_text,
 )
@@ -66,3 +67,18 @@ def test_values_are_written_as_in_a_spec_file(value: object, text: str) -> None:
 def test_purpose_tells_searches_from_evaluations() -> None:
     protocols: list[NetworkTraining] = [Protocol(), SearchProtocol()]
     assert [protocol.purpose for protocol in protocols] == ["evaluation", "search"]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "words"),
+    [
+        (PRESETS["shallow"], "shallow"),
+        (PRESETS["final"].with_values({"epochs": 9}), "final, epochs 9 (not 600)"),
+        (Protocol(cells=8, flip=False), "shallow, cells 8 (not 5), flip false (not true)"),
+        (SearchProtocol(images=99), "search_darts_2nd, images 99 (not 25000)"),
+    ],
+)
+def test_a_protocol_is_told_as_the_nearest_preset_of_its_kind(
+    protocol: NetworkTraining, words: str
+) -> None:
+    assert protocol_words(protocol) == words

@@ -137,3 +137,14 @@ def test_the_package_offers_load_results_and_imports_pandas_only_then() -> None:
 def test_the_package_has_nothing_else() -> None:
     with pytest.raises(AttributeError, match="save_results"):
         _ = topo_sweep.save_results
+
+
+def test_rows_of_one_of_several_sweeps_are_asked_for_by_name(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        make_sweep(tmp_path, small_spec(name=name)).append([trial_row(name)], [])
+
+    with pytest.raises(InputError, match=r"holds 2 sweeps, so name one of them: a-\S+, b-\S+$"):
+        load_results(tmp_path)
+
+    (folder,) = tmp_path.glob("b-*")
+    assert list(load_results(folder)["trial_id"]) == ["b"]

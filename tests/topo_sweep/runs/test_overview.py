@@ -1,0 +1,62 @@
+"""What an overview of a folder says of each sweep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nas_core.errors import InputError
+from nas_core.protocols.training import PRESETS, DataOptions
+from tests.topo_sweep.conftest import make_sweep, small_spec
+from tests.topo_sweep.store.store_rows import trial_row
+from topo_sweep.runs.overview import overview
+
+
+def test_sweeps_are_told_apart_by_protocol_data_and_what_they_have(tmp_path: Path) -> None:
+    demo = small_spec(name="a", protocol=PRESETS["demo"])
+    other = small_spec(
+        name="b",
+        protocol=PRESETS["demo"].with_values({"epochs": 9}),
+        data=DataOptions(dataset="digits", holdout=100),
+    )
+    store = make_sweep(tmp_path, demo)
+    ids = list(demo.trials())
+    rows = [
+        trial_row(ids[0], genotype="x", seed=0, test_accuracy=0.5),
+        trial_row(ids[3], genotype="x", seed=1, test_accuracy=0.7),
+        trial_row(ids[1], genotype="y", seed=0, test_accuracy=0.55),
+        trial_row(ids[2], genotype="z", seed=5, status="failed", test_accuracy=None),
+    ]
+    store.append(rows, [])
+    make_sweep(tmp_path, other)
+
+    (first, second), problems = overview(tmp_path)
+
+    assert problems == []
+    assert (first["sweep"], first["protocol"], first["holdout"]) == ("a", "demo", 0)
+    assert (first["planned"], first["ok"], first["failed"], first["left"]) == (6, 3, 1, 2)
+    assert (first["seeds"], first["metric"], first["best_genotype"]) == (2, "test", "x")
+    assert first["best"] == pytest.approx(0.6)
+    assert first["asked"] == "topologies 0-1,17"
+    assert second["protocol"] == "demo, epochs 9 (not 5)"
+    assert (second["metric"], second["best"], second["seeds"]) == ("val", None, 0)
+
+
+def test_a_sweep_that_cannot_be_opened_hides_no_other(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        make_sweep(tmp_path, small_spec(name=name))
+    damaged = next(tmp_path.glob("a-*"))
+    (damaged / "sweep.json").write_text("{")
+
+    records, (problem,) = overview(tmp_path)
+
+    assert [record["sweep"] for record in records] == ["b"]
+    assert str(damaged) in problem
+
+
+def test_a_folder_without_sweeps_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is no sweep and holds none"):
+        overview(tmp_path)
+    with pytest.raises(InputError, match="there is no folder"):
+        overview(tmp_path / "absent")
