@@ -31,14 +31,22 @@ def execute(spec: SweepSpec, options: RunOptions) -> int:
         click.echo(_described(spec, options))
         return 0
     plan = make_plan(spec, options.results, retry_failed=options.retry_failed)
-    if plan.blocked:
+    if plan.left and plan.blocked:
         say(f"evaluations that wait for a failed search (--retry-failed): {len(plan.blocked)}")
     if not plan.left:
-        count = len(plan.trials)
-        which = f"all {count} trials are" if count != 1 else "the one trial is"
-        say(f"nothing to do: {which} in {plan.store.paths.folder}")
-        return _failures_said(plan.count("failed"), ())
+        say(f"nothing to do: {_what_is_there(plan)}")
+        return _failures_said(plan, plan.count("failed"), ())
     return _report(plan, sweep.run(plan, _execution(options), say))
+
+
+def _what_is_there(plan: Plan) -> str:
+    """Return in words that each trial of a plan has ended, and how."""
+    count, folder = len(plan.trials), plan.store.paths.folder
+    done = plan.count("ok") + plan.count("diverged")
+    if done == count:
+        return f"{'the one trial is' if count == 1 else f'all {count} trials are'} in {folder}"
+    waiting = f", {len(plan.blocked)} wait for a failed search" if plan.blocked else ""
+    return f"{done} of {count} trials are in {folder}, {plan.count('failed')} failed{waiting}"
 
 
 def _execution(options: RunOptions) -> Execution:
@@ -83,19 +91,23 @@ def _report(plan: Plan, result: RunResult) -> int:
     kept = f"{progress.done} of {progress.planned} trials are kept in {folder}"
     if result.interrupted:
         again = shlex.join(["topo-sweep", *sys.argv[1:]])
-        say(f"stopped: {kept}, unfinished ones go on from their last checkpoint; go on with")
+        say(f"stopped: {kept}")
+        for trial in result.unfinished:
+            say(f"unfinished: {trial}")
+        say("go on with")
         say(f"  {again}")
         return INTERRUPTED
     say(f"done: {kept}")
-    return _failures_said(progress.failed, result.errors)
+    return _failures_said(plan, progress.failed, result.errors)
 
 
-def _failures_said(failed: int, errors: Sequence[str]) -> int:
+def _failures_said(plan: Plan, failed: int, errors: Sequence[str]) -> int:
     """Say what failed; return the exit code."""
     for error in errors[:5]:
         say(f"failed: {error}")
     if failed:
-        say(f"{failed} failed in all: run again with --retry-failed (errors are in the rows)")
+        again = f"see topo-sweep status --failed {plan.store.paths.folder}"
+        say(f"{failed} failed in all: {again}, and run again with --retry-failed")
     return 1 if failed else 0
 
 

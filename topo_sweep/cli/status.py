@@ -13,8 +13,9 @@ from topo_sweep.cli.common import emit, format_option, formatted, results_argume
 
 @click.command()
 @results_argument
+@click.option("--failed", is_flag=True, help="List the trials that failed, and why.")
 @format_option
-def status(results: Path, output_format: str) -> None:
+def status(results: Path, *, failed: bool, output_format: str) -> None:
     """Say how much of a sweep is done, failed, running and left.
 
     RESULTS is a sweep's folder, or a folder of sweeps (then the one with the newest row).
@@ -22,14 +23,27 @@ def status(results: Path, output_format: str) -> None:
     \b
     Example:
       topo-sweep status --format json
+      topo-sweep status --failed
     """
-    from topo_sweep.runs.status import sweep_status
+    from topo_sweep.runs.status import failures, sweep_status
     from topo_sweep.store.opened import open_sweep
 
     sweep = open_sweep(results)
+    if failed:
+        records = failures(sweep)
+        say_which(sweep, results)
+        emit(formatted(records, output_format, lambda: _failure_lines(records)))
+        return
     record = sweep_status(sweep)
     say_which(sweep, results)
     emit(formatted(record, output_format, lambda: _table(record)))
+
+
+def _failure_lines(records: list[dict[str, Any]]) -> str:
+    lines = [
+        f"{r['name']}, seed {r['seed']}, attempt {r['attempt']}: {r['error']}" for r in records
+    ]
+    return "\n".join(lines or ["no trial failed"])
 
 
 def _table(record: dict[str, Any]) -> str:

@@ -158,6 +158,12 @@ def _begun(trial: Runnable, split: Split, checkpoint: Checkpoint | None) -> Trai
     return Training(trial.genotype, trial.protocol, split, seed=trial.seed, checkpoint=checkpoint)
 
 
+def saved_epochs(paths: StorePaths, trial_id: str) -> int:
+    """Return how many epochs of an unfinished trial its checkpoint holds; 0 where there is none."""
+    saved = Checkpoint(paths.checkpoint(trial_id), key=trial_id).load()
+    return 0 if saved is None else len(saved[1])
+
+
 def check_device(device: str) -> None:
     """Refuse a GPU that is not there: no run falls back to the CPU in silence."""
     if device == "cuda" and not torch.cuda.is_available():

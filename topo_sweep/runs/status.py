@@ -55,3 +55,16 @@ def _live(store: ResultStore) -> dict[str, Any]:
     except (OSError, ValueError):
         return {"running": 0}
     return value if isinstance(value, dict) else {"running": 0}
+
+
+def failures(sweep: OpenedSweep) -> list[dict[str, Any]]:
+    """Return `id`, `name`, `seed`, `attempt`, `node` and `error` of what failed, oldest first."""
+    planned = sweep.planned()
+    records = []
+    for rows, key in ((sweep.searches(), "search_id"), (sweep.trials(), "trial_id")):
+        for row in rows[rows["status"] == "failed"].to_dict("records"):
+            trial = planned.get(row[key])
+            name = trial.name if trial else row[key]  # its request is no longer in the manifest
+            record = {"id": row[key], "name": name}
+            records.append(record | {c: row[c] for c in ("seed", "attempt", "node", "error")})
+    return records

@@ -20,7 +20,7 @@ from topo_sweep.runs.interrupts import Interrupts
 from topo_sweep.runs.plan import Plan, make_plan
 from topo_sweep.runs.progress import Progress, shown
 from topo_sweep.runs.recorder import Recorder
-from topo_sweep.runs.runner import TrialRunner, check_trials
+from topo_sweep.runs.runner import TrialRunner, check_trials, saved_epochs
 from topo_sweep.spec.trials import Planned, searches_among
 from topo_sweep.store.manifest import Manifest
 from topo_sweep.store.paths import StorePaths
@@ -39,6 +39,8 @@ class RunResult:
     errors: tuple[str, ...]
     """One line for each trial that failed in this run."""
     interrupted: bool
+    unfinished: tuple[str, ...] = ()
+    """Of an interrupted run: a line for each trial that was under way, with where it goes on."""
 
 
 _DEFAULT_EXECUTION: Final = Execution()
@@ -138,7 +140,15 @@ def _run_locked(
             interrupted = True
         finally:
             recorder.close()
-    return RunResult(progress, tuple(recorder.errors), interrupted)
+    unfinished = tuple(_where_it_goes_on(plan, key) for key in progress.running)
+    return RunResult(progress, tuple(recorder.errors), interrupted, unfinished)
+
+
+def _where_it_goes_on(plan: Plan, trial_id: str) -> str:
+    """Return the trial and the epoch with which another run would begin, in words."""
+    trial, saved = plan.trials[trial_id], saved_epochs(plan.store.paths, trial_id)
+    first = f"goes on from epoch {saved + 1}" if saved else "starts over: no checkpoint was due"
+    return f"{trial.name}, seed {trial.seed}, {first} of {trial.epochs}"
 
 
 def checked_images(data: DataOptions, trials: Iterable[Planned], dataset: Dataset) -> Split:

@@ -149,6 +149,11 @@ class Evaluation:
         """Epochs of this training."""
         return self.protocol.epochs
 
+    @property
+    def name(self) -> str:
+        """What people call it, after its search."""
+        return f"what {self.search.name}, seed {self.search.seed}, finds"
+
     def of(self, genotype: Genotype) -> Trial:
         """Return the training of what the search found."""
         return Trial(genotype, self.protocol, self.search.data, self.seed, self.waits_for)

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from nas_core.errors import InputError
+from nas_core.training.checkpoint import Checkpoint
 from tests.topo_sweep.cli.program import RUN, Program
 from tests.topo_sweep.runs.interruptions import epochs_taken
 from topo_sweep import load_results
@@ -47,6 +48,17 @@ def test_an_interrupted_run_says_what_is_kept_and_how_to_go_on(
         assert program(*RUN, code=130) == ""
 
     assert "stopped: 1 of 2 trials are kept in results/demo-digits-" in program.errors
+    assert "unfinished: topology 179, seed 0, starts over: no checkpoint" in program.errors
     assert program.errors.endswith("  topo-sweep run 'my sweep.yaml'\n")
     program(*RUN)
     assert list(load_results()["status"]) == ["ok", "ok"]
+
+
+def test_an_interrupted_run_says_at_which_epoch_each_trial_goes_on(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Checkpoint, "is_due", True)
+    with monkeypatch.context() as patch:
+        epochs_taken(patch, interrupt_after=3)
+        program(*RUN, code=130)
+    assert "unfinished: topology 179, seed 0, goes on from epoch 2 of 2\n" in program.errors

@@ -93,7 +93,14 @@ def test_a_trial_that_raises_is_a_row_and_the_sweep_goes_on(
     assert set(rows.loc[rows["status"] == "failed", "error"]) == {"RuntimeError: out of luck"}
 
     program(*RUN, "--seeds", "0-2", code=1)
-    assert "nothing to do" in program.errors
+    assert "nothing to do: 4 of 6 trials are in results/demo-digits-" in program.errors
+    assert ", 2 failed\n" in program.errors
+    assert "see topo-sweep status --failed results/demo-digits-" in program.errors
+    assert program("status", "--failed").splitlines() == [
+        f"topology {index}, seed 1, attempt 1: RuntimeError: out of luck" for index in (0, 179)
+    ]
+    failures = json.loads(program("status", "--failed", "--format", "json"))
+    assert [failure["name"] for failure in failures] == ["topology 0", "topology 179"]
     program(*RUN, "--seeds", "0-2", "--retry-failed")
     rows = load_results()
     assert set(rows["status"]) == {"ok"}

@@ -54,3 +54,9 @@ def test_a_sweep_that_stands_still_says_how_much_time_is_left(
         "1 min 00 s a trial, about 1 min 00 s of training on one worker left, not running" in table
     )
     assert program.errors == ""
+
+
+@pytest.mark.usefixtures("results")
+def test_where_nothing_failed_that_is_said(program: Program) -> None:
+    assert program("status", "--failed") == "no trial failed\n"
+    assert json.loads(program("status", "--failed", "--format", "json")) == []
