@@ -38,3 +38,15 @@ def test_a_picture_that_cannot_be_drawn_leaves_the_old_file(tmp_path: Path) -> N
         write_figure(figure, path)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_text_stays_text_in_vector_pictures(tmp_path: Path) -> None:
+    figure = Figure()
+    figure.text(0.5, 0.5, "last-epoch accuracy")
+    write_figure(figure, tmp_path / "a.svg")
+    write_figure(figure, tmp_path / "a.pdf")
+
+    assert ">last-epoch accuracy</text>" in (tmp_path / "a.svg").read_text()
+    content = (tmp_path / "a.pdf").read_bytes()
+    assert b"/Type0" in content
+    assert b"/Type3" not in content
