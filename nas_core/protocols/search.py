@@ -98,7 +98,10 @@ class SearchProtocol(NetworkTraining):
     """Operation attention: a constant offset of the alphas, or added at each of their updates."""
     alpha_order: Literal[1, 2] = 2
     alpha_every: Literal["step", "epoch"] | Annotated[int, Field(ge=1)] = "step"
-    """An alpha step before every weight step, before the last one of an epoch, or every n."""
+    """An alpha step before every weight step, before one at the end of an epoch, or every n."""
+    alpha_at: Literal["last", "last_full"] = "last"
+    """Of an alpha step each epoch: before the last weight step, whose batch is what is left over,
+    or before the last of `batch_size` images (the last one where none is full)."""
     alpha_learning_rate: float = Field(default=3e-4, gt=0)
     alpha_beta1: float = Field(default=0.5, ge=0, lt=1)
     alpha_beta2: float = Field(default=0.999, ge=0, lt=1)
@@ -191,13 +194,14 @@ class SearchProtocol(NetworkTraining):
         return normal, reduction
 
 
-_SUBSET_SPARSE: Final[Mapping[str, Any]] = {"images": 2_500, "alpha_every": "epoch"}
+_SPARSE: Final[Mapping[str, Any]] = {"alpha_every": "epoch", "alpha_at": "last_full"}
+_SUBSET_SPARSE: Final[Mapping[str, Any]] = {"images": 2_500, **_SPARSE}
 
 SEARCH_PRESETS: Final[Mapping[str, SearchProtocol]] = {
     "search_darts_1st": SearchProtocol(alpha_order=1),
     "search_darts_2nd": SearchProtocol(),
     "search_subset": SearchProtocol(images=2_500),
-    "search_sparse": SearchProtocol(alpha_every="epoch"),
+    "search_sparse": SearchProtocol(**_SPARSE),
     "search_subset_sparse": SearchProtocol(**_SUBSET_SPARSE),
     "search_subspace": SearchProtocol(
         cells=5, operations=space_operations("SS1"), **_SUBSET_SPARSE
@@ -237,7 +241,7 @@ SEARCH_PRESETS: Final[Mapping[str, SearchProtocol]] = {
         init_channels=4,
         images=192,
         attention="once",
-        alpha_every="epoch",
+        **_SPARSE,
         crop_padding=0,
         flip=False,
     ),

@@ -156,10 +156,6 @@ def hatched() -> Patch:
 # Files
 
 
-_TEXT: Final = {"svg.fonttype": "none", "pdf.fonttype": 42}
-"""Text stays text in a vector picture: journals ask for it, and it can be searched and edited."""
-
-
 def write_figure(figure: Figure, path: Path) -> None:
     """Write a PNG, SVG or PDF file, whole or not at all; equal figures give equal bytes.
 
@@ -173,7 +169,8 @@ def write_figure(figure: Figure, path: Path) -> None:
             f"a figure is written as {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}, got {path}"
         )
     buffer = io.BytesIO()
-    with rc_context(_TEXT | {"svg.hashsalt": "topo-sweep"}):
+    # Text stays text in a vector picture: it can be searched and edited, and journals ask for it.
+    with rc_context({"svg.hashsalt": "topo-sweep", "svg.fonttype": "none", "pdf.fonttype": 42}):
         figure.savefig(buffer, format=suffix[1:], dpi=_DPI, metadata=_METADATA[suffix])
     try:
         write_durably(path, buffer.getvalue())

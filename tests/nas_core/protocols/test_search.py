@@ -47,6 +47,7 @@ DARTS_2ND: dict[str, Any] = {
     "attention": "none",
     "alpha_order": 2,
     "alpha_every": "step",
+    "alpha_at": "last",
     "alpha_learning_rate": 3e-4,
     "alpha_beta1": 0.5,
     "alpha_beta2": 0.999,
@@ -68,15 +69,20 @@ PINNED: dict[str, tuple[str, dict[str, Any]]] = {
     "search_darts_1st": ("00d668755358e22c", {"alpha_order": 1}),
     "search_darts_2nd": ("1a5e91ef8f4bd397", {}),
     "search_subset": ("bc5587c22ba25b0e", {"images": 2500}),
-    "search_sparse": ("b6099c97777c0940", {"alpha_every": "epoch"}),
-    "search_subset_sparse": ("a78096b0c8d38a67", {"alpha_every": "epoch", "images": 2500}),
+    "search_sparse": ("25446b0250d4b878", {"alpha_every": "epoch", "alpha_at": "last_full"}),
+    "search_subset_sparse": (
+        "900fb35c42dc3c4b",
+        {"alpha_every": "epoch", "alpha_at": "last_full", "images": 2500},
+    ),
     "search_subspace": (
-        "63f9f1dabb36eaf8",
-        {"alpha_every": "epoch", "cells": 5, "images": 2500, "operations": SS1},
+        "21ac9e9d01cb6bdf",
+        {"alpha_every": "epoch", "alpha_at": "last_full", "cells": 5, "images": 2500}
+        | {"operations": SS1},
     ),
     "search_edarts": (
-        "53f75b7df69310b1",
-        {"alpha_every": "epoch", "attention": "once", "cells": 5, "images": 2500},
+        "a8f63489c53b5966",
+        {"alpha_every": "epoch", "alpha_at": "last_full", "attention": "once", "cells": 5}
+        | {"images": 2500},
     ),
     "search_pcdarts": (
         "dec3ebb0e961d925",
@@ -97,8 +103,9 @@ PINNED: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "search_demo": (
-        "8a2e4b895a465b26",
-        {"alpha_every": "epoch", "attention": "once", "cells": 5, "crop_padding": 0}
+        "bb55135eb6121c94",
+        {"alpha_every": "epoch", "alpha_at": "last_full", "attention": "once", "cells": 5}
+        | {"crop_padding": 0}
         | {"flip": False, "images": 192, "init_channels": 4},
     ),
 }
@@ -124,6 +131,7 @@ OTHER_VALUES: dict[str, Any] = {
     "attention": "once",
     "alpha_order": 1,
     "alpha_every": "epoch",
+    "alpha_at": "last_full",
     "alpha_learning_rate": 6e-4,
     "alpha_beta1": 0.9,
     "alpha_beta2": 0.99,

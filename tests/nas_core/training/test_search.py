@@ -85,6 +85,17 @@ def test_once_an_epoch_is_before_its_last_weight_step(monkeypatch: pytest.Monkey
     assert steps_of(FIRST.with_values({"alpha_every": "epoch"}), monkeypatch) == "wawwawwaw"
 
 
+@pytest.mark.parametrize(
+    ("batch_size", "expected"),
+    [(5, "wwwaww"), (6, "wwwaw"), (16, "aww"), (24, "aw"), (25, "aw")],  # of 24 images
+)
+def test_once_an_epoch_can_be_on_the_last_whole_batch(
+    batch_size: int, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {"alpha_every": "epoch", "alpha_at": "last_full", "batch_size": batch_size}
+    assert steps_of(FIRST.with_values({**values, "epochs": 1}), monkeypatch) == expected
+
+
 def test_each_step_is_before_its_weight_step(monkeypatch: pytest.MonkeyPatch) -> None:
     assert steps_of(FIRST, monkeypatch) == "awaw" * 3
 
