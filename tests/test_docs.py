@@ -147,8 +147,8 @@ def test_what_reads_a_store_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     exec(compile(python, "docs/store.md", "exec"), {})  # noqa: S102 - the page is ours
     rows = duckdb.connect().execute(sql).fetchall()
-    assert sorted(topology for topology, _ in rows) == [0, 1]
-    assert all(0 <= accuracy <= 1 for _, accuracy in rows)
+    assert sorted(row[4] for row in rows) == [0, 1]
+    assert all(0 <= accuracy <= 1 and count == 1 for *_, accuracy, count in rows)
 
 
 @pytest.mark.slow

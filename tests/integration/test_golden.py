@@ -72,9 +72,12 @@ def tables(sweep: OpenedSweep) -> dict[str, pd.DataFrame]:
 
 
 def requested(sweep: OpenedSweep) -> dict[str, Any]:
-    """Return `sweep.json` without when and where it was asked for."""
+    """Return `sweep.json` without when and where it was asked for.
+
+    Requests as sweeps: settings that came later have the value that leaves all as it was.
+    """
     value: dict[str, Any] = json.loads(sweep.store.paths.manifest.read_text(encoding="utf-8"))
-    return {**value, "requests": [request["spec"] for request in value["requests"]]}
+    return {**value, "requests": sweep.manifest.specs()}
 
 
 def same_machine(sweep: OpenedSweep) -> bool:

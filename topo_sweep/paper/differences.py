@@ -120,12 +120,15 @@ def _search_difference(evidence: Evidence, row: pd.Series[Any], free: Sequence[s
     if key not in evidence.search_protocols:
         return f"protocol {key} is unknown here, so it could not be compared"
     # Where a data set has fewer images than were asked for, half of them are what was used.
-    ours = evidence.search_protocols[key].model_dump(exclude={"topology", *free})
+    protocol = evidence.search_protocols[key]
+    ours = protocol.model_dump(exclude={"topology", "alpha_at", *free})
     changed = _changed(ours | {"images": int(row["images"])}, SEARCH_PRESETS[method].model_dump())
     parts = [changed] if changed else []
     if not pd.isna(row["topology"]):
         wirings = dict.fromkeys(int(row[name]) for name in ("topology", "reduction_topology"))
         parts.append(f"along wiring {' and '.join(map(str, wirings))} (paper: does not say which)")
+    if protocol.alpha_at != SEARCH_PRESETS[method].alpha_at:
+        parts.append(f"alpha_at {protocol.alpha_at} (paper: does not say on which batch)")
     return ", ".join(parts)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from nas_core.errors import InputError
+from nas_core.protocols.search import SEARCH_PRESETS
 from nas_core.protocols.training import PRESETS, DataOptions, Protocol
 from topo_sweep.spec.networks import GenotypeSweep, TopologySweep
 from topo_sweep.spec.searches import SearchSweep
@@ -138,7 +139,15 @@ def spec_from_json_value(value: Mapping[str, Any]) -> SweepSpec:
         InputError: everything that is wrong with it, in one line.
 
     """
-    return _resolved(_draft("sweep.json", dict(value)))
+    values = dict(value)
+    if values.get("kind") == "search" and not values.get("presets"):
+        # Older stores hold no presets; those of then had their alpha steps at the end of an epoch.
+        values["presets"] = {
+            name: SEARCH_PRESETS[name].with_values({"alpha_at": "last"}).model_dump(mode="json")
+            for name in values.get("methods", ())
+            if name in SEARCH_PRESETS
+        }
+    return _resolved(_draft("sweep.json", values))
 
 
 def _located(source: str) -> tuple[Traversable, str]:
