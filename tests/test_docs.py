@@ -103,7 +103,18 @@ def existing(argument: str, folder: Path) -> str:
 
 def test_the_pages_have_commands_of_every_kind() -> None:
     said = {shlex.split(command)[1] for command in commands()}
-    plain = {"demo", "demo-search", "test", "run", "enumerate", "status", "rank", "plot", "--help"}
+    plain = {
+        "demo",
+        "demo-search",
+        "test",
+        "run",
+        "enumerate",
+        "status",
+        "list",
+        "rank",
+        "plot",
+        "--help",
+    }
     assert said == plain | {"search", "evaluate", "promote", "compare", "protocol"}
 
 

@@ -1,7 +1,6 @@
 """The numbers that the eDARTS paper prints, read from `results/published.csv`; nothing of ours.
 
-Values are kept as text, so that they can be shown as they were noted down (a zero at the end of a
-printed number may have been lost before that: 97.0 for 97.00).
+Values are kept as text, so that they are shown as they are printed: 97.00, not 97.0.
 """
 
 from __future__ import annotations
@@ -17,7 +16,8 @@ class Published:
     """One printed number or statement.
 
     Args:
-        table: '2', '3', '4', 'fig2', 'phases', 'ablation', or 'text' for what stands in no table.
+        table: '2', '3', '4', 'fig2', 'depth', 'phases', 'ablation', or 'text' for what stands in no
+            table.
         row: what it is about, as the paper calls it.
         column: what is measured.
         value: as printed.

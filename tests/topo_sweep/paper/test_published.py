@@ -101,15 +101,35 @@ def test_what_is_known_by_heart_is_found_also_without_the_fact_sheet(
     assert printed(*key).value == value
 
 
-def test_cost_ratios_are_kept_with_what_is_not_known_about_them() -> None:
+def test_cost_ratios_say_what_is_faster_than_what() -> None:
     ratios = [entry for entry in published() if entry.column == "ratio"]
-    assert [entry.number for entry in ratios] == [11, 8.5, 2.8]
-    assert all("not recorded" in entry.note for entry in ratios)
+    assert [(entry.number, entry.row) for entry in ratios] == [
+        (number, f"DARTS + data subset + epoch update, faster than {other}")
+        for number, other in ((11, "DARTS+"), (8.5, "P-DARTS"), (2.8, "PC-DARTS"))
+    ]
+
+
+def test_accuracies_and_errors_stand_with_the_two_decimals_that_are_printed() -> None:
+    columns = ("final_accuracy_percent", "shallow_accuracy_percent")
+    values = [
+        entry.value
+        for entry in published()
+        if entry.column in columns or entry.column.endswith("test_error_percent")
+    ]
+    assert {"97.00", "97.50", "93.00", "3.00", "3.10", "2.50", "17.00"} <= set(values)
+    assert {len(value.partition(".")[2]) for value in values} == {2}
+
+
+def test_what_a_dagger_says_stands_beside_the_number() -> None:
+    for order in ("first", "second"):
+        row = f"DARTS ({order} order) + cutout"
+        assert "as reported by P-DARTS" in printed("4", row, "cifar100_test_error_percent").note
+    assert "GTX 1070" in printed("4", "eDARTS CIFAR10 + cutout", "search_gpu_days").note
 
 
 def test_every_entry_has_a_place_of_its_own_and_a_value_in_its_unit() -> None:
     places = [(entry.table, entry.row, entry.column) for entry in published()]
-    assert len(set(places)) == len(places) == 139
+    assert len(set(places)) == len(places) == 149
     for entry in published():
         assert entry.value
         assert entry.unit in {
@@ -117,6 +137,7 @@ def test_every_entry_has_a_place_of_its_own_and_a_value_in_its_unit() -> None:
             "million",
             "count",
             "GPU hours",
+            "hours",
             "GPU days",
             "times",
             "text",

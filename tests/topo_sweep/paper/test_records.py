@@ -33,5 +33,5 @@ def test_the_text_shows_percent_with_two_decimals_and_the_papers_number_as_print
     *lines, _missing = everything().text.splitlines()
     (line,) = (text for text in lines if text.split()[:1] == ["PC_DARTS"] and "93.0" in text)
 
-    assert line.split() == ["PC_DARTS", "1", "93.00", "-", "-", "93.0", "+0.00"]
+    assert line.split() == ["PC_DARTS", "1", "93.00", "-", "-", "93.00", "+0.00"]
     assert max(map(len, lines)) <= 140

@@ -105,7 +105,7 @@ def test_table_4_keeps_data_sets_apart_and_takes_no_others() -> None:
     comparison = only([source(rows, [found])], "4")
 
     # Found on CIFAR-10, judged on CIFAR-100.
-    assert find(comparison, "test error", "search_edarts on cifar10").theirs == "17.0"
+    assert find(comparison, "test error", "search_edarts on cifar10").theirs == "17.00"
     assert comparison.differs == ()
 
 
