@@ -34,7 +34,7 @@ import pyarrow.parquet as pq
 from nas_core.errors import InputError, TopoSweepError
 from nas_core.files import write_durably
 from topo_sweep.store.paths import StorePaths
-from topo_sweep.store.statuses import preferred
+from topo_sweep.store.precedence import preferred
 from topo_sweep.store.tables import SEARCHES, TABLES, TRIALS, Table
 
 if TYPE_CHECKING:
