@@ -20,8 +20,8 @@ Row = dict[str, Any]
 def row(trial: Runnable, outcome: Outcome, epochs: Sequence[Epoch]) -> Row:
     """Return what a trial's row says of itself and of its result.
 
-    What is named like a column of the last epoch or of the outcome is taken from there, and more
-    is in it than the table has columns.
+    Columns named like a field of the last epoch or of the outcome come from there; fields that no
+    column is named like are in it too.
 
     Raises:
         TopoSweepError: it ended ok without an epoch, which cannot be.
