@@ -151,7 +151,7 @@ def skips(results: tuple[Path, ...], output: Path | None) -> None:
     """
     from topo_sweep.paper import table_2
     from topo_sweep.plots.skips import skips as draw_skips
-    from topo_sweep.store.statuses import merged
+    from topo_sweep.store.precedence import merged
 
     sweeps = [_open_searches(folder, "skips") for folder in results]
     searches = [rows for sweep in sweeps if len(rows := sweep.searches())]
