@@ -66,9 +66,7 @@ def promote(request: PromoteRequest, source: Path) -> None:
     sweep = open_sweep(source)
     choice, spec = _promoted(sweep, request)
     say_which(sweep, source)  # only now: what is refused gets one line
-    for remark in choice.remarks:
-        say(remark)
-    say(f"{spec.name}: {choice.origin}")
+    say(*choice.remarks, f"{spec.name}: {choice.origin}")
     sys.exit(execute(spec, request.run))
 
 

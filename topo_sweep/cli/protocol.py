@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from topo_sweep.analysis.text import aligned, plain_table
-from topo_sweep.cli.common import emit, format_option, formatted, say
+from topo_sweep.cli.common import format_option, print_records
 
 if TYPE_CHECKING:
     from nas_core.protocols.training import NetworkTraining
@@ -72,9 +71,8 @@ def diff(first: str, second: str, output_format: str) -> None:
     ]
     rows = [[r["setting"], value_text(r["first"]), value_text(r["second"])] for r in records]
     said = _remarks(first, second, compared)
-    _print(
-        said, records, output_format, plain_table(["setting", first, second], rows) if rows else ""
-    )
+    table = [plain_table(["setting", first, second], rows)] if rows else []
+    print_records(records, output_format, "\n".join([*said, *table]), remarks=said)
 
 
 def _print_settings(name: str, preset: NetworkTraining, output_format: str) -> None:
@@ -95,7 +93,8 @@ def _print_settings(name: str, preset: NetworkTraining, output_format: str) -> N
         f"{name}: settings of {preset.purpose}, hash {preset.protocol_hash}; "
         f"{changed or 'none'} of {count} differ{'s' if changed == 1 else ''} from the default"
     )
-    _print([said], records, output_format, plain_table(["setting", "value"], rows))
+    table = plain_table(["setting", "value"], rows)
+    print_records(records, output_format, f"{said}\n{table}", remarks=[said])
 
 
 def _print_notes(name: str, preset: NetworkTraining, output_format: str) -> None:
@@ -107,13 +106,9 @@ def _print_notes(name: str, preset: NetworkTraining, output_format: str) -> None
         f"{name} ({preset.protocol_hash}) against the paper's text: {len(told)} notes",
         "; ".join(f"{kind}: {meaning}" for kind, meaning in KINDS.items() if kind in kinds),
     ]
-    records = [
-        {"preset": name, "kind": note.kind, "setting": note.setting}
-        | {"paper": note.paper, "ours": note.ours, "why": note.why}
-        for note in told
-    ]
+    records = [{"preset": name, "kind": note.kind, **note.model_dump()} for note in told]
     lines = aligned([(note.kind, str(note)) for note in told], left=(0, 1))
-    _print(said, records, output_format, "\n".join(lines))
+    print_records(records, output_format, "\n".join([*said, *lines]), remarks=said)
 
 
 def _remarks(first: str, second: str, compared: PresetDifference) -> list[str]:
@@ -129,15 +124,3 @@ def _remarks(first: str, second: str, compared: PresetDifference) -> list[str]:
         if only:
             said.append(f"not compared, only in {name}: {', '.join(only)}")
     return said
-
-
-def _print(
-    said: Sequence[str], records: Sequence[dict[str, Any]], output_format: str, table: str
-) -> None:
-    """Print remarks and data; where a program reads, remarks go to stderr."""
-    if output_format == "table":
-        emit("\n".join([*said, table] if table else said))
-        return
-    for line in said:
-        say(line)
-    emit(formatted(records, output_format, lambda: table))

@@ -120,7 +120,7 @@ def _sweep(request: SearchRequest) -> SweepSpec:
         origin=wiring.origin,
     )
     spec = make_spec(values, overrides)
-    wiring.say_remarks()
+    say(*wiring.remarks)
     return spec
 
 
