@@ -78,6 +78,10 @@ def print_records(
     """Print one record or many, or write them to a file: as JSON or CSV, or `text` for people.
 
     `remarks` are what `text` says beside the records; where a program reads, they go to stderr.
+
+    Raises:
+        InputError: the file cannot be written.
+
     """
     if output_format == "json":
         say(*remarks)
@@ -85,16 +89,6 @@ def print_records(
     elif output_format == "csv":
         say(*remarks)
         text = _csv([records] if isinstance(records, Mapping) else records)
-    emit(text, output)
-
-
-def emit(text: str, output: Path | None = None) -> None:
-    """Print to stdout, or write to a file.
-
-    Raises:
-        InputError: the file cannot be written.
-
-    """
     if output is None:
         click.echo(text)
         return

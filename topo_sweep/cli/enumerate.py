@@ -53,7 +53,7 @@ def enumerate_command(
         _refuse_options_of_topologies(context)
         records, columns = grid_records(grid), COLUMNS
     else:
-        records = _classes(nodes) if unique else _topologies(nodes)
+        records = _classes(nodes) if unique else list(map(_record, enumerate_topologies(nodes)))
         columns = tuple(records[0])
     print_records(records, output_format, _table(records, columns), output=output)
 
@@ -78,10 +78,6 @@ def _record(topology: Topology) -> dict[str, Any]:
         "longest_path": topology.longest_path,
         "input_edges": topology.input_edges,
     }
-
-
-def _topologies(nodes: int) -> list[dict[str, Any]]:
-    return [_record(topology) for topology in enumerate_topologies(nodes)]
 
 
 def _classes(nodes: int) -> list[dict[str, Any]]:

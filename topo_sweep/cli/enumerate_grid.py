@@ -10,7 +10,7 @@ Grid = Literal["subspaces", "depth"]
 GRID_NAMES: Final[tuple[Grid, ...]] = get_args(Grid)
 """Shipped sweeps, whose files say what is in them."""
 
-COLUMNS: Final = ("space", "cells", "seed", "operations")
+COLUMNS: Final[tuple[str, ...]] = ("space", "cells", "seed", "operations")
 """The order in which a table has the keys of a record."""
 
 

@@ -35,17 +35,13 @@ for command in (cell, supernet):
 
 def query_options(command: Command) -> Command:
     """Add the options of a `SearchQuery`, but for the space, as parameters of its names."""
-    added: tuple[Callable[[Command], Command], ...] = (
-        click.option("--metric", type=click.Choice(["val", "test"]), help="Accuracy to draw."),
-        click.option("--method", help="Draw the searches of this method alone."),
-        click.option(
-            "--attention",
-            help="Draw those with this operation attention alone: none, once or per_update.",
-        ),
+    metric = click.option("--metric", type=click.Choice(["val", "test"]), help="Accuracy to draw.")
+    method = click.option("--method", help="Draw the searches of this method alone.")
+    attention = click.option(
+        "--attention",
+        help="Draw those with this operation attention alone: none, once or per_update.",
     )
-    for option in reversed(added):
-        command = option(command)
-    return command
+    return metric(method(attention(command)))
 
 
 def sweep_plot(draw: Callable[..., Figure]) -> click.Command:
