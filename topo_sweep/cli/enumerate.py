@@ -90,15 +90,12 @@ def _classes(nodes: int) -> list[dict[str, Any]]:
 def _table(records: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
     """Return the records as a table for people: `class_id` in a column 'class'."""
     header = [column.removesuffix("_id").replace("_", " ") for column in columns]
-    return plain_table(
-        header, [[_text(record[column]) for column in columns] for record in records]
-    )
+    rows = [[_text(record[column]) for column in columns] for record in records]
+    return plain_table(header, rows)
 
 
-def _text(value: object) -> str:
-    """Return a value as people read it: edges as '0,1 0,2'."""
+def _text(value: object, between: str = " ") -> str:
+    """Return a value as people read it: edges as '0,1 0,2', members as '17 23'."""
     if not isinstance(value, list):
         return str(value)
-    return " ".join(
-        ",".join(map(str, item)) if isinstance(item, list) else str(item) for item in value
-    )
+    return between.join(_text(item, ",") for item in value)
