@@ -92,8 +92,7 @@ def _report(plan: Plan, result: RunResult) -> int:
 
 def _failures_said(failed: int, errors: Sequence[str]) -> int:
     """Say what failed; return the exit code."""
-    for error in errors[:5]:
-        say(f"failed: {error}")
+    say(*(f"failed: {error}" for error in errors[:5]))
     if failed:
         say(f"{failed} failed in all: run again with --retry-failed (errors are in the rows)")
     return 1 if failed else 0

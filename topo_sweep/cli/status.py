@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from topo_sweep.analysis.text import duration, plain_table
-from topo_sweep.cli.common import emit, format_option, formatted, results_argument, say_which
+from topo_sweep.cli.common import format_option, print_records, results_argument, say_which
 
 
 @click.command()
@@ -29,7 +29,7 @@ def status(results: Path, output_format: str) -> None:
     sweep = open_sweep(results)
     record = sweep_status(sweep)
     say_which(sweep, results)
-    emit(formatted(record, output_format, lambda: _table(record)))
+    print_records(record, output_format, _table(record))
 
 
 def _table(record: dict[str, Any]) -> str:
