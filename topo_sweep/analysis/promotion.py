@@ -8,7 +8,7 @@ from typing import Any
 
 from nas_core.errors import InputError
 from nas_core.protocols.data import dataset_info
-from nas_core.protocols.training import PRESETS, Protocol
+from nas_core.protocols.training import PRESETS
 from topo_sweep.analysis.selection import Choice
 from topo_sweep.spec.int_sets import format_int_set
 from topo_sweep.spec.networks import GenotypeSweep, TopologySweep
@@ -31,7 +31,7 @@ def phase_two(
     assert operation is not None, "networks of a topology sweep have one normal operation"  # noqa: S101
     return TopologySweep(
         name=f"{_short(manifest)}-top{len(choice.genotypes)}",
-        protocol=manifest.protocol.with_values(settings) if settings else manifest.protocol,
+        protocol=manifest.protocol.with_values(settings),
         data=manifest.data,
         topologies=tuple(genotype.normal.topology.index for genotype in choice.genotypes),
         normal_operation=operation,
@@ -46,14 +46,17 @@ def final_evaluation(
     manifest: Manifest,
     choice: Choice,
     seeds: Sequence[int] | None,
-    protocol: Protocol = PRESETS["final"],
+    settings: Mapping[str, Any] = MappingProxyType({}),
 ) -> GenotypeSweep:
     """Return the final evaluation of the chosen networks, on other seeds than selected them.
 
+    `settings` replace those of the preset.
+
     Raises:
-        InputError: seeds were given that selected already.
+        InputError: seeds were given that selected already, or a setting that there is not.
 
     """
+    protocol = PRESETS["final"].with_values(settings)
     if repeated := sorted(set(seeds or ()) & set(choice.seeds)):
         raise InputError(
             f"seeds {format_int_set(repeated)} selected these networks and cannot judge them as "

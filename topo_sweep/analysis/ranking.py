@@ -63,6 +63,7 @@ class Ranking:
         min_seeds: groups with fewer seeds were left out.
         left_out: how many those are.
         failed: trials that were left out since they have no result.
+        unit: what a row is: 'topology', 'genotype' or 'class'.
         kind: of the sweep, 'topologies' or 'genotypes'.
         nodes: intermediate nodes of a cell.
         data: the data set and how it was split, in words.
@@ -77,6 +78,7 @@ class Ranking:
     min_seeds: int
     left_out: int
     failed: int
+    unit: str
     kind: str
     nodes: int
     data: str
@@ -92,11 +94,6 @@ class Ranking:
     def seeds(self) -> str:
         """How many seeds the groups have: 'n = 3' or 'n = 2 to 5'."""
         return n_words(self.table["n"])
-
-    @property
-    def unit(self) -> str:
-        """What a row is: 'topology', 'genotype' or 'class'."""
-        return _unit(self.kind, self.by)
 
     @property
     def header(self) -> str:
@@ -166,9 +163,10 @@ def rank(
     rows = _with_results(trials)
     check_one_experiment(rows)
     kind, holdout = str(rows["kind"].iloc[0]), int(rows["holdout"].iloc[0])
+    unit = "topology" if kind == "topologies" else "genotype"
     if by == "class":
         check_poolable(rows)
-    unit = _unit(kind, by)
+        unit = "class"
     phase = common_phase(set(rows["genotype"])) if unit != "genotype" else ""
     metric = chosen_metric(metric, holdout=holdout)
     groups = _grouped(rows.assign(accuracy=accuracies(rows, metric)), _KEYS[by])
@@ -186,6 +184,7 @@ def rank(
         min_seeds=min_seeds,
         left_out=len(groups) - len(table),
         failed=len(trials) - len(rows),
+        unit=unit,
         kind=kind,
         nodes=len(Genotype.from_string(rows["genotype"].iloc[0]).normal.nodes),
         data=data_words(rows),
@@ -289,12 +288,6 @@ def _top(ranking: Ranking, top: int | None) -> pd.DataFrame:
 
 def _percent(fraction: float) -> str:
     return "-" if np.isnan(fraction) else f"{100 * fraction:.2f}"
-
-
-def _unit(kind: str, by: str) -> str:
-    if by == "class":
-        return by
-    return "topology" if kind == "topologies" else "genotype"
 
 
 def _units(unit: str, count: int) -> str:

@@ -63,10 +63,10 @@ def best_topologies(sweep: OpenedSweep, top: int = 1) -> Choice:
     # Means over fewer seeds scatter more, so the luckiest of them would win.
     seeds = int(ranking.table["n"].sort_values(ascending=False).iloc[top - 1])
     ranking = rank(trials, min_seeds=seeds)
-    left_out = finished - len(ranking.table)
-    few = [f"left out with fewer than {seeds} seeds: {left_out}"] if left_out else []
     which = f"the best{f' {top}' * (top > 1)} of {len(ranking.table)}"
-    remarks = (*few, _margin(trials, ranking))
+    remarks = [_margin(trials, ranking)]
+    if ranking.left_out:
+        remarks.insert(0, f"left out with fewer than {seeds} seeds: {ranking.left_out}")
     return _chosen(sweep, ranking.metric, which, ranking.table["genotype"].head(top), remarks)
 
 

@@ -24,9 +24,10 @@ INTERRUPTED: Final = 130
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def say(message: str) -> None:
-    """Print one line of progress or advice to stderr; stdout is for data."""
-    click.echo(message, err=True)
+def say(*messages: str) -> None:
+    """Print progress or advice to stderr, a line each; stdout is for data."""
+    for message in messages:
+        click.echo(message, err=True)
 
 
 FORMAT: Final[Mapping[str, Any]] = {
@@ -59,9 +60,8 @@ class AnyPath(click.Path):
 PATH: Final = AnyPath(path_type=Path)
 
 
-def format_option(command: Command) -> Command:
-    """Add `--format table|json|csv` as the parameter `output_format`."""
-    return click.option("--format", "output_format", **FORMAT)(command)
+format_option = click.option("--format", "output_format", **FORMAT)
+"""Adds `--format table|json|csv` as the parameter `output_format`."""
 
 
 def results_argument(command: Command) -> Command:
@@ -87,26 +87,28 @@ def say_which(sweep: OpenedSweep, results: Path) -> None:
         say(f"sweep: {sweep.folder}{more}")
 
 
-def formatted(
+def print_records(
     records: Mapping[str, Any] | Sequence[Mapping[str, Any]],
     output_format: str,
-    table: Callable[[], str],
-) -> str:
-    """Return one record or many as JSON or CSV, or what `table` makes for people."""
-    if output_format == "json":
-        return json.dumps(records, indent=1)
-    if output_format == "csv":
-        return _csv([records] if isinstance(records, Mapping) else records)
-    return table()
+    text: str,
+    *,
+    remarks: Sequence[str] = (),
+    output: Path | None = None,
+) -> None:
+    """Print one record or many, or write them to a file: as JSON or CSV, or `text` for people.
 
-
-def emit(text: str, output: Path | None = None) -> None:
-    """Print to stdout, or write to a file.
+    `remarks` are what `text` says beside the records; where a program reads, they go to stderr.
 
     Raises:
         InputError: the file cannot be written.
 
     """
+    if output_format == "json":
+        say(*remarks)
+        text = json.dumps(records, indent=1)
+    elif output_format == "csv":
+        say(*remarks)
+        text = _csv([records] if isinstance(records, Mapping) else records)
     if output is None:
         click.echo(text)
         return

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from topo_sweep.cli.common import emit, format_option, formatted, say, several_results_argument
+from topo_sweep.cli.common import format_option, print_records, several_results_argument
 
 
 @click.command()
@@ -30,6 +30,5 @@ def compare(results: tuple[Path, ...], table: str | None, output_format: str) ->
     from topo_sweep.paper import compare as comparing
 
     compared = comparing.compare(comparing.open_sources(results), table)
-    if output_format != "table" and compared.missing:
-        say(compared.missing)
-    emit(formatted(compared.records, output_format, lambda: compared.text))
+    remarks = [compared.missing] if compared.missing else []
+    print_records(compared.records, output_format, compared.text, remarks=remarks)

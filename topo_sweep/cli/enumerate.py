@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ from click.core import ParameterSource
 from nas_core.cells.topology import MAX_NODES, Topology, enumerate_topologies, isomorphism_classes
 from nas_core.errors import InputError
 from topo_sweep.analysis.text import plain_table
-from topo_sweep.cli.common import emit, format_option, formatted
-from topo_sweep.cli.enumerate_grid import GRID_NAMES, Grid, grid_records, grid_table
+from topo_sweep.cli.common import format_option, print_records
+from topo_sweep.cli.enumerate_grid import COLUMNS, GRID_NAMES, Grid, grid_records
 
 
 @click.command("enumerate")
@@ -51,11 +51,11 @@ def enumerate_command(
     """
     if grid is not None:
         _refuse_options_of_topologies(context)
-        searches = grid_records(grid)
-        emit(formatted(searches, output_format, lambda: grid_table(searches)), output)
-        return
-    records = list(_classes(nodes) if unique else _topologies(nodes))
-    emit(formatted(records, output_format, lambda: _table(records)), output)
+        records, columns = grid_records(grid), COLUMNS
+    else:
+        records = _classes(nodes) if unique else list(map(_record, enumerate_topologies(nodes)))
+        columns = tuple(records[0])
+    print_records(records, output_format, _table(records, columns), output=output)
 
 
 def _refuse_options_of_topologies(context: click.Context) -> None:
@@ -80,29 +80,22 @@ def _record(topology: Topology) -> dict[str, Any]:
     }
 
 
-def _topologies(nodes: int) -> Iterator[dict[str, Any]]:
-    return (_record(topology) for topology in enumerate_topologies(nodes))
-
-
-def _classes(nodes: int) -> Iterator[dict[str, Any]]:
-    for members in isomorphism_classes(nodes):
-        yield {**_record(members[0]), "members": [member.index for member in members]}
-
-
-def _table(records: list[dict[str, Any]]) -> str:
-    header = ["index", "class", "edges", "longest path", "input edges"]
-    rows = [
-        [
-            record["index"],
-            record["class_id"],
-            " ".join(f"{first},{second}" for first, second in record["edges"]),
-            record["longest_path"],
-            record["input_edges"],
-        ]
-        for record in records
+def _classes(nodes: int) -> list[dict[str, Any]]:
+    return [
+        {**_record(members[0]), "members": [member.index for member in members]}
+        for members in isomorphism_classes(nodes)
     ]
-    if records and "members" in records[0]:
-        header.append("members")
-        for row, record in zip(rows, records, strict=True):
-            row.append(" ".join(str(member) for member in record["members"]))
+
+
+def _table(records: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    """Return the records as a table for people: `class_id` in a column 'class'."""
+    header = [column.removesuffix("_id").replace("_", " ") for column in columns]
+    rows = [[_text(record[column]) for column in columns] for record in records]
     return plain_table(header, rows)
+
+
+def _text(value: object, between: str = " ") -> str:
+    """Return a value as people read it: edges as '0,1 0,2', members as '17 23'."""
+    if not isinstance(value, list):
+        return str(value)
+    return between.join(_text(item, ",") for item in value)

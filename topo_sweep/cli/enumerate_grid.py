@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final, Literal, get_args
-
-from topo_sweep.analysis.text import plain_table
 
 Grid = Literal["subspaces", "depth"]
 
 GRID_NAMES: Final[tuple[Grid, ...]] = get_args(Grid)
 """Shipped sweeps, whose files say what is in them."""
+
+COLUMNS: Final[tuple[str, ...]] = ("space", "cells", "seed", "operations")
+"""The order in which a table has the keys of a record."""
 
 
 def grid_records(name: Grid) -> list[dict[str, Any]]:
@@ -29,10 +29,3 @@ def grid_records(name: Grid) -> list[dict[str, Any]]:
         for search in searches_among(load_spec(name).trials().values())
     ]
     return sorted(records, key=itemgetter("space", "cells", "seed"))
-
-
-def grid_table(records: Sequence[Mapping[str, Any]]) -> str:
-    """Return the records as a table for people."""
-    header = ["space", "cells", "seed", "operations"]
-    rows = [[r["space"], r["cells"], r["seed"], " ".join(r["operations"])] for r in records]
-    return plain_table(header, rows)

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from topo_sweep.cli.common import emit, formatted, say
+from topo_sweep.cli.common import FORMAT
 from topo_sweep.cli.execution import execute, set_texts
 from topo_sweep.cli.genotypes import read_genotype
 from topo_sweep.cli.options import (
     FROM_ONE,
     DataChoice,
     RunOptions,
-    format_field,
     option,
     set_option,
     takes,
 )
+from topo_sweep.cli.rank import print_ranking
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +40,7 @@ class EvaluateRequest:
     seeds: str = option(metavar="SET", default="0", show_default=True, help="Such as 0-9.")
     epochs: int | None = option(type=FROM_ONE, help="Passes over the images.")
     settings: tuple[str, ...] = set_option("Any key of the protocol.")
-    output_format: str = format_field()
+    output_format: str = option("--format", "output_format", **FORMAT)
     run: RunOptions
 
 
@@ -58,17 +58,13 @@ def evaluate(request: EvaluateRequest, genotypes: tuple[str, ...]) -> None:
       topo-sweep evaluate DARTS_V2 cell.txt --seeds 0-9 --dataset cifar10 --data-dir DIR
       topo-sweep evaluate results/ablation_deep-cifar10-12345678 --protocol final
     """
-    from topo_sweep.analysis import ranking
+    from topo_sweep.analysis.ranking import rank
 
     spec = _sweep(genotypes, request)
     code = execute(spec, request.run)
     if code or request.run.dry_run:
         sys.exit(code)
-    ranked = ranking.rank(_rows(spec, request.run.results))
-    if request.output_format != "table":
-        say(ranked.header)
-    records = ranking.to_records(ranked)
-    emit(formatted(records, request.output_format, lambda: ranking.format_table(ranked)))
+    print_ranking(rank(_rows(spec, request.run.results)), request.output_format)
 
 
 def _sweep(texts: Sequence[str], request: EvaluateRequest) -> SweepSpec:

@@ -103,8 +103,7 @@ def _report(plan: Plan, result: RunResult) -> int:
 
 def _failures_said(plan: Plan, failed: int, errors: Sequence[str]) -> int:
     """Say what failed; return the exit code."""
-    for error in errors[:5]:
-        say(f"failed: {error}")
+    say(*(f"failed: {error}" for error in errors[:5]))
     if failed:
         again = f"see topo-sweep status --failed {plan.store.paths.folder}"
         say(f"{failed} failed in all: {again}, and run again with --retry-failed")

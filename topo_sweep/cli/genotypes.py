@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os.path
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,9 @@ from topo_sweep.cli.common import say
 
 if TYPE_CHECKING:
     from nas_core.cells.genotype import Genotype
+
+is_folder, is_file = os.path.isdir, os.path.isfile
+"""Not the methods of a `Path`: those fail where a text is too long for a file name."""
 
 
 def read_genotype(text: str) -> tuple[Genotype, str]:
@@ -33,10 +37,9 @@ def read_genotype(text: str) -> tuple[Genotype, str]:
         from topo_sweep.store.opened import open_sweep
 
         choice = winner(open_sweep(path))
-        for remark in choice.remarks:
-            say(remark)
+        say(*choice.remarks)
         return choice.genotypes[0], choice.origin
-    if _is_file(path):
+    if is_file(path):
         try:
             genotype = _parsed(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
@@ -58,18 +61,3 @@ def _parsed(text: str) -> Genotype:
         value = None
     inner = value.get("genotype") if isinstance(value, dict) else None
     return Genotype.parse(inner if isinstance(inner, str) else text)
-
-
-def is_folder(path: Path) -> bool:
-    """Return whether there is such a folder; a text too long for a file name is none."""
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):
-        return False
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False

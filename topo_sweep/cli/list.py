@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from topo_sweep.analysis.text import plain_table
-from topo_sweep.cli.common import emit, format_option, formatted, results_argument, say
+from topo_sweep.cli.common import format_option, print_records, results_argument, say
 
 
 @click.command("list")
@@ -26,9 +26,8 @@ def list_command(results: Path, output_format: str) -> None:
     from topo_sweep.runs.overview import overview
 
     records, problems = overview(results)
-    emit(formatted(records, output_format, lambda: _table(records)))
-    for problem in problems:
-        say(problem)
+    print_records(records, output_format, _table(records))
+    say(*problems)
 
 
 def _table(records: list[dict[str, Any]]) -> str:

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar, get_type_hints
 
 import click
 
-from topo_sweep.cli.common import FORMAT, PATH
+from topo_sweep.cli.common import PATH
 from topo_sweep.store.paths import RESULTS
 
 MANY_TRIALS = 10_000
@@ -33,11 +33,6 @@ def option(*names: str, **attributes: Any) -> Any:  # noqa: ANN401 - a field of 
 def set_option(help_text: str) -> Any:  # noqa: ANN401 - a field
     """Return the field `settings`: `--set KEY=VALUE`, which may be given often."""
     return option("--set", "settings", metavar="KEY=VALUE", multiple=True, help=help_text)
-
-
-def format_field() -> Any:  # noqa: ANN401 - a field
-    """Return the field `output_format`: `--format table|json|csv`."""
-    return option("--format", "output_format", **FORMAT)
 
 
 def executor_option(default: str) -> Any:  # noqa: ANN401 - a field
@@ -73,7 +68,11 @@ class WiringChoice:
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How trials run and where their rows go: the same for every command that runs some."""
+    """How trials run and where their rows go: the same for every command that runs some.
+
+    These are what a person types, in the order of the help, where one implies another (`--address`
+    means `--cluster`); `runs.execution.Execution` is what any caller gives a run.
+    """
 
     cluster: bool = option(is_flag=True, help="Join a running Ray cluster.")
     address: str | None = option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,12 +11,11 @@ import click
 
 from nas_core.errors import InputError
 from topo_sweep.cli.common import Command, results_argument, say_which, several_results_argument
-from topo_sweep.cli.plot_cell import cell, output_option, supernet
+from topo_sweep.cli.plot_cell import cell, in_figures, output_option, supernet
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from topo_sweep.analysis.searches import SearchQuery
     from topo_sweep.store.opened import OpenedSweep
 
 
@@ -35,22 +35,36 @@ for command in (cell, supernet):
 
 def query_options(command: Command) -> Command:
     """Add the options of a `SearchQuery`, but for the space, as parameters of its names."""
-    added: tuple[Callable[[Command], Command], ...] = (
-        click.option("--metric", type=click.Choice(["val", "test"]), help="Accuracy to draw."),
-        click.option("--method", help="Draw the searches of this method alone."),
-        click.option(
-            "--attention",
-            help="Draw those with this operation attention alone: none, once or per_update.",
-        ),
+    metric = click.option("--metric", type=click.Choice(["val", "test"]), help="Accuracy to draw.")
+    method = click.option("--method", help="Draw the searches of this method alone.")
+    attention = click.option(
+        "--attention",
+        help="Draw those with this operation attention alone: none, once or per_update.",
     )
-    for option in reversed(added):
-        command = option(command)
+    return metric(method(attention(command)))
+
+
+def sweep_plot(draw: Callable[..., Figure]) -> click.Command:
+    """Make a command of a function that draws a sweep: RESULTS and `-o` in, the path out.
+
+    The picture is by default among the sweep's figures, under the function's name.
+    """
+    name = draw.__name__
+
+    @plot.command()
+    @results_argument
+    @output_option(f"figures/{name}.png in the sweep's folder")
+    @functools.wraps(draw)
+    def command(results: Path, output: Path | None, **options: object) -> None:
+        from topo_sweep.store.opened import open_sweep
+
+        sweep = open_sweep(results)
+        _save(draw(sweep, **options), sweep, results, output or in_figures(sweep, name))
+
     return command
 
 
-@plot.command()
-@results_argument
-@output_option("figures/surface.png in the sweep's folder")
+@sweep_plot
 @click.option(
     "--style",
     type=click.Choice(["map", "surface3d"]),
@@ -59,7 +73,7 @@ def query_options(command: Command) -> Command:
     help="A map to read values from, or a 3-D surface like the paper's figure 3.",
 )
 @query_options
-def surface(results: Path, *, output: Path | None, style: str, **query: str | None) -> None:
+def surface(sweep: OpenedSweep, style: str, **query: str | None) -> Figure:
     """Draw the accuracy of all 180 topologies, the paper's figure 3, or of a grid of searches.
 
     RESULTS is a sweep's folder, or a folder of sweeps (then the one with the newest row).
@@ -68,36 +82,27 @@ def surface(results: Path, *, output: Path | None, style: str, **query: str | No
     Example:
       topo-sweep plot surface --style surface3d -o surface.png
     """
-    from topo_sweep.analysis.searches import SearchQuery
-    from topo_sweep.store.opened import open_sweep
-
-    sweep = open_sweep(results)
-    figure = _surface(sweep, style, SearchQuery(**query))
-    _save(figure, sweep, results, output, "surface")
-
-
-def _surface(sweep: OpenedSweep, style: str, query: SearchQuery) -> Figure:
     from topo_sweep.analysis.ranking import rank
+    from topo_sweep.analysis.searches import SearchQuery
     from topo_sweep.plots import grids
     from topo_sweep.plots import surface as surfaces
 
+    asked = SearchQuery(**query)
     if sweep.holds_searches:
         if style != "map":
             raise InputError(f"a grid of searches is drawn as a map, got --style {style}")
-        return grids.grid_map(sweep.searches(), sweep.trials(), query)
-    if query.method or query.attention:
+        return grids.grid_map(sweep.searches(), sweep.trials(), asked)
+    if asked.method or asked.attention:
         raise InputError(
             f"--method and --attention choose among searches, and {sweep.folder} is a sweep of "
             f"{sweep.manifest.kind}: leave them out"
         )
-    return surfaces.surface(rank(sweep.trials(), metric=query.metric), style=style)
+    return surfaces.surface(rank(sweep.trials(), metric=asked.metric), style=style)
 
 
-@plot.command()
-@results_argument
-@output_option("figures/subspaces.png in the sweep's folder")
+@sweep_plot
 @query_options
-def subspaces(results: Path, *, output: Path | None, **query: str | None) -> None:
+def subspaces(sweep: OpenedSweep, **query: str | None) -> Figure:
     """Draw the accuracy of found cells by search space and depth, the paper's figure 2.
 
     RESULTS is a sweep's folder, or a folder of sweeps (then the one with the newest row).
@@ -109,17 +114,14 @@ def subspaces(results: Path, *, output: Path | None, **query: str | None) -> Non
     from topo_sweep.analysis.searches import SearchQuery
     from topo_sweep.plots import grids
 
-    sweep = _open_searches(results, "subspaces")
-    figure = grids.subspaces(sweep.searches(), sweep.trials(), SearchQuery(**query))
-    _save(figure, sweep, results, output, "subspaces")
+    _check_searches(sweep, "subspaces")
+    return grids.subspaces(sweep.searches(), sweep.trials(), SearchQuery(**query))
 
 
-@plot.command()
-@results_argument
-@output_option("figures/depth.png in the sweep's folder")
+@sweep_plot
 @query_options
 @click.option("--space", help="Draw this search space alone; needed where there are several.")
-def depth(results: Path, *, output: Path | None, **query: str | None) -> None:
+def depth(sweep: OpenedSweep, **query: str | None) -> Figure:
     """Draw accuracy and skips of found cells against the cells of the search network.
 
     RESULTS is a sweep's folder, or a folder of sweeps (then the one with the newest row).
@@ -131,9 +133,28 @@ def depth(results: Path, *, output: Path | None, **query: str | None) -> None:
     from topo_sweep.analysis.searches import SearchQuery
     from topo_sweep.plots import grids
 
-    sweep = _open_searches(results, "depth")
-    figure = grids.depth(sweep.searches(), sweep.trials(), SearchQuery(**query))
-    _save(figure, sweep, results, output, "depth")
+    _check_searches(sweep, "depth")
+    return grids.depth(sweep.searches(), sweep.trials(), SearchQuery(**query))
+
+
+@sweep_plot
+@click.option("--search", "search_id", metavar="ID", help="Beginning of a search's id.")
+@click.option("--seed", type=int, help="Draw the newest search with this seed.")
+def alphas(sweep: OpenedSweep, search_id: str | None, seed: int | None) -> Figure:
+    """Draw the weights of all operations over the epochs of one search, by default the newest.
+
+    RESULTS is a sweep's folder, or a folder of sweeps (then the one with the newest row).
+
+    \b
+    Example:
+      topo-sweep plot alphas --seed 20 -o alphas.pdf
+    """
+    from topo_sweep.analysis.searches import chosen_search
+    from topo_sweep.plots.alphas import alphas as draw_alphas
+
+    _check_searches(sweep, "alphas")
+    search = chosen_search(sweep.searches(), search_id=search_id, seed=seed)
+    return draw_alphas(search, sweep.search_epochs())
 
 
 @plot.command()
@@ -151,66 +172,34 @@ def skips(results: tuple[Path, ...], output: Path | None) -> None:
     """
     from topo_sweep.paper import table_2
     from topo_sweep.plots.skips import skips as draw_skips
-    from topo_sweep.store.statuses import merged
+    from topo_sweep.store.opened import open_sweep
+    from topo_sweep.store.precedence import merged
 
-    sweeps = [_open_searches(folder, "skips") for folder in results]
+    sweeps = []
+    for folder in results:
+        sweeps.append(open_sweep(folder))
+        _check_searches(sweeps[-1], "skips")
     searches = [rows for sweep in sweeps if len(rows := sweep.searches())]
     rows = merged(searches, "search_id")
     figure = draw_skips(rows, table_2.METHODS, table_2.published_skips())
-    _save(figure, sweeps[0], results[0], output, "skips")
+    _save(figure, sweeps[0], results[0], output or in_figures(sweeps[0], "skips"))
     for sweep, folder in zip(sweeps[1:], results[1:], strict=True):
         say_which(sweep, folder)
 
 
-@plot.command()
-@results_argument
-@output_option("figures/alphas.png in the sweep's folder")
-@click.option("--search", "search_id", metavar="ID", help="Beginning of a search's id.")
-@click.option("--seed", type=int, help="Draw the newest search with this seed.")
-def alphas(results: Path, output: Path | None, search_id: str | None, seed: int | None) -> None:
-    """Draw the weights of all operations over the epochs of one search, by default the newest.
-
-    RESULTS is a sweep's folder, or a folder of sweeps (then the one with the newest row).
-
-    \b
-    Example:
-      topo-sweep plot alphas --seed 20 -o alphas.pdf
-    """
-    from topo_sweep.analysis.searches import chosen_search
-    from topo_sweep.plots.alphas import alphas as draw_alphas
-
-    sweep = _open_searches(results, "alphas")
-    search = chosen_search(sweep.searches(), search_id=search_id, seed=seed)
-    _save(draw_alphas(search, sweep.search_epochs()), sweep, results, output, "alphas")
-
-
-def _open_searches(results: Path, command: str) -> OpenedSweep:
-    """Open a sweep of searches.
-
-    Raises:
-        InputError: nothing there, or a sweep of another kind.
-
-    """
-    from topo_sweep.store.opened import open_sweep
-
-    sweep = open_sweep(results)
+def _check_searches(sweep: OpenedSweep, command: str) -> None:
+    """Refuse a sweep that holds no searches."""
     if not sweep.holds_searches:
         raise InputError(
             f"plot {command} draws a sweep of searches, and {sweep.folder} is one of "
             f"{sweep.manifest.kind}: name another folder, or use `topo-sweep plot surface`"
         )
-    return sweep
 
 
-def _save(
-    figure: Figure, sweep: OpenedSweep, results: Path, output: Path | None, name: str
-) -> None:
-    """Write a picture, by default among the sweep's figures, and print where it is."""
+def _save(figure: Figure, sweep: OpenedSweep, results: Path, target: Path) -> None:
+    """Write a picture and print where it is."""
     from topo_sweep.plots.parts import write_figure
 
-    target = output or sweep.store.paths.figures / f"{name}.png"
-    if output is None:
-        target.parent.mkdir(exist_ok=True)
     write_figure(figure, target)
     say_which(sweep, results)
     click.echo(target)

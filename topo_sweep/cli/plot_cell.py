@@ -15,6 +15,8 @@ from topo_sweep.cli.genotypes import is_folder, read_genotype
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from topo_sweep.store.opened import OpenedSweep
+
 
 def output_option(default: str) -> Callable[[Command], Command]:
     """Add `-o FILE` as the parameter `output`; `default` says where the picture goes else."""
@@ -24,6 +26,13 @@ def output_option(default: str) -> Callable[[Command], Command]:
         type=click.Path(path_type=Path),
         help=f"PNG, SVG or PDF by suffix.  [default: {default}]",
     )
+
+
+def in_figures(sweep: OpenedSweep, name: str) -> Path:
+    """Return the place of a picture among the sweep's figures, whose folder is made."""
+    folder = sweep.store.paths.figures
+    folder.mkdir(exist_ok=True)
+    return folder / f"{name}.png"
 
 
 @click.command()
@@ -41,20 +50,13 @@ def cell(genotype: str, output: Path | None) -> None:
       topo-sweep plot cell results
     """
     from topo_sweep.plots import cells
-
-    network, name = read_genotype(genotype)
-    _write(cells.cell(network, name=name), output or _cell_target(Path(genotype)))
-
-
-def _cell_target(genotype: Path) -> Path:
-    """Return a file in the sweep's figures where a folder of results was given, else here."""
     from topo_sweep.store.opened import open_sweep
 
-    if not is_folder(genotype):
-        return Path("cell.png")
-    target = open_sweep(genotype).store.paths.figures / "cell.png"
-    target.parent.mkdir(exist_ok=True)
-    return target
+    network, name = read_genotype(genotype)
+    figure = cells.cell(network, name=name)
+    if output is None and is_folder(Path(genotype)):
+        output = in_figures(open_sweep(Path(genotype)), "cell")
+    _write(figure, output or Path("cell.png"))
 
 
 @click.command()

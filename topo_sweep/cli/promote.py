@@ -66,15 +66,12 @@ def promote(request: PromoteRequest, source: Path) -> None:
     sweep = open_sweep(source)
     choice, spec = _promoted(sweep, request)
     say_which(sweep, source)  # only now: what is refused gets one line
-    for remark in choice.remarks:
-        say(remark)
-    say(f"{spec.name}: {choice.origin}")
+    say(*choice.remarks, f"{spec.name}: {choice.origin}")
     sys.exit(execute(spec, request.run))
 
 
 def _promoted(sweep: OpenedSweep, request: PromoteRequest) -> tuple[Choice, SweepSpec]:
     """Return what goes on, and the sweep of it."""
-    from nas_core.protocols.training import PRESETS
     from topo_sweep.analysis import promotion, selection
     from topo_sweep.spec.int_sets import parse_int_set
 
@@ -83,7 +80,6 @@ def _promoted(sweep: OpenedSweep, request: PromoteRequest) -> tuple[Choice, Swee
     manifest = promotion.on_dataset(sweep.manifest, request.dataset)
     if request.final:
         choice = selection.above(sweep, 0.93 if request.above is None else request.above)
-        protocol = PRESETS["final"].with_values(values)
-        return choice, promotion.final_evaluation(manifest, choice, seeds, protocol)
+        return choice, promotion.final_evaluation(manifest, choice, seeds, values)
     choice = selection.best_topologies(sweep, 20 if request.top is None else request.top)
     return choice, promotion.phase_two(manifest, choice, seeds, values)

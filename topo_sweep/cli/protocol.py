@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from topo_sweep.analysis.text import aligned, plain_table
-from topo_sweep.cli.common import emit, format_option, formatted, say
+from topo_sweep.cli.common import format_option, print_records
 
 if TYPE_CHECKING:
     from nas_core.protocols.training import NetworkTraining
     from topo_sweep.spec.presets import PresetDifference
+
+_Shown = tuple[list[str], list[dict[str, Any]], str]
+"""Remarks, records, and these as a table for people."""
 
 
 @click.group()
@@ -44,10 +46,8 @@ def show(name: str, *, against: str | None, output_format: str) -> None:
     from topo_sweep.spec.presets import find_preset
 
     preset = find_preset(name)
-    if against is None:
-        _print_settings(name, preset, output_format)
-    else:
-        _print_notes(name, preset, output_format)
+    said, records, table = _settings(name, preset) if against is None else _notes(name, preset)
+    print_records(records, output_format, "\n".join([*said, table]), remarks=said)
 
 
 @protocol.command()
@@ -72,12 +72,11 @@ def diff(first: str, second: str, output_format: str) -> None:
     ]
     rows = [[r["setting"], value_text(r["first"]), value_text(r["second"])] for r in records]
     said = _remarks(first, second, compared)
-    _print(
-        said, records, output_format, plain_table(["setting", first, second], rows) if rows else ""
-    )
+    table = [plain_table(["setting", first, second], rows)] if rows else []
+    print_records(records, output_format, "\n".join([*said, *table]), remarks=said)
 
 
-def _print_settings(name: str, preset: NetworkTraining, output_format: str) -> None:
+def _settings(name: str, preset: NetworkTraining) -> _Shown:
     from topo_sweep.spec.presets import settings, value_text
 
     all_settings = settings(preset)
@@ -95,10 +94,10 @@ def _print_settings(name: str, preset: NetworkTraining, output_format: str) -> N
         f"{name}: settings of {preset.purpose}, hash {preset.protocol_hash}; "
         f"{changed or 'none'} of {count} differ{'s' if changed == 1 else ''} from the default"
     )
-    _print([said], records, output_format, plain_table(["setting", "value"], rows))
+    return [said], records, plain_table(["setting", "value"], rows)
 
 
-def _print_notes(name: str, preset: NetworkTraining, output_format: str) -> None:
+def _notes(name: str, preset: NetworkTraining) -> _Shown:
     from topo_sweep.paper.notes import KINDS, notes
 
     told = notes(name)
@@ -107,37 +106,18 @@ def _print_notes(name: str, preset: NetworkTraining, output_format: str) -> None
         f"{name} ({preset.protocol_hash}) against the paper's text: {len(told)} notes",
         "; ".join(f"{kind}: {meaning}" for kind, meaning in KINDS.items() if kind in kinds),
     ]
-    records = [
-        {"preset": name, "kind": note.kind, "setting": note.setting}
-        | {"paper": note.paper, "ours": note.ours, "why": note.why}
-        for note in told
-    ]
+    records = [{"preset": name, "kind": note.kind, **note.model_dump()} for note in told]
     lines = aligned([(note.kind, str(note)) for note in told], left=(0, 1))
-    _print(said, records, output_format, "\n".join(lines))
+    return said, records, "\n".join(lines)
 
 
 def _remarks(first: str, second: str, compared: PresetDifference) -> list[str]:
     """Return how many settings differ, and which were not compared."""
     different = len(compared.different)
     counted = f"{compared.common} {'common ' if compared.only_first else ''}settings"
-    said = [
-        f"{first} and {second} differ in {different} of {counted}"
-        if different
-        else f"{first} and {second} are the same in all {counted}"
-    ]
+    verb = f"differ in {different} of" if different else "are the same in all"
+    said = [f"{first} and {second} {verb} {counted}"]
     for name, only in ((first, compared.only_first), (second, compared.only_second)):
         if only:
             said.append(f"not compared, only in {name}: {', '.join(only)}")
     return said
-
-
-def _print(
-    said: Sequence[str], records: Sequence[dict[str, Any]], output_format: str, table: str
-) -> None:
-    """Print remarks and data; where a program reads, remarks go to stderr."""
-    if output_format == "table":
-        emit("\n".join([*said, table] if table else said))
-        return
-    for line in said:
-        say(line)
-    emit(formatted(records, output_format, lambda: table))

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from topo_sweep.cli.common import emit, format_option, formatted, results_argument, say, say_which
+from topo_sweep.cli.common import format_option, print_records, results_argument, say_which
+
+if TYPE_CHECKING:
+    from topo_sweep.analysis.ranking import Ranking
 
 
 @click.command()
@@ -49,7 +53,12 @@ def rank(
     sweep = open_sweep(results)
     ranked = ranking.rank(sweep.trials(), by=by, metric=metric, min_seeds=min_seeds)
     say_which(sweep, results)
-    records = ranking.to_records(ranked, top)
-    if output_format != "table":
-        say(ranked.header)
-    emit(formatted(records, output_format, lambda: ranking.format_table(ranked, top)))
+    print_ranking(ranked, output_format, top)
+
+
+def print_ranking(ranked: Ranking, output_format: str, top: int | None = None) -> None:
+    """Print the first `top` rows of a ranking, and what a reader of the numbers must know."""
+    from topo_sweep.analysis import ranking
+
+    records, text = ranking.to_records(ranked, top), ranking.format_table(ranked, top)
+    print_records(records, output_format, text, remarks=[ranked.header])

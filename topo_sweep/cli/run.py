@@ -79,10 +79,9 @@ def _sweep(source: str, request: RunRequest) -> SweepSpec:
         return str(choices[sweep].genotypes[0])
 
     spec = load_spec(source, overrides, best_cell=best_cell)
-    wiring.say_remarks()
+    say(*wiring.remarks)
     for sweep, choice in choices.items():
-        for remark in (*choice.remarks, f"found:{sweep} is {choice.origin}"):
-            say(remark)
+        say(*choice.remarks, f"found:{sweep} is {choice.origin}")
     if not choices:
         return spec
     origins = (f"found:{sweep}: {choice.origin}" for sweep, choice in choices.items())

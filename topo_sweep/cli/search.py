@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from nas_core.errors import TopoSweepError
-from topo_sweep.cli.common import PATH, emit, say
+from topo_sweep.cli.common import PATH, print_records, say
 from topo_sweep.cli.execution import execute, set_values
 from topo_sweep.cli.options import (
     FROM_ONE,
@@ -90,9 +89,8 @@ def search(request: SearchRequest) -> None:
     if code or request.run.dry_run:
         sys.exit(code)
     record = _record(spec, request.run.results)
-    as_json = request.output_format == "json"
-    emit(json.dumps(record, indent=1) if as_json else record["genotype"], request.output)
-    if not as_json:
+    print_records(record, request.output_format, record["genotype"], output=request.output)
+    if request.output_format == "text":
         say(
             f"{record['skips']['normal']} + {record['skips']['reduction']} skip connections "
             f"(normal + reduction), epochs: {record['epochs']}, seconds: {record['seconds']:.0f}"
@@ -104,22 +102,21 @@ def _sweep(request: SearchRequest) -> SweepSpec:
     from topo_sweep.spec.load import Overrides, make_spec
 
     wiring = chosen_wiring(request.wiring, request.settings)
-    values: dict[str, Any] = {
+    values = {
         "kind": "search",
         "name": "search",
         "methods": [request.preset],
         "seeds": request.seed,
         "evaluation_seeds": [],
+        "spaces": request.space,
     }
-    if request.space is not None:
-        values["spaces"] = request.space
     overrides = Overrides(
         **vars(request.data),
         search=set_values(request.settings) | wiring.settings,
         origin=wiring.origin,
     )
     spec = make_spec(values, overrides)
-    wiring.say_remarks()
+    say(*wiring.remarks)
     return spec
 
 

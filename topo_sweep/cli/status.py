@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from topo_sweep.analysis.text import duration, plain_table
-from topo_sweep.cli.common import emit, format_option, formatted, results_argument, say_which
+from topo_sweep.cli.common import format_option, print_records, results_argument, say_which
 
 
 @click.command()
@@ -32,11 +32,11 @@ def status(results: Path, *, failed: bool, output_format: str) -> None:
     if failed:
         records = failures(sweep)
         say_which(sweep, results)
-        emit(formatted(records, output_format, lambda: _failure_lines(records)))
+        print_records(records, output_format, _failure_lines(records))
         return
     record = sweep_status(sweep)
     say_which(sweep, results)
-    emit(formatted(record, output_format, lambda: _table(record)))
+    print_records(record, output_format, _table(record))
 
 
 def _failure_lines(records: list[dict[str, Any]]) -> str:

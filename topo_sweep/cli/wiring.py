@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nas_core.errors import InputError
-from topo_sweep.cli.common import say
 from topo_sweep.cli.options import WiringChoice
 
 
@@ -21,11 +20,6 @@ class Wiring:
     settings: dict[str, int]
     origin: str | None = None
     remarks: tuple[str, ...] = ()
-
-    def say_remarks(self) -> None:
-        """Print them."""
-        for remark in self.remarks:
-            say(remark)
 
 
 def chosen_wiring(choice: WiringChoice, settings: Sequence[str]) -> Wiring:

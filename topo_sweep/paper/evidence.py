@@ -15,7 +15,7 @@ from nas_core.protocols.search import SearchProtocol
 from nas_core.protocols.training import PRESETS, Protocol
 from topo_sweep.analysis.accuracy import accuracies, data_words, group_means
 from topo_sweep.analysis.text import counted
-from topo_sweep.store.statuses import merged
+from topo_sweep.store.precedence import merged
 
 DATA: Final = ("dataset", "holdout", "train_limit", "fingerprint")
 """Columns that say which images; rows that differ in one are never averaged."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from topo_sweep.spec.trials import Planned, workload
+from topo_sweep.spec.trials import Planned
 from topo_sweep.store.tables import TABLES
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class Spent:
 
 @dataclass
 class Pace:
-    """What each workload (see `spec.trials.workload`) has taken so far."""
+    """What each workload (see `spec.trials.Work`) has taken so far."""
 
     spent: dict[str, Spent] = field(default_factory=dict)
 
@@ -58,7 +58,7 @@ class Pace:
 
     def seconds_of(self, trials: Iterable[Planned]) -> float | None:
         """Return what these take on one worker; None where nothing like one was measured."""
-        return self.seconds((workload(trial), trial.epochs) for trial in trials)
+        return self.seconds((trial.workload, trial.epochs) for trial in trials)
 
     def seconds(
         self, epochs_left: Iterable[tuple[str, int]], *, guess: bool = False

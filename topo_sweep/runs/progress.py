@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, TextIO
 from nas_core.files import write_durably
 from topo_sweep.analysis.text import duration
 from topo_sweep.runs.pace import Pace
-from topo_sweep.spec.trials import workload
-from topo_sweep.store.tables import SEARCHES
 
 if TYPE_CHECKING:
+    from rich.live import Live
+
     from topo_sweep.runs.plan import Plan
 
 _PLAIN_SECONDS = 30.0
@@ -57,7 +57,7 @@ class Progress:
     @classmethod
     def of(cls, plan: Plan, *, images: int) -> Progress:
         """Return the progress of a plan before anything of it runs."""
-        holds_searches = any(trial.table == SEARCHES.name for trial in plan.trials.values())
+        holds_searches = any(trial.finds_cell for trial in plan.trials.values())
         return cls(
             planned=len(plan.trials),
             ok=plan.count("ok"),
@@ -65,7 +65,7 @@ class Progress:
             failed=0 if plan.retry_failed else plan.count("failed"),
             images=0 if holds_searches else images,
             metric="val" if plan.spec.data.holdout else "test",
-            work={key: (workload(trial), trial.epochs) for key, trial in plan.left.items()},
+            work={key: (trial.workload, trial.epochs) for key, trial in plan.left.items()},
         )
 
     def start(self, trial_id: str, epochs_done: int = 0) -> None:
@@ -191,8 +191,7 @@ def shown(progress: Progress, path: Path, stream: TextIO | None = None) -> Itera
         yield
 
 
-@contextlib.contextmanager
-def _live_line(progress: Progress, stream: TextIO) -> Iterator[None]:
+def _live_line(progress: Progress, stream: TextIO) -> Live:
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text
@@ -201,8 +200,7 @@ def _live_line(progress: Progress, stream: TextIO) -> Iterator[None]:
         return Text(progress.line(), no_wrap=True, overflow="ellipsis")
 
     console = Console(file=stream)
-    with Live(get_renderable=line, console=console, refresh_per_second=1 / _LIVE_SECONDS):
-        yield
+    return Live(get_renderable=line, console=console, refresh_per_second=1 / _LIVE_SECONDS)
 
 
 @contextlib.contextmanager

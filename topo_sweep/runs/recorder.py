@@ -12,7 +12,7 @@ from topo_sweep.runs.rows import Row, curve, row
 from topo_sweep.runs.runner import Epoch, Outcome, Report, Resumed
 from topo_sweep.spec.trials import Runnable
 from topo_sweep.store.parquet import BufferedWriter
-from topo_sweep.store.tables import SEARCHES, TABLES, TRIALS
+from topo_sweep.store.tables import TABLES
 
 
 class Recorder:
@@ -78,7 +78,7 @@ class Recorder:
             table=table,
         )
         self._forget_checkpoints(written)
-        if table is SEARCHES:
+        if trial.finds_cell:
             self._forget_checkpoints(self._writer.flush())
             text = columns["genotype"]
             genotype = None if text is None else Genotype.from_string(text)
@@ -100,7 +100,7 @@ class Recorder:
             self.errors.append(f"{trial.name}, seed {trial.seed}: {outcome.error}")
         accuracy = columns.get(f"{self._progress.metric}_accuracy")
         best = self._progress.best
-        is_result = outcome.status == "ok" and trial.table == TRIALS.name
+        is_result = outcome.status == "ok" and not trial.finds_cell
         if is_result and accuracy is not None and (best is None or accuracy > best[0]):
             self._progress.best = (accuracy, trial.name)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from nas_core.errors import TopoSweepError
 from topo_sweep.spec.trials import Runnable
-from topo_sweep.store.tables import SEARCHES, TABLES, TRIALS
+from topo_sweep.store.tables import TABLES
 
 if TYPE_CHECKING:
     from topo_sweep.runs.runner import Epoch, Outcome
@@ -20,6 +20,9 @@ Row = dict[str, Any]
 def row(trial: Runnable, outcome: Outcome, epochs: Sequence[Epoch]) -> Row:
     """Return what a trial's row says of itself and of its result.
 
+    Columns named like a field of the last epoch or of the outcome come from there; fields that no
+    column is named like are in it too.
+
     Raises:
         TopoSweepError: it ended ok without an epoch, which cannot be.
 
@@ -27,18 +30,15 @@ def row(trial: Runnable, outcome: Outcome, epochs: Sequence[Epoch]) -> Row:
     if outcome.status == "ok" and not epochs:
         raise TopoSweepError("a trial ended ok without a single epoch")
     last = epochs[-1] if epochs else None
+    result = _search_result if trial.finds_cell else _training_result
     return {
+        **(vars(last) if last else {}),
+        **vars(outcome),
         **trial.identity(),
-        "status": outcome.status,
         "error": _explained(outcome, last),
         "epochs": last.epoch + 1 if last else 0,
-        "train_loss": last.train_loss if last else None,
-        "train_accuracy": last.train_accuracy if last else None,
-        "val_accuracy": last.val_accuracy if last else None,
-        "device": outcome.device,
-        "node": outcome.node,
-        "execution": outcome.execution,
-        **_RESULTS[trial.table](outcome, epochs),
+        TABLES[trial.table].seconds: sum(epoch.seconds for epoch in epochs),
+        **result(outcome, epochs),
         **outcome.facts,
     }
 
@@ -56,35 +56,21 @@ def curve(trial: Runnable, epochs: Sequence[Epoch], at: datetime) -> list[Row]:
 
 
 def _training_result(_outcome: Outcome, epochs: Sequence[Any]) -> Row:
-    return {
-        "test_accuracy": epochs[-1].test_accuracy if epochs else None,
-        "best_test_accuracy": max((epoch.test_accuracy for epoch in epochs), default=None),
-        "train_seconds": sum(epoch.seconds for epoch in epochs),
-    }
+    return {"best_test_accuracy": max((epoch.test_accuracy for epoch in epochs), default=None)}
 
 
 def _search_result(outcome: Outcome, epochs: Sequence[Any]) -> Row:
-    last = epochs[-1] if epochs else None
     learnt = [epoch for epoch in epochs if epoch.alpha_steps]
     stopped_because = outcome.facts.get("stopped_because")
     return {
-        "stopped_early": stopped_because is not None if last else None,
+        "stopped_early": stopped_because is not None if epochs else None,
         # A search that diverged found nothing, though its alphas may still be numbers.
-        "genotype": last.genotype if last and outcome.status == "ok" else None,
-        "skips_normal": last.skips_normal if last else None,
-        "skips_reduction": last.skips_reduction if last else None,
+        "genotype": epochs[-1].genotype if outcome.status == "ok" else None,
         "alpha_loss": learnt[-1].alpha_loss if learnt else None,
         "alpha_accuracy": learnt[-1].alpha_accuracy if learnt else None,
-        "search_seconds": sum(epoch.seconds for epoch in epochs),
         "weight_step_seconds": _seconds_a_step("weight", epochs),
         "alpha_step_seconds": _seconds_a_step("alpha", epochs),
     }
-
-
-_RESULTS: Final[Mapping[str, Callable[[Outcome, Sequence[Any]], Row]]] = {
-    TRIALS.name: _training_result,
-    SEARCHES.name: _search_result,
-}
 
 
 def _seconds_a_step(kind: str, epochs: Sequence[Any]) -> float | None:

@@ -10,7 +10,7 @@ import platform
 import resource
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
+from functools import partial
 from typing import Any
 
 import torch
@@ -80,6 +80,12 @@ class TrialRunner:
         # By default GPUs round the inputs of convolutions to TF32, whatever the protocol says.
         torch.backends.cudnn.allow_tf32 = False
         self._execution = execution
+        self._outcome = partial(
+            Outcome,
+            device=device_name(execution.device),
+            node=platform.node(),
+            execution=execution.to_json(),
+        )
         self._split = split.to(torch.device(execution.device))
         self._paths = paths
 
@@ -98,30 +104,15 @@ class TrialRunner:
                 yield Resumed(tuple(itertools.islice(epochs, len(running.history))))
             yield from epochs
             facts = running.facts() | {"peak_memory_bytes": self._peak_memory_bytes()}
-            yield self._outcome("diverged" if running.diverged else "ok", facts=facts)
+            yield self._outcome(status="diverged" if running.diverged else "ok", facts=facts)
         except Exception as error:  # noqa: BLE001 - the boundary at which an error becomes a row
-            yield self._outcome("failed", f"{type(error).__name__}: {error}")
+            yield self._outcome(status="failed", error=f"{type(error).__name__}: {error}")
 
     def _checkpoint(self, trial_id: str) -> Checkpoint | None:
         if self._paths is None or not self._paths.checkpoints.is_dir():
             return None
         path = self._paths.checkpoint(trial_id)
         return Checkpoint(path, key=trial_id, every_seconds=self._execution.checkpoint_seconds)
-
-    def _outcome(
-        self,
-        status: str,
-        error: str | None = None,
-        facts: Mapping[str, Any] = MappingProxyType({}),
-    ) -> Outcome:
-        return Outcome(
-            status=status,
-            error=error,
-            facts=dict(facts),
-            device=device_name(self._execution.device),
-            node=platform.node(),
-            execution=self._execution.to_json(),
-        )
 
     def _peak_memory_bytes(self) -> int:
         if self._execution.device == "cuda":

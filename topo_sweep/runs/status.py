@@ -10,6 +10,7 @@ from topo_sweep.runs.pace import Pace
 from topo_sweep.runs.plan import endings
 from topo_sweep.store.opened import OpenedSweep
 from topo_sweep.store.parquet import ResultStore
+from topo_sweep.store.precedence import STATUSES
 
 
 def sweep_status(sweep: OpenedSweep) -> dict[str, Any]:
@@ -24,18 +25,15 @@ def sweep_status(sweep: OpenedSweep) -> dict[str, Any]:
     planned = sweep.planned()
     ended = endings(rows, searches)
     counts = Counter(ended[key] for key in planned if key in ended)
-    ok, diverged, failed = (counts[key] for key in ("ok", "diverged", "failed"))
     pace = Pace.measured(trials=rows, searches=searches)
     alone = pace.seconds_of(trial for key, trial in planned.items() if key not in ended)
     live = _live(sweep.store)
     return {
         "sweep": sweep.manifest.sweep,
         "planned": len(planned),
-        "ok": ok,
-        "diverged": diverged,
-        "failed": failed,
+        **{status: counts[status] for status in STATUSES},
         "running": live.get("running", 0),
-        "left": len(planned) - ok - diverged - failed,
+        "left": len(planned) - counts.total(),
         "is_running": bool(live),
         "seconds_a_trial": pace.seconds_a_trial("trials"),
         "images_per_second": live.get("images_per_second"),

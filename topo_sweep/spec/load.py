@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.resources
+import os
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Final
 
-from nas_core.errors import InputError
+from nas_core.errors import InputError, nearest
 from nas_core.protocols.search import SEARCH_PRESETS
 from nas_core.protocols.training import PRESETS, DataOptions, Protocol
 from topo_sweep.spec.networks import GenotypeSweep, TopologySweep
@@ -58,9 +59,7 @@ class Overrides:
 
 _NO_OVERRIDES: Final = Overrides()
 _PLACES: Final[Mapping[str, tuple[str, ...]]] = {
-    "dataset": ("data", "dataset"),
-    "holdout": ("data", "holdout"),
-    "train_limit": ("data", "train_limit"),
+    **{name: ("data", name) for name in DataOptions.model_fields},
     "topologies": ("topologies",),
     "seeds": ("seeds",),
     "epochs": ("protocol", "epochs"),
@@ -157,20 +156,13 @@ def _located(source: str) -> tuple[Traversable, str]:
         if source in names:
             folder = importlib.resources.files("topo_sweep.sweeps")
             return folder / f"{source}.yaml", f"{source}.yaml (shipped)"
-        if not source or not _exists(Path(source)):
+        if not os.path.exists(source):  # noqa: PTH110 - Path's raises if the name is too long
             names.sort(key=lambda name: -difflib.SequenceMatcher(None, source, name).ratio())
             raise InputError(
                 f"{shown_value(source)} is neither a file nor a shipped sweep: "
                 f"shipped are {', '.join(names)}"
             )
     return Path(source), source if source.isprintable() else shown_value(source)
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # such as a name that is too long
-        return False
 
 
 def _draft(file: str, values: dict[str, Any]) -> Draft:
@@ -249,8 +241,8 @@ def _model(draft: Draft) -> type[SweepSpec]:
         else:
             draft.miss(("kind",))
         # A guess, so that the other keys are checked as well.
-        near = difflib.get_close_matches(str(kind), _KINDS, n=1)
-        kind = near[0] if near else "genotypes" if "genotypes" in draft.values else "topologies"
+        guess = "genotypes" if "genotypes" in draft.values else "topologies"
+        kind = nearest(kind, _KINDS, most=1) or guess
         draft.values["kind"] = kind
     model = _KINDS[kind]
     for other_kind, other in _KINDS.items():

@@ -68,8 +68,7 @@ class Sweep(BaseModel):
 
     def to_json_value(self) -> dict[str, Any]:
         """Return plain JSON that `spec_from_json_value` reads back, the protocol in full."""
-        value = self.model_dump(mode="json")
-        return {key: part for key, part in value.items() if key != "origin" or part is not None}
+        return self.model_dump(mode="json", exclude={"origin"} if self.origin is None else None)
 
     @property
     def store_key(self) -> str:

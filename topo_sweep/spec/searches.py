@@ -22,9 +22,9 @@ Space = str | tuple[str, ...]
 
 
 def _listed(value: object) -> object:
-    return (
-        tuple(value) if isinstance(value, list) else (value,) if isinstance(value, str) else value
-    )
+    if isinstance(value, str):
+        return (value,)
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _methods(value: object) -> object:
@@ -45,13 +45,10 @@ def _space(value: object) -> Space:
 
 def _spaces(value: object) -> object:
     """Turn the one form that people write for one space into a list of them."""
-    if value is None or isinstance(value, str):
-        return value if value is None else (value,)
-    return (
-        tuple(tuple(v) if isinstance(v, list) else v for v in value)
-        if isinstance(value, list | tuple)
-        else value
-    )
+    spaces = _listed(value)
+    if not isinstance(spaces, tuple):
+        return spaces
+    return tuple(tuple(space) if isinstance(space, list) else space for space in spaces)
 
 
 def _depths(value: object) -> object:
@@ -59,8 +56,7 @@ def _depths(value: object) -> object:
 
 
 def _evaluation_seeds(value: object) -> tuple[int, ...]:
-    empty = isinstance(value, str | list | tuple) and not value
-    return () if empty else members(value, None)
+    return () if value in ("", [], ()) else members(value, None)
 
 
 class SearchSweep(Sweep):

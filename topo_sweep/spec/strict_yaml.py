@@ -6,7 +6,7 @@ What the keys mean is not known here; that is `spec/load.py`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -26,8 +26,6 @@ DEPTH_LIMIT: Final = 20
 PROBLEM_LIMIT: Final = 100
 """Problems told at once; who has more has the wrong file."""
 
-_TAG: Final = "tag:yaml.org,2002:"
-
 
 class _RefusedError(yaml.YAMLError):
     """YAML that is valid but that we do not read."""
@@ -46,35 +44,41 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Compose the next node, after a look at what it is."""
-        event = self._next_event()
-        if isinstance(event, yaml.AliasEvent):
-            self._refuse("aliases (*name) are not allowed: write the value out")
-        if tag := getattr(event, "tag", None):
-            self._refuse(f"tags (here {shown_value(tag)}) are not allowed: write a plain value")
+        event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]
         self._depth += 1
-        if self._depth > DEPTH_LIMIT:
-            self._refuse(f"values are nested more than {DEPTH_LIMIT} levels deep")
-        node = super().compose_node(parent, index)
-        self._depth -= 1
-        return node
+        if isinstance(event, yaml.AliasEvent):
+            problem = "aliases (*name) are not allowed: write the value out"
+        elif tag := getattr(event, "tag", None):
+            problem = f"tags (here {shown_value(tag)}) are not allowed: write a plain value"
+        elif self._depth > DEPTH_LIMIT:
+            problem = f"values are nested more than {DEPTH_LIMIT} levels deep"
+        else:
+            node = super().compose_node(parent, index)
+            self._depth -= 1
+            return node
+        raise _RefusedError(f"{_position(event.start_mark)}: {problem}")
 
-    def _refuse(self, problem: str) -> None:
-        raise _RefusedError(f"{_position(self._next_event().start_mark)}: {problem}")
 
-    def _next_event(self) -> yaml.Event:
-        return self.peek_event()  # type: ignore[no-untyped-call]
+Scalar = str | float | bool | None
 
+_SCALARS: Final[tuple[tuple[str, str, Callable[[str], Scalar]], ...]] = (
+    ("null", r"(?:~|null|Null|NULL|)\Z", lambda _: None),
+    ("bool", r"(?:true|True|TRUE|false|False|FALSE)\Z", lambda text: text.lower() == "true"),
+    # At most 18 digits: such numbers fit into 64 bits, and Python refuses to read very long ones.
+    ("int", r"[-+]?[0-9]{1,18}\Z", int),
+    ("float", r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?\Z", float),
+    (
+        "not finite",
+        r"(?:[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z",
+        lambda text: float(text.replace(".", "")),
+    ),
+)
+"""Plain scalars that are no text: our tag, their form, and what reads them."""
 
 _Loader.yaml_implicit_resolvers = {}
-# At most 18 digits: such numbers fit into 64 bits, and Python refuses to read very long ones.
-for _name, _form in (
-    ("null", r"(?:~|null|Null|NULL|)\Z"),
-    ("bool", r"(?:true|True|TRUE|false|False|FALSE)\Z"),
-    ("int", r"[-+]?[0-9]{1,18}\Z"),
-    ("float", r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?\Z"),
-    ("float", r"(?:[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z"),
-):
-    _Loader.add_implicit_resolver(_TAG + _name, re.compile(_form), None)
+for _tag, _form, _ in _SCALARS:
+    _Loader.add_implicit_resolver(_tag, re.compile(_form), None)
+_READERS: Final = {tag: read for tag, _, read in _SCALARS}
 
 
 Key = tuple[str | int, ...]
@@ -150,12 +154,8 @@ class Draft:
                     self.miss(key)
                 elif kind == "extra_forbidden":
                     more = also if key not in self.labels else frozenset()
-                    valid = {*model.model_fields, *more}
-                    self.refuse(
-                        key,
-                        detail["input"],
-                        f"unknown key ({valid_keys_hint(str(key[-1]), valid)})",
-                    )
+                    hint = valid_keys_hint(str(key[-1]), {*model.model_fields, *more})
+                    self.refuse(key, detail["input"], f"unknown key ({hint})")
                 else:
                     self.refuse(key, detail["input"], _allowed(kind, detail["msg"]))
             return None
@@ -242,7 +242,7 @@ def parse_yaml(text: str, shown: str) -> dict[str, Any]:
     return values
 
 
-def parse_scalar(text: str, shown: str) -> str | float | bool | None:
+def parse_scalar(text: str, shown: str) -> Scalar:
     """Return one value, read as in a file: number, true or false, null, or text.
 
     Raises:
@@ -305,16 +305,5 @@ def _mapping(node: yaml.MappingNode, problems: list[str]) -> dict[str, Any]:
     return values
 
 
-def _scalar(node: yaml.Node) -> str | float | bool | None:
-    text: str = node.value
-    match node.tag.removeprefix(_TAG):
-        case "null":
-            return None
-        case "bool":
-            return text.lower() == "true"
-        case "int":
-            return int(text)
-        case "float":
-            return float(re.sub(r"\.(?=inf|nan)", "", text.lower()))
-        case _:
-            return text
+def _scalar(node: yaml.Node) -> Scalar:
+    return _READERS.get(node.tag, str)(node.value)

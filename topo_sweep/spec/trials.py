@@ -13,18 +13,38 @@ from typing import Any, ClassVar
 
 from nas_core.cells.genotype import Genotype, known_name
 from nas_core.protocols.search import SearchProtocol
-from nas_core.protocols.training import DataOptions, Protocol, stable_hash
+from nas_core.protocols.training import DataOptions, NetworkTraining, Protocol, stable_hash
+
+
+class Work:
+    """What all kinds of trials have in common."""
+
+    table: ClassVar[str] = "trials"
+    """Where its row goes."""
+    finds_cell: ClassVar[bool] = False
+    """Whether its result is a network, which evaluations may wait for."""
+
+    protocol: NetworkTraining
+
+    @property
+    def epochs(self) -> int:
+        """Epochs from its start to its end, those of all stages together."""
+        return self.protocol.total_epochs
+
+    @property
+    def workload(self) -> str:
+        """What trials share that take equally long for an epoch."""
+        return f"{self.table} {self.protocol.protocol_hash}"
 
 
 @dataclass(frozen=True)
-class Trial:
+class Trial(Work):
     """One training: a network, a protocol, a choice of data and a seed.
 
     `search_id` names the search that found the network, if one did; then the id depends on it
     instead of on what it found.
     """
 
-    table: ClassVar[str] = "trials"
     waits_for: ClassVar[None] = None
 
     genotype: Genotype
@@ -45,11 +65,6 @@ class Trial:
             self.data.canonical(),
             str(self.seed),
         )
-
-    @property
-    def epochs(self) -> int:
-        """Epochs of this training."""
-        return self.protocol.epochs
 
     @property
     def name(self) -> str:
@@ -74,10 +89,11 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class SearchTrial:
+class SearchTrial(Work):
     """One search: a method's settings, a choice of data and a seed."""
 
     table: ClassVar[str] = "searches"
+    finds_cell: ClassVar[bool] = True
     waits_for: ClassVar[None] = None
 
     method: str
@@ -97,11 +113,6 @@ class SearchTrial:
     def trial_id(self) -> str:
         """The id under which it runs: its `search_id`."""
         return self.search_id
-
-    @property
-    def epochs(self) -> int:
-        """Epochs of all stages of this search."""
-        return self.protocol.total_epochs
 
     @property
     def name(self) -> str:
@@ -125,10 +136,8 @@ class SearchTrial:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Work):
     """A training that waits for a search: its network is not known yet."""
-
-    table: ClassVar[str] = "trials"
 
     search: SearchTrial
     protocol: Protocol
@@ -143,11 +152,6 @@ class Evaluation:
     def waits_for(self) -> str:
         """The id of the search that has to end first."""
         return self.search.search_id
-
-    @property
-    def epochs(self) -> int:
-        """Epochs of this training."""
-        return self.protocol.epochs
 
     @property
     def name(self) -> str:
@@ -166,11 +170,6 @@ Planned = Runnable | Evaluation
 def searches_among(trials: Iterable[Planned]) -> list[SearchTrial]:
     """Return those that are searches."""
     return [trial for trial in trials if isinstance(trial, SearchTrial)]
-
-
-def workload(trial: Planned) -> str:
-    """Return what trials share that take equally long for an epoch."""
-    return f"{trial.table} {trial.protocol.protocol_hash}"
 
 
 def evaluation_id(search_id: str, protocol: Protocol, seed: int) -> str:

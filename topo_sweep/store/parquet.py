@@ -34,7 +34,7 @@ import pyarrow.parquet as pq
 from nas_core.errors import InputError, TopoSweepError
 from nas_core.files import write_durably
 from topo_sweep.store.paths import StorePaths
-from topo_sweep.store.statuses import preferred
+from topo_sweep.store.precedence import preferred
 from topo_sweep.store.tables import SEARCHES, TABLES, TRIALS, Table
 
 if TYPE_CHECKING:
@@ -64,8 +64,7 @@ class ResultStore:
 
         """
         try:
-            folders = [self.paths.part_folder(name) for name in ("trials", "epochs")]
-            for folder in (*folders, self.paths.checkpoints):
+            for folder in (self.paths.trials, self.paths.epochs, self.paths.checkpoints):
                 folder.mkdir(parents=True, exist_ok=True)
             probe = self.paths.trials / f".probe-{uuid.uuid4().hex}.tmp"
             write_durably(probe, bytes(2**16))
@@ -85,10 +84,7 @@ class ResultStore:
         """
         try:
             # Curves first: a trial that is visible has its epochs.
-            for name, schema, values in (
-                (table.curve_name, table.curve_schema, curves),
-                (table.name, table.schema, rows),
-            ):
+            for (name, schema), values in zip(table.parts, (curves, rows), strict=True):
                 _write_part(self.paths.part_folder(name), pa.Table.from_pylist(values, schema))
             if len(_parts(self.paths.part_folder(table.name))) > _MOST_PARTS:
                 self.compact()
@@ -103,10 +99,7 @@ class ResultStore:
         is no instant at which a row is missing or counts twice.
         """
         for table in TABLES.values():
-            for name, schema in (
-                (table.curve_name, table.curve_schema),
-                (table.name, table.schema),
-            ):
+            for name, schema in table.parts:
                 folder = self.paths.part_folder(name)
                 small = [p for p in _parts(folder) if p.stat().st_size < _SMALL_PART_BYTES]
                 if len(small) > 1:
@@ -173,7 +166,14 @@ class ResultStore:
         return max(newest, default=None)
 
     def _read(self, name: str, schema: pa.Schema) -> pd.DataFrame:
-        return _read(self.paths.part_folder(name), schema)
+        """Return all rows of all parts, as they are."""
+        folder = self.paths.part_folder(name)
+        for _ in range(100):
+            with contextlib.suppress(FileNotFoundError):  # compacted between listing and reading
+                tables = [_read_part(part, schema) for part in _parts(folder)]
+                table = pa.concat_tables(tables) if tables else schema.empty_table()
+                return table.to_pandas(types_mapper=_pandas_type)
+        raise StoreError(f"{folder} changes faster than it can be read: try again")
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -276,17 +276,10 @@ def _parts(folder: Path) -> list[Path]:
 
 
 def _read_part(part: Path, schema: pa.Schema) -> pa.Table:
+    """Read the columns of the schema; one that an older version did not write holds nulls."""
+    columns = pa.schema([field.with_nullable(nullable=True) for field in schema])
     try:
-        table = pq.read_table(part)
-        columns = [
-            table[field.name]
-            if field.name in table.column_names
-            else pa.nulls(len(table), field.type)
-            for field in schema
-        ]
-        return pa.table(columns, names=schema.names).cast(
-            pa.schema([field.with_nullable(nullable=True) for field in schema])
-        )
+        return pq.read_table(part, schema=columns)
     except FileNotFoundError:
         raise
     except (pa.ArrowException, OSError) as error:
@@ -294,16 +287,6 @@ def _read_part(part: Path, schema: pa.Schema) -> pa.Table:
             f"{part} is damaged ({error}): move it away and run the sweep again; "
             "only its trials are trained again"
         ) from None
-
-
-def _read(folder: Path, schema: pa.Schema) -> pd.DataFrame:
-    """Return all rows of all parts, as they are."""
-    for _ in range(100):
-        with contextlib.suppress(FileNotFoundError):  # compacted between listing and reading
-            tables = [_read_part(part, schema) for part in _parts(folder)]
-            table = pa.concat_tables(tables) if tables else schema.empty_table()
-            return table.to_pandas(types_mapper=_pandas_type)
-    raise StoreError(f"{folder} changes faster than it can be read: try again")
 
 
 def _pandas_type(arrow_type: pa.DataType) -> Any:  # noqa: ANN401 - pandas calls it

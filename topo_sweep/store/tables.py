@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import pyarrow as pa
 
 
-def _texts(*names: str, nullable: bool = False) -> list[pa.Field]:
-    return [pa.field(name, pa.string(), nullable=nullable) for name in names]
+def _columns(kind: pa.DataType, *names: str, nullable: bool = False) -> list[pa.Field]:
+    return [pa.field(name, kind, nullable=nullable) for name in names]
 
 
-def _counts(*names: str, nullable: bool = False) -> list[pa.Field]:
-    return [pa.field(name, pa.int64(), nullable=nullable) for name in names]
-
-
-def _numbers(*names: str) -> list[pa.Field]:
-    return [pa.field(name, pa.float64()) for name in names]
-
-
+_texts = partial(_columns, pa.string())
+_counts = partial(_columns, pa.int64())
+_numbers = partial(_columns, pa.float64(), nullable=True)
 _SETTING: Final = [
     *_counts("seed"),
     *_texts("protocol_hash", "dataset"),
@@ -111,6 +107,11 @@ class Table:
     seconds: str
     schema: pa.Schema
     curve_schema: pa.Schema
+
+    @property
+    def parts(self) -> tuple[tuple[str, pa.Schema], ...]:
+        """Name and schema of its two kinds of parts, curves first: they are written first."""
+        return (self.curve_name, self.curve_schema), (self.name, self.schema)
 
 
 TRIALS: Final = Table("trials", "epochs", "trial_id", "train_seconds", TRIAL_SCHEMA, EPOCH_SCHEMA)

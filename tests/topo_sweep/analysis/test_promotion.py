@@ -100,10 +100,12 @@ def test_the_final_evaluation_of_what_searches_found_is_on_their_data() -> None:
     assert spec.seeds == (5,)
 
 
-def test_another_protocol_may_be_given() -> None:
+def test_settings_replace_those_of_the_final_protocol() -> None:
     protocol = PRESETS["final"].with_values({"epochs": 1})
 
-    assert final_evaluation(new_manifest(SPEC), CELLS, None, protocol).protocol == protocol
+    spec = final_evaluation(new_manifest(SPEC), CELLS, None, {"epochs": 1})
+
+    assert spec.protocol == protocol != PRESETS["final"]
 
 
 def test_seeds_that_selected_cannot_judge() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nas_core.errors import InputError
-from topo_sweep.cli.common import emit, formatted
+from topo_sweep.cli.common import print_records
 
 RECORDS = [
     {"index": 0, "edges": [[0, None]], "name": "a,b", "mean": None},
@@ -16,36 +18,55 @@ RECORDS = [
 ]
 
 
-def no_table() -> str:
-    raise AssertionError("a table is made for people alone")
+Printed = Callable[..., str]
 
 
-def test_json_gives_back_what_is_known_of_one_or_of_many() -> None:
+@pytest.fixture
+def printed(capsys: pytest.CaptureFixture[str]) -> Printed:
+    """Return what is printed of these records, in this format, without the end of the line."""
+
+    def printed(records: Any, output_format: str, text: str = "the table", **rest: Any) -> str:
+        print_records(records, output_format, text, **rest)
+        output, _ = capsys.readouterr()
+        assert output.endswith("\n")
+        return output[:-1]
+
+    return printed
+
+
+def test_json_gives_back_what_is_known_of_one_or_of_many(printed: Printed) -> None:
     for known in (RECORDS, RECORDS[0]):
-        assert json.loads(formatted(known, "json", no_table)) == known
+        assert json.loads(printed(known, "json")) == known
 
 
-def test_csv_has_a_line_each_with_lists_as_json_and_nothing_for_what_is_unknown() -> None:
-    assert formatted(RECORDS, "csv", no_table).splitlines() == [
+def test_csv_has_a_line_each_with_lists_as_json_and_nothing_for_what_is_unknown(
+    printed: Printed,
+) -> None:
+    assert printed(RECORDS, "csv").splitlines() == [
         "index,edges,name,mean",
         '0,"[[0, null]]","a,b",',
         '1,[],"say ""c""",0.5',
     ]
-    assert formatted(RECORDS[0], "csv", no_table) == formatted(RECORDS[:1], "csv", no_table)
-    assert formatted([], "csv", no_table) == ""
+    assert printed(RECORDS[0], "csv") == printed(RECORDS[:1], "csv")
+    assert printed([], "csv") == ""
 
 
-def test_people_get_the_table() -> None:
-    assert formatted(RECORDS, "table", lambda: "the table") == "the table"
+def test_people_get_the_text(printed: Printed) -> None:
+    assert printed(RECORDS, "table", "the table") == "the table"
 
 
-def test_a_text_goes_to_stdout_or_to_a_file(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("output_format", "said"), [("table", ""), ("json", "one\ntwo\n")])
+def test_remarks_go_to_stderr_where_a_program_reads(
+    output_format: str, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    emit("text")
-    emit("text in a file", tmp_path / "file.txt")
+    print_records([], output_format, "one, two", remarks=["one", "two"])
+    assert capsys.readouterr().err == said
 
-    assert capsys.readouterr().out == "text\n"
+
+def test_records_go_to_a_file_instead(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    print_records([], "table", "text in a file", output=tmp_path / "file.txt")
+
+    assert capsys.readouterr().out == ""
     assert (tmp_path / "file.txt").read_text(encoding="utf-8") == "text in a file\n"
 
 
@@ -53,6 +74,6 @@ def test_a_file_that_cannot_be_written_is_named_with_the_reason(tmp_path: Path) 
     target = tmp_path / "no folder" / "file.txt"
 
     with pytest.raises(InputError) as refused:
-        emit("text", target)
+        print_records([], "table", "text", output=target)
 
     assert str(refused.value) == f"cannot write {target}: No such file or directory"

@@ -32,10 +32,8 @@ def test_the_best_of_a_sweep_comes_with_its_origin_and_how_sure_it_is(
     assert wiring.origin is not None
     assert wiring.origin.startswith("the best of 2 networks of small-digits-")
     assert capsys.readouterr().err == "", "not before the whole request is checked"
-    wiring.say_remarks()
-    said = capsys.readouterr().err.splitlines()
-    assert said[0].startswith("warning: no images were held out")
-    assert said[-1] == f"topology 17: {wiring.origin}"
+    assert wiring.remarks[0].startswith("warning: no images were held out")
+    assert wiring.remarks[-1] == f"topology 17: {wiring.origin}"
 
 
 @pytest.mark.parametrize("text", ["topology=3", "search.topology=3"])

@@ -6,8 +6,9 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import ray
 
@@ -38,17 +39,13 @@ def connected(*, cluster: bool, address: str | None, verbose: bool) -> Iterator[
         InputError: no cluster answers, or it refuses this client.
 
     """
+    level = logging.INFO if verbose else logging.CRITICAL
+    printing: dict[str, Any] = {"log_to_driver": verbose, "logging_level": level}
     with _quiet_ray(verbose=verbose):
         if cluster:
-            where, origin = _address(address)
-            _join(where, origin, verbose=verbose)
+            _join(*_address(address), printing)
         else:
-            ray.init(
-                address="local",
-                include_dashboard=False,
-                log_to_driver=verbose,
-                logging_level=_level(verbose=verbose),
-            )
+            ray.init(address="local", include_dashboard=False, **printing)
         try:
             yield _described(cluster=cluster)
         finally:
@@ -113,12 +110,12 @@ def _address(address: str | None) -> tuple[str, str]:
     return "auto", "this machine, since neither --address nor RAY_ADDRESS is given"
 
 
-def _join(where: str, origin: str, *, verbose: bool) -> None:
+def _join(where: str, origin: str, printing: Mapping[str, Any]) -> None:
     nothing = f"no Ray cluster answers at {where} ({origin}): {_HOW_TO_START}"
     if where != "auto":
         _check_listening(where, nothing)
     try:
-        ray.init(address=where, log_to_driver=verbose, logging_level=_level(verbose=verbose))
+        ray.init(address=where, **printing)
     except ray.exceptions.AuthenticationError as error:
         raise InputError(
             f"the Ray cluster at {where} ({origin}) wants a token: set RAY_AUTH_MODE=token and "
@@ -145,10 +142,6 @@ def _described(*, cluster: bool) -> str:
     nodes = counted(sum(node["Alive"] for node in ray.nodes()), "node")
     what = f"Ray cluster with {nodes}" if cluster else "Ray here"
     return f"{what}, {totals.get('CPU', 0):g} CPUs, {totals.get('GPU', 0):g} GPUs"
-
-
-def _level(*, verbose: bool) -> int:
-    return logging.INFO if verbose else logging.CRITICAL
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""How a trial may end, and which of its rows counts."""
+"""Which of several rows of a trial counts, and how a trial may end at all."""
 
 from __future__ import annotations
 

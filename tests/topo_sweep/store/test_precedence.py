@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from topo_sweep.store.statuses import STATUSES, merged, preferred
+from topo_sweep.store.precedence import STATUSES, merged, preferred
 
 ROWS = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(STATUSES)), min_size=1)
 
