@@ -206,6 +206,7 @@ class Search(Loop[SearchEpoch]):
     def _architecture(self) -> dict[str, Any]:
         """Return what a `SearchEpoch` tells of the alphas of now and the genotype they prefer."""
         edges = self.alphas.edge_weights()
+        alphas = {name: [edge.to_json_value() for edge in cell] for name, cell in edges.items()}
         genotype = None
         if all(torch.isfinite(alpha).all() for alpha in self.alphas.tensors.values()):
             genotype = discretise_edges(**edges, max_skips=self.protocol.max_skips)
@@ -213,13 +214,10 @@ class Search(Loop[SearchEpoch]):
             "genotype": None if genotype is None else str(genotype),
             "skips_normal": 0 if genotype is None else skip_count(genotype.normal),
             "skips_reduction": 0 if genotype is None else skip_count(genotype.reduction),
-            "alphas": {
-                cell_type: [edge.to_json_value() for edge in edges[cell_type]]
-                for cell_type in CELL_TYPES
-            },
+            "alphas": alphas,
         }
 
-    def _steps(self, epoch: int) -> Iterator[tuple[Draws | None]]:
+    def _steps(self, epoch: int) -> Iterator[tuple[Draws, Draws | None]]:
         """Yield the draws of each weight step, and those of the alpha step before it, if any."""
         weights = list(self.draws(self.split.weights, epoch).steps())
         alphas = itertools.cycle(self.draws(self.split.alphas, epoch, role="alpha ").steps())

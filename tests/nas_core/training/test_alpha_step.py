@@ -219,7 +219,7 @@ def test_a_loss_that_is_flat_in_the_weights_has_no_correction() -> None:
     torch.testing.assert_close(found, [2 * problem.alphas[0].detach()])
 
 
-def after_an_epoch(protocol: SearchProtocol) -> tuple[Search, Draws]:
+def after_an_epoch(protocol: SearchProtocol) -> tuple[Search, Draws, Draws]:
     """Return a search with momentum in its weights, and the draws of its next alpha step."""
     search = started(protocol)
     stopped_after(1, search)
