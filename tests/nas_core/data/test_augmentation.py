@@ -7,7 +7,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from torchvision.transforms import functional
 
 from nas_core.data.augmentation import augment, cutout, normalise
 from nas_core.protocols.data import DATASETS
@@ -26,20 +25,23 @@ def step_draws(protocol: Protocol, batch: int, size: tuple[int, int], seed: int 
 
 def one_by_one(pixels: Tensor, draws: Draws, padding: int) -> Tensor:
     """Crop and flip each image with torchvision's functions."""
+    from torchvision.transforms import functional  # takes seconds to load
+
     height, width = pixels.shape[-2:]
     done = []
-    for place, image in enumerate(pixels):
+    for number, image in enumerate(pixels):
         if draws.offsets is not None:
-            row, column = draws.offsets[place].tolist()
+            row, column = draws.offsets[number].tolist()
             image = functional.crop(  # noqa: PLW2901 - the next stage of this image
                 functional.pad(image, [padding], fill=0), row, column, height, width
             )
-        if draws.flips is not None and draws.flips[place]:
+        if draws.flips is not None and draws.flips[number]:
             image = functional.hflip(image)  # noqa: PLW2901 - the next stage of this image
         done.append(image)
     return torch.stack(done)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(
     shape=st.tuples(st.integers(1, 6), st.just(3), st.integers(1, 9), st.integers(1, 9)),
