@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -70,27 +70,13 @@ def _initialise_linear_map_(
 
 
 @dataclass(frozen=True)
-class StepDraws:
-    """What one training step needs besides weights and images; all on the CPU.
+class Draws:
+    """Every random tensor of one epoch, drawn at its start on the CPU, or those of one step of it.
 
-    `order` (B,) indexes training images; `offsets` (B, 2) are rows and columns of the crop;
-    `flips` (B,); `cutout_centres` (B, 2); `keep_masks` (cells, EDGE_SLOTS, B) or None.
-    """
-
-    order: Tensor
-    offsets: Tensor | None
-    flips: Tensor | None
-    cutout_centres: Tensor | None
-    keep_masks: Tensor | None
-
-
-@dataclass(frozen=True)
-class EpochDraws:
-    """Every random tensor of one epoch, drawn at its start.
-
-    `order` (N,) is a permutation; `offsets` (N, 2), `flips` (N,) and `cutout_centres` (N, 2)
-    belong to positions in that order; `keep` (S, cells, EDGE_SLOTS, B) is True where a path of a
-    sample is kept. Each is None where the protocol does not use it.
+    `order` (N,) is a permutation of the training images; `offsets` (N, 2: row, column), `flips`
+    (N,) and `cutout_centres` (N, 2) belong to positions in that order; `keep`
+    (S, cells, EDGE_SLOTS, B) is True where a path of a sample is kept. Each is None where the
+    protocol does not use it. A step has B positions instead of N, and its `keep` no S.
     """
 
     order: Tensor
@@ -111,7 +97,7 @@ class EpochDraws:
         images: int,
         image_size: tuple[int, int],
         role: str = "",
-    ) -> EpochDraws:
+    ) -> Draws:
         """Draw the streams of `epoch` (from 0) for `images` images of (height, width).
 
         `role` names streams of their own for other images of the same epoch, such as those of
@@ -122,6 +108,10 @@ class EpochDraws:
             return generator(f"{role}{purpose}", seed, epoch)
 
         shifts = 2 * protocol.crop_padding + 1
+        centres = (
+            torch.randint(size, (images,), generator=stream(f"cutout {axis}"))
+            for axis, size in enumerate(image_size)
+        )
         keep_probability = 1 - drop_path_probability(protocol, epoch)
         steps = math.ceil(images / protocol.batch_size)
         mask_shape = (steps, protocol.cells, EDGE_SLOTS, protocol.batch_size)
@@ -131,15 +121,7 @@ class EpochDraws:
             if protocol.crop_padding
             else None,
             flips=torch.rand(images, generator=stream("flip")) < 0.5 if protocol.flip else None,
-            cutout_centres=torch.stack(
-                [
-                    torch.randint(n, (images,), generator=stream(f"cutout {axis}"))
-                    for axis, n in enumerate(image_size)
-                ],
-                dim=1,
-            )
-            if protocol.cutout
-            else None,
+            cutout_centres=torch.stack(tuple(centres), dim=1) if protocol.cutout else None,
             keep=torch.rand(mask_shape, generator=stream("drop path")) < keep_probability
             if keep_probability < 1
             else None,
@@ -147,17 +129,18 @@ class EpochDraws:
             batch_size=protocol.batch_size,
         )
 
-    def steps(self) -> Iterator[StepDraws]:
-        """Yield the draws of each step; the last batch may be smaller."""
+    def steps(self) -> Iterator[Draws]:
+        """Yield the draws of each step of an epoch; the last batch may be smaller."""
         for step, start in enumerate(range(0, len(self.order), self.batch_size)):
             chosen = slice(start, start + self.batch_size)
             order = self.order[chosen]
-            yield StepDraws(
+            yield replace(
+                self,
                 order=order,
                 offsets=None if self.offsets is None else self.offsets[chosen],
                 flips=None if self.flips is None else self.flips[chosen],
                 cutout_centres=None if self.cutout_centres is None else self.cutout_centres[chosen],
-                keep_masks=None if self.keep is None else self.keep[step, ..., : len(order)],
+                keep=None if self.keep is None else self.keep[step, ..., : len(order)],
             )
 
 

@@ -28,12 +28,13 @@ class EdgeWeights:
 
     def best(self) -> Edge:
         """Return the strongest operation but none; of equals the first in canonical order."""
-        return Edge(self.source, max(self._candidates(), key=self._candidates().__getitem__))
+        candidates = (name for name in self.weights if name != NONE)
+        return Edge(self.source, max(candidates, key=self.weights.__getitem__))
 
     @property
     def strength(self) -> float:
         """Weight of that operation, by which edges of a node compete."""
-        return max(self._candidates().values()) * self.edge_weight
+        return self.weights[self.best().operation] * self.edge_weight
 
     def without(self, operation: str) -> EdgeWeights | None:
         """Return the edge with this operation's weight gone; None where nothing would be left."""
@@ -41,9 +42,6 @@ class EdgeWeights:
         if not set(left) - {NONE}:
             return None
         return EdgeWeights(self.source, self.node, left, self.edge_weight)
-
-    def _candidates(self) -> dict[str, float]:
-        return {name: weight for name, weight in self.weights.items() if name != NONE}
 
     def to_json_value(self) -> dict[str, Any]:
         """Return plain data; `edge_weight` only where edges are normalised."""
@@ -72,7 +70,7 @@ def discretise_cell(edges: Sequence[EdgeWeights], *, max_skips: int | None = Non
 
     """
     chosen = _strongest(edges)
-    while max_skips is not None and (skips := _skips(chosen)) and len(skips) > max_skips:
+    while max_skips is not None and len(skips := _skips(chosen)) > max_skips:
         weakest = min(skips, key=lambda edge: (edge.weights[SKIP] * edge.edge_weight, edge.node))
         rest = [edge for edge in edges if edge is not weakest]
         narrowed = weakest.without(SKIP)
@@ -83,10 +81,7 @@ def discretise_cell(edges: Sequence[EdgeWeights], *, max_skips: int | None = Non
 
 
 def discretise_edges(
-    normal: Sequence[EdgeWeights],
-    reduction: Sequence[EdgeWeights],
-    *,
-    max_skips: int | None = None,
+    normal: Sequence[EdgeWeights], reduction: Sequence[EdgeWeights], *, max_skips: int | None
 ) -> Genotype:
     """Return the genotype of two relaxed cells; `max_skips` limits the normal cell alone.
 
@@ -94,10 +89,7 @@ def discretise_edges(
         InputError: see `discretise_cell`.
 
     """
-    return Genotype(
-        discretise_cell(normal, max_skips=max_skips),
-        discretise_cell(reduction),
-    )
+    return Genotype(discretise_cell(normal, max_skips=max_skips), discretise_cell(reduction))
 
 
 def narrowed(edges: Sequence[EdgeWeights], keep: int) -> dict[tuple[int, int], tuple[str, ...]]:

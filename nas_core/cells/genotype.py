@@ -88,12 +88,7 @@ class CellEdges:
     @classmethod
     def uniform(cls, topology: Topology, operation: str) -> CellEdges:
         """Return the cell with this wiring and the same operation on every edge."""
-        return cls(
-            tuple(
-                (Edge(first, operation), Edge(second, operation))
-                for first, second in topology.pairs
-            )
-        )
+        return cls.from_pairs((operation, source) for pair in topology.pairs for source in pair)
 
     @classmethod
     def from_pairs(cls, pairs: Iterable[Sequence[Any]]) -> CellEdges:
@@ -197,8 +192,7 @@ class Genotype:
         cells = text.strip().split("|")
         if len(cells) != 2:
             raise InputError(f"{shortened(text)} needs two cells separated by '|'")
-        normal, reduction = (_cell_from_string(cell) for cell in cells)
-        return cls(normal, reduction)
+        return cls(*map(_cell_from_string, cells))
 
     def __str__(self) -> str:
         """Return the canonical string, 'normal|reduction'."""
@@ -287,38 +281,34 @@ def _cell_from_string(text: str) -> CellEdges:
     return CellEdges.from_pairs(pairs)
 
 
-def _known(normal: str, reduction: str) -> Genotype:
-    return Genotype(_cell_from_string(normal), _cell_from_string(reduction))
-
-
 KNOWN_CELLS: Final[Mapping[str, Genotype]] = MappingProxyType(
     {
         # Liu et al., "DARTS", first and second order, as released by the authors.
-        "DARTS_V1": _known(
+        "DARTS_V1": Genotype.from_string(
             "sep_conv_3x3@0+sep_conv_3x3@1;skip_connect@0+sep_conv_3x3@1;"
-            "skip_connect@0+sep_conv_3x3@1;sep_conv_3x3@0+skip_connect@2",
+            "skip_connect@0+sep_conv_3x3@1;sep_conv_3x3@0+skip_connect@2|"
             "max_pool_3x3@0+max_pool_3x3@1;max_pool_3x3@0+skip_connect@2;"
-            "max_pool_3x3@0+skip_connect@2;avg_pool_3x3@0+skip_connect@2",
+            "max_pool_3x3@0+skip_connect@2;avg_pool_3x3@0+skip_connect@2"
         ),
-        "DARTS_V2": _known(
+        "DARTS_V2": Genotype.from_string(
             "sep_conv_3x3@0+sep_conv_3x3@1;sep_conv_3x3@0+sep_conv_3x3@1;"
-            "skip_connect@0+sep_conv_3x3@1;skip_connect@0+dil_conv_3x3@2",
+            "skip_connect@0+sep_conv_3x3@1;skip_connect@0+dil_conv_3x3@2|"
             "max_pool_3x3@0+max_pool_3x3@1;max_pool_3x3@1+skip_connect@2;"
-            "max_pool_3x3@0+skip_connect@2;max_pool_3x3@1+skip_connect@2",
+            "max_pool_3x3@0+skip_connect@2;max_pool_3x3@1+skip_connect@2"
         ),
         # Chen et al., "Progressive DARTS".
-        "PDARTS": _known(
+        "PDARTS": Genotype.from_string(
             "skip_connect@0+dil_conv_3x3@1;skip_connect@0+sep_conv_3x3@1;"
-            "sep_conv_3x3@1+sep_conv_3x3@3;sep_conv_3x3@0+dil_conv_5x5@4",
+            "sep_conv_3x3@1+sep_conv_3x3@3;sep_conv_3x3@0+dil_conv_5x5@4|"
             "avg_pool_3x3@0+sep_conv_5x5@1;sep_conv_3x3@0+dil_conv_5x5@2;"
-            "max_pool_3x3@0+dil_conv_3x3@1;dil_conv_3x3@1+dil_conv_5x5@3",
+            "max_pool_3x3@0+dil_conv_3x3@1;dil_conv_3x3@1+dil_conv_5x5@3"
         ),
         # Xu et al., "PC-DARTS", searched on CIFAR-10.
-        "PC_DARTS": _known(
+        "PC_DARTS": Genotype.from_string(
             "skip_connect@0+sep_conv_3x3@1;sep_conv_3x3@0+dil_conv_3x3@1;"
-            "sep_conv_5x5@0+sep_conv_3x3@1;avg_pool_3x3@0+dil_conv_3x3@1",
+            "sep_conv_5x5@0+sep_conv_3x3@1;avg_pool_3x3@0+dil_conv_3x3@1|"
             "max_pool_3x3@0+sep_conv_5x5@1;sep_conv_5x5@1+sep_conv_5x5@2;"
-            "sep_conv_3x3@0+sep_conv_3x3@3;sep_conv_3x3@1+sep_conv_3x3@2",
+            "sep_conv_3x3@0+sep_conv_3x3@3;sep_conv_3x3@1+sep_conv_3x3@2"
         ),
     }
 )

@@ -47,11 +47,8 @@ class Topology:
             raise InputError(
                 f"a topology has 1 to {MAX_NODES} intermediate nodes, got {len(self.pairs)}"
             )
-        object.__setattr__(
-            self,
-            "pairs",
-            tuple(_checked_pair(node, pair) for node, pair in enumerate(self.pairs, INPUTS)),
-        )
+        checked = tuple(_checked_pair(node, pair) for node, pair in enumerate(self.pairs, INPUTS))
+        object.__setattr__(self, "pairs", checked)
 
     @classmethod
     def from_index(cls, index: int, nodes: int = 4) -> Topology:
@@ -93,7 +90,7 @@ class Topology:
     @property
     def class_id(self) -> int:
         """Number of this topology's class; classes are ordered by their smallest member."""
-        return _class_ids(self.nodes)[self.index]
+        return _class_ids(self.nodes)[self]
 
     def renamed(self, order: Sequence[int]) -> Topology:
         """Return the same wiring with its intermediate nodes renamed.
@@ -106,12 +103,8 @@ class Topology:
         if sorted(order) != list(range(INPUTS, INPUTS + self.nodes)):
             raise InputError(f"{list(order)} is no order of the nodes of a {self.nodes}-node cell")
         new_name = {0: 0, 1: 1} | {old: new for new, old in enumerate(order, INPUTS)}
-        return Topology(
-            tuple(
-                (new_name[first], new_name[second])
-                for first, second in (self.pairs[old - INPUTS] for old in order)
-            )
-        )
+        moved = (self.pairs[old - INPUTS] for old in order)
+        return Topology(tuple((new_name[first], new_name[second]) for first, second in moved))
 
     def renamings(self) -> Iterator[tuple[int, ...]]:
         """Yield every order that `renamed` takes: the linear extensions of the cell's DAG."""
@@ -185,14 +178,13 @@ def isomorphism_classes(nodes: int = 4) -> tuple[tuple[Topology, ...], ...]:
 
 
 @cache
-def _class_ids(nodes: int) -> tuple[int, ...]:
-    """Return the class of each topology, by topology index."""
-    ids = {
+def _class_ids(nodes: int) -> dict[Topology, int]:
+    """Return the class of each topology."""
+    return {
         member: class_id
         for class_id, members in enumerate(isomorphism_classes(nodes))
         for member in members
     }
-    return tuple(ids[topology] for topology in enumerate_topologies(nodes))
 
 
 def _check_nodes(nodes: int) -> None:
@@ -202,7 +194,7 @@ def _check_nodes(nodes: int) -> None:
 
 def _checked_pair(node: int, pair: Iterable[int]) -> Pair:
     sources = tuple(sorted(pair))
-    if len(set(sources)) != 2 or len(sources) != 2 or not 0 <= sources[0] <= sources[1] < node:
+    if len(sources) != 2 or not 0 <= sources[0] < sources[1] < node:
         raise InputError(
             f"node {node} reads two different predecessors of 0..{node - 1}, got {list(pair)}"
         )

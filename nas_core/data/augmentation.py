@@ -1,7 +1,7 @@
 """Augmentation of whole batches on the device that holds them; no per-image Python.
 
 Letters: N images, B batch, H and W pixels. The randomness comes in as tensors, see
-`streams.StepDraws`.
+`streams.Draws`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from torch.nn.functional import pad
 
 from nas_core.protocols.data import Channels, DatasetInfo
 from nas_core.protocols.training import NetworkTraining
-from nas_core.streams import StepDraws
+from nas_core.streams import Draws
 
 
 def training_batch(
     pixels: Tensor,
-    draws: StepDraws,
+    draws: Draws,
     protocol: NetworkTraining,
     info: DatasetInfo,
     dtype: torch.dtype,
@@ -32,7 +32,7 @@ def training_batch(
     return cutout(images, draws.cutout_centres, protocol.cutout)
 
 
-def augment(pixels: Tensor, draws: StepDraws, protocol: NetworkTraining) -> Tensor:
+def augment(pixels: Tensor, draws: Draws, protocol: NetworkTraining) -> Tensor:
     """Crop from black-padded images, then mirror: (B, 3, H, W) uint8 -> the same.
 
     `draws.offsets` (B, 2) are the top row and left column of each crop in the padded image,

@@ -111,10 +111,6 @@ class SearchSplit:
     weights: Images
     alphas: Images
 
-    def to(self, device: torch.device) -> SearchSplit:
-        """Return the split on a device."""
-        return SearchSplit(self.info, self.weights.to(device), self.alphas.to(device))
-
 
 def data_directory(option: Path | None) -> Path:
     """Return the folder to look in: the option, else $TOPO_SWEEP_DATA, else data/."""

@@ -167,25 +167,14 @@ def parameter_count(network: nn.Module) -> int:
 
 def multiply_adds(network: EvalNetwork, height: int, width: int) -> int:
     """Return the multiply-adds of convolutions and linear maps for one image in evaluation."""
-    counts: list[int] = []
-
-    def count(module: nn.Conv2d | nn.Linear, _inputs: object, output: Tensor) -> None:
-        # Every output value sums over one filter: weight[0] is (C_in / groups, k, k) or (C_in,).
-        counts.append(output.numel() * module.weight[0].numel())
+    from torch.utils.flop_counter import FlopCounterMode
 
     parameter = next(network.parameters())
     image = torch.zeros(1, 3, height, width, dtype=parameter.dtype, device=parameter.device)
-    hooks = [
-        module.register_forward_hook(count)
-        for module in network.modules()
-        if isinstance(module, nn.Conv2d | nn.Linear)
-    ]
     was_training = network.training
     try:
-        with torch.no_grad():
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
             network.eval()(image)
     finally:
         network.train(was_training)
-        for hook in hooks:
-            hook.remove()
-    return sum(counts)
+    return counter.get_total_flops() // 2  # a multiplication and an addition

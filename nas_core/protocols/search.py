@@ -120,9 +120,7 @@ class SearchProtocol(NetworkTraining):
     """K of PC-DARTS: 1/K of the channels pass the operations, the rest pass by."""
     edge_normalisation: bool = False
     """Weigh the edges of a node by a softmax of their own (PC-DARTS)."""
-    stages: Annotated[
-        tuple[SearchStage, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)
-    ] = ()
+    stages: tuple[SearchStage, ...] = Field(default=(), strict=False)
     """Of a progressive search, `epochs` each; the first has `cells`. None: a single stage."""
     max_skips: int | None = Field(default=None, ge=0)
     """Most skip connections of the normal cell that is found (P-DARTS)."""

@@ -41,7 +41,8 @@ class Settings(BaseModel):
         try:
             return type(self).model_validate(self.model_dump() | dict(values))
         except ValidationError as error:
-            raise InputError("; ".join(_problems(error, type(self)))) from None
+            problems = (_problem(detail, type(self)) for detail in error.errors(include_url=False))
+            raise InputError("; ".join(problems)) from None
 
 
 class NetworkTraining(Settings):
@@ -152,13 +153,11 @@ def stable_hash(*parts: str, digits: int = 16) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:digits]
 
 
-def _problems(error: ValidationError, model: type[BaseModel]) -> list[str]:
-    """Return one sentence for each thing that was wrong, with what is allowed instead."""
-    return [_problem(detail, model) for detail in error.errors(include_url=False)]
-
-
 def _problem(detail: Mapping[str, Any], model: type[BaseModel]) -> str:
-    """Return a sentence for one detail of a validation error, keys of `model` being valid."""
+    """Return a sentence for one thing that was wrong, with what is allowed instead.
+
+    `detail` is one of a validation error's; the keys of `model` are valid.
+    """
     key = ".".join(str(part) for part in detail["loc"])
     if detail["type"] == "extra_forbidden":
         hint = valid_keys_hint(str(detail["loc"][-1]), model.model_fields)

@@ -69,7 +69,8 @@ def alpha_gradient(
 
     """
     if unrolling is None:
-        loss, logits = loss_and_logits(_detached(weights), alpha_batch)
+        detached = {name: weight.detach() for name, weight in weights.items()}
+        loss, logits = loss_and_logits(detached, alpha_batch)
         return _gradients(loss, alphas), loss.detach(), logits.detach()
     unrolled = _unrolled(loss_and_logits, weights, train_batch, unrolling)
     loss, logits = loss_and_logits(unrolled, alpha_batch)
@@ -110,10 +111,6 @@ def _unrolled(
             for (name, weight), gradient in zip(leaves.items(), gradients, strict=True)
         }
     return {name: weight.detach().requires_grad_() for name, weight in stepped.items()}
-
-
-def _detached(weights: Weights) -> dict[str, Tensor]:
-    return {name: weight.detach() for name, weight in weights.items()}
 
 
 def _gradients(loss: Tensor, tensors: Sequence[Tensor]) -> list[Tensor]:

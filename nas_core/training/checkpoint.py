@@ -79,16 +79,11 @@ class Checkpoint:
                 metadata = file.metadata() or {}
                 if metadata.get("key") != self.key:
                     raise ValueError(f"it belongs to {metadata.get('key')!r}, not {self.key!r}")
-                return {name: file.get_tensor(name) for name in file.keys()}, json.loads(  # noqa: SIM118
-                    metadata["value"]
-                )
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                return tensors, json.loads(metadata["value"])
         except (SafetensorError, OSError, KeyError, ValueError) as error:
             _LOGGER.warning("starting over, checkpoint %s is unusable: %s", self.path, error)
             return None
-
-    def remove(self) -> None:
-        """Delete the file, if there is one."""
-        self.path.unlink(missing_ok=True)
 
 
 def optimizer_tensors(

@@ -24,7 +24,7 @@ from nas_core.errors import InputError
 from nas_core.networks.stack import check_image_size, last_map
 from nas_core.protocols.data import DatasetInfo
 from nas_core.protocols.training import NetworkTraining
-from nas_core.streams import EpochDraws, StepDraws, initialise_
+from nas_core.streams import Draws, initialise_
 from nas_core.training.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer
 from nas_core.training.epochs import Epoch
 
@@ -121,13 +121,8 @@ class Loop(ABC, Generic[E]):
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Take over what `tensors` returned."""
-        self.network.load_state_dict(
-            {
-                name.removeprefix("network."): tensor
-                for name, tensor in tensors.items()
-                if name.startswith("network.")
-            }
-        )
+        state = {name: tensors[f"network.{name}"] for name in self.network.state_dict()}
+        self.network.load_state_dict(state)
         restore_optimizer(self.optimizer, self.network.named_parameters(), _SGD, tensors)
 
     def ready(self, network: N, *, purpose: str = "weights") -> N:
@@ -151,10 +146,10 @@ class Loop(ABC, Generic[E]):
         self.network.train()
         return rate
 
-    def draws(self, images: Images, epoch: int, *, role: str = "") -> EpochDraws:
-        """Return what is random in an epoch over these images; see `EpochDraws.draw`."""
+    def draws(self, images: Images, epoch: int, *, role: str = "") -> Draws:
+        """Return what is random in an epoch over these images; see `Draws.draw`."""
         height, width = images.pixels.shape[-2:]
-        return EpochDraws.draw(
+        return Draws.draw(
             self.protocol,
             seed=self.seed,
             epoch=epoch,
@@ -163,7 +158,7 @@ class Loop(ABC, Generic[E]):
             role=role,
         )
 
-    def batch(self, images: Images, draws: StepDraws) -> tuple[Tensor, Tensor]:
+    def batch(self, images: Images, draws: Draws) -> tuple[Tensor, Tensor]:
         """Return a step's augmented images (B, 3, H, W) and labels (B,)."""
         batch = training_batch(images.pixels, draws, self.protocol, self.info, self.dtype)
         return batch, images.labels[draws.order.to(self.device)]

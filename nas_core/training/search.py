@@ -24,7 +24,7 @@ from nas_core.networks.alphas import CELL_TYPES, Alphas, SearchSpace
 from nas_core.networks.evaluation import parameter_count
 from nas_core.networks.supernet import Dropout, SearchNetwork
 from nas_core.protocols.search import SearchProtocol, skip_dropout_rate
-from nas_core.streams import StepDraws, key_number
+from nas_core.streams import Draws, key_number
 from nas_core.training.alpha_step import Batch, Unrolling, Weights, alpha_gradient
 from nas_core.training.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer
 from nas_core.training.epochs import SearchEpoch, stop_reason
@@ -206,6 +206,7 @@ class Search(Loop[SearchEpoch]):
     def _architecture(self) -> dict[str, Any]:
         """Return what a `SearchEpoch` tells of the alphas of now and the genotype they prefer."""
         edges = self.alphas.edge_weights()
+        alphas = {name: [edge.to_json_value() for edge in cell] for name, cell in edges.items()}
         genotype = None
         if all(torch.isfinite(alpha).all() for alpha in self.alphas.tensors.values()):
             genotype = discretise_edges(**edges, max_skips=self.protocol.max_skips)
@@ -213,13 +214,10 @@ class Search(Loop[SearchEpoch]):
             "genotype": None if genotype is None else str(genotype),
             "skips_normal": 0 if genotype is None else skip_count(genotype.normal),
             "skips_reduction": 0 if genotype is None else skip_count(genotype.reduction),
-            "alphas": {
-                cell_type: [edge.to_json_value() for edge in edges[cell_type]]
-                for cell_type in CELL_TYPES
-            },
+            "alphas": alphas,
         }
 
-    def _steps(self, epoch: int) -> Iterator[tuple[StepDraws, StepDraws | None]]:
+    def _steps(self, epoch: int) -> Iterator[tuple[Draws, Draws | None]]:
         """Yield the draws of each weight step, and those of the alpha step before it, if any."""
         weights = list(self.draws(self.split.weights, epoch).steps())
         alphas = itertools.cycle(self.draws(self.split.alphas, epoch, role="alpha ").steps())
@@ -244,7 +242,7 @@ class Search(Loop[SearchEpoch]):
         """Classify normalised images (B, 3, H, W), mixing as now: logits (B, classes)."""
         return self.network(images, self.alphas.mixing())
 
-    def _weight_step(self, draws: StepDraws, dropout: Dropout | None) -> StepResult:
+    def _weight_step(self, draws: Draws, dropout: Dropout | None) -> StepResult:
         """Take one step of the weights."""
         images, labels = self.batch(self.split.weights, draws)
         with torch.no_grad():
@@ -255,9 +253,7 @@ class Search(Loop[SearchEpoch]):
         self.descend(loss)
         return loss, logits, labels
 
-    def _alpha_step(
-        self, draws: StepDraws, alpha_draws: StepDraws, dropout: Dropout | None
-    ) -> StepResult:
+    def _alpha_step(self, draws: Draws, alpha_draws: Draws, dropout: Dropout | None) -> StepResult:
         """Take one step of the alphas; weights and batch-norm statistics stay bit-identical.
 
         Batch norm normalises by the batch here too, but what it sees is not remembered: an

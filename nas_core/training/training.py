@@ -12,7 +12,7 @@ from nas_core.data.splits import Split
 from nas_core.errors import InputError
 from nas_core.networks.evaluation import EvalNetwork, multiply_adds, parameter_count
 from nas_core.protocols.training import Protocol
-from nas_core.streams import EDGE_SLOTS, EpochDraws, StepDraws
+from nas_core.streams import EDGE_SLOTS, Draws
 from nas_core.training.checkpoint import Checkpoint
 from nas_core.training.epochs import EpochMetrics
 from nas_core.training.loop import Loop, Meter, StepResult, check_images
@@ -104,9 +104,8 @@ class Training(Loop[EpochMetrics]):
         started = time.perf_counter()
         rate = self.begin(epoch)
         meter = Meter(self.device)
-        draws = self.draws(self.split.train, epoch)
-        for step in draws.steps():
-            meter.add(*self._step(step, draws))
+        for draws in self.draws(self.split.train, epoch).steps():
+            meter.add(*self._step(draws))
         train_loss, train_accuracy = meter.means()
         validation = self.split.validation
         return EpochMetrics(
@@ -131,12 +130,12 @@ class Training(Loop[EpochMetrics]):
             "multiply_adds": multiply_adds(self.network, height, width),
         }
 
-    def _step(self, step: StepDraws, draws: EpochDraws) -> StepResult:
+    def _step(self, draws: Draws) -> StepResult:
         """Take one step of the weights."""
-        images, labels = self.batch(self.split.train, step)
+        images, labels = self.batch(self.split.train, draws)
         keep = None
-        if step.keep_masks is not None:
-            keep = step.keep_masks.to(self.device, self.dtype) / draws.keep_probability
+        if draws.keep is not None:
+            keep = draws.keep.to(self.device, self.dtype) / draws.keep_probability
         with self.autocast():
             output = self.network(images, keep)
             logits, auxiliary = output if isinstance(output, tuple) else (output, None)

@@ -17,7 +17,7 @@ from nas_core.networks.evaluation import EvalNetwork
 from nas_core.protocols.training import Protocol
 from nas_core.streams import (
     EDGE_SLOTS,
-    EpochDraws,
+    Draws,
     drop_path_probability,
     generator,
     initialise_,
@@ -29,11 +29,11 @@ EVERYTHING = Protocol(cutout=16, batch_size=4)
 
 def draw(
     protocol: Protocol = EVERYTHING, *, seed: int = 3, epoch: int = 50, images: int = 10
-) -> EpochDraws:
-    return EpochDraws.draw(protocol, seed=seed, epoch=epoch, images=images, image_size=(32, 32))
+) -> Draws:
+    return Draws.draw(protocol, seed=seed, epoch=epoch, images=images, image_size=(32, 32))
 
 
-def tensors(draws: EpochDraws) -> dict[str, Tensor]:
+def tensors(draws: Draws) -> dict[str, Tensor]:
     drawn = {
         name: getattr(draws, name)
         for name in ("order", "offsets", "flips", "cutout_centres", "keep")
@@ -180,7 +180,7 @@ def test_half_of_the_images_are_flipped() -> None:
 
 
 def test_cutout_centres_are_rows_and_columns_of_the_image() -> None:
-    draws = EpochDraws.draw(EVERYTHING, seed=0, epoch=0, images=2000, image_size=(3, 7))
+    draws = Draws.draw(EVERYTHING, seed=0, epoch=0, images=2000, image_size=(3, 7))
 
     assert draws.cutout_centres is not None
     rows, columns = draws.cutout_centres.unbind(dim=1)
@@ -203,7 +203,7 @@ def test_epoch_zero_keeps_every_path() -> None:
 
     assert draws.keep is None
     assert draws.keep_probability == 1
-    assert all(step.keep_masks is None for step in draws.steps())
+    assert all(step.keep is None for step in draws.steps())
 
 
 @pytest.mark.parametrize("epoch", [10, 50, 99])
@@ -244,9 +244,9 @@ def test_steps_cut_an_epoch_into_batches_and_keep_the_partial_last_one() -> None
     for name in ("offsets", "flips", "cutout_centres"):
         assert torch.equal(torch.cat([getattr(step, name) for step in steps]), whole[name])
     for number, step in enumerate(steps):
-        assert step.keep_masks is not None
-        assert step.keep_masks.shape == (5, EDGE_SLOTS, len(step.order))
-        assert torch.equal(step.keep_masks, whole["keep"][number, :, :, : len(step.order)])
+        assert step.keep is not None
+        assert step.keep.shape == (5, EDGE_SLOTS, len(step.order))
+        assert torch.equal(step.keep, whole["keep"][number, :, :, : len(step.order)])
 
 
 @pytest.mark.parametrize(("images", "steps"), [(1, 1), (4, 1), (5, 2), (8, 2)])

@@ -7,39 +7,41 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from torchvision.transforms import functional
 
 from nas_core.data.augmentation import augment, cutout, normalise
 from nas_core.protocols.data import DATASETS
 from nas_core.protocols.training import Protocol
-from nas_core.streams import EpochDraws, StepDraws
+from nas_core.streams import Draws
 
 
 def random_pixels(*shape: int) -> Tensor:
     return torch.randint(1, 256, shape, dtype=torch.uint8)  # 0 is left to the border
 
 
-def step_draws(protocol: Protocol, batch: int, size: tuple[int, int], seed: int = 0) -> StepDraws:
-    draws = EpochDraws.draw(protocol, seed=seed, epoch=0, images=batch, image_size=size)
+def step_draws(protocol: Protocol, batch: int, size: tuple[int, int], seed: int = 0) -> Draws:
+    draws = Draws.draw(protocol, seed=seed, epoch=0, images=batch, image_size=size)
     return next(draws.steps())
 
 
-def one_by_one(pixels: Tensor, draws: StepDraws, padding: int) -> Tensor:
+def one_by_one(pixels: Tensor, draws: Draws, padding: int) -> Tensor:
     """Crop and flip each image with torchvision's functions."""
+    from torchvision.transforms import functional  # takes seconds to load
+
     height, width = pixels.shape[-2:]
     done = []
-    for place, image in enumerate(pixels):
+    for number, image in enumerate(pixels):
         if draws.offsets is not None:
-            row, column = draws.offsets[place].tolist()
+            row, column = draws.offsets[number].tolist()
             image = functional.crop(  # noqa: PLW2901 - the next stage of this image
                 functional.pad(image, [padding], fill=0), row, column, height, width
             )
-        if draws.flips is not None and draws.flips[place]:
+        if draws.flips is not None and draws.flips[number]:
             image = functional.hflip(image)  # noqa: PLW2901 - the next stage of this image
         done.append(image)
     return torch.stack(done)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(
     shape=st.tuples(st.integers(1, 6), st.just(3), st.integers(1, 9), st.integers(1, 9)),
@@ -64,12 +66,14 @@ def test_a_batch_is_augmented_as_torchvision_does_image_by_image(
 def test_the_flip_mirrors_what_was_cropped_and_not_the_other_way_round() -> None:
     protocol = Protocol(crop_padding=1)
     pixels = torch.tensor([1, 2, 3], dtype=torch.uint8).expand(1, 3, 1, 3)
-    draws = StepDraws(
+    draws = Draws(
         order=torch.tensor([0]),
         offsets=torch.tensor([[1, 2]]),
         flips=torch.tensor([True]),
         cutout_centres=None,
-        keep_masks=None,
+        keep=None,
+        keep_probability=1.0,
+        batch_size=1,
     )
 
     # Padded: 0 1 2 3 0. The crop from column 2: 2 3 0. Mirrored: 0 3 2; the other order: 2 1 0.

@@ -11,7 +11,6 @@ from torch import Tensor
 from nas_core.data.splits import (
     Dataset,
     Images,
-    SearchSplit,
     Split,
     load_dataset,
     search_split,
@@ -105,10 +104,3 @@ def test_a_search_needs_two_images() -> None:
     one = WHOLE.train[torch.arange(1)]
     with pytest.raises(InputError, match="a search needs 2 training images or more, got 1"):
         search_split(Split(WHOLE.info, one, None, WHOLE.test), 10)
-
-
-def test_the_halves_move_to_a_device_together() -> None:
-    searched = search_split(WHOLE, 10).to(torch.device("meta"))
-    assert isinstance(searched, SearchSplit)
-    parts = (searched.weights, searched.alphas)
-    assert all(part.pixels.is_meta and part.labels.is_meta for part in parts)

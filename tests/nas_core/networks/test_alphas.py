@@ -120,6 +120,7 @@ def epochs_without_gradient(attention: str, monkeypatch: pytest.MonkeyPatch) -> 
     return search
 
 
+@pytest.mark.slow
 def test_attention_once_is_not_accumulated_over_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
     search = epochs_without_gradient("once", monkeypatch)
     assert all(alpha.count_nonzero() == 0 for alpha in search.alphas.tensors.values())

@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy, softplus
 
 import nas_core.training.search
 from nas_core.protocols.search import SearchProtocol
-from nas_core.streams import StepDraws
+from nas_core.streams import Draws
 from nas_core.training.alpha_step import Batch, LossAndLogits, Unrolling, alpha_gradient
 from nas_core.training.search import Search
 from tests.nas_core.training.searches import BOTH, started
@@ -219,7 +219,7 @@ def test_a_loss_that_is_flat_in_the_weights_has_no_correction() -> None:
     torch.testing.assert_close(gradients, [2 * problem.alphas[0].detach()])
 
 
-def after_an_epoch(protocol: SearchProtocol) -> tuple[Search, StepDraws, StepDraws]:
+def after_an_epoch(protocol: SearchProtocol) -> tuple[Search, Draws, Draws]:
     """Return a search with momentum in its weights, and the draws of its next alpha step."""
     search = started(protocol)
     stopped_after(1, search)

@@ -96,16 +96,6 @@ def test_a_file_without_key_or_value_means_starting_over(
     assert "starting over" in caplog.text
 
 
-def test_removing_leaves_nothing_and_may_be_repeated(tmp_path: Path) -> None:
-    checkpoint = Checkpoint(tmp_path / "c", key="mine")
-    checkpoint.save(TENSORS, None)
-    checkpoint.remove()
-    checkpoint.remove()
-
-    assert not list(tmp_path.iterdir())
-    assert checkpoint.load() is None
-
-
 @pytest.mark.parametrize("failing", ["os.fsync", "pathlib.Path.replace"])
 def test_a_save_that_fails_is_said_once_and_leaves_the_old_file_and_nothing_else(
     failing: str,

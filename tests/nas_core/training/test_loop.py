@@ -26,7 +26,10 @@ STARTS: dict[str, Start] = {
     "first order": lambda path: searches.started(searches.FIRST, path=path),
     "second order": lambda path: searches.started(searches.TINY, path=path),
 }
-KINDS = pytest.mark.parametrize("kind", STARTS)
+KINDS = pytest.mark.parametrize(
+    "kind",
+    ["training", "first order", pytest.param("second order", marks=pytest.mark.slow)],
+)
 
 
 def ended(kind: str) -> Loop[Any]:

@@ -18,7 +18,7 @@ from nas_core.data.splits import Images, SearchSplit, load_dataset, search_split
 from nas_core.errors import InputError
 from nas_core.protocols.search import SEARCH_PRESETS, SearchProtocol
 from nas_core.protocols.training import DataOptions
-from nas_core.streams import EpochDraws
+from nas_core.streams import Draws
 from nas_core.training.alpha_step import alpha_gradient
 from nas_core.training.search import Search, check_searchable
 from tests.nas_core.training.searches import (
@@ -143,7 +143,7 @@ def test_alphas_learn_on_their_own_half_and_weights_on_theirs(
     search = searched(plain)
 
     def batch(images: Images) -> Tensor:
-        draws = EpochDraws.draw(plain, seed=9, epoch=0, images=len(images), image_size=(8, 8))
+        draws = Draws.draw(plain, seed=9, epoch=0, images=len(images), image_size=(8, 8))
         whole = dataclasses.replace(draws, batch_size=len(images))
         return search.batch(images, next(whole.steps()))[0]
 

@@ -15,7 +15,7 @@ from nas_core.data.splits import Images, Split, load_dataset, split
 from nas_core.errors import InputError
 from nas_core.networks.evaluation import EvalNetwork, multiply_adds, parameter_count
 from nas_core.protocols.training import PRESETS, DataOptions
-from nas_core.streams import EpochDraws
+from nas_core.streams import Draws
 from nas_core.training.training import Training
 from tests.nas_core.training.trainings import DIGITS, TINY, cells, reference, same, trained
 
@@ -94,7 +94,7 @@ def test_loss_and_accuracy_are_means_over_images_not_over_batches() -> None:
         | {"crop_padding": 0, "flip": False, "cutout": 0}
     )
     training = trained(protocol=protocol)
-    order = EpochDraws.draw(protocol, seed=0, epoch=0, images=70, image_size=(8, 8)).order
+    order = Draws.draw(protocol, seed=0, epoch=0, images=70, image_size=(8, 8)).order
     training.network.train()
     losses, right = [], 0
     for places in (order[:32], order[32:64], order[64:]):

@@ -120,6 +120,7 @@ CLASS_7 = (14, 25, 31, 42, 64, 90, 121, 130)
 """The members of one class: eight floats to add up a seed, where order shows in the last digit."""
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(measured)
 def test_ranks_are_those_of_exact_arithmetic(correct: dict[tuple[int, int], int]) -> None:
@@ -134,6 +135,7 @@ def test_ranks_are_those_of_exact_arithmetic(correct: dict[tuple[int, int], int]
         assert found == 1 + sum(mean > means[topology] for mean in means.values())
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(measured, st.randoms(use_true_random=False), st.sampled_from(["topology", "class"]))
 def test_the_order_of_rows_does_not_matter(
@@ -151,6 +153,7 @@ def test_the_order_of_rows_does_not_matter(
 # What counts
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(measured, st.integers(0, 9), st.sampled_from([None, 0.95]))
 def test_a_failed_trial_changes_nothing_but_its_count(

@@ -76,6 +76,7 @@ def test_one_is_chosen_unless_asked_otherwise(tmp_path: Path) -> None:
     assert best_topologies(sweep).origin.startswith("the best of 3 networks of small-digits-")
 
 
+@pytest.mark.slow
 @ON_DISK
 @given(
     accuracies=st.dictionaries(

@@ -87,6 +87,7 @@ def test_a_reader_that_goes_away_is_no_failure(arguments: list[str]) -> None:
     assert into_a_closed_pipe(*arguments).returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("program", "results")
 def test_a_closed_pipe_gives_no_traceback() -> None:
     assert into_a_closed_pipe("enumerate").stderr == ""

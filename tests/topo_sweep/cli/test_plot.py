@@ -110,6 +110,7 @@ def test_of_mixed_methods_or_attentions_an_option_chooses_one(
     assert first != second
 
 
+@pytest.mark.slow
 def test_skips_of_several_sweeps_are_one_picture_and_a_shared_search_counts_once(
     program: Program, sweep: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,6 +146,7 @@ def test_a_surface_of_topologies_has_no_searches_to_choose_among(
     assert "is a sweep of topologies" in program.errors
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("sweep")
 def test_alphas_takes_a_search_by_its_id_or_seed(program: Program) -> None:
     program("plot", "alphas", "--seed", "21", "-o", "seed.svg")
@@ -154,6 +156,7 @@ def test_alphas_takes_a_search_by_its_id_or_seed(program: Program) -> None:
     assert "search a has no epochs" in program.errors
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("results")
 def test_the_surface_of_a_trained_sweep_is_drawn_in_each_format(program: Program) -> None:
     picture = Path(program("plot", "surface").strip())

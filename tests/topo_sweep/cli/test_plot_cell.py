@@ -12,6 +12,7 @@ from tests.topo_sweep.cli.program import Program
 PNG = b"\x89PNG"
 
 
+@pytest.mark.slow
 def test_a_cell_can_be_given_as_a_name_as_text_or_in_a_file(program: Program) -> None:
     genotype = KNOWN_CELLS["PDARTS"]
     Path("darts.txt").write_text(genotype.to_darts() + "\n", encoding="utf-8")
@@ -33,6 +34,7 @@ def test_what_is_no_cell_is_refused_in_one_line(text: str, program: Program) -> 
     assert not list(Path().iterdir())
 
 
+@pytest.mark.slow
 def test_the_search_cell_is_drawn_with_what_was_asked_for(program: Program) -> None:
     assert program("plot", "supernet") == "supernet.png\n"
     for name, arguments in (

@@ -64,6 +64,7 @@ def test_a_panel_shows_the_weight_of_every_operation_in_every_epoch() -> None:
         assert high >= 5 / 9
 
 
+@pytest.mark.slow
 def test_the_edges_and_operations_that_were_found_are_bold() -> None:
     genotype = Genotype.from_string(GENOTYPE)
     figure = drawn((tuple(OPERATION_NAMES),))
@@ -78,6 +79,7 @@ def test_the_edges_and_operations_that_were_found_are_bold() -> None:
             assert (axes.title.get_fontweight() == "bold") == (ends in operations)
 
 
+@pytest.mark.slow
 def test_the_line_of_an_operation_ends_with_the_stage_in_which_it_was_dropped() -> None:
     figure = drawn((FEW, FEW[:2], FEW[1:2]))
     axes = panels(figure)[0]

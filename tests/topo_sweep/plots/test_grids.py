@@ -334,6 +334,7 @@ def test_all_texts_of_depth_can_be_read() -> None:
     assert unreadable(depth(*grid(("SS1",), (5, 10, 16, 20)))) == []
 
 
+@pytest.mark.slow
 def test_equal_rows_give_equal_bytes(tmp_path: Path) -> None:
     rows, results = everything()
     write_figure(subspaces(rows, results), tmp_path / "a.svg")

@@ -147,6 +147,7 @@ def test_one_seed_says_that_the_spread_is_unknown(style: str) -> None:
     assert note not in words(drawn(2, style))
 
 
+@pytest.mark.slow
 def test_one_seed_draws_no_panel_of_spread() -> None:
     figure = drawn(1)
 
@@ -268,11 +269,13 @@ def test_what_has_no_place_on_the_surface_is_refused_with_a_way_out() -> None:
 # Texts and files
 
 
+@pytest.mark.slow
 def test_no_text_of_the_map_leaves_the_picture_or_runs_into_other_text() -> None:
     for n in (1, 2):
         assert unreadable(surface(ranked(n, without={4}, diverged={3}))) == []
 
 
+@pytest.mark.slow
 def test_equal_data_give_equal_bytes(tmp_path: Path) -> None:
     rows = trials(1, without={4})
     shuffled = rows.sample(frac=1, random_state=0)

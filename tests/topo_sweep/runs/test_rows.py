@@ -65,10 +65,12 @@ def test_what_ended_before_its_first_epoch_has_no_numbers(status: str) -> None:
 
     for values in (training, search):
         assert values["epochs"] == 0
-        assert values["train_loss"] is values["train_accuracy"] is values["val_accuracy"] is None
-    assert training["test_accuracy"] is training["best_test_accuracy"] is None
-    assert search["genotype"] is search["skips_normal"] is search["stopped_early"] is None
-    assert search["weight_step_seconds"] is search["alpha_step_seconds"] is None
+        numbers = ("train_loss", "train_accuracy", "val_accuracy", "test_accuracy")
+        assert [values.get(name) for name in numbers] == [None] * 4
+    assert training["best_test_accuracy"] is None
+    told = ("genotype", "skips_normal", "stopped_early", "weight_step_seconds")
+    assert [search.get(name) for name in told] == [None] * 4
+    assert search["alpha_step_seconds"] is None
     assert training["train_seconds"] == search["search_seconds"] == 0
 
 

@@ -97,6 +97,7 @@ def test_the_alphas_of_every_epoch_are_kept_and_are_weights_after_softmax(result
                 assert sum(edge["weights"].values()) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_a_second_run_does_nothing_and_writes_no_parquet(results: Path) -> None:
     folder = store_of(SPEC, results).paths.folder
     before = {part: part.stat().st_mtime_ns for part in parts(folder)}
@@ -134,6 +135,7 @@ def test_a_sweep_without_evaluations_only_searches(tmp_path: Path) -> None:
     assert store_of(spec, tmp_path).trials().empty
 
 
+@pytest.mark.slow
 def test_a_failed_search_is_a_row_and_a_retry_runs_it_and_its_evaluations(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -203,6 +203,7 @@ def test_a_reader_that_compaction_overtakes_starts_over(
     assert found.equals(expected) if isinstance(found, pd.DataFrame) else found == expected
 
 
+@pytest.mark.slow
 def test_reading_a_store_imports_no_torch(store: ResultStore) -> None:
     append(store, [trial_row()])
     script = (
