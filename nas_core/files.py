@@ -28,3 +28,20 @@ def write_durably(path: Path, content: bytes) -> None:
         os.fsync(folder)  # the new name itself must survive a power cut
     finally:
         os.close(folder)
+
+
+def write_output(path: Path, content: bytes) -> None:
+    """Write what somebody asked for to where they asked for it.
+
+    A regular file is replaced whole or not at all, at the end of a link; a device or a pipe is
+    written into.
+
+    Raises:
+        OSError: as the file system says.
+
+    """
+    if path.exists() and not path.is_file():
+        with path.open("wb") as file:
+            file.write(content)
+    else:
+        write_durably(path.resolve(), content)

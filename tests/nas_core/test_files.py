@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from nas_core.files import write_durably
+from nas_core.files import write_durably, write_output
 
 
 def test_a_file_is_made_and_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -58,3 +59,25 @@ def test_content_and_then_the_new_name_are_on_the_disk_before_it_returns(
 def test_a_folder_that_is_not_there_is_the_systems_own_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         write_durably(tmp_path / "none" / "file", b"")
+
+
+def test_what_is_asked_for_replaces_the_file_at_the_end_of_a_link(tmp_path: Path) -> None:
+    file, link = tmp_path / "file", tmp_path / "link"
+    file.write_bytes(b"old")
+    link.symlink_to(file)
+
+    write_output(link, b"new")
+
+    assert link.is_symlink()
+    assert file.read_bytes() == b"new"
+    assert set(tmp_path.iterdir()) == {file, link}
+
+
+def test_what_is_asked_for_is_written_into_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as pool:
+        read = pool.submit(pipe.read_bytes)
+        write_output(pipe, b"content")
+        assert read.result(timeout=60) == b"content"
+    assert pipe.is_fifo()

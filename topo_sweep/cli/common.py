@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from nas_core.errors import InputError
-from nas_core.files import write_durably
+from nas_core.files import write_output
 from topo_sweep.store.paths import RESULTS
 
 if TYPE_CHECKING:
@@ -57,7 +57,29 @@ class AnyPath(click.Path):
         return path
 
 
+class OutputFile(AnyPath):
+    """A file to write, `-` for stdout; what could not be written is refused before any work."""
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - whatever a default is
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Path:
+        """Return the path of a file in a folder that is there."""
+        if not str(value):
+            self.fail("the path is empty: name a file, or - for stdout", param, ctx)
+        path = super().convert(value, param, ctx)
+        if path.is_dir():
+            self.fail(f"{path} is a folder: name a file in it", param, ctx)
+        if not path.parent.is_dir():
+            self.fail(f"there is no folder {path.parent}: make it first", param, ctx)
+        return path
+
+
 PATH: Final = AnyPath(path_type=Path)
+OUTPUT: Final = OutputFile(path_type=Path)
+STDOUT: Final = Path("-")
 
 
 format_option = click.option("--format", "output_format", **FORMAT)
@@ -109,11 +131,11 @@ def print_records(
     elif output_format == "csv":
         say(*remarks)
         text = _csv([records] if isinstance(records, Mapping) else records)
-    if output is None:
+    if output is None or output == STDOUT:
         click.echo(text)
         return
     try:
-        write_durably(output, (text + "\n").encode())
+        write_output(output, (text + "\n").encode())
     except OSError as error:
         raise InputError(f"cannot write {output}: {error.strerror or error}") from None
 

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from nas_core.cells.topology import MAX_NODES, Topology, enumerate_topologies, isomorphism_classes
 from nas_core.errors import InputError
 from topo_sweep.analysis.text import plain_table
-from topo_sweep.cli.common import format_option, print_records
+from topo_sweep.cli.common import OUTPUT, format_option, print_records
 from topo_sweep.cli.enumerate_grid import COLUMNS, GRID_NAMES, Grid, grid_records
 
 
@@ -31,7 +31,7 @@ from topo_sweep.cli.enumerate_grid import COLUMNS, GRID_NAMES, Grid, grid_record
     help="List the searches of a grid of the paper instead.",
 )
 @format_option
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file.")
+@click.option("-o", "--output", type=OUTPUT, help="Write to this file; - is stdout.")
 @click.pass_context
 def enumerate_command(
     context: click.Context,

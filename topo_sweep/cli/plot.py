@@ -11,7 +11,7 @@ import click
 
 from nas_core.errors import InputError
 from topo_sweep.cli.common import Command, results_argument, say_which, several_results_argument
-from topo_sweep.cli.plot_cell import cell, in_figures, output_option, supernet
+from topo_sweep.cli.plot_cell import cell, in_figures, output_option, supernet, write_picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -197,9 +197,6 @@ def _check_searches(sweep: OpenedSweep, command: str) -> None:
 
 
 def _save(figure: Figure, sweep: OpenedSweep, results: Path, target: Path) -> None:
-    """Write a picture and print where it is."""
-    from topo_sweep.plots.parts import write_figure
-
-    write_figure(figure, target)
+    """Write a picture, name the sweep and print where the picture is."""
+    write_picture(figure, target)
     say_which(sweep, results)
-    click.echo(target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nas_core.errors import InputError
-from topo_sweep.cli.common import Command
+from topo_sweep.cli.common import OUTPUT, STDOUT, Command
 from topo_sweep.cli.genotypes import is_folder, read_genotype
 
 if TYPE_CHECKING:
@@ -23,15 +24,24 @@ def output_option(default: str) -> Callable[[Command], Command]:
     return click.option(
         "-o",
         "--output",
-        type=click.Path(path_type=Path),
-        help=f"PNG, SVG or PDF by suffix.  [default: {default}]",
+        type=OUTPUT,
+        help=f"PNG, SVG or PDF by suffix; - is a PNG on stdout.  [default: {default}]",
     )
 
 
 def in_figures(sweep: OpenedSweep, name: str) -> Path:
-    """Return the place of a picture among the sweep's figures, whose folder is made."""
+    """Return the place of a picture among the sweep's figures, whose folder is made.
+
+    Raises:
+        InputError: it cannot be made.
+
+    """
     folder = sweep.store.paths.figures
-    folder.mkdir(exist_ok=True)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"cannot make {folder}: {reason}; -o names another place") from None
     return folder / f"{name}.png"
 
 
@@ -56,7 +66,7 @@ def cell(genotype: str, output: Path | None) -> None:
     figure = cells.cell(network, name=name)
     if output is None and is_folder(Path(genotype)):
         output = in_figures(open_sweep(Path(genotype)), "cell")
-    _write(figure, output or Path("cell.png"))
+    write_picture(figure, output or Path("cell.png"))
 
 
 @click.command()
@@ -85,7 +95,7 @@ def supernet(
         topology = 1
     wiring = None if topology is None else Topology.from_index(topology)
     figure = cells.supernet(topology=wiring, operations=names)
-    _write(figure, output or Path("supernet.png"))
+    write_picture(figure, output or Path("supernet.png"))
 
 
 def _operations(operations: str | None, space: str | None) -> tuple[str, ...]:
@@ -99,8 +109,18 @@ def _operations(operations: str | None, space: str | None) -> tuple[str, ...]:
     return canonical_operations(name.strip() for name in operations.split(","))
 
 
-def _write(figure: Figure, target: Path) -> None:
-    from topo_sweep.plots.parts import write_figure
+def write_picture(figure: Figure, target: Path) -> None:
+    """Write a picture and print where it is, or print the picture itself.
 
-    write_figure(figure, target)
-    click.echo(target)
+    Raises:
+        InputError: it cannot be written.
+
+    """
+    from topo_sweep.plots.parts import encoded, write_figure
+
+    if target == STDOUT:
+        sys.stdout.buffer.write(encoded(figure, Path("stdout.png")))
+        sys.stdout.buffer.flush()
+    else:
+        write_figure(figure, target)
+        click.echo(target)

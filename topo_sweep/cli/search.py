@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from nas_core.errors import TopoSweepError
-from topo_sweep.cli.common import PATH, print_records, say
+from topo_sweep.cli.common import OUTPUT, print_records, say
 from topo_sweep.cli.execution import execute, set_values
 from topo_sweep.cli.options import (
     FROM_ONE,
@@ -69,7 +69,7 @@ class SearchRequest:
         "and seconds.",
     )
     output: Path | None = option(
-        "-o", "--output", type=PATH, help="Write the genotype to this file."
+        "-o", "--output", type=OUTPUT, help="Write the genotype to this file; - is stdout."
     )
     run: InProcess
 

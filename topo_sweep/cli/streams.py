@@ -9,7 +9,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
-from typing import Any, TextIO
+from typing import Any, Self, TextIO
 
 from nas_core.errors import TopoSweepError
 
@@ -62,8 +62,13 @@ class _Guarded:
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the stream has
         return getattr(self._stream, name)
 
+    @property
+    def buffer(self) -> Self:
+        """The stream of bytes beneath, guarded likewise."""
+        return type(self)(self._stream.buffer, self._descriptor)  # type: ignore[arg-type]
+
     def write(self, text: str) -> int:
-        """Write."""
+        """Write; of a `buffer`, bytes."""
         if text == "":  # click asks in this way, deaf to errors, whether a stream takes text
             return 0
         with self._watched():

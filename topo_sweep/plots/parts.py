@@ -22,7 +22,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from nas_core.errors import InputError
-from nas_core.files import write_durably
+from nas_core.files import write_output
 
 SUFFIXES: Final = (".png", ".svg", ".pdf")
 
@@ -163,6 +163,21 @@ def write_figure(figure: Figure, path: Path) -> None:
         InputError: another suffix, or the file cannot be written.
 
     """
+    content = encoded(figure, path)
+    try:
+        write_output(path, content)
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"cannot write {path}: {reason}; -o names another place") from None
+
+
+def encoded(figure: Figure, path: Path) -> bytes:
+    """Return the content of a file of this name.
+
+    Raises:
+        InputError: another suffix.
+
+    """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise InputError(
@@ -172,7 +187,4 @@ def write_figure(figure: Figure, path: Path) -> None:
     # Text stays text in a vector picture: it can be searched and edited, and journals ask for it.
     with rc_context({"svg.hashsalt": "topo-sweep", "svg.fonttype": "none", "pdf.fonttype": 42}):
         figure.savefig(buffer, format=suffix[1:], dpi=_DPI, metadata=_METADATA[suffix])
-    try:
-        write_durably(path, buffer.getvalue())
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from None
+    return buffer.getvalue()

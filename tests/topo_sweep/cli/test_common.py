@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from nas_core.errors import InputError
-from topo_sweep.cli.common import print_records
+from topo_sweep.cli.common import OUTPUT, STDOUT, print_records
 
 RECORDS = [
     {"index": 0, "edges": [[0, None]], "name": "a,b", "mean": None},
@@ -77,3 +78,29 @@ def test_a_file_that_cannot_be_written_is_named_with_the_reason(tmp_path: Path) 
         print_records([], "table", "text", output=target)
 
     assert str(refused.value) == f"cannot write {target}: No such file or directory"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("", "the path is empty: name a file, or - for stdout"),
+        ("folder", "folder is a folder: name a file in it"),
+        ("none/file.txt", "there is no folder none: make it first"),
+        ("x" * 300, "is no path: File name too long"),
+    ],
+)
+def test_a_file_that_could_not_be_written_is_refused_before_any_work(
+    value: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(click.BadParameter, match=said):
+        OUTPUT.convert(value, None, None)
+    assert OUTPUT.convert("folder/new.txt", None, None) == Path("folder/new.txt")
+    assert OUTPUT.convert("-", None, None) == STDOUT
+    assert OUTPUT.convert("/dev/null", None, None) == Path("/dev/null")
+
+
+def test_a_dash_is_stdout(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    print_records([], "table", "text", output=STDOUT)
+    assert capsys.readouterr().out == "text\n"

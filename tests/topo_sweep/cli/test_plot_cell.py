@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from nas_core.cells.genotype import KNOWN_CELLS
+from nas_core.errors import InputError
 from tests.topo_sweep.cli.program import Program
+from tests.topo_sweep.conftest import make_sweep, small_spec
+from topo_sweep.cli.plot_cell import in_figures
+from topo_sweep.store.opened import open_sweep
 
 PNG = b"\x89PNG"
 
@@ -66,3 +72,21 @@ def test_a_search_cell_that_cannot_be_is_refused_in_one_line(
     program("plot", "supernet", *arguments, code=2)
     assert program.errors.count("\n") == 1
     assert message in program.errors
+
+
+@pytest.mark.slow
+def test_a_picture_can_go_to_stdout_which_must_take_it(tmp_path: Path) -> None:
+    plot = f'"{sys.executable}" -m topo_sweep plot supernet -o -'
+    drawn = subprocess.run(["bash", "-c", plot], cwd=tmp_path, capture_output=True, check=True)
+    assert drawn.stdout.startswith(b"\x89PNG\r\n")
+    full = subprocess.run(["bash", "-c", f"{plot} > /dev/full"], capture_output=True, check=False)
+    assert full.returncode == 1
+    assert full.stderr.startswith(b"topo-sweep: cannot write to stdout: ")
+    assert not list(tmp_path.iterdir())
+
+
+def test_figures_that_cannot_be_made_are_said_with_the_way_out(tmp_path: Path) -> None:
+    folder = make_sweep(tmp_path, small_spec()).paths.folder
+    (folder / "figures").write_text("in the way")
+    with pytest.raises(InputError, match=r"cannot make .*figures: File exists; -o names another"):
+        in_figures(open_sweep(folder), "cell")
