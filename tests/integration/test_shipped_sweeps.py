@@ -121,8 +121,9 @@ def test_a_suffix_names_a_file() -> None:
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        ("topologis", "'topologis' is neither a file nor a shipped sweep: shipped are topologies,"),
-        ("known", "shipped are known_cells,"),
+        ("topologis", "neither a file nor a shipped sweep (did you mean topologies?): shipped"),
+        ("topologis", "shipped are ablation_deep, ablation_equal, classes, demo, depth,"),
+        ("known", "(did you mean known_cells?)"),
         ("", "'' is neither a file nor a shipped sweep"),
         ("x" * 5000, "is neither a file nor a shipped sweep"),
         ("a\0b", r"'a\x00b' is neither a file"),

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from nas_core.errors import InputError
 from topo_sweep.analysis.text import aligned, plain_table
 from topo_sweep.cli.common import format_option, print_records
+from topo_sweep.cli.genotypes import is_folder
+from topo_sweep.store.paths import RESULTS
 
 if TYPE_CHECKING:
     from nas_core.protocols.training import NetworkTraining
@@ -28,26 +33,37 @@ def protocol() -> None:
 
 
 @protocol.command()
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="[NAME]", required=False)
 @click.option(
     "--against",
     type=click.Choice(["paper"]),
     help="Print differences from the paper's text and open choices instead, one a line.",
 )
 @format_option
-def show(name: str, *, against: str | None, output_format: str) -> None:
-    """Print every setting of a preset, its hash, and what differs from the defaults.
+def show(name: str | None, *, against: str | None, output_format: str) -> None:
+    """Print every setting of a protocol, its hash, and what differs from the defaults.
+
+    NAME is a preset, a folder of results, or the beginning of a hash, of a preset or of what a
+    sweep in results/ was trained or searched by. Without it all presets are listed.
 
     \b
     Example:
       topo-sweep protocol show final --format json
       topo-sweep protocol show search_edarts --against paper
+      topo-sweep protocol show 86a477f5
     """
     from topo_sweep.spec.presets import find_preset
 
-    preset = find_preset(name)
-    said, records, table = _settings(name, preset) if against is None else _notes(name, preset)
-    print_records(records, output_format, "\n".join([*said, table]), remarks=said)
+    if against is not None:
+        if name is None:
+            raise InputError("--against paper is about one preset: name it")
+        shown = [_notes(name, find_preset(name))]
+    else:
+        shown = [_presets()] if name is None else [_settings(*each) for each in _named(name)]
+    said = [remark for remarks, _, _ in shown for remark in remarks]
+    records = [record for _, of_one, _ in shown for record in of_one]
+    texts = ["\n".join([*remarks, table]) for remarks, _, table in shown]
+    print_records(records, output_format, "\n\n".join(texts), remarks=said)
 
 
 @protocol.command()
@@ -74,6 +90,40 @@ def diff(first: str, second: str, output_format: str) -> None:
     said = _remarks(first, second, compared)
     table = [plain_table(["setting", first, second], rows)] if rows else []
     print_records(records, output_format, "\n".join([*said, *table]), remarks=said)
+
+
+def _presets() -> _Shown:
+    """Return a line a preset."""
+    from topo_sweep.spec.presets import ALL_PRESETS
+
+    records = [
+        {"preset": name, "purpose": preset.purpose, "protocol_hash": preset.protocol_hash}
+        for name, preset in ALL_PRESETS.items()
+    ]
+    table = plain_table(list(records[0]), [list(record.values()) for record in records])
+    return [], records, table
+
+
+def _named(name: str) -> list[tuple[str, NetworkTraining]]:
+    """Return what a preset's name, a folder of results or the beginning of a hash stands for.
+
+    Raises:
+        InputError: nothing; names the nearest presets.
+
+    """
+    from topo_sweep.spec.presets import ALL_PRESETS, find_preset
+    from topo_sweep.store.opened import open_sweep, sweeps_in
+
+    if name not in ALL_PRESETS and is_folder(Path(name)):
+        return open_sweep(Path(name)).protocols()
+    if name in ALL_PRESETS or not re.fullmatch("[0-9a-f]{6,16}", name):
+        return [(name, find_preset(name))]
+    known = [*ALL_PRESETS.items()]
+    known += [each for sweep in sweeps_in(RESULTS) for each in sweep.protocols()]
+    alike = {p.protocol_hash: (label, p) for label, p in reversed(known)}
+    if chosen := [each for key, each in alike.items() if key.startswith(name)]:
+        return chosen
+    raise InputError(f"no preset and no sweep in {RESULTS} has a protocol {name}")
 
 
 def _settings(name: str, preset: NetworkTraining) -> _Shown:

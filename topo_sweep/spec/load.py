@@ -5,7 +5,6 @@ How YAML is read is in `strict_yaml.py`, what is trained for a spec in `trials.p
 
 from __future__ import annotations
 
-import difflib
 import importlib.resources
 import os
 import shlex
@@ -157,9 +156,9 @@ def _located(source: str) -> tuple[Traversable, str]:
             folder = importlib.resources.files("topo_sweep.sweeps")
             return folder / f"{source}.yaml", f"{source}.yaml (shipped)"
         if not os.path.exists(source):  # noqa: PTH110 - Path's raises if the name is too long
-            names.sort(key=lambda name: -difflib.SequenceMatcher(None, source, name).ratio())
+            meant = f" (did you mean {near}?)" if (near := nearest(source, names)) else ""
             raise InputError(
-                f"{shown_value(source)} is neither a file nor a shipped sweep: "
+                f"{shown_value(source)} is neither a file nor a shipped sweep{meant}: "
                 f"shipped are {', '.join(names)}"
             )
     return Path(source), source if source.isprintable() else shown_value(source)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from nas_core.protocols.search import SearchProtocol
+    from nas_core.protocols.training import NetworkTraining
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,14 @@ class OpenedSweep:
         """Return the settings of every search that was asked for, by protocol hash."""
         protocols = (search.protocol for search in searches_among(self._requested().values()))
         return {protocol.protocol_hash: protocol for protocol in protocols}
+
+    def protocols(self) -> list[tuple[str, NetworkTraining]]:
+        """Return the settings of its trainings, if it has any, and of its searches, with names."""
+        name = self.folder.name
+        trains = any(spec.trains_cells for spec in self.manifest.specs())
+        training = [(name, self.manifest.protocol)] if trains else []
+        searching = self.search_protocols().items()
+        return [*training, *((f"{name}, search {key}", each) for key, each in searching)]
 
     def planned(self) -> dict[str, Planned]:
         """Return all trials and searches that were ever asked of this sweep, by id."""

@@ -101,6 +101,6 @@ def test_a_file_that_could_not_be_written_is_refused_before_any_work(
     assert OUTPUT.convert("/dev/null", None, None) == Path("/dev/null")
 
 
-def test_a_dash_is_stdout(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_dash_is_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     print_records([], "table", "text", output=STDOUT)
     assert capsys.readouterr().out == "text\n"

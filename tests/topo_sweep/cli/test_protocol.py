@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from nas_core.errors import InputError
+from tests.topo_sweep.conftest import make_sweep, small_spec
 from topo_sweep.cli.protocol import protocol
 from topo_sweep.paper.notes import notes
 from topo_sweep.spec.presets import ALL_PRESETS, find_preset, settings
@@ -130,3 +132,45 @@ def test_only_the_paper_can_be_compared_against() -> None:
     result = CliRunner().invoke(protocol, ["show", "demo", "--against", "darts"])
     assert result.exit_code == 2
     assert "'darts' is not 'paper'" in result.stderr
+
+
+def test_without_a_name_every_preset_is_listed() -> None:
+    header, *lines = run("show").output.splitlines()
+    assert header.split() == ["preset", "purpose", "protocol_hash"]
+    assert [line.split() for line in lines] == [
+        [name, preset.purpose, preset.protocol_hash] for name, preset in ALL_PRESETS.items()
+    ]
+    refused = CliRunner().invoke(protocol, ["show", "--against", "paper"])
+    assert str(refused.exception) == "--against paper is about one preset: name it"
+
+
+def test_the_beginning_of_a_hash_names_a_preset() -> None:
+    whole = run("show", "demo").output
+    assert run("show", ALL_PRESETS["demo"].protocol_hash[:6]).output == whole
+    refused = CliRunner().invoke(protocol, ["show", "123abc"])
+    assert str(refused.exception) == "no preset and no sweep in results has a protocol 123abc"
+
+
+def test_a_sweep_shows_what_it_was_trained_and_searched_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    spec = small_spec(protocol=ALL_PRESETS["demo"].with_values({"epochs": 7}))
+    folder = make_sweep(tmp_path / "results", spec).paths.folder
+
+    shown = run("show", str(folder)).output
+
+    assert shown.startswith(f"{folder.name}: settings of evaluation, hash ")
+    assert ["epochs", "7", "(default", "100)"] in [line.split() for line in shown.splitlines()]
+    assert run("show", spec.protocol.protocol_hash[:8]).output == shown
+    records = json.loads(run("show", str(folder), "--format", "json").stdout)
+    assert [each["value"] for each in records if each["setting"] == "epochs"] == [7]
+
+
+def test_a_kept_study_shows_each_search_beside_its_trainings() -> None:
+    lines = run("show", "results/studies/table2-digits/full").output.splitlines()
+    assert [line.split(": ")[0] for line in lines if "settings of" in line] == [
+        "full",
+        "full, search 380996b2a3d119ba",
+        "full, search 2bd02797d283d865",
+    ]
