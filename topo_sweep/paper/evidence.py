@@ -116,12 +116,13 @@ class Evidence:
             evaluations = self.shallow_evaluations(group)
             for trials in list(groups(evaluations, SETTING)) or [evaluations]:
                 counting, trial_notes = usable(trials, "accuracy")
-                found = successful
+                evaluated = successful
                 for column in ("accuracy", "parameters"):
                     means = group_means(counting, ["search_id"], column).set_index("search_id")
-                    found = found.assign(**{column: found["search_id"].map(means["value"])})
+                    accuracy = evaluated["search_id"].map(means["value"])
+                    evaluated = evaluated.assign(**{column: accuracy})
                 yield Evaluated(
-                    searches=found,
+                    searches=evaluated,
                     trials=trials,
                     counted=counting,
                     search_notes=search_notes,

@@ -9,7 +9,7 @@ from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.plan import Plan
 from topo_sweep.runs.progress import Progress
 from topo_sweep.runs.rows import Row, curve, row
-from topo_sweep.runs.runner import Epoch, Outcome, Report, Resumed
+from topo_sweep.runs.runner import AnyEpoch, Outcome, Report, Resumed
 from topo_sweep.spec.trials import Runnable
 from topo_sweep.store.parquet import BufferedWriter
 from topo_sweep.store.tables import TABLES
@@ -32,7 +32,7 @@ class Recorder:
         self._progress = progress
         self._fingerprint = fingerprint
         self._writer = BufferedWriter(plan.store)
-        self._epochs: dict[str, list[Epoch]] = {}
+        self._epochs: dict[str, list[AnyEpoch]] = {}
         self._failed: set[str] = set()
         self.errors: list[str] = []
         """One line for each trial that failed in this run."""

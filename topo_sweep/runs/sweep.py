@@ -17,7 +17,7 @@ from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.inline import run_inline
 from topo_sweep.runs.interrupts import Interrupts
 from topo_sweep.runs.plan import Plan, make_plan
-from topo_sweep.runs.progress import Progress, shown
+from topo_sweep.runs.progress import Progress, reported
 from topo_sweep.runs.recorder import Recorder
 from topo_sweep.runs.runner import TrialRunner, check_trials
 from topo_sweep.spec.trials import searches_among
@@ -132,7 +132,7 @@ def _run_locked(
     say(f"results: {plan.store.paths.folder}")
     with interrupts.caught():
         try:
-            with shown(progress, plan.store.paths.progress):
+            with reported(progress, plan.store.paths.progress):
                 execute(agenda, recorder, interrupts)
         except KeyboardInterrupt:
             interrupted = True

@@ -99,11 +99,11 @@ def load_spec(
     (10, 2, 'digits')
 
     """
-    file, shown = _located(source)
-    draft = _draft(shown, read_yaml(file, shown))
+    file, displayed = _located(source)
+    draft = _draft(displayed, read_yaml(file, displayed))
     if "name" not in draft.values:
         stem = Path(file.name).stem
-        label = f"{shown}: name is missing, and the file's, {shown_value(stem)}, cannot be it"
+        label = f"{displayed}: name is missing, and the file's, {shown_value(stem)}, cannot be it"
         draft.give(("name",), stem, label)
     _override(draft, overrides)
     listed = draft.values.get("genotypes")
