@@ -33,10 +33,10 @@ _CHOSEN_WIDTH, _OTHER_WIDTH = 2.4, 1.1
 Ends = tuple[int, int]
 """Source and node of an edge."""
 
-Weights = dict[str, NDArray[np.float64]]
+Curves = dict[str, NDArray[np.float64]]
 """Operation -> its weight in each epoch, NaN where it does not exist."""
 
-Rows = list[dict[Ends, Weights]]
+Rows = list[dict[Ends, Curves]]
 """The weights of one cell: for each node, the first node first, those of its edges."""
 
 
@@ -111,7 +111,7 @@ def _panels(rows: int, columns: int, header_height: float) -> tuple[Figure, list
 
 def _curves(epochs: Sequence[Iterable[Mapping[str, Any]]]) -> Rows:
     """Return the weights of a cell from its edges in each epoch, as JSON holds them."""
-    curves: dict[Ends, Weights] = {}
+    curves: dict[Ends, Curves] = {}
     for epoch, edges in enumerate(epochs):
         for edge in map(EdgeWeights.from_json_value, edges):
             weights = curves.setdefault((edge.source, edge.node), {})
@@ -153,7 +153,7 @@ def _draw_cell(figure: Figure, grid: GridSpec, rows: Rows, chosen: Mapping[Ends,
                 axes.set_xlabel("epoch", fontsize=8, labelpad=1)
 
 
-def _draw_edge(axes: Axes, ends: Ends, weights: Weights, chosen: str | None) -> None:
+def _draw_edge(axes: Axes, ends: Ends, weights: Curves, chosen: str | None) -> None:
     """Draw one panel; an edge that the genotype leaves out stands back."""
     for name in sorted(weights, key=lambda name: (name == chosen, OPERATION_NAMES.index(name))):
         axes.plot(

@@ -93,7 +93,7 @@ class Recorder:
         self._forget_checkpoints(self._writer.flush())
 
     def _note(self, trial: Runnable, outcome: Outcome, columns: Row) -> None:
-        """Tell the progress, the best of the trainings and what failed."""
+        """Let the progress know how the trial ended; keep the error, or a new best accuracy."""
         self._progress.end(trial.trial_id, outcome.status)
         if outcome.status == "failed":
             self._failed.add(trial.trial_id)

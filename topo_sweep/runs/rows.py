@@ -20,8 +20,8 @@ Row = dict[str, Any]
 def row(trial: Runnable, outcome: Outcome, epochs: Sequence[AnyEpoch]) -> Row:
     """Return what a trial's row says of itself and of its result.
 
-    Columns named like a field of the last epoch or of the outcome come from there; fields that no
-    column is named like are in it too.
+    Most columns are the fields of that name of the last epoch, of the outcome and of the trial. It
+    holds more than the table has columns; what is too much is dropped when it is written.
 
     Raises:
         TopoSweepError: it ended ok without an epoch, which cannot be.

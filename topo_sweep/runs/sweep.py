@@ -86,7 +86,7 @@ def run(
     with _executor(execution, images, plan.store.paths) as (execute, where):
         plan.store.create_folders()
         with plan.store.lock():
-            # Only now: whoever asked for the impossible gets one line, which says so.
+            # Only now: a request that is refused gets the one line that refuses it.
             say(f"data: {dataset.info.name}, {dataset.layout}, fingerprint {dataset.fingerprint}")
             say(where)
             for remark in _remarks(plan, images):

@@ -224,7 +224,7 @@ def _resolved(draft: Draft) -> SweepSpec:
 
 
 def _model(draft: Draft) -> type[SweepSpec]:
-    """Return the model of the draft's kind, after a look at what only one kind has."""
+    """Return the model of the draft's kind; note keys that belong to another kind alone."""
     kind = draft.values.get("kind")
     if kind not in list(_KINDS):
         if "kind" in draft.values:

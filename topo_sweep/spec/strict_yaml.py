@@ -43,7 +43,7 @@ class _Loader(yaml.SafeLoader):
         self._depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Compose the next node, after a look at what it is."""
+        """Compose the next node, unless it is of a kind that is refused."""
         event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]
         self._depth += 1
         if isinstance(event, yaml.AliasEvent):
