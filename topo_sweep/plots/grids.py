@@ -12,6 +12,7 @@ from topo_sweep.analysis.accuracy import per_seed, summary
 from topo_sweep.analysis.comparable import check_one
 from topo_sweep.analysis.searches import (
     EVERYTHING,
+    SKIPS,
     EvaluatedSearches,
     SearchQuery,
     join_evaluations,
@@ -21,7 +22,6 @@ from topo_sweep.plots.operations import space_label
 from topo_sweep.plots.parts import Note, draw_map, framed, hatched
 from topo_sweep.plots.points import (
     INTERVALS,
-    SKIPS,
     cautions,
     count_axis,
     draw_points,
