@@ -31,23 +31,27 @@ def free_port() -> int:
         return port
 
 
+def alone() -> dict[str, str]:
+    """Return the variables of a process that knows no cluster but the one with this token."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("RAY_")} | TOKEN
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
     """A one-node Ray cluster that says it has a GPU; its address."""
     port = free_port()
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"),
             *(f"--port={port}", f"--node-ip-address={HOST}", "--disable-usage-stats"),
             *("--num-cpus=1", "--num-gpus=1", "--include-dashboard=false"),
         ],
-        env=environment | TOKEN,
+        env=alone(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
-        wait_until_listening(port, process)
+        wait_until_it_answers(f"{HOST}:{port}", process)
         yield f"{HOST}:{port}"
     finally:
         below = children(process.pid)
@@ -56,16 +60,14 @@ def cluster() -> Iterator[str]:
         kill(*below)
 
 
-def wait_until_listening(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
+def wait_until_it_answers(address: str, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a client gets in, which under load takes longer than until a port listens."""
+    program = f"import ray; ray.init({address!r}); assert ray.cluster_resources()['GPU'] == 1"
+    client = (sys.executable, "-c", program)
+    for _ in range(20):
+        time.sleep(1)
         assert process.poll() is None, "ray start ended"
-        try:
-            socket.create_connection((HOST, port), timeout=1).close()
-        except OSError:
-            time.sleep(0.2)
-        else:
-            time.sleep(3)  # the node registers after its first port listens
+        if not subprocess.run(client, env=alone(), capture_output=True, check=False).returncode:
             return
     pytest.fail("the cluster did not come up")
 

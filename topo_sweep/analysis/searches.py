@@ -25,6 +25,9 @@ _SETTINGS: Final = {
 }
 """Columns in which searches agree that are drawn together, and what several values are."""
 
+SKIPS: Final = {"skips_normal": "normal cell", "skips_reduction": "reduction cell"}
+"""Columns of a search that count the skip connections of what it found, and of which cell."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SearchQuery:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from nas_core.cells.genotype import Genotype
 from nas_core.errors import InputError
-from topo_sweep.analysis.accuracy import METRICS, accuracies, half_width, per_seed
+from topo_sweep.analysis.accuracy import METRICS, accuracies, estimate, per_seed
 from topo_sweep.analysis.ranking import Ranking, rank
 from topo_sweep.analysis.searches import join_evaluations
 from topo_sweep.analysis.text import counted
@@ -202,17 +202,15 @@ def _margin(trials: pd.DataFrame, ranking: Ranking) -> str:
         points.loc[points["genotype"] == genotype, "value"]
         for genotype in table["genotype"].head(2)
     )
-    ahead = (first - second).dropna()
-    opening = (
-        f"topology {table['topology'][0]} is ahead of topology {table['topology'][1]} by "
-        f"{100 * ahead.mean():.2f} points"
-    )
-    if len(ahead) < 2:
+    best, next_best = table["topology"].head(2)
+    ahead = estimate(100 * (first - second).dropna())
+    if ahead is None:
+        return f"topologies {best} and {next_best} share no seed, so neither is known to be better"
+    opening = f"topology {best} is ahead of topology {next_best} by {ahead.mean:.2f} points"
+    if ahead.low is None:
         return f"{opening} on one seed: without an interval that is no evidence"
-    half = float(half_width(ahead.std(ddof=1), len(ahead)))
-    low, high = 100 * (ahead.mean() - half), 100 * (ahead.mean() + half)
-    sure = "clear of zero" if low > 0 else "not clear of zero"
+    sure = "clear of zero" if ahead.low > 0 else "not clear of zero"
     return (
-        f"{opening}, 95% interval {low:.2f} to {high:.2f} over {len(ahead)} common seeds: {sure}, "
-        f"and the best of {len(table)} looks better than it is"
+        f"{opening}, 95% interval {ahead.low:.2f} to {ahead.high:.2f} over {ahead.n} common seeds: "
+        f"{sure}, and the best of {len(table)} looks better than it is"
     )

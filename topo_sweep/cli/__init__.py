@@ -1,5 +1,5 @@
 """The command line: a thin module a command group, their options, and what goes to the terminal.
 
 Commands import what is heavy inside their functions, so that `--help` answers at once. Not here:
-anything that trains, reads a store or computes a figure; commands call the other rooms for it.
+how anything is trained, stored, computed or drawn; commands call the other rooms for it.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,36 +13,34 @@ from click.core import ParameterSource
 from nas_core.cells.topology import MAX_NODES, Topology, enumerate_topologies, isomorphism_classes
 from nas_core.errors import InputError
 from topo_sweep.analysis.text import plain_table
-from topo_sweep.cli.common import OUTPUT, format_option, print_records
+from topo_sweep.cli.common import FORMAT, OUTPUT, print_records
 from topo_sweep.cli.enumerate_grid import COLUMNS, GRID_NAMES, Grid, grid_records
+from topo_sweep.cli.options import option, takes
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnumerateRequest:
+    """What is listed, and where it goes."""
+
+    unique: bool = option(is_flag=True, help="One topology per class: equal up to renamed nodes.")
+    nodes: int = option(
+        type=click.IntRange(1, MAX_NODES),
+        default=4,
+        show_default=True,
+        help="Intermediate nodes of the cell.",
+    )
+    grid: Grid | None = option(
+        type=click.Choice(GRID_NAMES), help="List the searches of a grid of the paper instead."
+    )
+    output_format: str = option("--format", "output_format", **FORMAT)
+    output: Path | None = option(
+        "-o", "--output", type=OUTPUT, help="Write to this file; - is stdout."
+    )
 
 
 @click.command("enumerate")
-@click.option("--unique", is_flag=True, help="One topology per class: equal up to renamed nodes.")
-@click.option(
-    "--nodes",
-    type=click.IntRange(1, MAX_NODES),
-    default=4,
-    show_default=True,
-    help="Intermediate nodes of the cell.",
-)
-@click.option(
-    "--grid",
-    type=click.Choice(GRID_NAMES),
-    help="List the searches of a grid of the paper instead.",
-)
-@format_option
-@click.option("-o", "--output", type=OUTPUT, help="Write to this file; - is stdout.")
-@click.pass_context
-def enumerate_command(
-    context: click.Context,
-    *,
-    unique: bool,
-    nodes: int,
-    grid: Grid | None,
-    output_format: str,
-    output: Path | None,
-) -> None:
+@takes(EnumerateRequest)
+def enumerate_command(request: EnumerateRequest) -> None:
     """List the 180 topologies of a DARTS cell, or one per class, or a grid of searches.
 
     \b
@@ -49,16 +48,18 @@ def enumerate_command(
       topo-sweep enumerate --unique --format json -o classes.json
       topo-sweep enumerate --grid subspaces
     """
-    if grid is not None:
-        _refuse_options_of_topologies(context)
-        records, columns = grid_records(grid), COLUMNS
+    if request.grid is not None:
+        _refuse_options_of_topologies()
+        records, columns = grid_records(request.grid), COLUMNS
     else:
-        records = _classes(nodes) if unique else list(map(_record, enumerate_topologies(nodes)))
+        records = _classes(request.nodes) if request.unique else _topologies(request.nodes)
         columns = tuple(records[0])
-    print_records(records, output_format, _table(records, columns), output=output)
+    table = _table(records, columns)
+    print_records(records, request.output_format, table, output=request.output)
 
 
-def _refuse_options_of_topologies(context: click.Context) -> None:
+def _refuse_options_of_topologies() -> None:
+    context = click.get_current_context()
     contradicting = [
         f"--{name}"
         for name in ("unique", "nodes")
@@ -78,6 +79,10 @@ def _record(topology: Topology) -> dict[str, Any]:
         "longest_path": topology.longest_path,
         "input_edges": topology.input_edges,
     }
+
+
+def _topologies(nodes: int) -> list[dict[str, Any]]:
+    return [_record(topology) for topology in enumerate_topologies(nodes)]
 
 
 def _classes(nodes: int) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ MANY_TRIALS = 10_000
 FROM_ONE, FROM_ZERO = click.IntRange(min=1), click.IntRange(min=0)
 
 Options = TypeVar("Options")
-Command = Callable[..., None]
+Result = TypeVar("Result")
 
 
 def option(*names: str, **attributes: Any) -> Any:  # noqa: ANN401 - a field of any type
@@ -102,13 +102,13 @@ class RunOptions:
     verbose: bool = option("-v", "--verbose", is_flag=True, help="Let Ray talk.")
 
 
-def takes(kind: type[Any]) -> Callable[[Command], Command]:
+def takes(kind: type[Any]) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
     """Return what adds a dataclass's options to a command, which gets the object first."""
 
-    def decorate(command: Command) -> Command:
+    def decorate(command: Callable[..., Result]) -> Callable[..., Result]:
         @functools.wraps(command)
-        def with_object(**arguments: Any) -> None:  # noqa: ANN401 - whatever click hands over
-            command(_object_of(kind, arguments), **arguments)
+        def with_object(**arguments: Any) -> Result:  # noqa: ANN401 - whatever click hands over
+            return command(_object_of(kind, arguments), **arguments)
 
         for names, attributes in reversed(list(_declared(kind))):
             with_object = click.option(*names, **attributes)(with_object)

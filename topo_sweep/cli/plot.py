@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from nas_core.errors import InputError
-from topo_sweep.cli.common import Command, results_argument, say_which, several_results_argument
+from topo_sweep.cli.common import results_argument, say_which, several_results_argument
+from topo_sweep.cli.options import option, takes
 from topo_sweep.cli.plot_cell import cell, in_figures, output_option, supernet, write_picture
 
 if TYPE_CHECKING:
@@ -33,15 +35,22 @@ for command in (cell, supernet):
     plot.add_command(command)
 
 
-def query_options(command: Command) -> Command:
-    """Add the options of a `SearchQuery`, but for the space, as parameters of its names."""
-    metric = click.option("--metric", type=click.Choice(["val", "test"]), help="Accuracy to draw.")
-    method = click.option("--method", help="Draw the searches of this method alone.")
-    attention = click.option(
-        "--attention",
-        help="Draw those with this operation attention alone: none, once or per_update.",
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """Which searches are drawn, and by which accuracy; see `SearchQuery`."""
+
+    metric: str | None = option(type=click.Choice(["val", "test"]), help="Accuracy to draw.")
+    method: str | None = option(help="Draw the searches of this method alone.")
+    attention: str | None = option(
+        help="Draw those with this operation attention alone: none, once or per_update."
     )
-    return metric(method(attention(command)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryInSpace(Query):
+    """The same in one search space."""
+
+    space: str | None = option(help="Draw this search space alone; needed where there are several.")
 
 
 def sweep_plot(draw: Callable[..., Figure]) -> click.Command:
@@ -59,7 +68,7 @@ def sweep_plot(draw: Callable[..., Figure]) -> click.Command:
         from topo_sweep.store.opened import open_sweep
 
         sweep = open_sweep(results)
-        _save(draw(sweep, **options), sweep, results, output or in_figures(sweep, name))
+        _save(draw(sweep=sweep, **options), sweep, results, output or in_figures(sweep, name))
 
     return command
 
@@ -72,8 +81,8 @@ def sweep_plot(draw: Callable[..., Figure]) -> click.Command:
     show_default=True,
     help="A map to read values from, or a 3-D surface like the paper's figure 3.",
 )
-@query_options
-def surface(sweep: OpenedSweep, style: str, **query: str | None) -> Figure:
+@takes(Query)
+def surface(query: Query, sweep: OpenedSweep, style: str) -> Figure:
     """Draw the accuracy of all 180 topologies, the paper's figure 3, or of a grid of searches.
 
     RESULTS is a sweep's folder, or a folder of sweeps (then the one with the newest row).
@@ -87,22 +96,21 @@ def surface(sweep: OpenedSweep, style: str, **query: str | None) -> Figure:
     from topo_sweep.plots import grids
     from topo_sweep.plots import surface as surfaces
 
-    asked = SearchQuery(**query)
     if sweep.holds_searches:
         if style != "map":
             raise InputError(f"a grid of searches is drawn as a map, got --style {style}")
-        return grids.grid_map(sweep.searches(), sweep.trials(), asked)
-    if asked.method or asked.attention:
+        return grids.grid_map(sweep.searches(), sweep.trials(), SearchQuery(**vars(query)))
+    if query.method or query.attention:
         raise InputError(
             f"--method and --attention choose among searches, and {sweep.folder} is a sweep of "
             f"{sweep.manifest.kind}: leave them out"
         )
-    return surfaces.surface(rank(sweep.trials(), metric=asked.metric), style=style)
+    return surfaces.surface(rank(sweep.trials(), metric=query.metric), style=style)
 
 
 @sweep_plot
-@query_options
-def subspaces(sweep: OpenedSweep, **query: str | None) -> Figure:
+@takes(Query)
+def subspaces(query: Query, sweep: OpenedSweep) -> Figure:
     """Draw the accuracy of found cells by search space and depth, the paper's figure 2.
 
     RESULTS is a sweep's folder, or a folder of sweeps (then the one with the newest row).
@@ -115,13 +123,12 @@ def subspaces(sweep: OpenedSweep, **query: str | None) -> Figure:
     from topo_sweep.plots import grids
 
     _check_searches(sweep, "subspaces")
-    return grids.subspaces(sweep.searches(), sweep.trials(), SearchQuery(**query))
+    return grids.subspaces(sweep.searches(), sweep.trials(), SearchQuery(**vars(query)))
 
 
 @sweep_plot
-@query_options
-@click.option("--space", help="Draw this search space alone; needed where there are several.")
-def depth(sweep: OpenedSweep, **query: str | None) -> Figure:
+@takes(QueryInSpace)
+def depth(query: QueryInSpace, sweep: OpenedSweep) -> Figure:
     """Draw accuracy and skips of found cells against the cells of the search network.
 
     RESULTS is a sweep's folder, or a folder of sweeps (then the one with the newest row).
@@ -134,7 +141,7 @@ def depth(sweep: OpenedSweep, **query: str | None) -> Figure:
     from topo_sweep.plots import grids
 
     _check_searches(sweep, "depth")
-    return grids.depth(sweep.searches(), sweep.trials(), SearchQuery(**query))
+    return grids.depth(sweep.searches(), sweep.trials(), SearchQuery(**vars(query)))
 
 
 @sweep_plot

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nas_core.protocols.training import NetworkTraining
     from topo_sweep.spec.presets import PresetDifference
 
-_Shown = tuple[list[str], list[dict[str, Any]], str]
+_Printed = tuple[list[str], list[dict[str, Any]], str]
 """Remarks, records, and these as a table for people."""
 
 
@@ -92,7 +92,7 @@ def diff(first: str, second: str, output_format: str) -> None:
     print_records(records, output_format, "\n".join([*said, *table]), remarks=said)
 
 
-def _presets() -> _Shown:
+def _presets() -> _Printed:
     """Return a line a preset."""
     from topo_sweep.spec.presets import ALL_PRESETS
 
@@ -126,7 +126,7 @@ def _named(name: str) -> list[tuple[str, NetworkTraining]]:
     raise InputError(f"no preset and no sweep in {RESULTS} has a protocol {name}")
 
 
-def _settings(name: str, preset: NetworkTraining) -> _Shown:
+def _settings(name: str, preset: NetworkTraining) -> _Printed:
     from topo_sweep.spec.presets import settings, value_text
 
     all_settings = settings(preset)
@@ -147,7 +147,7 @@ def _settings(name: str, preset: NetworkTraining) -> _Shown:
     return [said], records, plain_table(["setting", "value"], rows)
 
 
-def _notes(name: str, preset: NetworkTraining) -> _Shown:
+def _notes(name: str, preset: NetworkTraining) -> _Printed:
     from topo_sweep.paper.notes import KINDS, notes
 
     told = notes(name)

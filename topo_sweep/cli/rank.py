@@ -2,43 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from topo_sweep.cli.common import format_option, print_records, results_argument, say_which
+from topo_sweep.cli.common import FORMAT, print_records, results_argument, say_which
+from topo_sweep.cli.options import FROM_ONE, option, takes
 
 if TYPE_CHECKING:
     from topo_sweep.analysis.ranking import Ranking
 
 
+@dataclass(frozen=True, kw_only=True)
+class RankRequest:
+    """What is ranked, by what, and how it is printed."""
+
+    top: int = option(type=FROM_ONE, default=20, show_default=True, help="Rows.")
+    by: str = option(
+        type=click.Choice(["topology", "class"]),
+        default="topology",
+        show_default=True,
+        help="Pool the members of a class, which are the same network up to renamed nodes.",
+    )
+    metric: str | None = option(
+        type=click.Choice(["val", "test"]),
+        help="Accuracy to rank by.  [default: val where there is a hold-out, else test]",
+    )
+    min_seeds: int = option(
+        type=FROM_ONE, default=1, show_default=True, help="Leave out what has fewer seeds."
+    )
+    output_format: str = option("--format", "output_format", **FORMAT)
+
+
 @click.command()
 @results_argument
-@click.option("--top", type=click.IntRange(min=1), default=20, show_default=True, help="Rows.")
-@click.option(
-    "--by",
-    type=click.Choice(["topology", "class"]),
-    default="topology",
-    show_default=True,
-    help="Pool the members of a class, which are the same network up to renamed nodes.",
-)
-@click.option(
-    "--metric",
-    type=click.Choice(["val", "test"]),
-    help="Accuracy to rank by.  [default: val where there is a hold-out, else test]",
-)
-@click.option(
-    "--min-seeds",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Leave out what has fewer seeds.",
-)
-@format_option
-def rank(
-    results: Path, *, top: int, by: str, metric: str | None, min_seeds: int, output_format: str
-) -> None:
+@takes(RankRequest)
+def rank(request: RankRequest, results: Path) -> None:
     """Print the best topologies with 95% intervals over training seeds.
 
     RESULTS is a sweep's folder, or a folder of sweeps (then the one with the newest row).
@@ -51,9 +52,11 @@ def rank(
     from topo_sweep.store.opened import open_sweep
 
     sweep = open_sweep(results)
-    ranked = ranking.rank(sweep.trials(), by=by, metric=metric, min_seeds=min_seeds)
+    ranked = ranking.rank(
+        sweep.trials(), by=request.by, metric=request.metric, min_seeds=request.min_seeds
+    )
     say_which(sweep, results)
-    print_ranking(ranked, output_format, top)
+    print_ranking(ranked, request.output_format, request.top)
 
 
 def print_ranking(ranked: Ranking, output_format: str, top: int | None = None) -> None:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from nas_core.protocols.search import SearchProtocol
 from nas_core.protocols.training import PRESETS, Protocol
+from topo_sweep.analysis import searches as searching
 from topo_sweep.analysis.accuracy import accuracies, data_words, group_means
 from topo_sweep.analysis.text import counted
 from topo_sweep.store.precedence import merged
@@ -23,11 +24,10 @@ DATA: Final = ("dataset", "holdout", "train_limit", "fingerprint")
 SETTING: Final = ("protocol_hash", *DATA)
 
 SKIPS: Final[Mapping[str, tuple[str, ...]]] = {
-    "normal cell": ("skips_normal",),
-    "reduction cell": ("skips_reduction",),
-    "both cells": ("skips_normal", "skips_reduction"),
+    **{cell: (column,) for column, cell in searching.SKIPS.items()},
+    "both cells": tuple(searching.SKIPS),
 }
-"""Columns of a search that count the skip connections of what it found."""
+"""The columns that count the skip connections of a cell, or of both, by its name."""
 
 _DEEP = 10
 """Cells from which on a network is taken for a final one; the paper has 5 and 20."""
@@ -116,12 +116,13 @@ class Evidence:
             evaluations = self.shallow_evaluations(group)
             for trials in list(groups(evaluations, SETTING)) or [evaluations]:
                 counting, trial_notes = usable(trials, "accuracy")
-                found = successful
+                evaluated = successful
                 for column in ("accuracy", "parameters"):
                     means = group_means(counting, ["search_id"], column).set_index("search_id")
-                    found = found.assign(**{column: found["search_id"].map(means["value"])})
+                    accuracy = evaluated["search_id"].map(means["value"])
+                    evaluated = evaluated.assign(**{column: accuracy})
                 yield Evaluated(
-                    searches=found,
+                    searches=evaluated,
                     trials=trials,
                     counted=counting,
                     search_notes=search_notes,

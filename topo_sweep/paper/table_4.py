@@ -111,11 +111,10 @@ def _finders(evidence: Evidence, training: pd.Series[Any]) -> pd.DataFrame:
     if pd.isna(training["search_id"]) and _known(training):
         return searches.iloc[:0]
     named = searches["search_id"] == training["search_id"]
-    found = searches[named | (searches["genotype"] == training["genotype"])]
-    found = found.assign(other=found["search_id"] != training["search_id"])
-    found = found.sort_values(["other", "method", "dataset", "seed", "search_id"])
-    finders: pd.DataFrame = found.drop(columns="other")
-    return finders
+    finders = searches[named | (searches["genotype"] == training["genotype"])]
+    finders = finders.assign(other=finders["search_id"] != training["search_id"])
+    finders = finders.sort_values(["other", "method", "dataset", "seed", "search_id"])
+    return finders.drop(columns="other")
 
 
 def _known(training: pd.Series[Any]) -> str | None:

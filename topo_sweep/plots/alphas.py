@@ -33,17 +33,17 @@ _CHOSEN_WIDTH, _OTHER_WIDTH = 2.4, 1.1
 Ends = tuple[int, int]
 """Source and node of an edge."""
 
-Weights = dict[str, NDArray[np.float64]]
+Curves = dict[str, NDArray[np.float64]]
 """Operation -> its weight in each epoch, NaN where it does not exist."""
 
-Rows = list[dict[Ends, Weights]]
+Rows = list[dict[Ends, Curves]]
 """The weights of one cell: for each node, the first node first, those of its edges."""
 
 
 def alphas(search: pd.Series[Any], epochs: pd.DataFrame) -> Figure:
     """Draw the weights of every edge over epochs, a panel an edge, nodes in rows.
 
-    Lines end where a progressive search drops an operation; the found operation is drawn bold.
+    Lines end where a progressive search drops an operation; operations of the genotype are bold.
 
     Args:
         search: the row of one search.
@@ -65,8 +65,9 @@ def alphas(search: pd.Series[Any], epochs: pd.DataFrame) -> Figure:
         max(len(edges) for cell in curves for edges in cell),
         header_inches(setting),
     )
-    for grid, cell, found in zip(grids, curves, (genotype.normal, genotype.reduction), strict=True):
-        _draw_cell(figure, grid, cell, edge_operations(found))
+    cells = (genotype.normal, genotype.reduction)
+    for grid, edges, cell in zip(grids, curves, cells, strict=True):
+        _draw_cell(figure, grid, edges, edge_operations(cell))
     drawn = [edge for cell in curves for edges in cell for edge in edges.values()]
     low, high = _limits(np.concatenate([line for edge in drawn for line in edge.values()]))
     operations = {name for edge in drawn for name in edge}
@@ -110,7 +111,7 @@ def _panels(rows: int, columns: int, header_height: float) -> tuple[Figure, list
 
 def _curves(epochs: Sequence[Iterable[Mapping[str, Any]]]) -> Rows:
     """Return the weights of a cell from its edges in each epoch, as JSON holds them."""
-    curves: dict[Ends, Weights] = {}
+    curves: dict[Ends, Curves] = {}
     for epoch, edges in enumerate(epochs):
         for edge in map(EdgeWeights.from_json_value, edges):
             weights = curves.setdefault((edge.source, edge.node), {})
@@ -137,13 +138,13 @@ def _search_words(search: pd.Series[Any]) -> str:
     )
 
 
-def _draw_cell(figure: Figure, grid: GridSpec, rows: Rows, found: Mapping[Ends, str]) -> None:
-    """Draw the panels of one cell, a node a row; `found` has the operations of its edges."""
+def _draw_cell(figure: Figure, grid: GridSpec, rows: Rows, chosen: Mapping[Ends, str]) -> None:
+    """Draw the panels of one cell, a node a row; `chosen` are the genotype's operations by edge."""
     for row, edges in enumerate(rows):
         below = rows[row + 1] if row + 1 < len(rows) else {}
         for column, (ends, weights) in enumerate(edges.items()):
             axes = figure.add_subplot(grid[row, column])
-            _draw_edge(axes, ends, weights, found.get(ends))
+            _draw_edge(axes, ends, weights, chosen.get(ends))
             lowest = len(below) <= column
             axes.tick_params(labelsize=7, length=2, labelbottom=lowest, labelleft=column == 0)
             if column == 0:
@@ -152,31 +153,31 @@ def _draw_cell(figure: Figure, grid: GridSpec, rows: Rows, found: Mapping[Ends, 
                 axes.set_xlabel("epoch", fontsize=8, labelpad=1)
 
 
-def _draw_edge(axes: Axes, ends: Ends, weights: Weights, found: str | None) -> None:
-    """Draw one panel; where the edge was not found it stands back."""
-    for name in sorted(weights, key=lambda name: (name == found, OPERATION_NAMES.index(name))):
+def _draw_edge(axes: Axes, ends: Ends, weights: Curves, chosen: str | None) -> None:
+    """Draw one panel; an edge that the genotype leaves out stands back."""
+    for name in sorted(weights, key=lambda name: (name == chosen, OPERATION_NAMES.index(name))):
         axes.plot(
             np.arange(len(weights[name])),
             weights[name],
             color=STYLES[name].colour,
             linestyle=STYLES[name].dashes,
-            linewidth=_CHOSEN_WIDTH if name == found else _OTHER_WIDTH,
-            alpha=1.0 if found else 0.55,
-            zorder=3 if name == found else 2,
+            linewidth=_CHOSEN_WIDTH if name == chosen else _OTHER_WIDTH,
+            alpha=1.0 if chosen else 0.55,
+            zorder=3 if name == chosen else 2,
             marker="o" if len(weights[name]) == 1 else "",
             markersize=3,
             label=name,
         )
     title = f"{ends[0]} → {ends[1]}"
     axes.set_title(
-        f"{title}: {STYLES[found].label}" if found else title,
+        f"{title}: {STYLES[chosen].label}" if chosen else title,
         fontsize=8,
         pad=2.5,
-        color="black" if found else "0.5",
-        fontweight="bold" if found else "normal",
+        color="black" if chosen else "0.5",
+        fontweight="bold" if chosen else "normal",
     )
     for spine in axes.spines.values():
-        spine.set(color="0.1" if found else "0.75", linewidth=1.1 if found else 0.7)
+        spine.set(color="0.1" if chosen else "0.75", linewidth=1.1 if chosen else 0.7)
     axes.grid(axis="y", color="0.92", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.locator_params(axis="both", nbins=3, integer=False)

@@ -12,6 +12,7 @@ from topo_sweep.analysis.accuracy import per_seed, summary
 from topo_sweep.analysis.comparable import check_one
 from topo_sweep.analysis.searches import (
     EVERYTHING,
+    SKIPS,
     EvaluatedSearches,
     SearchQuery,
     join_evaluations,
@@ -21,7 +22,6 @@ from topo_sweep.plots.operations import space_label
 from topo_sweep.plots.parts import Note, draw_map, framed, hatched
 from topo_sweep.plots.points import (
     INTERVALS,
-    SKIPS,
     cautions,
     count_axis,
     draw_points,
@@ -43,7 +43,7 @@ _POINT = "a search, its evaluations averaged"
 _MEAN_SHIFT = 0.37  # of a slot, right of its centre: the points stand left of the mean
 _CELLS_LABEL = "cells of the search network"
 
-Space = tuple[str, str]
+NamedSpace = tuple[str, str]
 """Name and comma-separated operations."""
 
 
@@ -224,11 +224,11 @@ def _reservations(table: pd.DataFrame, evaluated: EvaluatedSearches) -> list[Not
     return cautions(table) + omissions(failed=evaluated.failed, waiting=evaluated.waiting)
 
 
-def _keys(rows: pd.DataFrame) -> list[Space]:
+def _keys(rows: pd.DataFrame) -> list[NamedSpace]:
     return [(str(a), str(b)) for a, b in zip(rows["space"], rows["operations"], strict=True)]
 
 
-def _spaces(rows: pd.DataFrame) -> list[Space]:
+def _spaces(rows: pd.DataFrame) -> list[NamedSpace]:
     """Return the spaces, SS1 to SS8 first."""
     return sorted(set(_keys(rows)), key=lambda space: (not space[0].startswith("SS"), space))
 

@@ -30,9 +30,6 @@ GROUPS: Final = (
 LOST: Final[Mapping[str, Any]] = OUTLINED | {"marker": "X", "markersize": 8, "zorder": 6}
 """How a diverged search, or one with a diverged evaluation, looks."""
 
-SKIPS: Final = {"skips_normal": "normal cell", "skips_reduction": "reduction cell"}
-"""Columns of a search row and what they are of."""
-
 INTERVALS: Final = "mean and 95% t interval over search seeds"
 
 _LOST_INTERVAL = "0.8"  # as wide as the picture is high: pale, so that it hides nothing

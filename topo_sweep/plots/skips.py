@@ -11,11 +11,10 @@ from matplotlib.lines import Line2D
 from nas_core.errors import InputError
 from topo_sweep.analysis.accuracy import per_seed, summary
 from topo_sweep.analysis.comparable import check_one
-from topo_sweep.analysis.searches import EVERYTHING
+from topo_sweep.analysis.searches import EVERYTHING, SKIPS
 from topo_sweep.plots.parts import OUTLINED, framed
 from topo_sweep.plots.points import (
     INTERVALS,
-    SKIPS,
     cautions,
     count_axis,
     draw_points,

@@ -172,7 +172,7 @@ class Progress:
 
 
 @contextlib.contextmanager
-def shown(progress: Progress, path: Path, stream: TextIO | None = None) -> Iterator[None]:
+def reported(progress: Progress, path: Path, stream: TextIO | None = None) -> Iterator[None]:
     """Show the progress on `stream` (stderr) and in the file at `path` until the block ends."""
     stream = stream or sys.stderr
     with contextlib.ExitStack() as stack:

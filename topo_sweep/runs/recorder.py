@@ -9,7 +9,7 @@ from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.plan import Plan
 from topo_sweep.runs.progress import Progress
 from topo_sweep.runs.rows import Row, curve, row
-from topo_sweep.runs.runner import Epoch, Outcome, Report, Resumed
+from topo_sweep.runs.runner import AnyEpoch, Outcome, Report, Resumed
 from topo_sweep.spec.trials import Runnable
 from topo_sweep.store.parquet import BufferedWriter
 from topo_sweep.store.tables import TABLES
@@ -32,7 +32,7 @@ class Recorder:
         self._progress = progress
         self._fingerprint = fingerprint
         self._writer = BufferedWriter(plan.store)
-        self._epochs: dict[str, list[Epoch]] = {}
+        self._epochs: dict[str, list[AnyEpoch]] = {}
         self._failed: set[str] = set()
         self.errors: list[str] = []
         """One line for each trial that failed in this run."""
@@ -93,7 +93,7 @@ class Recorder:
         self._forget_checkpoints(self._writer.flush())
 
     def _note(self, trial: Runnable, outcome: Outcome, columns: Row) -> None:
-        """Tell the progress, the best of the trainings and what failed."""
+        """Let the progress know how the trial ended; keep the error, or a new best accuracy."""
         self._progress.end(trial.trial_id, outcome.status)
         if outcome.status == "failed":
             self._failed.add(trial.trial_id)

@@ -12,16 +12,16 @@ from topo_sweep.spec.trials import Runnable
 from topo_sweep.store.tables import TABLES
 
 if TYPE_CHECKING:
-    from topo_sweep.runs.runner import Epoch, Outcome
+    from topo_sweep.runs.runner import AnyEpoch, Outcome
 
 Row = dict[str, Any]
 
 
-def row(trial: Runnable, outcome: Outcome, epochs: Sequence[Epoch]) -> Row:
+def row(trial: Runnable, outcome: Outcome, epochs: Sequence[AnyEpoch]) -> Row:
     """Return what a trial's row says of itself and of its result.
 
-    Columns named like a field of the last epoch or of the outcome come from there; fields that no
-    column is named like are in it too.
+    Most columns are the fields of that name of the last epoch, of the outcome and of the trial. It
+    holds more than the table has columns; what is too much is dropped when it is written.
 
     Raises:
         TopoSweepError: it ended ok without an epoch, which cannot be.
@@ -43,7 +43,7 @@ def row(trial: Runnable, outcome: Outcome, epochs: Sequence[Epoch]) -> Row:
     }
 
 
-def curve(trial: Runnable, epochs: Sequence[Epoch], at: datetime) -> list[Row]:
+def curve(trial: Runnable, epochs: Sequence[AnyEpoch], at: datetime) -> list[Row]:
     """Return a row for each epoch; `at` ties them to the row that they belong to."""
     table = TABLES[trial.table]
     rows = []
@@ -79,7 +79,7 @@ def _seconds_a_step(kind: str, epochs: Sequence[Any]) -> float | None:
     return sum(getattr(epoch, f"{kind}_seconds") for epoch in epochs) / steps if steps else None
 
 
-def _explained(outcome: Outcome, last: Epoch | None) -> str | None:
+def _explained(outcome: Outcome, last: AnyEpoch | None) -> str | None:
     if outcome.status == "diverged" and last is not None:
         return f"the loss was {last.train_loss} in epoch {last.epoch}"
     return outcome.error

@@ -27,14 +27,14 @@ from topo_sweep.runs.execution import Execution
 from topo_sweep.spec.trials import Evaluation, Planned, Runnable, SearchTrial, Trial
 from topo_sweep.store.paths import StorePaths
 
-Epoch = EpochMetrics | SearchEpoch
+AnyEpoch = EpochMetrics | SearchEpoch
 
 
 @dataclass(frozen=True)
 class Resumed:
     """The epochs that a checkpoint held; they were trained before this run."""
 
-    epochs: tuple[Epoch, ...]
+    epochs: tuple[AnyEpoch, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class Outcome:
     execution: str | None = None
 
 
-Report = Resumed | Epoch | Outcome
+Report = Resumed | AnyEpoch | Outcome
 """What a running trial yields: what its checkpoint held, if any, its epochs, then its outcome."""
 
 

@@ -18,7 +18,7 @@ from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.inline import run_inline
 from topo_sweep.runs.interrupts import Interrupts
 from topo_sweep.runs.plan import Plan, make_plan
-from topo_sweep.runs.progress import Progress, shown
+from topo_sweep.runs.progress import Progress, reported
 from topo_sweep.runs.recorder import Recorder
 from topo_sweep.runs.runner import TrialRunner, check_trials, saved_epochs
 from topo_sweep.spec.trials import Planned, searches_among
@@ -88,7 +88,7 @@ def run(
     with _executor(execution, images, plan.store.paths) as (execute, where):
         plan.store.create_folders()
         with plan.store.lock():
-            # Only now: whoever asked for the impossible gets one line, which says so.
+            # Only now: a request that is refused gets the one line that refuses it.
             say(f"data: {dataset.info.name}, {dataset.layout}, fingerprint {dataset.fingerprint}")
             say(where)
             for remark in _remarks(plan, images):
@@ -134,7 +134,7 @@ def _run_locked(
     say(f"results: {plan.store.paths.folder}")
     with interrupts.caught():
         try:
-            with shown(progress, plan.store.paths.progress):
+            with reported(progress, plan.store.paths.progress):
                 execute(agenda, recorder, interrupts)
         except KeyboardInterrupt:
             interrupted = True

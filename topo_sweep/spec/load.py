@@ -99,11 +99,11 @@ def load_spec(
     (10, 2, 'digits')
 
     """
-    file, shown = _located(source)
-    draft = _draft(shown, read_yaml(file, shown))
+    file, displayed = _located(source)
+    draft = _draft(displayed, read_yaml(file, displayed))
     if "name" not in draft.values:
         stem = Path(file.name).stem
-        label = f"{shown}: name is missing, and the file's, {shown_value(stem)}, cannot be it"
+        label = f"{displayed}: name is missing, and the file's, {shown_value(stem)}, cannot be it"
         draft.give(("name",), stem, label)
     _override(draft, overrides)
     listed = draft.values.get("genotypes")
@@ -232,7 +232,7 @@ def _resolved(draft: Draft) -> SweepSpec:
 
 
 def _model(draft: Draft) -> type[SweepSpec]:
-    """Return the model of the draft's kind, after a look at what only one kind has."""
+    """Return the model of the draft's kind; note keys that belong to another kind alone."""
     kind = draft.values.get("kind")
     if kind not in list(_KINDS):
         if "kind" in draft.values:

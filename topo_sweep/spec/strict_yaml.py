@@ -43,7 +43,7 @@ class _Loader(yaml.SafeLoader):
         self._depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Compose the next node, after a look at what it is."""
+        """Compose the next node, unless it is of a kind that is refused."""
         event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]
         self._depth += 1
         if isinstance(event, yaml.AliasEvent):
@@ -188,12 +188,12 @@ def _allowed(kind: str, message: str) -> str:
     return _ALLOWED.get(kind, message)
 
 
-def read_yaml(file: Path | Traversable, shown: str) -> dict[str, Any]:
+def read_yaml(file: Path | Traversable, source: str) -> dict[str, Any]:
     """Return the keys and values of a YAML file.
 
     Args:
         file: the file.
-        shown: its name in error messages.
+        source: its name in error messages.
 
     Raises:
         InputError: unreadable, larger than `SIZE_LIMIT`, not UTF-8, or not what
@@ -205,23 +205,23 @@ def read_yaml(file: Path | Traversable, shown: str) -> dict[str, Any]:
         with file.open("rb") as stream:
             content = stream.read(SIZE_LIMIT + 1)
     except FileNotFoundError:
-        raise InputError(f"there is no file {shown}") from None
+        raise InputError(f"there is no file {source}") from None
     except IsADirectoryError:
-        raise InputError(f"{shown} is a folder: name a YAML file") from None
+        raise InputError(f"{source} is a folder: name a YAML file") from None
     except (OSError, ValueError) as error:
-        raise InputError(f"{shown} cannot be read: {_reason(error)}") from None
+        raise InputError(f"{source} cannot be read: {_reason(error)}") from None
     if len(content) > SIZE_LIMIT:
-        raise InputError(f"{shown} is larger than {SIZE_LIMIT:,} bytes: no sweep needs that")
+        raise InputError(f"{source} is larger than {SIZE_LIMIT:,} bytes: no sweep needs that")
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(
-            f"{shown} is not UTF-8 text: byte {error.start} is 0x{content[error.start]:02x}"
+            f"{source} is not UTF-8 text: byte {error.start} is 0x{content[error.start]:02x}"
         ) from None
-    return parse_yaml(text, shown)
+    return parse_yaml(text, source)
 
 
-def parse_yaml(text: str, shown: str) -> dict[str, Any]:
+def parse_yaml(text: str, source: str) -> dict[str, Any]:
     """Return the keys and values of a YAML document.
 
     Raises:
@@ -229,42 +229,42 @@ def parse_yaml(text: str, shown: str) -> dict[str, Any]:
             aliases, or deeper than `DEPTH_LIMIT`.
 
     """
-    node = _composed(text, shown)
+    node = _composed(text, source)
     if node is None:
-        raise InputError(f"{shown} is empty: write keys and values, as in kind: topologies")
+        raise InputError(f"{source} is empty: write keys and values, as in kind: topologies")
     if not isinstance(node, yaml.MappingNode):
         kind = "a list" if isinstance(node, yaml.SequenceNode) else "a single value"
-        raise InputError(f"{shown} holds {kind}: write keys and values, as in kind: topologies")
+        raise InputError(f"{source} holds {kind}: write keys and values, as in kind: topologies")
     problems: list[str] = []
     values = _mapping(node, problems)
     if problems:
-        raise InputError(one_line([f"{shown}: {problem}" for problem in problems]))
+        raise InputError(one_line([f"{source}: {problem}" for problem in problems]))
     return values
 
 
-def parse_scalar(text: str, shown: str) -> Scalar:
+def parse_scalar(text: str, source: str) -> Scalar:
     """Return one value, read as in a file: number, true or false, null, or text.
 
     Raises:
         InputError: not YAML, or a list or mapping.
 
     """
-    node = _composed(text, shown)
+    node = _composed(text, source)
     if node is None:
         return None
     if not isinstance(node, yaml.ScalarNode):
-        raise InputError(f"{shown}: write a single value")
+        raise InputError(f"{source}: write a single value")
     return _scalar(node)
 
 
-def _composed(text: str, shown: str) -> yaml.Node | None:
+def _composed(text: str, source: str) -> yaml.Node | None:
     try:
         node: yaml.Node | None = yaml.compose(text, Loader=_Loader)
     except _RefusedError as error:
-        raise InputError(f"{shown}: {_reason(error)}") from None
+        raise InputError(f"{source}: {_reason(error)}") from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         # ValueError and OverflowError: PyYAML meets an escape like "\UFFFFFFFF".
-        raise InputError(f"{shown} is not YAML: {_reason(error)}") from None
+        raise InputError(f"{source} is not YAML: {_reason(error)}") from None
     return node
 
 

@@ -33,7 +33,7 @@ class Work:
 
     @property
     def workload(self) -> str:
-        """What trials share that take equally long for an epoch."""
+        """A name for all work whose epochs take equally long: same table, same settings."""
         return f"{self.table} {self.protocol.protocol_hash}"
 
 

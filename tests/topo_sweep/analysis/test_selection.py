@@ -185,6 +185,15 @@ def test_one_seed_is_no_evidence(tmp_path: Path) -> None:
     )
 
 
+def test_without_a_common_seed_neither_is_known_to_be_better(tmp_path: Path) -> None:
+    topologies(tmp_path, {17: [0.9]})
+    finished(tmp_path, small_spec(), {3: [0.5]}, seed=1)
+
+    remarks = best_topologies(open_sweep(tmp_path)).remarks
+
+    assert "topologies 17 and 3 share no seed, so neither is known to be better" in remarks
+
+
 def test_of_one_topology_nothing_was_chosen(tmp_path: Path) -> None:
     assert margin(tmp_path, {17: [0.9]}) == "there is one topology, so nothing was chosen"
 

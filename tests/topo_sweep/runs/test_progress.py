@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.topo_sweep.conftest import Clock
 from topo_sweep.runs import progress as progress_module
-from topo_sweep.runs.progress import Progress, shown
+from topo_sweep.runs.progress import Progress, reported
 
 
 class Terminal(io.StringIO):
@@ -216,7 +216,7 @@ def test_failing_to_publish_stops_nothing(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_the_file_is_there_exactly_while_a_run_is_shown(tmp_path: Path) -> None:
     path = tmp_path / "progress.json"
-    with shown(Progress(planned=1), path, io.StringIO()):
+    with reported(Progress(planned=1), path, io.StringIO()):
         assert json.loads(path.read_text())["running"] == 0
     assert list(tmp_path.iterdir()) == []
 
@@ -225,7 +225,7 @@ def test_what_a_killed_run_published_is_gone_as_soon_as_the_next_is_shown(tmp_pa
     path = tmp_path / "progress.json"
     path.write_text('{"running": 7, "images_per_second": 1, "seconds_left": 1}')
 
-    with shown(Progress(planned=1), path, io.StringIO()):
+    with reported(Progress(planned=1), path, io.StringIO()):
         assert json.loads(path.read_text())["running"] == 0
 
 
@@ -235,7 +235,7 @@ def test_the_file_is_renewed_while_a_run_is_shown(
     monkeypatch.setattr(progress_module, "_PUBLISH_SECONDS", 0.005)
     path = tmp_path / "progress.json"
     progress = Progress(planned=1)
-    with shown(progress, path, io.StringIO()):
+    with reported(progress, path, io.StringIO()):
         progress.start("a")
         wait_until(lambda: json.loads(path.read_text())["running"] == 1)
 
@@ -246,7 +246,7 @@ def test_a_stream_that_is_no_terminal_gets_plain_lines_and_the_last_state(
     monkeypatch.setattr(progress_module, "_PLAIN_SECONDS", 0.005)
     stream = io.StringIO()
     progress = Progress(planned=2)
-    with shown(progress, tmp_path / "progress.json", stream):
+    with reported(progress, tmp_path / "progress.json", stream):
         wait_until(lambda: stream.getvalue().count("\n") >= 3)
         progress.start("a")
         progress.end("a", "ok")
@@ -261,7 +261,7 @@ def test_a_stream_that_is_no_terminal_gets_plain_lines_and_the_last_state(
 
 def test_a_short_run_gets_one_plain_line(tmp_path: Path) -> None:
     stream = io.StringIO()
-    with shown(Progress(planned=2), tmp_path / "progress.json", stream):
+    with reported(Progress(planned=2), tmp_path / "progress.json", stream):
         pass
     assert stream.getvalue() == "0/2 done · 0 running\n"
 
@@ -275,7 +275,7 @@ def test_the_last_state_is_shown_also_where_a_run_breaks_off(tmp_path: Path) -> 
     stream = io.StringIO()
     progress = Progress(planned=2)
     threads = threading.active_count()
-    with pytest.raises(KeyboardInterrupt), shown(progress, tmp_path / "progress.json", stream):
+    with pytest.raises(KeyboardInterrupt), reported(progress, tmp_path / "progress.json", stream):
         interrupted(progress)
     assert stream.getvalue() == "0/2 done · 0 running · 1 failed\n"
     assert list(tmp_path.iterdir()) == []
@@ -285,7 +285,7 @@ def test_the_last_state_is_shown_also_where_a_run_breaks_off(tmp_path: Path) -> 
 def test_progress_goes_to_stderr_unless_told_otherwise(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with shown(Progress(planned=2), tmp_path / "progress.json"):
+    with reported(Progress(planned=2), tmp_path / "progress.json"):
         pass
     assert capsys.readouterr() == ("", "0/2 done · 0 running\n")
 
@@ -294,7 +294,7 @@ def test_a_terminal_gets_one_live_line_that_ends_with_the_last_state(
     tmp_path: Path, terminal: Terminal
 ) -> None:
     progress = Progress(planned=2)
-    with shown(progress, tmp_path / "progress.json", terminal):
+    with reported(progress, tmp_path / "progress.json", terminal):
         wait_until(lambda: "0/2 done · 0 running" in terminal.getvalue())
         progress.end("a", "ok")
 
@@ -309,7 +309,7 @@ def test_a_live_line_stays_one_line_in_a_narrow_terminal(
     tmp_path: Path, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "16")
-    with shown(Progress(planned=2, failed=1), tmp_path / "progress.json", terminal):
+    with reported(Progress(planned=2, failed=1), tmp_path / "progress.json", terminal):
         pass
     text = terminal.getvalue()
     assert text.count("\n") == 1

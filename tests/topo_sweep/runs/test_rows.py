@@ -20,7 +20,7 @@ from tests.topo_sweep.runs.search_run import (
 )
 from tests.topo_sweep.store.store_rows import T0
 from topo_sweep.runs.rows import curve, row
-from topo_sweep.runs.runner import Epoch, Outcome, Report
+from topo_sweep.runs.runner import AnyEpoch, Outcome, Report
 from topo_sweep.spec.trials import Runnable
 from topo_sweep.store.tables import SEARCHES, TRIALS
 
@@ -117,8 +117,8 @@ def test_what_ended_ok_without_an_epoch_is_refused() -> None:
 
 
 def test_a_curve_has_a_row_an_epoch_tied_to_the_trial_by_id_and_time() -> None:
-    trainings: list[Epoch] = [metrics(0), metrics(1, test_accuracy=0.5)]
-    searches: list[Epoch] = [search_epoch(0), search_epoch(1, skips_normal=4)]
+    trainings: list[AnyEpoch] = [metrics(0), metrics(1, test_accuracy=0.5)]
+    searches: list[AnyEpoch] = [search_epoch(0), search_epoch(1, skips_normal=4)]
 
     for trial, epochs, table in ((TRAINING, trainings, TRIALS), (SEARCH, searches, SEARCHES)):
         assert trial is not None
