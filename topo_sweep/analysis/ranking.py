@@ -38,6 +38,7 @@ from topo_sweep.analysis.text import (
     n_words,
     single_seed_caution,
 )
+from topo_sweep.spec.trials import network_name
 
 COLUMNS: Final = (
     "rank", "genotype", "topology", "class_id", "n", "runs",
@@ -194,13 +195,24 @@ def rank(
 
 
 def to_records(ranking: Ranking, top: int | None = None) -> list[dict[str, Any]]:
-    """Return the first `top` rows as plain Python values, NaN as None, with the metric's name."""
-    records = _top(ranking, top).to_dict("records")
-    return [
-        {str(key): None if pd.isna(value) else value for key, value in record.items()}
-        | {"metric": ranking.metric}
-        for record in records
-    ]
+    """Return the first `top` rows as plain Python values, NaN as None.
+
+    Each also names its cell, both wirings, metric, protocol and data, so that it can stand alone.
+    """
+    records = []
+    for record in _top(ranking, top).to_dict("records"):
+        genotype = Genotype.from_string(record["genotype"])
+        about = {
+            "name": network_name(genotype),
+            "wiring": genotype.normal.topology.index,
+            "reduction_wiring": genotype.reduction.topology.index,
+            "metric": ranking.metric,
+            "protocol_hash": ranking.protocol_hash,
+            "data": ranking.data,
+        }
+        numbers = {str(key): None if pd.isna(value) else value for key, value in record.items()}
+        records.append(numbers | about)
+    return records
 
 
 def format_table(ranking: Ranking, top: int | None = None) -> str:

@@ -16,6 +16,8 @@ from nas_core.files import write_output
 from topo_sweep.store.paths import RESULTS
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from topo_sweep.store.opened import OpenedSweep
 
 INTERRUPTED: Final = 130
@@ -107,6 +109,22 @@ def say_which(sweep: OpenedSweep, results: Path) -> None:
     if sweep.folder != results:
         more = f" (newest of {sweep.chosen_from} sweeps)" if sweep.chosen_from > 1 else ""
         say(f"sweep: {sweep.folder}{more}")
+
+
+def evaluated(sweep: OpenedSweep) -> pd.DataFrame:
+    """Return a sweep's trainings.
+
+    Raises:
+        InputError: it is a search of which nothing is evaluated yet; says how to.
+
+    """
+    trials = sweep.trials()
+    if sweep.holds_searches and trials.empty:
+        raise InputError(
+            f"nothing that {sweep.folder} found is evaluated yet: train its cell with "
+            f"`topo-sweep evaluate {sweep.folder}`"
+        )
+    return trials
 
 
 def print_records(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nas_core.errors import InputError
-from topo_sweep.cli.common import results_argument, say_which, several_results_argument
+from topo_sweep.cli.common import evaluated, results_argument, say_which, several_results_argument
 from topo_sweep.cli.options import option, takes
 from topo_sweep.cli.plot_cell import cell, in_figures, output_option, supernet, write_picture
 
@@ -99,7 +99,7 @@ def surface(query: Query, sweep: OpenedSweep, style: str) -> Figure:
     if sweep.holds_searches:
         if style != "map":
             raise InputError(f"a grid of searches is drawn as a map, got --style {style}")
-        return grids.grid_map(sweep.searches(), sweep.trials(), SearchQuery(**vars(query)))
+        return grids.grid_map(sweep.searches(), evaluated(sweep), SearchQuery(**vars(query)))
     if query.method or query.attention:
         raise InputError(
             f"--method and --attention choose among searches, and {sweep.folder} is a sweep of "
@@ -123,7 +123,7 @@ def subspaces(query: Query, sweep: OpenedSweep) -> Figure:
     from topo_sweep.plots import grids
 
     _check_searches(sweep, "subspaces")
-    return grids.subspaces(sweep.searches(), sweep.trials(), SearchQuery(**vars(query)))
+    return grids.subspaces(sweep.searches(), evaluated(sweep), SearchQuery(**vars(query)))
 
 
 @sweep_plot
@@ -141,7 +141,7 @@ def depth(query: QueryInSpace, sweep: OpenedSweep) -> Figure:
     from topo_sweep.plots import grids
 
     _check_searches(sweep, "depth")
-    return grids.depth(sweep.searches(), sweep.trials(), SearchQuery(**vars(query)))
+    return grids.depth(sweep.searches(), evaluated(sweep), SearchQuery(**vars(query)))
 
 
 @sweep_plot

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from topo_sweep.cli.common import FORMAT, print_records, results_argument, say_which
+from topo_sweep.cli.common import FORMAT, evaluated, print_records, results_argument, say_which
 from topo_sweep.cli.options import FROM_ONE, option, takes
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def rank(request: RankRequest, results: Path) -> None:
 
     sweep = open_sweep(results)
     ranked = ranking.rank(
-        sweep.trials(), by=request.by, metric=request.metric, min_seeds=request.min_seeds
+        evaluated(sweep), by=request.by, metric=request.metric, min_seeds=request.min_seeds
     )
     say_which(sweep, results)
     print_ranking(ranked, request.output_format, request.top)

@@ -69,10 +69,7 @@ class Trial(Work):
     @property
     def name(self) -> str:
         """What people call it: 'topology 17', a known cell's name, or its wiring."""
-        if self.genotype.topology is not None:
-            return f"topology {self.genotype.topology.index}"
-        wiring = self.genotype.normal.topology.index
-        return known_name(self.genotype) or f"genotype on wiring {wiring}"
+        return network_name(self.genotype)
 
     def identity(self) -> dict[str, Any]:
         """Return the columns of its row that are known before it runs."""
@@ -165,6 +162,14 @@ class Evaluation(Work):
 
 Runnable = Trial | SearchTrial
 Planned = Runnable | Evaluation
+
+
+def network_name(genotype: Genotype) -> str:
+    """Return what people call a network: 'topology 17', a known cell's name, or its wiring."""
+    if genotype.topology is not None:
+        return f"topology {genotype.topology.index}"
+    wiring = genotype.normal.topology.index
+    return known_name(genotype) or f"genotype on wiring {wiring}"
 
 
 def searches_among(trials: Iterable[Planned]) -> list[SearchTrial]:

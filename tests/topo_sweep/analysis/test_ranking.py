@@ -281,7 +281,8 @@ def test_unequal_numbers_of_seeds_are_said() -> None:
 def test_records_are_plain_values_with_the_promised_keys() -> None:
     records = to_records(rank(frame(seeds(0, 0.9, 0.92) + seeds(1, 0.8))), top=2)
 
-    assert all(tuple(record) == (*COLUMNS, "metric") for record in records)
+    about = ("name", "wiring", "reduction_wiring", "metric", "protocol_hash", "data")
+    assert all(tuple(record) == (*COLUMNS, *about) for record in records)
     assert json.loads(json.dumps(records, allow_nan=False)) == records
     types = {"rank": int, "genotype": str, "topology": int, "class_id": int, "n": int,
              "runs": int, "mean": float, "sd": float, "diverged": int, "metric": str}  # fmt: skip

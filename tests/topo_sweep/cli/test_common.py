@@ -10,8 +10,10 @@ from typing import Any
 import click
 import pytest
 
+from nas_core.cells.genotype import KNOWN_CELLS
 from nas_core.errors import InputError
-from topo_sweep.cli.common import OUTPUT, STDOUT, print_records
+from tests.topo_sweep.analysis.choice_rows import searched
+from topo_sweep.cli.common import OUTPUT, STDOUT, evaluated, print_records
 
 RECORDS = [
     {"index": 0, "edges": [[0, None]], "name": "a,b", "mean": None},
@@ -104,3 +106,9 @@ def test_a_file_that_could_not_be_written_is_refused_before_any_work(
 def test_a_dash_is_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     print_records([], "table", "text", output=STDOUT)
     assert capsys.readouterr().out == "text\n"
+
+
+def test_a_search_without_evaluations_says_how_to_get_them(tmp_path: Path) -> None:
+    sweep = searched(tmp_path, [(KNOWN_CELLS["PDARTS"], [])])
+    with pytest.raises(InputError, match=rf"`topo-sweep evaluate {sweep.folder}`$"):
+        evaluated(sweep)

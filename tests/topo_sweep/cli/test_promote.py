@@ -29,11 +29,13 @@ def test_the_best_go_on_to_phase_two_on_as_many_other_seeds(program: Program, so
 
 
 def test_what_is_above_an_accuracy_gets_the_final_evaluation(program: Program, source: str) -> None:
-    text = program("promote", source, "--final", "--above", "0.6", "--seeds", "7", "--dry-run")
+    request = ("promote", source, "--final", "--above", "0.6", "--seeds", "7", "--dry-run")
+    text = program(*request, "--set", "auxiliary=false")
 
     assert "2 genotypes, seeds 7" in text
     assert "600 a trial" in text
     assert "results/small-final-digits-" in text
+    assert program(*request, code=2) == "", "its auxiliary head cannot read images of 8x8"
 
 
 def test_settings_of_the_protocol_can_be_replaced(program: Program, source: str) -> None:

@@ -92,7 +92,7 @@ def test_against_the_paper_gives_programs_records() -> None:
 
 def test_diff_prints_one_line_a_setting_that_differs() -> None:
     assert run("diff", "search_edarts", "search_demo").stdout.splitlines() == [
-        "search_edarts and search_demo differ in 4 of 34 settings",
+        "search_edarts and search_demo differ in 4 of 35 settings",
         "setting        search_edarts  search_demo",
         "init_channels  16             4",
         "crop_padding   4              0",

@@ -21,7 +21,12 @@ def test_a_ranking_reads_alike_in_every_form_and_says_that_one_seed_is_no_eviden
     assert set(ranked[0]) == {
         *("rank", "genotype", "topology", "class_id", "n", "runs", "diverged", "metric"),
         *("mean", "sd", "ci_low", "ci_high"),
+        *("name", "wiring", "reduction_wiring", "protocol_hash", "data"),
     }
+    best = ranked[0]
+    assert (best["name"], best["wiring"]) == (f"topology {best['topology']}", best["topology"])
+    assert (best["reduction_wiring"], best["data"]) == (0, "digits (no hold-out, 64 trained on)")
+    assert best["protocol_hash"] in program.errors
     assert ranked[0]["sd"] is ranked[0]["ci_low"] is ranked[0]["ci_high"] is None
     assert sorted(row["topology"] for row in ranked) == [0, 179]
     assert "not evidence" in program.errors
