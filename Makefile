@@ -7,18 +7,21 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
+# The folder of a sweep, as a dry run of it prints it; there may be others of its name.
+folder = "$$($(BIN)/topo-sweep run $(1) --dry-run 2>/dev/null | awk '$$1 == "results" {print $$2}')"
+
 .PHONY: demo demo-search test check lint install clean
 
 demo: $(INSTALLED)
 	$(BIN)/topo-sweep run demo
-	$(BIN)/topo-sweep rank results/demo-* --top 20
-	$(BIN)/topo-sweep plot surface results/demo-*
+	$(BIN)/topo-sweep rank $(call folder,demo) --top 20
+	$(BIN)/topo-sweep plot surface $(call folder,demo)
 
 demo-search: $(INSTALLED)
 	$(BIN)/topo-sweep run demo
-	$(BIN)/topo-sweep run search_demo --topology-from "$$(ls -dt results/demo-* | head -1)"
-	$(BIN)/topo-sweep rank "$$(ls -dt results/search_demo-* | head -1)"
-	$(BIN)/topo-sweep plot cell "$$(ls -dt results/search_demo-* | head -1)"
+	$(BIN)/topo-sweep run search_demo --topology-from $(call folder,demo)
+	$(BIN)/topo-sweep rank $(call folder,search_demo --topology-from $(call folder,demo))
+	$(BIN)/topo-sweep plot cell $(call folder,search_demo --topology-from $(call folder,demo))
 
 test: lint
 	$(BIN)/pytest -n 2 --dist worksteal
