@@ -298,7 +298,7 @@ def test_progress_follows_what_workers_report(run: Run) -> None:
 def test_the_best_network_is_the_one_with_the_best_last_epoch_of_those_that_ended_well(
     run: Run,
 ) -> None:
-    found = []
+    best_so_far = []
     for trial_id, reports in zip(
         IDS,
         [
@@ -310,9 +310,9 @@ def test_the_best_network_is_the_one_with_the_best_last_epoch_of_those_that_ende
         strict=True,
     ):
         run.report(trial_id, *reports)
-        found.append(run.progress.best)
+        best_so_far.append(run.progress.best)
 
-    assert found == [None, (0.5, "topology 17"), (0.5, "topology 17"), (0.5, "topology 17")]
+    assert best_so_far == [None, (0.5, "topology 17"), (0.5, "topology 17"), (0.5, "topology 17")]
 
 
 def test_the_best_network_is_found_by_validation_where_images_are_held_out(tmp_path: Path) -> None:

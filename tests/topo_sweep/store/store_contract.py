@@ -226,9 +226,9 @@ class StoreContract:
         for row in written:
             for column, value in row.items():
                 if column != "trial_id":
-                    found = read.loc[row["trial_id"], column]
+                    stored = read.loc[row["trial_id"], column]
                     missing = value is None or value != value  # noqa: PLR0124 - only NaN differs
-                    assert pd.isna(found) if missing else found == value, column
+                    assert pd.isna(stored) if missing else stored == value, column
 
     def test_the_newest_row_is_the_last_that_finished(self, store: Store) -> None:
         for minute in (3, 9, 5):

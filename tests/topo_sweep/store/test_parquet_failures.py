@@ -187,15 +187,15 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     """Mount a file system of 256 KiB, where the tests may."""
     if os.geteuid() != 0 or shutil.which("mount") is None:
         pytest.skip("only root may mount")
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)]
+    mount_point = tmp_path / "disk"
+    mount_point.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(mount_point)]
     if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
         pytest.skip("mounting is not allowed here")
     try:
-        yield place
+        yield mount_point
     finally:
-        subprocess.run(["umount", "--lazy", str(place)], check=True)
+        subprocess.run(["umount", "--lazy", str(mount_point)], check=True)
 
 
 def fill(disk: Path) -> Path:
