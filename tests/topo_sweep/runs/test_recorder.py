@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import math
 import os
 from collections.abc import Callable
@@ -14,6 +13,7 @@ import pytest
 
 from nas_core.cells.genotype import KNOWN_CELLS, Genotype
 from nas_core.protocols.training import DataOptions
+from tests.disk import full_disk
 from tests.topo_sweep.conftest import FINGERPRINT, Clock, make_sweep
 from tests.topo_sweep.runs.recorder_run import (
     IDS,
@@ -259,12 +259,9 @@ def test_a_checkpoint_stays_until_the_row_is_durable(
 def test_a_full_disk_loses_neither_row_nor_checkpoint(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(_: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
     checkpoint = run.checkpoint(IDS[0])
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
+        patch.setattr(os, "fsync", full_disk)
         with pytest.raises(StoreError, match="the disk is full"):
             run.report(IDS[0], *ended("ok", metrics(0)))
     assert checkpoint.exists()
