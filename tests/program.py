@@ -73,8 +73,8 @@ def files(folder: Path) -> dict[Path, bytes | None]:
 
 def the_sweep(folder: Path, name: str) -> OpenedSweep:
     """Open the only sweep of this name in a folder of sweeps."""
-    (place,) = (p for p in folder.iterdir() if p.name.rsplit("-", 2)[0] == name)
-    return open_sweep(place)
+    (sweep_folder,) = (p for p in folder.iterdir() if p.name.rsplit("-", 2)[0] == name)
+    return open_sweep(sweep_folder)
 
 
 def comparable_searches(results: Path) -> pd.DataFrame:

@@ -230,10 +230,15 @@ def test_every_module_has_its_test_file_and_every_test_file_its_module() -> None
     assert mismatches(modules - set(TESTED_ELSEWHERE), of_packages) == []
 
 
+def imported_tests(source: str) -> list[str]:
+    """Return what a source imports of test modules: one as a whole, or a name in one."""
+    return [name for name in imports(source) if re.search(r"(^|\.)test_", name)]
+
+
 def test_tests_are_short_and_import_no_other_test() -> None:
     for path, source in TESTS.items():
         assert len(source.splitlines()) <= MOST_TEST_LINES, f"{path}: split it"
-        others = [name for name in imports(source) if re.search(r"(^|\.)test_\w+\.", name)]
+        others = imported_tests(source)
         assert others == [], f"{path}: what tests share lives in a module of its own"
 
 
@@ -311,6 +316,16 @@ def test_a_module_without_a_test_and_a_test_without_a_module_are_caught_and_name
     assert mismatches(["nas_core.files"], ["topo_sweep/test_files", "nas_core/test_files"]) == [
         "topo_sweep/test_files.py is named after no module"
     ]
+
+
+def test_an_import_of_a_test_is_caught_in_every_form_and_one_of_a_helper_is_not() -> None:
+    for source in (
+        *("from tests.x import test_y", "import tests.x.test_y", "import tests.x.test_y as y"),
+        *("from tests.x.test_y import helper", "from . import test_y", "import test_y"),
+        *("from .test_y import helper", "def f():\n    from tests.x import test_y"),
+    ):
+        assert len(imported_tests(source)) == 1, source
+    assert not imported_tests("import pytest\nfrom tests.x import rows\nfrom . import a_test_y")
 
 
 def test_a_fault_and_a_path_of_a_machine_are_caught() -> None:

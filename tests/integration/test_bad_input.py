@@ -107,24 +107,13 @@ def add_row(paths: StorePaths, **changed: str) -> None:
         (("--gpus-per-pack", "-1"), ("--gpus-per-pack", "-1", "x>=0")),
         (("--executor", "slurm"), ("slurm", "ray", "inline")),
         (("--seeds", "0-99999"), ("100,000", "--yes")),
-    ],
-)
-def test_bad_options_of_run(
-    options: tuple[str, ...], parts: tuple[str, ...], refused: Refused
-) -> None:
-    line = refused("run", *SMALL, *options)
-    assert all(part in line for part in parts), line
-
-
-@pytest.mark.parametrize(
-    ("options", "parts"),
-    [
+        # What does not fit the images.
         (("--holdout", "1437"), ("holdout=1437", "1437 training images")),
         (("--train-limit", "1438"), ("train_limit=1438", "1437")),
         (("--set", "auxiliary=true"), ("8x8", "auxiliary=false")),
     ],
 )
-def test_options_that_do_not_fit_the_images(
+def test_options_of_run_that_are_wrong_or_do_not_fit_the_images(
     options: tuple[str, ...], parts: tuple[str, ...], refused: Refused
 ) -> None:
     line = refused("run", *SMALL, *options)

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.conftest import TINY
+from tests.conftest import TINY, Run
 from tests.integration.processes import children, kill
 from tests.integration.small_searches import SWEEP, assert_same_rows
-from tests.program import done, refused
+from tests.program import refused
 
+# Ray reads a token once a process, so who joins is a program of its own.
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "5" * 64}
 SHIPPED = ("run", "demo", *TINY, "--topologies", "0,179")
 HOST = "127.0.0.2"  # Ray turns 127.0.0.1 into the address of a network card
@@ -74,14 +75,13 @@ def wait_until_it_answers(address: str, process: subprocess.Popen[bytes]) -> Non
 
 @pytest.mark.slow
 def test_searches_and_their_evaluations_join_a_running_cluster_and_give_the_same_rows(
-    cluster: str, here: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: str, here: Path, whole: Path, run: Run
 ) -> None:
-    for name, value in {"RAY_ADDRESS": cluster, **TOKEN}.items():
-        monkeypatch.setenv(name, value)
+    request = (*SWEEP, "--seeds", "20", "--cluster", "--gpus-per-pack", "0")
+    joined = run(*request, RAY_ADDRESS=cluster, **TOKEN)
 
-    joined = done(here, *SWEEP, "--seeds", "20", "--cluster", "--gpus-per-pack", "0")
-
-    assert "Ray cluster with 1 node, 1 CPUs, 1 GPUs; 1 CPU a trial, no GPU" in joined.errors
+    assert joined.returncode == 0, joined.stderr
+    assert "Ray cluster with 1 node, 1 CPUs, 1 GPUs; 1 CPU a trial, no GPU" in joined.stderr
     assert_same_rows(here / "results", whole, seeds=(20,))
 
 
@@ -89,13 +89,12 @@ def test_searches_and_their_evaluations_join_a_running_cluster_and_give_the_same
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 @pytest.mark.parametrize("option", [(), ("--gpus-per-pack", "0.5")])
 def test_a_declared_gpu_that_pytorch_cannot_use_is_an_error_before_anything_is_written(
-    option: tuple[str, ...], cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    option: tuple[str, ...], cluster: str, tmp_path: Path, run: Run
 ) -> None:
-    for name, value in TOKEN.items():
-        monkeypatch.setenv(name, value)
+    ended = run(*SHIPPED, "--address", cluster, *option, **TOKEN)
 
-    line = refused(tmp_path, *SHIPPED, "--address", cluster, *option)
-
+    assert (ended.returncode, ended.stdout, list(tmp_path.iterdir())) == (2, "", [])
+    (line,) = ended.stderr.splitlines()
     assert "finds no CUDA device" in line
     assert line.endswith("use --gpus-per-pack 0 to train on CPUs")
 

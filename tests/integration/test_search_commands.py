@@ -35,7 +35,7 @@ def topologies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def search_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the results of one search along topology 17, and what it printed."""
     folder = tmp_path_factory.mktemp("found")
     ended = done(folder, *ALONG_17)
@@ -51,44 +51,46 @@ def best_topology(results: Path) -> int:
     return index
 
 
-def test_search_prints_the_cell_in_darts_notation_and_nothing_else(found: Path) -> None:
-    (line,) = (found / "printed.txt").read_text(encoding="utf-8").splitlines()
+def test_search_prints_the_cell_in_darts_notation_and_nothing_else(search_folder: Path) -> None:
+    (line,) = (search_folder / "printed.txt").read_text(encoding="utf-8").splitlines()
     cell = Genotype.from_darts(line)
     assert cell.to_darts() == line
     assert cell.normal.topology == cell.reduction.topology == Topology.from_index(17)
-    said = (found / "said.txt").read_text(encoding="utf-8").splitlines()
-    skips = (str(own).count("skip_connect") for own in (cell.normal, cell.reduction))
+    said = (search_folder / "said.txt").read_text(encoding="utf-8").splitlines()
+    skips = (str(edges).count("skip_connect") for edges in (cell.normal, cell.reduction))
     told = "{} + {} skip connections (normal + reduction), epochs: 2, ".format(*skips)
     assert said[-1].startswith(told)
 
 
-def test_the_same_search_again_runs_nothing_and_tells_the_same_as_json(found: Path) -> None:
-    before = files(found / "results")
-    ended = done(found, *ALONG_17, "--format", "json")
+def test_the_same_search_again_runs_nothing_and_tells_the_same_as_json(search_folder: Path) -> None:
+    before = files(search_folder / "results")
+    ended = done(search_folder, *ALONG_17, "--format", "json")
     record = json.loads(ended.output)
 
     assert ended.errors.startswith("nothing to do: ")
-    assert files(found / "results") == before
+    assert files(search_folder / "results") == before
     assert {"genotype", "skips", "parameters", "epochs", "seconds"} <= set(record)
-    assert record["genotype"] == (found / "printed.txt").read_text(encoding="utf-8").strip()
+    assert record["genotype"] == (search_folder / "printed.txt").read_text(encoding="utf-8").strip()
     cell = Genotype.from_darts(record["genotype"])
     assert record["skips"] == {
         "normal": str(cell.normal).count("skip_connect"),
         "reduction": str(cell.reduction).count("skip_connect"),
     }
-    (row,) = the_sweep(found / "results", "search").searches().to_dict("records")
+    (row,) = the_sweep(search_folder / "results", "search").searches().to_dict("records")
     for key, column in (("supernet_parameters", "parameters"), ("seconds", "search_seconds")):
         assert record[key] == row[column] > 0
     assert (record["epochs"], record["search_id"]) == (2, row["search_id"])
 
 
 @pytest.mark.slow
-def test_search_writes_a_file_instead_of_printing(found: Path) -> None:
+def test_search_writes_a_file_instead_of_printing(search_folder: Path) -> None:
     for output_format in ("text", "json"):
-        printed = done(found, *ALONG_17, "--format", output_format).output
-        ended = done(found, *ALONG_17, "--format", output_format, "-o", f"cell.{output_format}")
+        printed = done(search_folder, *ALONG_17, "--format", output_format).output
+        ended = done(
+            search_folder, *ALONG_17, "--format", output_format, "-o", f"cell.{output_format}"
+        )
         assert ended.output == ""
-        assert (found / f"cell.{output_format}").read_text(encoding="utf-8") == printed
+        assert (search_folder / f"cell.{output_format}").read_text(encoding="utf-8") == printed
 
 
 @pytest.mark.slow
@@ -113,12 +115,12 @@ def test_a_search_along_the_best_of_a_sweep_says_how_sure_that_is_and_records_it
 
 @pytest.mark.slow
 def test_evaluate_takes_a_name_a_file_in_either_notation_and_a_folder_and_prints_a_table(
-    found: Path, topologies: Path, tmp_path: Path
+    search_folder: Path, topologies: Path, tmp_path: Path
 ) -> None:
-    cell = Genotype.from_darts((found / "printed.txt").read_text(encoding="utf-8"))
+    cell = Genotype.from_darts((search_folder / "printed.txt").read_text(encoding="utf-8"))
     other = KNOWN_CELLS["PDARTS"]
     (tmp_path / "own.json").write_text(other.to_json(), encoding="utf-8")
-    done(found, *ALONG_17, "--format", "json", "-o", str(tmp_path / "found.json"))
+    done(search_folder, *ALONG_17, "--format", "json", "-o", str(tmp_path / "found.json"))
     given = ("DARTS_V2", "own.json", "found.json", str(topologies))
     request = ("evaluate", *given, "--protocol", "demo", *TRAIN, "--epochs", "1")
 
@@ -211,17 +213,19 @@ def test_compare_puts_both_phases_beside_the_paper(promoted: Path, topologies: P
 
 @pytest.mark.slow
 @pytest.mark.parametrize("picture", ["alphas", "skips"])
-def test_a_search_alone_is_drawn_among_its_figures(picture: str, found: Path) -> None:
-    place = done(found, "plot", picture).output.strip()
-    assert Path(place).match(f"results/search-digits-*/figures/{picture}.png")
-    assert min(png_size(found / place)) > 300
+def test_a_search_alone_is_drawn_among_its_figures(picture: str, search_folder: Path) -> None:
+    printed_path = done(search_folder, "plot", picture).output.strip()
+    assert Path(printed_path).match(f"results/search-digits-*/figures/{picture}.png")
+    assert min(png_size(search_folder / printed_path)) > 300
 
 
 @pytest.mark.slow
-def test_cells_and_the_search_cell_are_drawn(found: Path, topologies: Path, tmp_path: Path) -> None:
+def test_cells_and_the_search_cell_are_drawn(
+    search_folder: Path, topologies: Path, tmp_path: Path
+) -> None:
     for name, arguments in (
         ("known", ("cell", "DARTS_V2")),
-        ("searched", ("cell", str(found / "printed.txt"))),
+        ("searched", ("cell", str(search_folder / "printed.txt"))),
         ("best", ("cell", str(topologies))),
         ("supernet", ("supernet", "--topology", "17", "--space", "SS3")),
     ):
@@ -240,9 +244,9 @@ def test_the_grid_that_is_listed_is_the_one_that_runs(grid: Grid, tmp_path: Path
         (entry.space, list(entry.protocol.operations), entry.protocol.cells, entry.seed)
         for entry in sweep.searches()
     ]
-    own = [(r["space"], r["operations"], r["cells"], r["seed"]) for r in listed]
-    assert sorted(own) == sorted(entries)
-    assert len(own) == len(grid_records(grid)) == {"subspaces": 160, "depth": 40}[grid]
+    listed_entries = [(r["space"], r["operations"], r["cells"], r["seed"]) for r in listed]
+    assert sorted(listed_entries) == sorted(entries)
+    assert len(listed_entries) == len(grid_records(grid)) == {"subspaces": 160, "depth": 40}[grid]
 
 
 def test_protocols_are_shown_and_compared(tmp_path: Path) -> None:

@@ -22,9 +22,9 @@ def test_every_search_is_evaluated_with_every_seed_and_linked_by_its_id(whole: P
         *(("SS3", 20), ("SS3", 21), ("SS4", 20), ("SS4", 21)),
     ]
     for search in searches.to_dict("records"):
-        own = evaluations[evaluations["search_id"] == search["search_id"]]
-        assert sorted(own["seed"]) == [0, 1]
-        assert set(own["genotype"]) == {search["genotype"]}
+        its_evaluations = evaluations[evaluations["search_id"] == search["search_id"]]
+        assert sorted(its_evaluations["seed"]) == [0, 1]
+        assert set(its_evaluations["genotype"]) == {search["genotype"]}
     assert len(evaluations) == EVALUATIONS
 
 
@@ -32,13 +32,13 @@ def test_what_a_search_found_is_what_its_last_epoch_says(whole: Path) -> None:
     sweep = the_sweep(whole, "small")
     epochs = sweep.search_epochs()
     for search in sweep.searches().to_dict("records"):
-        own = epochs[epochs["search_id"] == search["search_id"]].set_index("epoch")
-        assert list(own.index) == [0, 1, 2]
-        assert own["genotype"][2] == search["genotype"]
+        its_epochs = epochs[epochs["search_id"] == search["search_id"]].set_index("epoch")
+        assert list(its_epochs.index) == [0, 1, 2]
+        assert its_epochs["genotype"][2] == search["genotype"]
         cells = Genotype.from_string(search["genotype"])
         assert search["skips_normal"] == str(cells.normal).count("skip_connect")
         assert search["skips_reduction"] == str(cells.reduction).count("skip_connect")
-        assert own["alphas"].nunique() == 3, "alphas move in every epoch"
+        assert its_epochs["alphas"].nunique() == 3, "alphas move in every epoch"
 
 
 def test_status_counts_searches_and_evaluations(whole: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from nas_core.files import write_durably, write_output
+from tests.disk import full_disk
 
 
 def test_a_file_is_made_and_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -25,12 +25,9 @@ def test_a_file_is_made_and_replaced_and_nothing_else_is_left(tmp_path: Path) ->
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
     step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
     path = tmp_path / "file"
     path.write_bytes(b"old")
-    monkeypatch.setattr(step, full)
+    monkeypatch.setattr(step, full_disk)
 
     with pytest.raises(OSError, match="No space left"):
         write_durably(path, b"new")

@@ -362,10 +362,10 @@ def test_batch_norm_starts_at_one_zero_and_without_memory() -> None:
 
     assert norms.get_parameter("0.weight").tolist() == [1, 1, 1]
     assert norms.get_parameter("0.bias").tolist() == [0, 0, 0]
-    for place in range(2):
-        assert norms.get_buffer(f"{place}.running_mean").tolist() == [0, 0, 0]
-        assert norms.get_buffer(f"{place}.running_var").tolist() == [1, 1, 1]
-        assert norms.get_buffer(f"{place}.num_batches_tracked").item() == 0
+    for layer in range(2):
+        assert norms.get_buffer(f"{layer}.running_mean").tolist() == [0, 0, 0]
+        assert norms.get_buffer(f"{layer}.running_var").tolist() == [1, 1, 1]
+        assert norms.get_buffer(f"{layer}.num_batches_tracked").item() == 0
 
 
 def test_an_unknown_layer_is_refused_not_left_to_chance() -> None:

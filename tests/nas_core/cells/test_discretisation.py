@@ -156,16 +156,16 @@ def test_along_a_fixed_topology_the_strongest_skips_stay_and_others_get_their_se
 
     by_strength = sorted(along, key=lambda edge: -edge.weights[SKIP])
     expected = {}
-    for place, edge in enumerate(by_strength):
+    for rank, edge in enumerate(by_strength):
         others = {n: w for n, w in edge.weights.items() if n not in ("none", SKIP)}
         second = max(others, key=lambda name: others[name])
-        expected[edge.source, edge.node] = SKIP if place < limit else second
-    found = {
+        expected[edge.source, edge.node] = SKIP if rank < limit else second
+    operations = {
         (edge.source, node): edge.operation
         for node, pair in enumerate(cell.nodes, 2)
         for edge in pair
     }
-    assert found == expected
+    assert operations == expected
 
 
 def test_an_edge_that_loses_its_skip_may_lose_its_place() -> None:

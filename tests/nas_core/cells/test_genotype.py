@@ -212,10 +212,10 @@ HOSTILE: dict[str, Callable[[str], str]] = {
 }
 
 
-@pytest.mark.parametrize("place", HOSTILE)
-def test_code_in_a_genotype_is_refused_and_never_runs(place: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("position", HOSTILE)
+def test_code_in_a_genotype_is_refused_and_never_runs(position: str, tmp_path: Path) -> None:
     trace = tmp_path / "trace"
-    text = HOSTILE[place](f"__import__('os').system('touch {trace}')")
+    text = HOSTILE[position](f"__import__('os').system('touch {trace}')")
 
     with pytest.raises(InputError):
         Genotype.parse(text)
@@ -348,11 +348,11 @@ def test_a_node_with_one_edge_is_refused() -> None:
         CellEdges(((Edge(0, "none"),),))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("place", range(8))
-def test_one_other_operation_and_the_topology_says_nothing_any_more(place: int) -> None:
+@pytest.mark.parametrize("edge_number", range(8))
+def test_one_other_operation_and_the_topology_says_nothing_any_more(edge_number: int) -> None:
     pairs: Pairs = [("sep_conv_3x3", 0), ("sep_conv_3x3", 1)] * 4
     uniform = both(pairs)
-    pairs[place] = ("none", pairs[place][1])
+    pairs[edge_number] = ("none", pairs[edge_number][1])
     mixed = both(pairs)
 
     assert uniform.normal.uniform_operation == "sep_conv_3x3"

@@ -43,8 +43,8 @@ def write_cifar10_batches(directory: Path) -> Pixels:
     """Write torchvision's layout, 2 images a batch with labels 0..9; return all training pixels."""
     folder = directory / "cifar-10-batches-py"
     pixels = some_pixels(10, 32, 32)
-    for place, name in enumerate(TRAIN_BATCHES):
-        chosen = slice(2 * place, 2 * place + 2)
+    for batch_number, name in enumerate(TRAIN_BATCHES):
+        chosen = slice(2 * batch_number, 2 * batch_number + 2)
         write_batch(folder / name, pixels[chosen], list(range(10))[chosen])
     write_batch(folder / "test_batch", pixels[:3], [7, 8, 9])
     return pixels

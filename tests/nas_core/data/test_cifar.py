@@ -82,9 +82,9 @@ def test_parquet_is_read_from_each_folder_and_form_in_use(
 
 def test_shards_are_read_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     pixels = some_pixels(12, 2, 2)
-    for place in reversed(range(12)):
-        path = tmp_path / f"train-{place:05}-of-00012.parquet"
-        write_shard(path, [png(pixels[place])], [place % 10])
+    for shard_number in reversed(range(12)):
+        path = tmp_path / f"train-{shard_number:05}-of-00012.parquet"
+        write_shard(path, [png(pixels[shard_number])], [shard_number % 10])
     write_shard(tmp_path / "test-00000-of-00001.parquet", [png(pixels[0])], [0])
 
     assert np.array_equal(load_dataset("cifar10", tmp_path).train.pixels.numpy(), pixels)

@@ -101,9 +101,11 @@ class Calls:
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 4, 5])
-@pytest.mark.parametrize("place", ["all of it", "data", "labels", "a key", "beside the data"])
+@pytest.mark.parametrize(
+    "attacked_part", ["all of it", "data", "labels", "a key", "beside the data"]
+)
 def test_a_pickle_that_runs_a_command_is_refused_and_nothing_runs(
-    protocol: int, place: str, tmp_path: Path
+    protocol: int, attacked_part: str, tmp_path: Path
 ) -> None:
     witness = tmp_path / "executed"
     attack = Calls(os.system, f"touch {witness}")
@@ -114,7 +116,7 @@ def test_a_pickle_that_runs_a_command_is_refused_and_nothing_runs(
         "labels": batch | {b"labels": [attack]},
         "a key": batch | {attack: 0},
         "beside the data": batch | {b"filenames": attack},
-    }[place]
+    }[attacked_part]
 
     with pytest.raises(ValueError, match=r"it wants to use (posix|nt)\.system"):
         read_batch(pickle.dumps(content, protocol))
@@ -211,15 +213,15 @@ def test_damage_anywhere_gives_a_value_error_or_a_batch_and_nothing_else() -> No
     chance = random.Random(0)  # noqa: S311 - the same damage each time
     small = python_2_batch(IMAGES[:1], LABELS[:1])
     structure = [
-        place
-        for opcode, _, place in pickletools.genops(io.BytesIO(small))
-        if place is not None and opcode.name != "BINSTRING"
+        offset
+        for opcode, _, offset in pickletools.genops(io.BytesIO(small))
+        if offset is not None and opcode.name != "BINSTRING"
     ]
     for _ in range(1500):
         damaged = bytearray(small)
         for _ in range(chance.randint(1, 3)):
-            place = chance.choice(structure) + chance.randint(0, 2)
-            damaged[place % len(damaged)] = chance.randrange(256)
+            offset = chance.choice(structure) + chance.randint(0, 2)
+            damaged[offset % len(damaged)] = chance.randrange(256)
         if chance.random() < 0.3:
             del damaged[chance.randrange(len(damaged)) :]
         try:

@@ -20,7 +20,7 @@ from nas_core.protocols.training import DataOptions
 def numbered(labels: list[int], name: str = "cifar10") -> Dataset:
     """Return a data set whose training image k holds the number k, in 2x2 pixels."""
     rows = torch.arange(len(labels))
-    pixels = torch.stack([rows // 256**place % 256 for place in range(3)], dim=1)
+    pixels = torch.stack([rows // 256**byte % 256 for byte in range(3)], dim=1)
     train = Images(
         pixels.to(torch.uint8).view(-1, 3, 1, 1).repeat(1, 1, 2, 2), torch.tensor(labels)
     )
@@ -65,13 +65,13 @@ def test_digits_are_scikit_learns_scans_with_its_sixteen_greys_spread_over_a_byt
         for image, target in zip(scans.images, scans.target, strict=True)
     }
     dataset = load_dataset("digits")
-    found: set[tuple[bytes, int]] = set()
+    loaded_scans: set[tuple[bytes, int]] = set()
     for images in (dataset.train, dataset.test):
         assert torch.equal(images.pixels[:, :1].expand(-1, 3, -1, -1), images.pixels)
         for image, label in zip(images.pixels, images.labels.tolist(), strict=True):
-            found.add((image[0].numpy().tobytes(), label))
+            loaded_scans.add((image[0].numpy().tobytes(), label))
 
-    assert found == expected
+    assert loaded_scans == expected
     assert dataset.train.pixels.max() == 255
 
 

@@ -41,9 +41,9 @@ WHOLE = split(NUMBERED, DataOptions(dataset="digits", holdout=100))
 
 def numbers(images: Images) -> set[int]:
     pixels = images.pixels.long().flatten(1)
-    found = (pixels[:, 0] * 256 + pixels[:, 1]).tolist()
-    assert len(set(found)) == len(found), "no image twice"
-    return set(found)
+    image_numbers = (pixels[:, 0] * 256 + pixels[:, 1]).tolist()
+    assert len(set(image_numbers)) == len(image_numbers), "no image twice"
+    return set(image_numbers)
 
 
 def halves(images: int, parts: Split = WHOLE) -> tuple[set[int], set[int]]:

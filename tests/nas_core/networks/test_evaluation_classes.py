@@ -86,10 +86,10 @@ def move_edges(state: dict[str, Tensor], prefix: str, old: Cell, new: Cell, orde
     old_name = {0: 0, 1: 1} | dict(enumerate(order, INPUTS))
     for node, sources in enumerate(new.sources):
         was = old_name[node + INPUTS] - INPUTS
-        for place, source in enumerate(sources):
-            place_before = old.sources[was].index(old_name[source])
-            here = f"{prefix}.operations.{2 * node + place}."
-            there = f"{prefix}.operations.{2 * was + place_before}."
+        for edge, source in enumerate(sources):
+            edge_before = old.sources[was].index(old_name[source])
+            here = f"{prefix}.operations.{2 * node + edge}."
+            there = f"{prefix}.operations.{2 * was + edge_before}."
             for name, value in before.items():
                 if name.startswith(there):
                     state[here + name.removeprefix(there)] = value

@@ -287,9 +287,9 @@ def test_normalised_edges_of_a_node_share_a_weight_of_one() -> None:
             logits = alphas.tensors[f"{cell_type}_edges"]
             rows = list(enumerate(space.cell(cell_type).edges))
             for _, group in itertools.groupby(rows, key=lambda row: row[1][1]):
-                places = [place for place, _ in group]
-                shares = logits[places].exp() / logits[places].exp().sum()
-                torch.testing.assert_close(mixing.edges[places], shares)
+                edge_numbers = [number for number, _ in group]
+                shares = logits[edge_numbers].exp() / logits[edge_numbers].exp().sum()
+                torch.testing.assert_close(mixing.edges[edge_numbers], shares)
 
 
 def test_a_part_of_the_channels_passes_the_operations() -> None:

@@ -193,7 +193,7 @@ def test_nothing_that_goes_in_is_changed() -> None:
     everything = {
         **problem.weights,
         **{f"buffer {name}": buffer for name, buffer in problem.buffers.items()},
-        **{f"alpha {place}": alpha for place, alpha in enumerate(problem.alphas)},
+        **{f"alpha {number}": alpha for number, alpha in enumerate(problem.alphas)},
     }
     before = copied(everything)
     problem.gradient(0.01)

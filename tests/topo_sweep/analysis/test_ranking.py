@@ -131,8 +131,8 @@ def test_ranks_are_those_of_exact_arithmetic(correct: dict[tuple[int, int], int]
 
     table = rank(frame([row(t, s, c / 1000) for (t, s), c in correct.items()])).table
 
-    for topology, found in zip(table["topology"], table["rank"], strict=True):
-        assert found == 1 + sum(mean > means[topology] for mean in means.values())
+    for topology, topology_rank in zip(table["topology"], table["rank"], strict=True):
+        assert topology_rank == 1 + sum(mean > means[topology] for mean in means.values())
 
 
 @pytest.mark.slow
@@ -218,7 +218,7 @@ def test_nothing_finished_and_nothing_succeeded_say_what_to_do() -> None:
 
 def held_out(rows: list[dict[str, Any]], *validation: float) -> pd.DataFrame:
     pairs = zip(rows, validation, strict=True)
-    return frame([own | {"holdout": 5000, "val_accuracy": value} for own, value in pairs])
+    return frame([trial | {"holdout": 5000, "val_accuracy": value} for trial, value in pairs])
 
 
 def test_validation_ranks_where_there_is_a_holdout_and_test_where_there_is_none() -> None:

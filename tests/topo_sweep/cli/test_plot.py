@@ -2,72 +2,84 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import pandas as pd
 import pytest
 
-import topo_sweep.store.opened
-from tests.topo_sweep.analysis.search_rows import (
-    evaluation,
-    evaluations,
-    search,
-    search_epochs,
-    searches,
-)
+from tests.topo_sweep.analysis.choice_rows import topologies
+from tests.topo_sweep.analysis.search_rows import search_epochs
 from tests.topo_sweep.cli.program import Program
-from topo_sweep.store.paths import StorePaths
+from tests.topo_sweep.conftest import make_sweep
+from tests.topo_sweep.runs.search_run import search_curve_of, search_spec, stored_search
+from tests.topo_sweep.store.store_rows import trial_row
+from topo_sweep.store.parquet import Row
+from topo_sweep.store.tables import SEARCHES
 
 PNG = b"\x89PNG"
 COMMANDS = ("subspaces", "depth", "skips", "alphas", "surface")
 
 
-@pytest.fixture
-def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A sweep of two searches, whatever folder is opened."""
-    folder = tmp_path / "sweep"
-    folder.mkdir()
-    rows = [search("a", seed=20), search("b", seed=21)]
-    made_up = SimpleNamespace(
-        store=SimpleNamespace(paths=StorePaths(folder)),
-        manifest=SimpleNamespace(kind="search"),
-        holds_searches=True,
-        folder=folder,
-        chosen_from=1,
-        searches=lambda: searches(rows),
-        trials=lambda: evaluations([evaluation("a", 0.9), evaluation("b", 0.8)]),
-        search_epochs=lambda: search_epochs("b", [("none", "sep_conv_3x3")], [(0, 2), (1, 2)]),
+def searched(results: Path, searches: Sequence[Row], epochs: Sequence[Row] = ()) -> Path:
+    """Make a sweep with these searches, the cell of each trained once; return its folder."""
+    store = make_sweep(results, search_spec())
+    store.append(searches, epochs, table=SEARCHES)
+    trainings = [
+        trial_row(
+            f"training of {search['search_id']}",
+            kind="search",
+            genotype=search["genotype"],
+            search_id=search["search_id"],
+            test_accuracy=0.9 - number / 10,
+        )
+        for number, search in enumerate(searches)
+        if search["genotype"]
+    ]
+    store.append(trainings, [])
+    return store.paths.folder
+
+
+def curve_with_alphas(search: Row) -> list[dict[str, Any]]:
+    """Return the epochs of a search, in which two operations of two edges change their weights."""
+    epochs = search_epochs(
+        search["search_id"], [("none", "sep_conv_3x3")], [(0, 2), (1, 2)], epochs=search["epochs"]
     )
-    monkeypatch.setattr(topo_sweep.store.opened, "open_sweep", lambda _: made_up)
-    return made_up
+    pairs = zip(search_curve_of(search), epochs["alphas"], strict=True)
+    return [epoch | {"alphas": alphas} for epoch, alphas in pairs]
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Path:
+    """A sweep of two searches in ./results, and the epochs of the second."""
+    first, second = stored_search("a", seed=20), stored_search("b", seed=21)
+    return searched(tmp_path / "results", [first, second], curve_with_alphas(second))
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_picture_goes_to_the_figures_of_the_sweep_and_its_path_to_stdout(
-    command: str, program: Program, sweep: Any
+    command: str, program: Program, sweep: Path
 ) -> None:
-    path = Path(program("plot", command, str(sweep.folder)).strip())
-    assert path == sweep.folder / "figures" / f"{command}.png"
+    path = Path(program("plot", command, str(sweep)).strip())
+    assert path == sweep / "figures" / f"{command}.png"
     assert path.read_bytes().startswith(PNG)
     assert program.errors == ""
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_picture_goes_where_it_is_told_in_the_format_of_its_name(
-    command: str, program: Program, sweep: Any
+    command: str, program: Program, sweep: Path
 ) -> None:
     assert program("plot", command, "-o", "own.pdf") == "own.pdf\n"
     assert Path("own.pdf").read_bytes().startswith(b"%PDF")
-    assert not (sweep.folder / "figures").exists()
+    assert not (sweep / "figures").exists()
 
 
 @pytest.mark.parametrize("command", COMMANDS[:-1])
 def test_a_sweep_of_another_kind_is_refused_in_one_line(
-    command: str, program: Program, sweep: Any
+    command: str, program: Program, tmp_path: Path
 ) -> None:
-    sweep.manifest.kind, sweep.holds_searches = "topologies", False
+    topologies(tmp_path / "results", {17: [0.9]})
     assert program("plot", command, code=2) == ""
     assert program.errors.count("\n") == 1
     assert f"plot {command} draws a sweep of searches" in program.errors
@@ -76,9 +88,9 @@ def test_a_sweep_of_another_kind_is_refused_in_one_line(
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_sweep_without_finished_searches_is_refused_in_one_line(
-    command: str, program: Program, sweep: Any
+    command: str, program: Program, tmp_path: Path
 ) -> None:
-    sweep.searches = lambda: searches([search("a")])[:0]
+    searched(tmp_path / "results", [])
     assert program("plot", command, code=2) == ""
     assert program.errors.count("\n") == 1
     assert "no finished search to draw" in program.errors
@@ -97,10 +109,10 @@ def test_a_grid_of_searches_has_no_3d_surface(program: Program) -> None:
     [("method", ("search_subspace", "search_edarts")), ("attention", ("none", "once"))],
 )
 def test_of_mixed_methods_or_attentions_an_option_chooses_one(
-    command: str, column: str, values: tuple[str, str], program: Program, sweep: Any
+    command: str, column: str, values: tuple[str, str], program: Program, tmp_path: Path
 ) -> None:
-    rows = [search(name, **{column: value}) for name, value in zip("ab", values, strict=True)]
-    sweep.searches = lambda: searches(rows)
+    pairs = zip("ab", values, strict=True)
+    searched(tmp_path / "results", [stored_search(name, **{column: each}) for name, each in pairs])
 
     program("plot", command, code=2)
     assert f"choose one with --{column}" in program.errors
@@ -112,25 +124,29 @@ def test_of_mixed_methods_or_attentions_an_option_chooses_one(
 
 @pytest.mark.slow
 def test_skips_of_several_sweeps_are_one_picture_and_a_shared_search_counts_once(
-    program: Program, sweep: Any, monkeypatch: pytest.MonkeyPatch
+    program: Program, tmp_path: Path
 ) -> None:
-    subset = [search(f"s{i}", method="search_subset", seed=i, skips_normal=i) for i in range(3)]
-    sparse = [search(f"u{i}", method="search_sparse", seed=i, skips_normal=1) for i in range(3)]
-    failed = searches([search("u0", method="search_sparse", status="failed", genotype=None)])
-    tables = {
-        "all": searches([*subset, *sparse]),
-        "subset": pd.concat([failed, searches(subset)], ignore_index=True),
-        "sparse": searches([*sparse, subset[0]]),
-        "nothing": searches(subset)[:0],
-    }
-    monkeypatch.setattr(
-        topo_sweep.store.opened,
-        "open_sweep",
-        lambda path: SimpleNamespace(**vars(sweep) | {"searches": lambda: tables[str(path)]}),
+    subset, sparse = (
+        [stored_search(f"{method} {i}", method=method, seed=i, skips_normal=i) for i in seeds]
+        for method, seeds in (("search_subset", (0, 1, 2)), ("search_sparse", (3, 4, 5)))
     )
+    nothing_found = {"genotype": None, "skips_normal": None, "skips_reduction": None}
+    failed = (
+        stored_search("search_sparse 3", method="search_sparse", status="failed") | nothing_found
+    )
+    searches = {
+        "all": [*subset, *sparse],
+        "subset": [failed, *subset],
+        "sparse": [*sparse, subset[0]],
+        "nothing": [],
+    }
+    folders = {name: searched(tmp_path / name, rows) for name, rows in searches.items()}
+
     program("plot", "skips", "all", "-o", "all.svg")
     program("plot", "skips", "subset", "sparse", "nothing", "-o", "parts.svg")
-    assert program.errors.count(f"sweep: {sweep.folder}\n") == 3  # which sweep of each folder
+    assert program.errors.splitlines() == [
+        f"sweep: {folders[name].relative_to(tmp_path)}" for name in ("subset", "sparse", "nothing")
+    ]
     program("plot", "skips", "subset", "-o", "subset.svg")
     assert Path("parts.svg").read_bytes() == Path("all.svg").read_bytes()
     assert Path("subset.svg").read_bytes() != Path("all.svg").read_bytes()
@@ -138,9 +154,9 @@ def test_skips_of_several_sweeps_are_one_picture_and_a_shared_search_counts_once
 
 @pytest.mark.parametrize("option", ["--method", "--attention"])
 def test_a_surface_of_topologies_has_no_searches_to_choose_among(
-    option: str, program: Program, sweep: Any
+    option: str, program: Program, tmp_path: Path
 ) -> None:
-    sweep.manifest.kind, sweep.holds_searches = "topologies", False
+    topologies(tmp_path / "results", {17: [0.9]})
     program("plot", "surface", option, "none", code=2)
     assert "choose among searches" in program.errors
     assert "is a sweep of topologies" in program.errors

@@ -37,10 +37,12 @@ def test_a_protocol_is_final_with_an_auxiliary_head_or_ten_cells(
 
 
 def test_trainings_know_accuracy_in_percent_the_role_and_the_seed_of_their_search() -> None:
-    found = search("search_subset", 7)
-    final = evaluation(found, 0.97, seed=1, protocol_hash=PRESETS["final"].protocol_hash)
+    search_row = search("search_subset", 7)
+    final = evaluation(search_row, 0.97, seed=1, protocol_hash=PRESETS["final"].protocol_hash)
     failed = topology(1, 0, float("nan"), status="failed")
-    trials = gather([source([topology(0, 0, 0.925), failed, final], [found], name="one")]).trials
+    trials = gather(
+        [source([topology(0, 0, 0.925), failed, final], [search_row], name="one")]
+    ).trials
 
     rows = trials.set_index("trial_id")
     trained = rows.loc[topology(0, 0, 0.9)["trial_id"]]
@@ -86,14 +88,14 @@ def test_what_has_no_result_is_left_out_and_said_and_what_diverged_is_counted_an
 
 
 def test_a_search_has_the_mean_of_its_evaluations_by_each_setting() -> None:
-    found = [search("search_subset", seed) for seed in (0, 1)]
-    trials = [evaluation(found[0], test, seed=k) for k, test in enumerate((0.8, 0.9))]
-    trials += [evaluation(found[0], 0.5, holdout=100)]
-    evidence = gather([source(trials, found)])
+    search_rows = [search("search_subset", seed) for seed in (0, 1)]
+    trials = [evaluation(search_rows[0], test, seed=k) for k, test in enumerate((0.8, 0.9))]
+    trials += [evaluation(search_rows[0], 0.5, holdout=100)]
+    evidence = gather([source(trials, search_rows)])
 
     settings = list(evidence.evaluated(evidence.searches, ["method"]))
 
-    first, second = found[0]["search_id"], found[1]["search_id"]
+    first, second = search_rows[0]["search_id"], search_rows[1]["search_id"]
     means = [each.means("accuracy").to_dict() for each in settings]
     assert [{key: pytest.approx(value) for key, value in each.items()} for each in means] == [
         {first: 85.0},

@@ -29,9 +29,13 @@ FOUND = str(
 
 
 def test_table_4_puts_errors_and_search_days_beside_the_papers_row() -> None:
-    found = search("search_edarts", 3, topology=17, reduction_topology=17, search_seconds=1296.0)
+    search_row = search(
+        "search_edarts", 3, topology=17, reduction_topology=17, search_seconds=1296.0
+    )
     final = {"protocol_hash": FINAL.protocol_hash, "parameters": 3_200_000}
-    rows = source([evaluation(found, 0.972 + 0.001 * k, seed=k, **final) for k in (0, 1)], [found])
+    rows = source(
+        [evaluation(search_row, 0.972 + 0.001 * k, seed=k, **final) for k in (0, 1)], [search_row]
+    )
     compared = compare([rows], "4")
     (comparison,) = compared.tables
 
@@ -48,11 +52,11 @@ def test_table_4_puts_errors_and_search_days_beside_the_papers_row() -> None:
 
 
 def test_a_found_cell_trained_without_its_search_stands_beside_the_papers_row() -> None:
-    found = search("search_edarts", 3, search_seconds=1296.0, genotype=FOUND)
+    search_row = search("search_edarts", 3, search_seconds=1296.0, genotype=FOUND)
     # As `run table4`, `evaluate` and `promote --final` make it, and in a sweep of its own.
     final = training(FOUND, 7, 0.97, protocol_hash=FINAL.protocol_hash)
-    with_search = evaluation(found, 0.98, protocol_hash=FINAL.protocol_hash)
-    sweeps = [source([with_search], [found]), source([final], name="table4")]
+    with_search = evaluation(search_row, 0.98, protocol_hash=FINAL.protocol_hash)
+    sweeps = [source([with_search], [search_row]), source([final], name="table4")]
     comparison = only(sweeps, "4")
 
     error = find(comparison, "test error", "search_edarts on cifar10, seed 3 (search)")
@@ -62,7 +66,7 @@ def test_a_found_cell_trained_without_its_search_stands_beside_the_papers_row() 
     assert days.ours == pytest.approx(0.015)
     assert (days.theirs, days.note) == ("0.015", "on Tesla")
     assert comparison.differs == ()
-    alone = only([source([final], [found])], "4")
+    alone = only([source([final], [search_row])], "4")
     assert find(alone, "test error", "search_edarts on cifar10, seed 3").theirs == "2.53"
 
 
@@ -99,10 +103,10 @@ def test_a_cell_that_no_search_found_stands_alone_also_among_searches() -> None:
 
 
 def test_table_4_keeps_data_sets_apart_and_takes_no_others() -> None:
-    found = search("search_edarts", 3)
+    search_row = search("search_edarts", 3)
     final = {"protocol_hash": FINAL.protocol_hash}
-    rows = [evaluation(found, 0.8, dataset=name, **final) for name in ("cifar100", "digits")]
-    comparison = only([source(rows, [found])], "4")
+    rows = [evaluation(search_row, 0.8, dataset=name, **final) for name in ("cifar100", "digits")]
+    comparison = only([source(rows, [search_row])], "4")
 
     # Found on CIFAR-10, judged on CIFAR-100.
     assert find(comparison, "test error", "search_edarts on cifar10").theirs == "17.00"

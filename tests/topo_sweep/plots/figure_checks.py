@@ -55,16 +55,16 @@ def _drawn_texts(figure: Figure) -> Iterator[Text]:
 
 
 def bars(axes: Axes) -> list[tuple[float, float, float, float]]:
-    """Return place, mean and ends of the interval of each mean; NaN where there is none."""
-    found = []
+    """Return x, mean and ends of the interval of each mean; NaN where there is none."""
+    means = []
     for container in axes.containers:
         assert isinstance(container, ErrorbarContainer)
         line, _, (ends,) = container
-        places: Any = line.get_xydata()
-        for (place, mean), segment in zip(places, ends.get_segments(), strict=True):
+        points: Any = line.get_xydata()
+        for (x, mean), segment in zip(points, ends.get_segments(), strict=True):
             low, high = (segment[0][1], segment[1][1]) if len(segment) else (np.nan, np.nan)
-            found.append((float(place), float(mean), float(low), float(high)))
-    return found
+            means.append((float(x), float(mean), float(low), float(high)))
+    return means
 
 
 def marks(axes: Axes, gid: str) -> list[tuple[float, float]]:

@@ -43,7 +43,7 @@ def collisions(drawing: Drawing) -> list[tuple[Any, Any]]:
     for part, (width, height) in drawing.sizes.items():
         x, y = drawing.centre(part)
         boxes[part] = (x - width / 2, x + width / 2, y - height / 2, y + height / 2)
-    found: list[tuple[Any, Any]] = [
+    colliding: list[tuple[Any, Any]] = [
         (one, other)
         for (one, a), (other, b) in itertools.combinations(boxes.items(), 2)
         if a[0] < b[1] and b[0] < a[1] and a[2] < b[3] and b[2] < a[3]
@@ -56,8 +56,8 @@ def collisions(drawing: Drawing) -> list[tuple[Any, Any]]:
             if part not in link and any(
                 left < x / 200 < right and low < y / 200 < high for x, y in line
             ):
-                found.append((link, part))
-    return found
+                colliding.append((link, part))
+    return colliding
 
 
 def drawn_links(axes: Axes) -> dict[str, PathPatch]:
@@ -120,8 +120,8 @@ def test_a_label_stands_on_the_edge_that_it_names() -> None:
     for node, pair in enumerate(edges.nodes, 2):
         for edge in pair:
             label = (edge.source, node)
-            place = pytest.approx(drawing.centre(label))
-            (text,) = [t for t in axes.texts if t.get_position() == place]
+            centre = pytest.approx(drawing.centre(label))
+            (text,) = [t for t in axes.texts if t.get_position() == centre]
             assert text.get_text() == STYLES[edge.operation].label
 
 
@@ -144,11 +144,11 @@ def test_all_texts_of_any_cell_can_be_read(edges: CellEdges) -> None:
 
 def bundles(axes: Axes) -> dict[str, list[str]]:
     """Return the operations drawn on each edge, from top to bottom; 'None' is an edge gone."""
-    found: dict[str, list[str]] = {}
+    operations: dict[str, list[str]] = {}
     for gid in drawn_links(axes):
         link, _, name = gid.partition(": ")
-        found.setdefault(link, []).append(name)
-    return found
+        operations.setdefault(link, []).append(name)
+    return operations
 
 
 def test_before_all_edges_carry_all_operations_and_after_only_those_that_stay() -> None:

@@ -67,12 +67,12 @@ def test_means_and_intervals_are_those_of_a_calculation_by_hand() -> None:
 def test_points_stand_beside_the_mean_of_their_space_and_depth() -> None:
     axes = subspaces(*grid()).axes[0]
 
-    places = [place for place, *_ in bars(axes)]
-    assert np.floor(np.array(places) + 0.5).tolist() == [0, 1, 0, 1]
-    assert places[0] < places[2]
-    for place, value in marks(axes, "points"):
-        right, mean, *_ = min((b for b in bars(axes) if b[0] > place), key=lambda b: b[0] - place)
-        assert right - place < 0.4
+    positions = [x for x, *_ in bars(axes)]
+    assert np.floor(np.array(positions) + 0.5).tolist() == [0, 1, 0, 1]
+    assert positions[0] < positions[2]
+    for x, value in marks(axes, "points"):
+        right, mean, *_ = min((b for b in bars(axes) if b[0] > x), key=lambda b: b[0] - x)
+        assert right - x < 0.4
         assert abs(value - mean) < 1.001
 
 
@@ -166,7 +166,7 @@ def test_a_failed_evaluation_is_no_number() -> None:
 def test_depth_shows_accuracy_and_skips_at_the_number_of_cells() -> None:
     accuracy, skips = depth(*grid(("SS1",), (5, 10, 16))).axes
 
-    assert [(place, round(mean, 6)) for place, mean, *_ in bars(accuracy)] == [
+    assert [(cells, round(mean, 6)) for cells, mean, *_ in bars(accuracy)] == [
         (5, 91),
         (10, 92),
         (16, 93),
@@ -312,15 +312,15 @@ def test_nothing_to_draw_is_said_with_what_to_do() -> None:
 def everything() -> Frames:
     """Return the whole grid of the paper with something of all that can happen."""
     rows, results = [], []
-    for place, (space, operations) in enumerate(SPACES.items()):
+    for space_number, (space, operations) in enumerate(SPACES.items()):
         for cells in (5, 16):
             for seed in range(20, 23):
                 name = f"{space}-{cells}-{seed}"
-                own = search(name, space=space, cells=cells, seed=seed)
-                rows.append(own | {"operations": ",".join(operations)})
+                search_row = search(name, space=space, cells=cells, seed=seed)
+                rows.append(search_row | {"operations": ",".join(operations)})
                 if (space, seed) != ("SS4", 20):
                     status = "diverged" if (space, seed) == ("SS3", 21) else "ok"
-                    accuracy = 0.9 + (place + seed % 7) / 1000
+                    accuracy = 0.9 + (space_number + seed % 7) / 1000
                     results.append(evaluation(name, accuracy, status=status))
     return searches(rows), evaluations(results)
 

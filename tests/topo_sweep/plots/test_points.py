@@ -39,8 +39,8 @@ def test_a_mean_with_its_interval_stands_right_of_its_points() -> None:
     assert (mean - low, high - mean) == pytest.approx((2.484, 2.484), abs=0.001)
     drawn = marks(axes, "points")
     assert [value for _, value in drawn] == [1.0, 2.0, 3.0]
-    assert len({place for place, _ in drawn}) == 3
-    assert all(1.0 - 1.25 * 0.2 <= place < 1.0 for place, _ in drawn)
+    assert len({point_x for point_x, _ in drawn}) == 3
+    assert all(1.0 - 1.25 * 0.2 <= point_x < 1.0 for point_x, _ in drawn)
 
 
 def test_what_diverged_is_a_mark_of_its_own_no_lower_than_the_floor() -> None:

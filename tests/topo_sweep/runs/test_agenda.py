@@ -17,8 +17,8 @@ IDS = list(PLANNED)
 FIRST, SECOND = IDS[0], IDS[3]
 
 
-def agenda(left: list[str] = IDS, found: dict[str, Genotype] | None = None) -> Agenda:
-    return Agenda({trial_id: PLANNED[trial_id] for trial_id in left}, found or {})
+def agenda(left: list[str] = IDS, cells_found: dict[str, Genotype] | None = None) -> Agenda:
+    return Agenda({trial_id: PLANNED[trial_id] for trial_id in left}, cells_found or {})
 
 
 def handed_out(agenda: Agenda) -> list[Runnable]:

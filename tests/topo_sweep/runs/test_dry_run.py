@@ -17,9 +17,9 @@ from topo_sweep.store.paths import StorePaths
 
 def line(text: str, name: str) -> str:
     """Return the one line with this name, without the name."""
-    found = [line for line in text.splitlines() if line.startswith(name)]
-    assert len(found) == 1
-    return found[0].removeprefix(name).strip()
+    lines = [line for line in text.splitlines() if line.startswith(name)]
+    assert len(lines) == 1
+    return lines[0].removeprefix(name).strip()
 
 
 def test_a_new_sweep_is_described_without_a_guess_at_its_time(tmp_path: Path) -> None:

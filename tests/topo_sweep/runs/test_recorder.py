@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import math
 import os
 from collections.abc import Callable
@@ -14,6 +13,7 @@ import pytest
 
 from nas_core.cells.genotype import KNOWN_CELLS, Genotype
 from nas_core.protocols.training import DataOptions
+from tests.disk import full_disk
 from tests.topo_sweep.conftest import FINGERPRINT, Clock, make_sweep
 from tests.topo_sweep.runs.recorder_run import (
     IDS,
@@ -259,12 +259,9 @@ def test_a_checkpoint_stays_until_the_row_is_durable(
 def test_a_full_disk_loses_neither_row_nor_checkpoint(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(_: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
     checkpoint = run.checkpoint(IDS[0])
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
+        patch.setattr(os, "fsync", full_disk)
         with pytest.raises(StoreError, match="the disk is full"):
             run.report(IDS[0], *ended("ok", metrics(0)))
     assert checkpoint.exists()
@@ -298,7 +295,7 @@ def test_progress_follows_what_workers_report(run: Run) -> None:
 def test_the_best_network_is_the_one_with_the_best_last_epoch_of_those_that_ended_well(
     run: Run,
 ) -> None:
-    found = []
+    best_so_far = []
     for trial_id, reports in zip(
         IDS,
         [
@@ -310,9 +307,9 @@ def test_the_best_network_is_the_one_with_the_best_last_epoch_of_those_that_ende
         strict=True,
     ):
         run.report(trial_id, *reports)
-        found.append(run.progress.best)
+        best_so_far.append(run.progress.best)
 
-    assert found == [None, (0.5, "topology 17"), (0.5, "topology 17"), (0.5, "topology 17")]
+    assert best_so_far == [None, (0.5, "topology 17"), (0.5, "topology 17"), (0.5, "topology 17")]
 
 
 def test_the_best_network_is_found_by_validation_where_images_are_held_out(tmp_path: Path) -> None:

@@ -71,10 +71,10 @@ def test_a_sweep_of_searches_leaves_every_row_with_its_curve(results: Path) -> N
 
 def test_evaluations_train_the_cell_that_their_search_found(results: Path) -> None:
     store = store_of(SPEC, results)
-    found = store.searches().set_index("search_id")["genotype"]
+    genotypes = store.searches().set_index("search_id")["genotype"]
 
     for _, row in store.trials().iterrows():
-        genotype = found[row["search_id"]]
+        genotype = genotypes[row["search_id"]]
         assert row["genotype"] == genotype
         protocol = SPEC.protocol
         network = EvalNetwork(

@@ -234,9 +234,9 @@ def test_evaluations_differ_by_search_protocol_and_seed() -> None:
 
 
 def test_an_evaluation_is_another_trial_than_a_training_of_the_same_cell() -> None:
-    found = Evaluation(search_of(search_spec()), Protocol(), seed=0).of(FOUND)
+    evaluated = Evaluation(search_of(search_spec()), Protocol(), seed=0).of(FOUND)
 
-    assert dataclasses.replace(found, search_id=None).trial_id != found.trial_id
+    assert dataclasses.replace(evaluated, search_id=None).trial_id != evaluated.trial_id
 
 
 def test_a_search_counts_the_epochs_of_all_its_stages() -> None:
@@ -248,18 +248,20 @@ def test_a_search_counts_the_epochs_of_all_its_stages() -> None:
 
 def test_evaluations_of_searches_that_ended_with_nothing_are_left_out() -> None:
     planned = search_spec(seeds=(0, 1, 2), evaluation_seeds=(0, 1)).trials()
-    found, nothing, unknown = [t for t in planned.values() if isinstance(t, SearchTrial)]
-    ended: dict[str, Genotype | None] = {found.search_id: FOUND, nothing.search_id: None}
+    with_cell, without_cell, unfinished = [
+        t for t in planned.values() if isinstance(t, SearchTrial)
+    ]
+    ended: dict[str, Genotype | None] = {with_cell.search_id: FOUND, without_cell.search_id: None}
 
     kept = without_void(planned, ended)
 
     assert [trial_id for trial_id in planned if trial_id not in kept] == [
         trial.trial_id
         for trial in planned.values()
-        if isinstance(trial, Evaluation) and trial.search == nothing
+        if isinstance(trial, Evaluation) and trial.search == without_cell
     ]
     assert list(kept) == [trial_id for trial_id in planned if trial_id in kept]
-    assert {found.search_id, nothing.search_id, unknown.search_id} <= set(kept)
+    assert {with_cell.search_id, without_cell.search_id, unfinished.search_id} <= set(kept)
     assert len(kept) == 3 * 3 - 2
 
 

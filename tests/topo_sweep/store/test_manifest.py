@@ -136,7 +136,7 @@ def test_a_folder_without_a_manifest_is_no_sweep(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "place"),
+    ("change", "damaged_key"),
     [
         ({"sweep": 3}, "sweep"),
         ({"protocol": {"epochs": "many"}}, "protocol.epochs"),
@@ -147,11 +147,11 @@ def test_a_folder_without_a_manifest_is_no_sweep(path: Path) -> None:
     ],
 )
 def test_a_damaged_value_is_named_in_one_line(
-    path: Path, change: dict[str, Any], place: str
+    path: Path, change: dict[str, Any], damaged_key: str
 ) -> None:
     path.write_text(json.dumps(whole() | change))
 
-    check_refused(path, f"{path} is damaged: {place}")
+    check_refused(path, f"{path} is damaged: {damaged_key}")
 
 
 @pytest.mark.parametrize("key", ["sweep", "kind", "protocol", "data", "fingerprint"])

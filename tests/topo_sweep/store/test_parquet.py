@@ -199,8 +199,8 @@ def test_a_reader_that_compaction_overtakes_starts_over(
 
     monkeypatch.setattr(pq, "read_table", overtaken)
 
-    found = getattr(store, read)()
-    assert found.equals(expected) if isinstance(found, pd.DataFrame) else found == expected
+    reread = getattr(store, read)()
+    assert reread.equals(expected) if isinstance(reread, pd.DataFrame) else reread == expected
 
 
 @pytest.mark.slow

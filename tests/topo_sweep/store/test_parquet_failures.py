@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from nas_core.errors import InputError
+from tests.disk import full_disk
 from tests.topo_sweep.store.local_store import ids, make_store
 from tests.topo_sweep.store.store_rows import (
     another_process,
@@ -113,17 +114,13 @@ def test_a_kill_before_any_file_operation_leaves_a_readable_store(
 # Full and read-only disks
 
 
-def _full(*_: object, **__: object) -> None:
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
 def fails_from(call: Callable[..., Any], number: int) -> Callable[..., Any]:
     """Return `call` on a disk that is full from the call with this number on."""
     numbers = itertools.count()
 
     def wrapped(*arguments: object, **options: object) -> Any:
         if next(numbers) >= number:
-            _full()
+            full_disk()
         return call(*arguments, **options)
 
     return wrapped
@@ -162,7 +159,7 @@ def test_rows_outlive_a_disk_that_fills_up_at_any_point_and_are_written_once(
 def test_a_folder_on_a_full_disk_is_refused_with_advice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "fsync", _full)
+    monkeypatch.setattr(os, "fsync", full_disk)
 
     check_refused(tmp_path / "sweep", os.strerror(errno.ENOSPC))
 
@@ -187,15 +184,15 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     """Mount a file system of 256 KiB, where the tests may."""
     if os.geteuid() != 0 or shutil.which("mount") is None:
         pytest.skip("only root may mount")
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)]
+    mount_point = tmp_path / "disk"
+    mount_point.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(mount_point)]
     if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
         pytest.skip("mounting is not allowed here")
     try:
-        yield place
+        yield mount_point
     finally:
-        subprocess.run(["umount", "--lazy", str(place)], check=True)
+        subprocess.run(["umount", "--lazy", str(mount_point)], check=True)
 
 
 def fill(disk: Path) -> Path:

@@ -115,9 +115,9 @@ def test_every_value_of_a_search_survives_being_stored(
     for row in written:
         for column, value in row.items():
             if column != "search_id":
-                found = read.loc[row["search_id"], column]
+                stored = read.loc[row["search_id"], column]
                 missing = value is None or value != value  # noqa: PLR0124 - only NaN differs
-                assert pd.isna(found) if missing else found == value, column
+                assert pd.isna(stored) if missing else stored == value, column
 
 
 def test_rows_and_curves_of_searches_are_made_up_of_all_columns() -> None:

@@ -14,7 +14,7 @@ ROWS = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(STATUSES)), mi
 
 def frame(rows: list[tuple[str, str]]) -> pd.DataFrame:
     """Return rows of a key and a status, numbered in their order."""
-    return pd.DataFrame(rows, columns=["key", "status"]).assign(place=range(len(rows)))
+    return pd.DataFrame(rows, columns=["key", "status"]).assign(number=range(len(rows)))
 
 
 @given(ROWS)
@@ -28,7 +28,7 @@ def test_ok_counts_before_diverged_before_failed_then_the_first(
         statuses = [status for name, status in rows if name == key]
         best = min(statuses, key=["ok", "diverged", "failed"].index)
         assert row["status"] == best
-        assert row["place"] == rows.index((str(key), best))
+        assert row["number"] == rows.index((str(key), best))
 
 
 @given(ROWS, ROWS)
@@ -39,7 +39,7 @@ def test_rows_of_several_sweeps_keep_their_order(
 
     both = frame([*first, *second])
     assert rows["key"].is_unique
-    expected = preferred(both, "key").sort_values("place")
+    expected = preferred(both, "key").sort_values("number")
     assert list(zip(rows["key"], rows["status"], strict=True)) == list(
         zip(expected["key"], expected["status"], strict=True)
     )

@@ -28,9 +28,9 @@ def refusal(address: str | None = None) -> str:
 
 def closed_port() -> str:
     """Return an address at which nobody listens."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{found.getsockname()[1]}"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 @pytest.mark.parametrize(
