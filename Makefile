@@ -24,7 +24,7 @@ demo-search: $(INSTALLED)
 	$(BIN)/topo-sweep plot cell $(call folder,search_demo --topology-from $(call folder,demo))
 
 test: lint
-	$(BIN)/pytest -n 3 --dist worksteal
+	$(BIN)/pytest -n 2 --dist worksteal
 
 check: lint
 	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"

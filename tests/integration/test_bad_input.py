@@ -134,7 +134,7 @@ def test_options_of_run_that_are_wrong_or_do_not_fit_the_images(
         (("rank",), ("results", "run a sweep first")),
         (("rank", "--top", "0"), ("--top", "0", "x>=1")),
         (("enumerate", "--nodes", "9"), ("9", "1<=x<=6")),
-        (("enumerate", "-o", "none/x.json"), ("none/x.json", "No such file")),
+        (("enumerate", "-o", "none/x.json"), ("there is no folder none", "make it first")),
         (("enumerate", "--format", "xml"), ("xml", "json")),
         (("plot", "surface", "--style", "pie"), ("pie", "surface3d")),
         (("plot", "pie"), ("pie",)),
@@ -331,7 +331,7 @@ def test_two_protocols_in_one_store_are_never_ranked_together(
         (("rank", "--min-seeds", "9"), ("9",)),
         (("plot", "surface", "--metric", "val"), ("hold-out",)),
         (("plot", "surface", "-o", "surface.bmp"), (".bmp", ".png", ".svg", ".pdf")),
-        (("plot", "surface", "-o", "none/surface.png"), ("none/surface.png", "No such file")),
+        (("plot", "surface", "-o", "none/surface.png"), ("there is no folder none",)),
     ],
 )
 def test_what_a_sweep_cannot_give(

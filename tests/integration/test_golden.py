@@ -7,7 +7,9 @@ log; a refactoring needs neither.
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +51,17 @@ LOSSES = {"train_loss", "alpha_loss"}
 def pair(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[OpenedSweep, OpenedSweep]:
-    """Return the recorded sweep and the one that the same request makes now."""
+    """Return the recorded sweep and the one that the same request makes now.
+
+    Whichever process of the tests comes first makes it; for the others nothing is left to do.
+    """
     (recorded,) = GOLDEN.glob(f"{request.param}-digits-*")
-    folder = tmp_path_factory.mktemp(request.param)
-    done(folder, *REQUESTS[request.param], "--executor", "inline")
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / request.param
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done(folder, *REQUESTS[request.param], "--executor", "inline")
     return open_sweep(recorded), open_sweep(folder / "results" / recorded.name)
 
 

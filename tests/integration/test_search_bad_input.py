@@ -161,7 +161,7 @@ def test_a_promotion_that_cannot_be(
             (("plot", picture, "topologies"), (f"plot {picture} draws a sweep of searches",))
             for picture in ("subspaces", "depth", "alphas", "skips")
         ),
-        (("plot", "subspaces", "searches"), ("1 of 1 searches found a cell", "evaluation")),
+        (("plot", "subspaces", "searches"), ("is evaluated yet", "`topo-sweep evaluate")),
         (("plot", "alphas", "searches", "--seed", "9"), ("no search fits --seed 9",)),
         (("plot", "skips", "searches", "-o", "skips.bmp"), (".bmp", ".png")),
         (("plot", "cell", "letter.txt"), ("'Dear reader,' is no genotype",)),
@@ -169,7 +169,7 @@ def test_a_promotion_that_cannot_be(
         (("protocol", "show", "search_edart"), ("'search_edart'", "search_edarts")),
         (("protocol", "diff", "shallow", "deep"), ("'deep'",)),
         (("enumerate", "--grid", "table2"), ("'table2'", "'subspaces'")),
-        (("rank", "searches"), ("no finished trial",)),
+        (("rank", "searches"), ("is evaluated yet", "`topo-sweep evaluate")),
     ],
 )
 def test_a_question_that_these_sweeps_cannot_answer(

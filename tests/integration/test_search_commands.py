@@ -254,7 +254,7 @@ def test_protocols_are_shown_and_compared(tmp_path: Path) -> None:
     assert "attention" in shown
     assert "topology" in shown
     differences = done(tmp_path, "protocol", "diff", "search_subset", "search_sparse").output
-    assert "differ in 2 of" in differences.splitlines()[0]
+    assert "differ in 3 of" in differences.splitlines()[0]
     assert sorted(line.split()[0] for line in differences.splitlines()[2:]) == [
-        *("alpha_every", "images"),
+        *("alpha_at", "alpha_every", "images"),
     ]

@@ -115,11 +115,11 @@ def evaluated(sweep: OpenedSweep) -> pd.DataFrame:
     """Return a sweep's trainings.
 
     Raises:
-        InputError: it is a search of which nothing is evaluated yet; says how to.
+        InputError: it found cells and none of them is evaluated; says how to.
 
     """
     trials = sweep.trials()
-    if sweep.holds_searches and trials.empty:
+    if sweep.holds_searches and trials.empty and sweep.searches()["genotype"].notna().any():
         raise InputError(
             f"nothing that {sweep.folder} found is evaluated yet: train its cell with "
             f"`topo-sweep evaluate {sweep.folder}`"
