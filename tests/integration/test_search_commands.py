@@ -11,7 +11,7 @@ from nas_core.cells.genotype import KNOWN_CELLS, Genotype
 from nas_core.cells.topology import Topology
 from tests.conftest import TINY
 from tests.program import done, files, png_size, the_sweep
-from topo_sweep.cli.enumerate_grid import GRID_NAMES, Grid, grid_records
+from topo_sweep.cli.enumerate import GRID_NAMES, Grid, grid_records
 from topo_sweep.spec.load import load_spec
 from topo_sweep.spec.searches import SearchSweep
 

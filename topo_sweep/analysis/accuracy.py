@@ -65,10 +65,15 @@ def accuracies(rows: pd.DataFrame, metric: str) -> pd.Series[float]:
 def data_words(rows: pd.DataFrame) -> str:
     """Return the data set and how it was split, in words; all rows have the same."""
     first = rows.iloc[0]
-    held_out = f"{first['holdout']:,} images held out" if first["holdout"] else "no hold-out"
-    all_of_them = rows["train_limit"].isna().iloc[0]
-    limited = "" if all_of_them else f", {first['train_limit']:,} trained on"
-    return f"{first['dataset']} ({held_out}{limited})"
+    limit = None if rows["train_limit"].isna().iloc[0] else int(first["train_limit"])
+    return split_words(str(first["dataset"]), holdout=int(first["holdout"]), train_limit=limit)
+
+
+def split_words(dataset: str, *, holdout: int, train_limit: int | None) -> str:
+    """Return a data set and how it is split, in words."""
+    held_out = f"{holdout:,} images held out" if holdout else "no hold-out"
+    limited = "" if train_limit is None else f", {train_limit:,} trained on"
+    return f"{dataset} ({held_out}{limited})"
 
 
 def group_means(rows: pd.DataFrame, by: Sequence[str], column: str) -> pd.DataFrame:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal, get_args
 
 import click
 from click.core import ParameterSource
@@ -14,8 +15,15 @@ from nas_core.cells.topology import MAX_NODES, Topology, enumerate_topologies, i
 from nas_core.errors import InputError
 from topo_sweep.analysis.text import plain_table
 from topo_sweep.cli.common import FORMAT, OUTPUT, print_records
-from topo_sweep.cli.enumerate_grid import COLUMNS, GRID_NAMES, Grid, grid_records
 from topo_sweep.cli.options import option, takes
+
+Grid = Literal["subspaces", "depth"]
+
+GRID_NAMES: Final[tuple[Grid, ...]] = get_args(Grid)
+"""Shipped sweeps, whose files say what is in them."""
+
+_GRID_COLUMNS: Final[tuple[str, ...]] = ("space", "cells", "seed", "operations")
+"""The order in which a table has the keys of a record of a grid."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +58,7 @@ def enumerate_command(request: EnumerateRequest) -> None:
     """
     if request.grid is not None:
         _refuse_options_of_topologies()
-        records, columns = grid_records(request.grid), COLUMNS
+        records, columns = grid_records(request.grid), _GRID_COLUMNS
     else:
         records = _classes(request.nodes) if request.unique else _topologies(request.nodes)
         columns = tuple(records[0])
@@ -90,6 +98,23 @@ def _classes(nodes: int) -> list[dict[str, Any]]:
         {**_record(members[0]), "members": [member.index for member in members]}
         for members in isomorphism_classes(nodes)
     ]
+
+
+def grid_records(name: Grid) -> list[dict[str, Any]]:
+    """Return one record a search: `space`, its `operations`, `cells` and `seed`."""
+    from topo_sweep.spec.load import load_spec
+    from topo_sweep.spec.trials import searches_among
+
+    records = [
+        {
+            "space": search.space,
+            "operations": list(search.protocol.operations),
+            "cells": search.protocol.cells,
+            "seed": search.seed,
+        }
+        for search in searches_among(load_spec(name).trials().values())
+    ]
+    return sorted(records, key=itemgetter("space", "cells", "seed"))
 
 
 def _table(records: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:

@@ -38,7 +38,7 @@ def _table(records: list[dict[str, Any]]) -> str:
             record["asked"]
             + f" (last of {record['requests']} requests)" * (record["requests"] > 1),
             ", ".join(text for text in (record["protocol"], record["search"]) if text),
-            _data(record),
+            record["data"],
             record["seeds"],
             f"{record['ok'] + record['diverged']}/{record['planned']}"
             + ", running" * record["is_running"],
@@ -48,9 +48,3 @@ def _table(records: list[dict[str, Any]]) -> str:
         for record in records
     ]
     return plain_table(header, rows)
-
-
-def _data(record: dict[str, Any]) -> str:
-    held_out = f", {record['holdout']:,} held out" if record["holdout"] else ""
-    limited = f", {record['train_limit']:,} trained on" if record["train_limit"] else ""
-    return f"{record['dataset']}{held_out}{limited}"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nas_core.errors import InputError
-from topo_sweep.analysis.accuracy import accuracies
+from topo_sweep.analysis.accuracy import accuracies, split_words
 from topo_sweep.runs.status import sweep_status
 from topo_sweep.spec.presets import protocol_words
 from topo_sweep.store.opened import OpenedSweep, is_sweep, open_sweep
@@ -45,9 +45,8 @@ def _record(sweep: OpenedSweep) -> dict[str, Any]:
         "kind": manifest.kind,
         "asked": last.described() if last else "",
         "requests": len(manifest.requests),
-        "dataset": manifest.data.dataset,
-        "holdout": manifest.data.holdout,
-        "train_limit": manifest.data.train_limit,
+        **manifest.data.model_dump(),
+        "data": split_words(**manifest.data.model_dump()),
         "protocol": protocol_words(manifest.protocol),
         "search": last.store_key if last else "",
         "protocol_hash": manifest.protocol_hash,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,7 @@ class Plan:
     pace: Pace
     retry_failed: bool
 
-    @property
+    @cached_property
     def left(self) -> dict[str, Planned]:
         """The trials to run: those without a row, and with `retry_failed` the failed ones.
 
@@ -62,7 +63,7 @@ class Plan:
             if self.finished.get(trial_id) not in done and trial_id not in blocked
         }
 
-    @property
+    @cached_property
     def blocked(self) -> frozenset[str]:
         """Evaluations that cannot run before a search that failed is run again."""
         if self.retry_failed:

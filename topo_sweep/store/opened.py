@@ -168,11 +168,12 @@ def load_results(path: str | Path = RESULTS) -> pd.DataFrame:
     (10, 10, {'ok'})
 
     """
-    sweep = open_sweep(Path(path))
-    if sweep.chosen_from > 1:
-        names = ", ".join(each.folder.name for each in sweeps_in(Path(path)))
-        raise InputError(f"{path} holds {sweep.chosen_from} sweeps, so name one of them: {names}")
-    return sweep.trials()
+    folder = Path(path)
+    several = [] if is_sweep(folder) else sweeps_in(folder)
+    if len(several) > 1:
+        names = ", ".join(sweep.folder.name for sweep in several)
+        raise InputError(f"{path} holds {len(several)} sweeps, so name one of them: {names}")
+    return open_sweep(folder).trials()
 
 
 def found_by_search(searches: pd.DataFrame) -> dict[str, Genotype | None]:

@@ -14,8 +14,7 @@ from click.testing import CliRunner
 
 from nas_core.cells.spaces import SPACES
 from tests.topo_sweep.cli.program import Program
-from topo_sweep.cli.enumerate import enumerate_command
-from topo_sweep.cli.enumerate_grid import GRID_NAMES, Grid, grid_records
+from topo_sweep.cli.enumerate import GRID_NAMES, Grid, enumerate_command, grid_records
 
 
 def printed(*arguments: str) -> str:

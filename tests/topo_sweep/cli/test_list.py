@@ -29,7 +29,7 @@ def test_each_sweep_has_a_line_that_tells_it_from_the_others(program: Program) -
     ]
     assert all("topologies 0,179" in line and "2/2" in line for line in lines)
     (changed,) = (line for line in lines if "epochs 1 (not 5)" in line)
-    assert "digits, 64 trained on" in changed
+    assert "digits (no hold-out, 64 trained on)" in changed
 
     records = json.loads(program("list", "--format", "json"))
     assert [Path(record["folder"]).name for record in records] == [
