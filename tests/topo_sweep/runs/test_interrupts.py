@@ -11,10 +11,10 @@ import pytest
 
 from topo_sweep.runs.interrupts import Interrupts
 
-BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+EACH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 
 
-@BOTH
+@EACH
 def test_a_signal_raises_at_the_next_safe_point_and_not_before(number: signal.Signals) -> None:
     interrupts = Interrupts()
     with interrupts.caught():
@@ -24,7 +24,7 @@ def test_a_signal_raises_at_the_next_safe_point_and_not_before(number: signal.Si
             interrupts.check()
 
 
-@BOTH
+@EACH
 def test_a_signal_raises_at_once_where_that_does_no_harm(number: signal.Signals) -> None:
     interrupts = Interrupts()
     reached = []
@@ -37,6 +37,18 @@ def test_a_signal_raises_at_once_where_that_does_no_harm(number: signal.Signals)
     with interrupts.caught(), pytest.raises(KeyboardInterrupt), interrupts.immediate():
         work()
     assert reached == ["before"]
+
+
+def test_a_hang_up_that_nohup_ignores_is_not_heard() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        interrupts = Interrupts()
+        with interrupts.caught(), interrupts.immediate():
+            signal.raise_signal(signal.SIGHUP)
+            interrupts.check()
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_signal_interrupts_a_wait() -> None:
@@ -91,7 +103,7 @@ def test_after_an_immediate_block_signals_wait_again() -> None:
             interrupts.check()
 
 
-@BOTH
+@EACH
 def test_handlers_are_restored_however_the_block_ends(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     with Interrupts().caught():
@@ -119,7 +131,7 @@ def test_outside_the_main_thread_nothing_is_caught_and_nothing_fails() -> None:
     assert seen == [before]
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("second_is_immediate", [False, True])
 def test_a_second_signal_ends_the_process_at_once(
     number: signal.Signals, second_is_immediate: bool
