@@ -20,6 +20,18 @@ from topo_sweep.analysis.text import counted
 if TYPE_CHECKING:
     import pandas as pd
 
+Floats = NDArray[np.float64]
+
+Range = tuple[float, float]
+"""The least and the greatest value that something can have."""
+
+ANY: Final[Range] = (-np.inf, np.inf)
+FRACTION: Final[Range] = (0.0, 1.0)
+PERCENT: Final[Range] = (0.0, 100.0)
+COUNT: Final[Range] = (0.0, np.inf)
+
+_NO_SPREAD: Final = 1e-9  # less is rounding: one image of 100,000 more is 1e-5
+
 METRICS: Final = {
     "val": "last-epoch validation accuracy",
     "test": "last-epoch test accuracy",
@@ -106,26 +118,34 @@ def per_seed(rows: pd.DataFrame, by: Sequence[str], column: str) -> pd.DataFrame
     return averaged(rows, [*by, "seed"], column)
 
 
-def summary(points: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+def summary(points: pd.DataFrame, by: Sequence[str], *, within: Range = ANY) -> pd.DataFrame:
     """Return `by`, `n`, `mean`, `sd` (ddof 1), `lost`, `ci_low` and `ci_high` of each group.
 
-    `n` counts the points, `lost` those that are. `ci_*` are the ends of a 95% Student t interval;
-    they and `sd` are NaN where n is 1.
+    `n` counts the points, `lost` those that are. `ci_*` are as `t_interval` gives them; `sd` is
+    NaN where n is 1.
     """
     groups = points.groupby(list(by))
     table = groups["value"].agg(n="count", mean="mean", sd="std").assign(lost=groups["lost"].sum())
-    half = half_width(table["sd"], table["n"])
-    ends = {"ci_low": table["mean"] - half, "ci_high": table["mean"] + half}
-    whole: pd.DataFrame = table.assign(**ends).reset_index()
+    low, high = t_interval(table["mean"], table["sd"], table["n"], within=within)
+    whole: pd.DataFrame = table.assign(ci_low=low, ci_high=high).reset_index()
     return whole
+
+
+def equal_seeds_caution(table: pd.DataFrame) -> list[str]:
+    """Return the sentence that is due where several seeds of a group are equal, else none.
+
+    `table` is a `summary`.
+    """
+    equal = (table["n"] > 1) & table["ci_low"].isna()
+    return ["Where all seeds are equal there is no interval either."] if equal.any() else []
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A mean over `n` seeds with its spread; all but `n` and `mean` are None where n = 1.
+    """A mean over `n` seeds with its spread.
 
-    `low` and `high` are the 95% Student t interval, `sd` has ddof 1, `p_value` is the two-sided
-    one of a mean of zero.
+    `low` and `high` are as `t_interval` gives them, `sd` has ddof 1, `p_value` is the two-sided one
+    of a mean of zero. With one seed there is no `sd`, and where there is no interval no `p_value`.
     """
 
     n: int
@@ -136,7 +156,7 @@ class Estimate:
     p_value: float | None = None
 
 
-def estimate(values: Iterable[float]) -> Estimate | None:
+def estimate(values: Iterable[float], *, within: Range = ANY) -> Estimate | None:
     """Return mean, SD and interval over values that each belong to one seed; None for none."""
     seeds = np.asarray(list(values), dtype=float)
     n = len(seeds)
@@ -146,21 +166,31 @@ def estimate(values: Iterable[float]) -> Estimate | None:
     if n == 1:
         return Estimate(n=n, mean=mean)
     sd = float(seeds.std(ddof=1))
-    error = sd / n**0.5
-    half = float(half_width(sd, n))
-    # Without any spread the interval is a point, and only a mean of zero agrees with zero.
-    p_value = 2 * float(stdtr(n - 1, -abs(mean) / error)) if error else float(mean == 0)
-    return Estimate(n=n, mean=mean, sd=sd, low=mean - half, high=mean + half, p_value=p_value)
+    low, high = map(float, t_interval(mean, sd, n, within=within))
+    if np.isnan(low):
+        return Estimate(n=n, mean=mean, sd=sd)
+    p_value = 2 * float(stdtr(n - 1, -abs(mean) * n**0.5 / sd))
+    return Estimate(n=n, mean=mean, sd=sd, low=low, high=high, p_value=p_value)
 
 
-def half_width(sd: ArrayLike, n: ArrayLike) -> NDArray[np.float64]:
-    """Return half of a 95% Student t interval of a mean; NaN where n is 1.
+def t_interval(
+    mean: ArrayLike, sd: ArrayLike, n: ArrayLike, *, within: Range = ANY
+) -> tuple[Floats, Floats]:
+    """Return the ends of 95% Student t intervals of means.
+
+    NaN where there is none: n is 1, or all values are equal, which shows no spread and not that
+    there is none.
 
     Args:
-        sd: standard deviation of the values (ddof 1).
+        mean: of the values, one or many.
+        sd: their standard deviation (ddof 1).
         n: how many they are.
+        within: what no mean can leave; the ends are cut there, which takes nothing away from how
+            often an interval holds the true mean.
 
     """
-    count = np.asarray(n, dtype=float)
-    width: NDArray[np.float64] = stdtrit(count - 1.0, 0.975) * np.asarray(sd) / np.sqrt(count)
-    return width
+    centre, spread, count = (np.asarray(part, dtype=float) for part in (mean, sd, n))
+    half = stdtrit(count - 1.0, 0.975) * np.where(spread > _NO_SPREAD, spread, np.nan)
+    half = half / np.sqrt(count)
+    low, high = within
+    return np.maximum(centre - half, low), np.minimum(centre + half, high)

@@ -15,10 +15,12 @@ import pandas as pd
 from nas_core.cells.genotype import Genotype, known_name
 from nas_core.errors import InputError
 from topo_sweep.analysis.accuracy import (
+    FRACTION,
     METRICS,
     accuracies,
     chosen_metric,
     data_words,
+    equal_seeds_caution,
     per_seed,
     summary,
 )
@@ -45,7 +47,8 @@ COLUMNS: Final = (
     "mean", "sd", "ci_low", "ci_high", "diverged",
 )  # fmt: skip
 """The columns of a ranking's table: `n` counts seeds, `runs` trainings, `diverged` those of them
-that diverged. `sd` (ddof 1) and `ci_*` are NaN where n = 1."""
+that diverged. `sd` (ddof 1) and `ci_*` are NaN where n = 1, `ci_*` also where all
+accuracies are equal."""
 
 _INTERVALS: Final = f"Intervals are 95% t intervals over training seeds, {GIVEN}."
 _TIE = 1e-9  # means of counts of correct images differ by more, or only by rounding
@@ -109,7 +112,7 @@ class Ranking:
         """Say what the numbers cannot tell, and what is left out."""
         n = self.table["n"]
         sentences = [_INTERVALS] if (n > 1).any() else []
-        sentences += single_seed_caution(n, **NO_INTERVAL)
+        sentences += single_seed_caution(n, **NO_INTERVAL) + equal_seeds_caution(self.table)
         if diverged := int(self.table["diverged"].sum()):
             trials = counted(diverged, "diverged trial")
             sentences.append(f"{trials} counted, with the last accuracy.")
@@ -129,7 +132,8 @@ def rank(
     Accuracies of one seed are averaged first (members of a class, evaluations of a search), so
     that the seed is the unit: means, standard deviations (ddof 1) and 95% Student t intervals
     are over those averages and `n` counts seeds. Equal means share a rank, and the next rank
-    counts all before it (1, 2, 2, 4). Intervals are not clipped to 0..1.
+    counts all before it (1, 2, 2, 4). Intervals are cut at 0 and 1, which
+    no mean can leave; equal accuracies have none, for they do not show that there is no spread.
 
     A diverged trial counts with the accuracy that its diverged network had, about chance level;
     where its row has none it counts as 0, so that a missing number cannot flatter. Failed trials
@@ -264,7 +268,8 @@ def _grouped(rows: pd.DataFrame, key: str) -> pd.DataFrame:
     runs = rows.groupby(key)["lost"].agg(runs="size", diverged="sum")
     smallest = rows.sort_values(["topology", "genotype"]).drop_duplicates(key).set_index(key)
     names = smallest[[name for name in ("genotype", "topology", "class_id") if name != key]]
-    means = summary(per_seed(rows, (key,), "accuracy"), (key,)).set_index(key)
+    points = per_seed(rows, (key,), "accuracy")
+    means = summary(points, (key,), within=FRACTION).set_index(key)
     return means.join(runs).join(names).reset_index()
 
 

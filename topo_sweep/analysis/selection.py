@@ -208,7 +208,8 @@ def _margin(trials: pd.DataFrame, ranking: Ranking) -> str:
         return f"topologies {best} and {next_best} share no seed, so neither is known to be better"
     opening = f"topology {best} is ahead of topology {next_best} by {ahead.mean:.2f} points"
     if ahead.low is None:
-        return f"{opening} on one seed: without an interval that is no evidence"
+        where = "on one seed" if ahead.n == 1 else f"on each of {ahead.n} common seeds"
+        return f"{opening} {where}: without an interval that is no evidence"
     sure = "clear of zero" if ahead.low > 0 else "not clear of zero"
     return (
         f"{opening}, 95% interval {ahead.low:.2f} to {ahead.high:.2f} over {ahead.n} common seeds: "

@@ -11,8 +11,8 @@ NO_SPREAD: Final = "n = 1: the spread over seeds is unknown, and the order is no
 SOME_WITHOUT_SPREAD: Final = "n = 1 in {single} of {groups} groups: their spread is unknown"
 """What a picture says in which other groups have more seeds."""
 
-GIVEN: Final = "given this split and this test set"
-"""What an interval of accuracies takes as fixed."""
+GIVEN: Final = "cut at 0 and 100%, given this split and this test set"
+"""How far an interval of accuracies can go, and what it takes as fixed."""
 
 NO_INTERVAL: Final = {
     "every": "With one seed there is no interval, and this order is not evidence.",

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from topo_sweep.analysis.accuracy import per_seed, summary
+from topo_sweep.analysis.accuracy import PERCENT, per_seed, summary
 from topo_sweep.analysis.comparable import check_one
 from topo_sweep.analysis.searches import (
     EVERYTHING,
@@ -81,7 +81,9 @@ def subspaces(
         sizes = group.groupby("x").size()
         label = f"{cells} search cells ({n_words(list(sizes))})"
         floor = low + 0.07 * (high - low)
-        draw_points(axes, group, number, spread=0.6 * slot, label=label, floor=floor)
+        draw_points(
+            axes, group, number, spread=0.6 * slot, label=label, floor=floor, within=PERCENT
+        )
         colour, _ = group_style(number)
         for mean_x, n in zip(sizes.index.to_numpy(dtype=float), sizes, strict=True):
             _write_n(axes, mean_x - _MEAN_SHIFT * slot, n, colour)
@@ -127,7 +129,7 @@ def depth(searches: pd.DataFrame, trials: pd.DataFrame, query: SearchQuery = EVE
     low, high = limits(points, table)
     accuracy.set_ylim(low, high)
     points = points.assign(x=points["cells"].astype(float))
-    draw_points(accuracy, points, 0, spread=0.3 * slot, joined=True, floor=low)
+    draw_points(accuracy, points, 0, spread=0.3 * slot, joined=True, floor=low, within=PERCENT)
     style_axes(accuracy, f"{evaluated.metric_name} (%)")
     counts = {column: per_seed(ended, _DEPTH, column) for column in SKIPS}
     for number, (column, name) in enumerate(SKIPS.items(), 1):
@@ -168,7 +170,7 @@ def grid_map(
         box = spaces.index(space), depths.index(group["cells"])
         means[box], texts[box] = group["mean"], _box_text(group)
     notes: list[Note] = [
-        (None, f"± half of a 95% t interval over search seeds, {GIVEN}"),
+        (None, f"below a mean its 95% t interval over search seeds, {GIVEN}"),
         (None, "bold: the best mean"),
         *_reservations(table, evaluated),
     ]
@@ -179,7 +181,7 @@ def grid_map(
         setting_lines(evaluated),
         notes,
         width=max(7.6, 4.4 + 1.3 * len(depths)),
-        height=0.8 + 0.52 * len(spaces),
+        height=0.8 + 0.6 * len(spaces),
         left=1.75,
         right=0.8,
         below=0.55,
@@ -216,7 +218,7 @@ def _measured(
     evaluated = join_evaluations(searches, trials, query)
     points = per_seed(evaluated.rows, by, "accuracy")
     points = points.assign(value=100 * points["value"])
-    return evaluated, points, summary(points, by)
+    return evaluated, points, summary(points, by, within=PERCENT)
 
 
 def _reservations(table: pd.DataFrame, evaluated: EvaluatedSearches) -> list[Note]:
@@ -239,9 +241,10 @@ def _depths(rows: pd.DataFrame) -> list[int]:
 
 def _box_text(group: dict[Any, Any]) -> str:
     """Return mean, interval and n of a row of the summary."""
-    spread = "" if np.isnan(group["ci_low"]) else f" ± {group['mean'] - group['ci_low']:.2f}"
+    low, high = group["ci_low"], group["ci_high"]
+    interval = "" if np.isnan(low) else f"\n{low:.2f} to {high:.2f}"
     lost = f", {group['lost']} diverged" if group["lost"] else ""
-    return f"{group['mean']:.2f}{spread}\nn = {group['n']}{lost}"
+    return f"{group['mean']:.2f}{interval}\nn = {group['n']}{lost}"
 
 
 def _write_n(axes: Axes, x: float, n: int, colour: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from topo_sweep.analysis.accuracy import summary
+from topo_sweep.analysis.accuracy import COUNT, Range, equal_seeds_caution, summary
 from topo_sweep.analysis.searches import EvaluatedSearches
 from topo_sweep.analysis.text import single_seed_caution
 from topo_sweep.plots.parts import OUTLINED, Note
@@ -50,6 +50,7 @@ def draw_points(
     label: str = "",
     joined: bool = False,
     floor: float = -np.inf,
+    within: Range = COUNT,
 ) -> None:
     """Draw the mean and its interval of all points with the same `x`, and the points beside it.
 
@@ -61,6 +62,7 @@ def draw_points(
         label: of the group in the legend.
         joined: whether a line joins the means.
         floor: what diverged and is below is drawn there.
+        within: the range of `value`, at which intervals are cut.
 
     """
     colour, marker = group_style(number)
@@ -84,12 +86,12 @@ def draw_points(
     )
     if lost.any():
         axes.plot(x[lost], np.maximum(y[lost], floor), **LOST, clip_on=False, gid="diverged")
-    table = summary(ordered, ("x",))
-    mean = table["mean"].to_numpy(dtype=float)
+    table = summary(ordered, ("x",), within=within)
+    mean, low, high = (table[name].to_numpy(dtype=float) for name in ("mean", "ci_low", "ci_high"))
     container = axes.errorbar(
         table["x"].to_numpy(dtype=float),
         mean,
-        yerr=mean - table["ci_low"].to_numpy(dtype=float),
+        yerr=(mean - low, high - mean),
         linestyle="-" if joined else "",
         linewidth=1.2,
         marker=marker,
@@ -136,12 +138,10 @@ def count_axis(axes: Axes, counts: Mapping[str, pd.DataFrame], by: str) -> None:
     `counts` are all points on this axis, in any panel; the column `by` holds their group.
     """
     style_axes(axes, "skip connections a cell")
-    tables = [summary(points, (by,)) for points in counts.values()]
-    lowest = [table["ci_low"].min() for table in tables]
-    highest = [table["ci_high"].max() for table in tables]
+    highest = [summary(points, (by,))["ci_high"].max() for points in counts.values()]
     highest += [points["value"].max() for points in counts.values()]
-    low, high = float(np.nanmin([0.0, *lowest])), float(np.nanmax([4.0, *highest]))
-    axes.set_ylim(low - 0.3, high + 0.3)
+    high = float(np.nanmax([4.0, *highest]))
+    axes.set_ylim(-0.3, high + 0.3)
     axes.set_yticks(range(int(high) + 1))
 
 
@@ -158,7 +158,8 @@ def point_notes(points: pd.DataFrame, point: str, interval: str) -> list[Note]:
 
 def cautions(table: pd.DataFrame) -> list[Note]:
     """Say where there is no interval; `table` is the summary of all groups."""
-    return [(None, caution) for caution in single_seed_caution(table["n"])]
+    sentences = single_seed_caution(table["n"]) + equal_seeds_caution(table)
+    return [(None, caution) for caution in sentences]
 
 
 def omissions(*, failed: int, waiting: int = 0) -> list[Note]:

@@ -79,7 +79,8 @@ def skips(
     beside = {number: published[group] for number, group in enumerate(groups) if group in published}
     counts = {column: per_seed(ended, ("group",), column) for column in SKIPS}
     notes = point_notes(ended, "a search", INTERVALS)
-    notes += cautions(summary(counts["skips_normal"], ("group",)))
+    tables = [summary(counts[column], ("group",)) for column in SKIPS]
+    notes += dict.fromkeys(note for table in tables for note in cautions(table))
     if beside:
         text = "published: total over five runs, divided by five (the paper's Table II)"
         notes.append((Line2D([], [], **_PUBLISHED), text))

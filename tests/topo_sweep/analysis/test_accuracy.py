@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from nas_core.errors import InputError
 from topo_sweep.analysis.accuracy import (
+    FRACTION,
+    PERCENT,
     accuracies,
     chosen_metric,
     data_words,
+    equal_seeds_caution,
     estimate,
-    half_width,
     per_seed,
     summary,
+    t_interval,
 )
 
 T_975 = {1: 12.706205, 2: 4.302653}
@@ -69,7 +73,7 @@ def test_a_summary_has_the_t_interval_of_a_calculation_by_hand() -> None:
 
 
 def test_one_seed_has_no_interval() -> None:
-    assert math.isnan(half_width(0.5, 1))
+    assert np.isnan(t_interval(0.5, 0.5, 1)).all()
     alone = per_seed(rows(("a", 0, 0.5, "diverged")), ["network"], "test_accuracy")
     (group,) = summary(alone, ["network"]).to_dict("records")
     assert (group["n"], group["mean"], group["lost"]) == (1, 0.5, 1)
@@ -106,11 +110,43 @@ def test_the_p_value_is_five_percent_where_the_interval_ends_at_zero() -> None:
     assert ours.p_value == pytest.approx(0.05, abs=1e-6)
 
 
-def test_one_value_has_no_spread_none_no_estimate_and_equal_ones_a_point() -> None:
-    single, equal = estimate([3.0]), estimate([3.0, 3.0])
+def test_intervals_of_accuracies_end_where_no_mean_can_be() -> None:
+    trials = rows(
+        ("a", 0, 0.97, "ok"), ("a", 1, 0.99, "ok"), ("b", 0, 0.0, "ok"), ("b", 1, 0.02, "ok")
+    )
+    points = per_seed(trials, ["network"], "test_accuracy")
+
+    high, low = summary(points, ["network"], within=FRACTION).to_dict("records")
+    ours = estimate([97.0, 99.0], within=PERCENT)
+
+    half = T_975[1] * 0.01  # the SD of two values 0.02 apart is 0.02 / sqrt(2)
+    assert (high["ci_low"], high["ci_high"]) == pytest.approx((0.98 - half, 1.0), rel=1e-6)
+    assert (low["ci_low"], low["ci_high"]) == pytest.approx((0.0, 0.01 + half), rel=1e-6)
+    assert ours is not None
+    assert (ours.low, ours.high) == pytest.approx((98 - 100 * half, 100), rel=1e-6)
+
+
+def test_equal_seeds_have_no_interval_which_is_said() -> None:
+    trials = rows(
+        *(
+            (name, seed, 0.1 * (name == "a") * seed + 0.7, "ok")
+            for name in "ab"
+            for seed in (0, 1, 2)
+        )
+    )
+    table = summary(per_seed(trials, ["network"], "test_accuracy"), ["network"])
+
+    assert table["ci_low"].isna().tolist() == [False, True]
+    assert equal_seeds_caution(table) == ["Where all seeds are equal there is no interval either."]
+    assert equal_seeds_caution(table.head(1)) == []
+
+
+def test_one_value_has_no_spread_none_no_estimate_and_equal_ones_no_interval() -> None:
+    single, equal = estimate([3.0]), estimate([0.1 + 0.2, 0.3, 0.3])
 
     assert estimate([]) is None
     assert single is not None
     assert (single.n, single.sd, single.low, single.p_value) == (1, None, None, None)
     assert equal is not None
-    assert (equal.low, equal.high, equal.p_value) == (3, 3, 0)
+    assert equal.sd == pytest.approx(0, abs=1e-9)
+    assert (equal.n, equal.low, equal.high, equal.p_value) == (3, None, None, None)

@@ -99,7 +99,7 @@ def test_the_header_names_metric_data_protocol_method_and_seeds() -> None:
     assert "Last-epoch test accuracy of found cells by search space" in said
     assert "digits (no hold-out), evaluation protocol 0123456789abcdef" in said
     assert "search_subspace, search seeds 20 to 22" in said
-    assert "95% t interval over search seeds, given this split and this test set" in said
+    assert "t interval over search seeds, cut at 0 and 100%, given this split and this test" in said
 
 
 def test_with_a_hold_out_validation_is_drawn_unless_test_is_asked_for() -> None:
@@ -173,8 +173,9 @@ def test_depth_shows_accuracy_and_skips_at_the_number_of_cells() -> None:
     ]
     normal, reduction = bars(skips)[:3], bars(skips)[3:]
     assert [mean for _, mean, *_ in normal] == [1, 1, 1]  # of 0, 1 and 2
-    assert normal[0][2:] == pytest.approx((1 - HALF, 1 + HALF), abs=1e-5)
-    assert [(mean, low) for _, mean, low, _ in reduction] == [(3, 3), (3, 3), (3, 3)]
+    assert normal[0][2:] == pytest.approx((0, 1 + HALF), abs=1e-5)
+    assert [mean for _, mean, *_ in reduction] == [3, 3, 3]
+    assert all(np.isnan(low) for *_, low, _ in reduction)  # equal counts have no interval
     for axes in (accuracy, skips):
         labels = [label.get_text() for label in axes.get_xticklabels()]
         assert labels == ["5\nn = 3", "10\nn = 3", "16\nn = 3"]
@@ -205,8 +206,8 @@ def test_the_map_has_the_mean_and_n_of_every_box() -> None:
         *("SS1 sep3 dil3", "SS2 sep5 dil5", "SS7 sep3 sep5 dil3")
     ]
     texts = {text.get_position(): text.get_text() for text in axes.texts}
-    assert texts[0, 0] == "91.00 ± 2.48\nn = 3"
-    assert texts[1, 2] == "96.00 ± 2.48\nn = 3"
+    assert texts[0, 0] == "91.00\n88.52 to 93.48\nn = 3"
+    assert texts[1, 2] == "96.00\n93.52 to 98.48\nn = 3"
     (best,) = [text for text in axes.texts if text.get_fontweight() == "bold"]
     assert best.get_position() == (1, 2)
 
