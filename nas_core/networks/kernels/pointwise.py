@@ -1,0 +1,199 @@
+"""A 1x1 convolution and the batch norm behind it as one function, for several models at once.
+
+What the batch norm needs is in the moments of the convolution's input d: with p = d W^T, mean(p) =
+W mean(d) and cov(p) = W cov(d) W^T. So the input is read twice, the normalised output is written
+once, and p never exists; forwards and backwards the rest is algebra on matrices of C x C. Where
+outputs are summed at a node, the sum is taken in the same product.
+
+Letters: N pixels of a batch, K models, S inputs that are summed, I and O channels in and out. Maps
+are (N, K, channels): what a channels-last map of K * channels is in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+EPS = 1e-5
+"""Added to a variance, as PyTorch's batch norm does by default."""
+
+
+class Moments(NamedTuple):
+    """Mean and (biased) variance of what a batch norm sees, (K, S, O) each."""
+
+    mean: Tensor
+    variance: Tensor
+
+
+def pointwise_norm(
+    inputs: Sequence[Tensor],
+    weight: Tensor,
+    scale: Tensor,
+    offset: Tensor,
+    *,
+    relu: bool = False,
+    keep: Tensor | None = None,
+) -> tuple[Tensor, Moments]:
+    """Return the sum over s of norm_s(inputs[s] W_s^T), normalised by this batch, and the moments.
+
+    Args:
+        inputs: S of them, (N, K, I).
+        weight: (K, S, O, I).
+        scale: of the batch norm, (K, S, O).
+        offset: of the batch norm, (K, S, O).
+        relu: of the sum.
+        keep: (B, K, S) multipliers of each term and image, N being B * H * W in this order.
+
+    Returns:
+        (N, K, O), and the moments, through which no gradient flows.
+
+    """
+    y, mean, variance = _PointwiseNorm.apply(relu, keep, weight, scale, offset, *inputs)
+    return y, Moments(mean, variance)
+
+
+def normalised_by(
+    inputs: Sequence[Tensor],
+    weight: Tensor,
+    scale: Tensor,
+    offset: Tensor,
+    moments: Moments,
+    *,
+    relu: bool = False,
+) -> Tensor:
+    """Return the same normalised by moments that are given, as in evaluation: (N, K, O)."""
+    factor = scale * torch.rsqrt(moments.variance + EPS)
+    shift = (offset - moments.mean * factor).sum(1)
+    y = _products(inputs, weight * factor[..., None], shift)
+    return y.relu_() if relu else y
+
+
+def _products(inputs: Sequence[Tensor], weight: Tensor, shift: Tensor) -> Tensor:
+    """Return the sum over s of inputs[s] W_s^T, plus a shift (K, O): (N, K, O)."""
+    first, *others = (
+        (d.transpose(0, 1), weight[:, s].transpose(1, 2).to(d.dtype)) for s, d in enumerate(inputs)
+    )
+    total = torch.bmm(*first)  # (K, N, O)
+    for d, w in others:
+        total.baddbmm_(d, w)
+    return _shifted(total, shift)
+
+
+def _shifted(total: Tensor, shift: Tensor) -> Tensor:
+    """Add (K, O) to (K, N, O) and put the models inside: (N, K, O)."""
+    y = total.new_empty(total.shape[1], total.shape[0], total.shape[2])
+    return torch.add(total.transpose(0, 1), shift.to(total.dtype), out=y)
+
+
+class _PointwiseNorm(torch.autograd.Function):
+    """See `pointwise_norm`.
+
+    Backwards, with g the gradient of y, x = (p - mean(p)) / sd the normalised p and f = scale / sd:
+    sum(g), sum(g x) and sum(p^T g) all follow from g^T d, (O, I). The gradient of p is
+    f (g - mean(g) - x mean(g x)), and x = (d - mean(d)) W^T / sd, so that of d is
+    g (f W) - (d - mean(d)) M - mean(g) (f W) with M = W^T (f mean(g x) / sd) W.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401 - PyTorch's
+        relu: bool,
+        keep: Tensor | None,
+        weight: Tensor,
+        scale: Tensor,
+        offset: Tensor,
+        *inputs: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        count = len(inputs[0])
+        centres, covariances = zip(*map(_mean_and_covariance, inputs), strict=True)
+        centre = torch.stack(centres, 1)  # (K, S, I, 1)
+        w_cov = weight @ torch.stack(covariances, 1)  # (K, S, O, I)
+        mean = (weight @ centre)[..., 0]
+        variance = (w_cov * weight).sum(-1).clamp_min_(0)
+        inverse = torch.rsqrt(variance + EPS)
+        factor = scale * inverse
+        folded = weight * factor[..., None]
+        shift = torch.addcmul(offset, mean, factor, value=-1)
+        if keep is None:
+            y = _products(inputs, folded, shift.sum(1))
+        else:
+            kept = [_kept(d, keep[..., s]) for s, d in enumerate(inputs)]
+            y = _products(kept, folded, torch.zeros_like(shift[:, 0]))
+            shifts = torch.einsum("bks,kso->bko", keep, shift)
+            y.view(len(keep), -1, *y.shape[1:]).add_(shifts[:, None])
+        if relu:
+            y.relu_()
+        ctx.relu, ctx.count = relu, count
+        result = y if relu else None
+        ctx.save_for_backward(
+            keep, weight, centre, w_cov, mean, inverse, factor, folded, result, *inputs
+        )
+        ctx.mark_non_differentiable(mean, variance)
+        return y, mean, variance
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        keep, weight, centre, w_cov, mean, inverse, factor, folded, y, *inputs = ctx.saved_tensors
+        g = gradients[0]
+        if ctx.relu:
+            g = torch.ops.aten.threshold_backward(g, y, 0)
+        outer = g.transpose(0, 1).transpose(1, 2)  # (K, O, N)
+        kept = inputs if keep is None else [_kept(d, keep[..., s]) for s, d in enumerate(inputs)]
+        g_d = torch.stack([torch.bmm(outer, d.transpose(0, 1)) for d in kept], 1).to(weight.dtype)
+        if keep is None:
+            g_sum = g.sum(0, dtype=weight.dtype)[:, None]  # (K, 1, O)
+        else:
+            per_image = g.view(len(keep), -1, *g.shape[1:]).sum(1, dtype=weight.dtype)
+            g_sum = torch.einsum("bks,bko->kso", keep, per_image)
+        g_x = ((g_d * weight).sum(-1) - mean * g_sum) * inverse  # (K, S, O): of scale
+        w_mean = g_sum / ctx.count
+        of_weight = torch.addcmul(g_d, g_sum[..., None], centre.transpose(2, 3), value=-1)
+        of_weight.addcmul_((g_x * inverse)[..., None], w_cov, value=-1).mul_(factor[..., None])
+        of_inputs: list[Tensor | None] = [None] * len(inputs)
+        if any(ctx.needs_input_grad[5:]):
+            along = weight * (factor * inverse * g_x / -ctx.count)[..., None]
+            m = weight.transpose(2, 3) @ along  # (K, S, I, I): minus M
+            constant = -(centre.transpose(2, 3) @ m + (w_mean[..., None, :] @ folded))
+            of_inputs = [
+                _gradient_of_input(g, d, folded[:, s], m[:, s], constant[:, s, 0], keep, s)
+                for s, d in enumerate(inputs)
+            ]
+        of_offset = g_sum.expand_as(g_x)
+        return None, None, of_weight, g_x, of_offset, *of_inputs
+
+
+def _mean_and_covariance(d: Tensor) -> tuple[Tensor, Tensor]:
+    """(N, K, I) -> mean (K, I, 1) and biased covariance (K, I, I)."""
+    count = len(d)
+    exact = d if d.dtype != torch.bfloat16 else d.float()
+    by_model = exact.transpose(0, 1)
+    mean = (exact.sum(0) / count)[..., None]
+    second = torch.bmm(by_model.transpose(1, 2), by_model)
+    return mean, torch.baddbmm(second, mean, mean.transpose(1, 2), beta=1 / count, alpha=-1)
+
+
+def _kept(d: Tensor, keep: Tensor) -> Tensor:
+    """Multiply (N, K, I) by (B, K), an image a row."""
+    images = d.view(len(keep), -1, *d.shape[1:])
+    return (images * keep[:, None, :, None].to(d.dtype)).view_as(d)
+
+
+def _gradient_of_input(
+    g: Tensor,
+    d: Tensor,
+    folded: Tensor,
+    m: Tensor,
+    constant: Tensor,
+    keep: Tensor | None,
+    s: int,
+) -> Tensor:
+    """Return keep (g folded) + d m + constant: (N, K, I)."""
+    by_model = torch.bmm(g.transpose(0, 1), folded.to(g.dtype))  # (K, N, I)
+    if keep is not None:
+        images = by_model.view(len(by_model), len(keep), -1, by_model.shape[-1])
+        images.mul_(keep[..., s].T[:, :, None, None].to(g.dtype))
+    by_model.baddbmm_(d.transpose(0, 1), m.to(d.dtype))
+    return _shifted(by_model, constant)

@@ -1,0 +1,246 @@
+"""What the edges of a cell compute in all models: wires, convolutions, pooling, skips.
+
+Letters: B batch, K models, C channels of a model, H and W pixels, S slots of a node (an edge in
+each model). Maps are (B, H, W, K, C).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Final, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, conv2d, max_pool2d, relu
+
+from nas_core.networks.packs.blocks import Memory, Norm, Pass
+from nas_core.networks.packs.packing import Block
+from nas_core.networks.stack import CellPlan
+
+States = Sequence[Tensor]
+"""The maps of a cell so far: its two inputs, then its nodes."""
+
+Sources = Sequence[int]
+"""The state that each of K models reads in a slot."""
+
+_POOLS: Final[Mapping[str, Callable[..., Tensor]]] = {
+    "max_pool_3x3": max_pool2d,
+    "avg_pool_3x3": partial(avg_pool2d, count_include_pad=False),
+}
+
+
+class Filters(NamedTuple):
+    """What the depthwise filters of a convolution look like, and how many stages it has."""
+
+    kernel: int
+    dilation: int
+    stages: int
+
+
+CONVOLUTIONS: Final[Mapping[str, Filters]] = {
+    "sep_conv_3x3": Filters(3, 1, 2),
+    "sep_conv_5x5": Filters(5, 1, 2),
+    "dil_conv_3x3": Filters(3, 2, 1),
+    "dil_conv_5x5": Filters(5, 2, 1),
+}
+
+
+class Wires(nn.Module):
+    """The map that each of some models reads: states of all models -> (B, H, W, K', C).
+
+    Args:
+        sources: the state that each of K models reads.
+        chosen: the models.
+        channels: C.
+
+    """
+
+    index: Tensor
+
+    def __init__(self, sources: Sequence[int], chosen: Sequence[int], channels: int) -> None:
+        super().__init__()
+        everything, models = len(chosen) == len(sources), len(sources)
+        read = sorted({sources[model] for model in chosen})
+        self.common = read[0] if everything and len(read) == 1 else None
+        self.read = slice(read[0], read[-1] + 1)
+        places = torch.tensor([(sources[model] - read[0]) * models + model for model in chosen])
+        index = (places[:, None] * channels + torch.arange(channels)).flatten()
+        self.register_buffer("index", index, persistent=False)
+
+    def forward(self, states: States) -> Tensor:
+        """Gather from (B, H, W, K, C) each."""
+        if self.common is not None:
+            return states[self.common]
+        together = torch.cat(tuple(states[self.read]), dim=3)
+        pixels = together.flatten(0, 2).flatten(1)
+        chosen = pixels.index_select(1, self.index)
+        return chosen.view(*together.shape[:3], -1, together.shape[4])
+
+
+class Depthwise(nn.Module):
+    """The first depthwise convolution of a slot: states after ReLU -> (B, H', W', K, C).
+
+    In a reduction cell a model that reads an input strides, and one that reads a node does not.
+    """
+
+    order: Tensor
+
+    def __init__(
+        self, weight: Block, filters: Filters, sources: Sequence[int], plan: CellPlan
+    ) -> None:
+        super().__init__()
+        self.weight, self.filters = weight, filters
+        models = range(len(sources))
+        self.strides = sorted({plan.stride(source) for source in sources})
+        chosen = [
+            [model for model in models if plan.stride(sources[model]) == stride]
+            for stride in self.strides
+        ]
+        self.wires = nn.ModuleList(Wires(sources, some, plan.channels) for some in chosen)
+        order = torch.tensor([model for some in chosen for model in some])
+        self.register_buffer("order", order, persistent=False)
+        self.sizes = [len(some) for some in chosen]
+
+    def forward(self, states: States, weight: Tensor) -> Tensor:
+        """Convolve."""
+        if len(self.strides) == 1:
+            return depthwise(self.wires[0](states), weight, self.filters, self.strides[0])
+        parts = zip(self.wires, self.order.split(self.sizes), self.strides, strict=True)
+        maps = [
+            depthwise(wires(states), weight[some], self.filters, stride)
+            for wires, some, stride in parts
+        ]
+        return torch.cat(maps, dim=3)[:, :, :, self.order.argsort()]
+
+
+def depthwise(x: Tensor, weight: Tensor, filters: Filters, stride: int = 1) -> Tensor:
+    """(B, H, W, K, C) and (K, 1, C, 1, k, k) -> (B, H', W', K, C)."""
+    channels = x.shape[3] * x.shape[4]
+    y = conv2d(
+        as_images(x),
+        weight.reshape(channels, 1, *weight.shape[4:]),
+        None,
+        stride,
+        filters.dilation * (filters.kernel - 1) // 2,
+        filters.dilation,
+        channels,
+    )
+    return as_map(y, x.shape[3])
+
+
+class Reads:
+    """The states of a cell as its edges read them, each form of each state made once."""
+
+    def __init__(self, plan: CellPlan, states: list[Tensor]) -> None:
+        self.states = states
+        self._plan = plan
+        self._made: dict[tuple[str, int], Tensor] = {}
+
+    def after(self, form: str) -> list[Tensor]:
+        """Return all states so far after 'relu', or after a pooling by its name."""
+        for number, state in enumerate(self.states):
+            if (form, number) not in self._made:
+                made = relu(state) if form == "relu" else self._pooled(form, number)
+                self._made[form, number] = made
+        return [self._made[form, number] for number in range(len(self.states))]
+
+    def _pooled(self, name: str, number: int) -> Tensor:
+        state = self.states[number]
+        pooled = _POOLS[name](as_images(state), 3, stride=self._plan.stride(number), padding=1)
+        return as_map(pooled, state.shape[3])
+
+
+class Convolutions(nn.Module):
+    """Separable or dilated convolutions in S slots of a node, summed: -> (B, H', W', K, C).
+
+    Args:
+        memory: takes the blocks.
+        names: of each slot's operation in `EvalNetwork`.
+        wiring: of each slot.
+        filters: which convolution it is.
+        plan: of the cell.
+
+    """
+
+    def __init__(
+        self,
+        memory: Memory,
+        names: Sequence[str],
+        wiring: Sequence[Sources],
+        filters: Filters,
+        plan: CellPlan,
+    ) -> None:
+        super().__init__()
+        self.filters = filters
+        self.first = nn.ModuleList(
+            Depthwise(memory.parameters.block(f"{name}.1.weight"), filters, sources, plan)
+            for name, sources in zip(names, wiring, strict=True)
+        )
+        # `Convolution` is a ReLU and three layers a stage: 1 to 3 of the first, 5 to 7 of the second.
+        self.second: list[tuple[Norm, Block]] = []
+        if filters.stages == 2:
+            self.second = [
+                (
+                    memory.norm((f"{name}.2", f"{name}.3")),
+                    memory.parameters.block(f"{name}.5.weight"),
+                )
+                for name in names
+            ]
+        pointwise = 4 * filters.stages - 2
+        self.last = memory.norm(
+            *((f"{name}.{pointwise}", f"{name}.{pointwise + 1}") for name in names)
+        )
+
+    def forward(self, run: Pass, reads: Reads, keep: Tensor | None) -> Tensor:
+        """Compute; `keep` is (B, K, S)."""
+        maps = [first(reads.after("relu"), run.blocks[first.weight.number]) for first in self.first]
+        if self.second:
+            maps = [
+                depthwise(run.norm(norm, [x], relu=True), run.blocks[weight.number], self.filters)
+                for x, (norm, weight) in zip(maps, self.second, strict=True)
+            ]
+        return run.norm(self.last, maps, keep=keep)
+
+
+class Unweighted(nn.Module):
+    """Pooling or identity in one slot of a node: -> (B, H', W', K, C)."""
+
+    def __init__(self, operation: str, sources: Sources, plan: CellPlan) -> None:
+        super().__init__()
+        self.operation = operation
+        self.wires = Wires(sources, range(len(sources)), plan.channels)
+
+    def forward(self, run: Pass, reads: Reads, keep: Tensor | None) -> Tensor:
+        """Compute; `keep` is (B, K, 1)."""
+        if self.operation == "skip_connect":
+            return self.wires(reads.states)
+        return _kept(self.wires(reads.after(self.operation)), keep)
+
+
+class HalvingSkip(nn.Module):
+    """Skip connections of stride 2 in one slot of a node: -> (B, H / 2, W / 2, K, C)."""
+
+    def __init__(self, memory: Memory, name: str, sources: Sources, plan: CellPlan) -> None:
+        super().__init__()
+        self.reduce = memory.reduce(name)
+        self.wires = Wires(sources, range(len(sources)), plan.channels)
+
+    def forward(self, run: Pass, reads: Reads, keep: Tensor | None) -> Tensor:
+        """Compute; `keep` is (B, K, 1)."""
+        return _kept(run.halved(self.reduce, self.wires(reads.after("relu"))), keep)
+
+
+def _kept(x: Tensor, keep: Tensor | None) -> Tensor:
+    """Multiply (B, H, W, K, C) by (B, K, 1)."""
+    return x if keep is None else x * keep[:, None, None].to(x.dtype)
+
+
+def as_images(x: Tensor) -> Tensor:
+    """(B, H, W, K, C) -> (B, K * C, H, W), channels last: a view."""
+    return x.flatten(3).permute(0, 3, 1, 2)
+
+
+def as_map(x: Tensor, models: int) -> Tensor:
+    """(B, K * C, H, W) -> (B, H, W, K, C): a view of what is channels last."""
+    return x.permute(0, 2, 3, 1).contiguous().unflatten(3, (models, -1))
