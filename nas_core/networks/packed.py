@@ -229,19 +229,19 @@ def _genotypes(
     reduction_operation: str,
 ) -> tuple[Genotype, ...]:
     """Return the genotype that each model stands for."""
-    if reduction_topologies is None:
-        reduction_topologies = [
-            Topology.from_index(0, len(model.pairs)) if isinstance(model, Topology) else None
-            for model in topologies
-        ]
+    reductions: Sequence[Topology | None] = reduction_topologies or [None] * len(topologies)
     return tuple(
-        model
-        if isinstance(model, Genotype)
-        else Genotype(
-            normal=CellEdges.uniform(model, NORMAL_OPERATION),
-            reduction=CellEdges.uniform(reduction, reduction_operation),
-        )
-        for model, reduction in zip(topologies, reduction_topologies, strict=True)
+        model if isinstance(model, Genotype) else _uniform(model, reduction, reduction_operation)
+        for model, reduction in zip(topologies, reductions, strict=True)
+    )
+
+
+def _uniform(normal: Topology, reduction: Topology | None, reduction_operation: str) -> Genotype:
+    """Return the genotype of a topology sweep; None is the wiring in which nodes read 0 and 1."""
+    wiring = Topology.from_index(0, len(normal.pairs)) if reduction is None else reduction
+    return Genotype(
+        normal=CellEdges.uniform(normal, NORMAL_OPERATION),
+        reduction=CellEdges.uniform(wiring, reduction_operation),
     )
 
 

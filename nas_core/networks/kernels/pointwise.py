@@ -98,7 +98,7 @@ class _PointwiseNorm(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
+    def forward(  # noqa: PLR0917 - autograd takes no names
         ctx: Any,  # noqa: ANN401 - PyTorch's
         relu: bool,
         keep: Tensor | None,
@@ -157,10 +157,13 @@ class _PointwiseNorm(torch.autograd.Function):
             along = weight * (factor * inverse * g_x / -ctx.count)[..., None]
             m = weight.transpose(2, 3) @ along  # (K, S, I, I): minus M
             constant = -(centre.transpose(2, 3) @ m + (w_mean[..., None, :] @ folded))
-            of_inputs = [
-                _gradient_of_input(g, d, folded[:, s], m[:, s], constant[:, s, 0], keep, s)
-                for s, d in enumerate(inputs)
-            ]
+            for s, d in enumerate(inputs):
+                by_model = torch.bmm(g.transpose(0, 1), folded[:, s].to(g.dtype))  # (K, N, I)
+                if keep is not None:
+                    images = by_model.view(len(by_model), len(keep), -1, d.shape[-1])
+                    images.mul_(keep[..., s].T[:, :, None, None].to(g.dtype))
+                by_model.baddbmm_(d.transpose(0, 1), m[:, s].to(d.dtype))
+                of_inputs[s] = _shifted(by_model, constant[:, s, 0])
         of_offset = g_sum.expand_as(g_x)
         return None, None, of_weight, g_x, of_offset, *of_inputs
 
@@ -179,21 +182,3 @@ def _kept(d: Tensor, keep: Tensor) -> Tensor:
     """Multiply (N, K, I) by (B, K), an image a row."""
     images = d.view(len(keep), -1, *d.shape[1:])
     return (images * keep[:, None, :, None].to(d.dtype)).view_as(d)
-
-
-def _gradient_of_input(
-    g: Tensor,
-    d: Tensor,
-    folded: Tensor,
-    m: Tensor,
-    constant: Tensor,
-    keep: Tensor | None,
-    s: int,
-) -> Tensor:
-    """Return keep (g folded) + d m + constant: (N, K, I)."""
-    by_model = torch.bmm(g.transpose(0, 1), folded.to(g.dtype))  # (K, N, I)
-    if keep is not None:
-        images = by_model.view(len(by_model), len(keep), -1, by_model.shape[-1])
-        images.mul_(keep[..., s].T[:, :, None, None].to(g.dtype))
-    by_model.baddbmm_(d.transpose(0, 1), m.to(d.dtype))
-    return _shifted(by_model, constant)

@@ -156,28 +156,32 @@ class Convolutions(nn.Module):
 
     Args:
         memory: takes the blocks.
-        names: of each slot's operation in `EvalNetwork`.
+        name: of the cell's operations in `EvalNetwork`.
+        slots: of them.
         wiring: of each slot.
         filters: which convolution it is.
         plan: of the cell.
 
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - each is another thing
         self,
         memory: Memory,
-        names: Sequence[str],
+        name: str,
+        slots: Sequence[int],
         wiring: Sequence[Sources],
         filters: Filters,
         plan: CellPlan,
     ) -> None:
         super().__init__()
-        self.filters = filters
-        self.first = nn.ModuleList(
+        self.slots, self.filters = slots, filters
+        names = [f"{name}.{slot}" for slot in slots]
+        self.first = [
             Depthwise(memory.parameters.block(f"{name}.1.weight"), filters, sources, plan)
             for name, sources in zip(names, wiring, strict=True)
-        )
-        # `Convolution` is a ReLU and three layers a stage: 1 to 3 of the first, 5 to 7 of the second.
+        ]
+        self.modules_of_first = nn.ModuleList(self.first)
+        # A stage of `Convolution` is a ReLU and three layers: 1 to 3, and 5 to 7 of the second.
         self.second: list[tuple[Norm, Block]] = []
         if filters.stages == 2:
             self.second = [
@@ -193,47 +197,51 @@ class Convolutions(nn.Module):
         )
 
     def forward(self, run: Pass, reads: Reads, keep: Tensor | None) -> Tensor:
-        """Compute; `keep` is (B, K, S)."""
+        """Compute; `keep` is (B, K, edges)."""
         maps = [first(reads.after("relu"), run.blocks[first.weight.number]) for first in self.first]
         if self.second:
             maps = [
                 depthwise(run.norm(norm, [x], relu=True), run.blocks[weight.number], self.filters)
                 for x, (norm, weight) in zip(maps, self.second, strict=True)
             ]
-        return run.norm(self.last, maps, keep=keep)
+        return run.norm(self.last, maps, keep=None if keep is None else keep[..., self.slots])
 
 
 class Unweighted(nn.Module):
     """Pooling or identity in one slot of a node: -> (B, H', W', K, C)."""
 
-    def __init__(self, operation: str, sources: Sources, plan: CellPlan) -> None:
+    def __init__(self, operation: str, slot: int, sources: Sources, plan: CellPlan) -> None:
         super().__init__()
-        self.operation = operation
+        self.slot, self.operation = slot, operation
         self.wires = Wires(sources, range(len(sources)), plan.channels)
 
     def forward(self, run: Pass, reads: Reads, keep: Tensor | None) -> Tensor:
-        """Compute; `keep` is (B, K, 1)."""
+        """Compute; `keep` is (B, K, edges)."""
         if self.operation == "skip_connect":
             return self.wires(reads.states)
-        return _kept(self.wires(reads.after(self.operation)), keep)
+        return _kept(self.wires(reads.after(self.operation)), keep, self.slot)
 
 
 class HalvingSkip(nn.Module):
     """Skip connections of stride 2 in one slot of a node: -> (B, H / 2, W / 2, K, C)."""
 
-    def __init__(self, memory: Memory, name: str, sources: Sources, plan: CellPlan) -> None:
+    def __init__(
+        self, memory: Memory, name: str, slot: int, sources: Sources, plan: CellPlan
+    ) -> None:
         super().__init__()
-        self.reduce = memory.reduce(name)
+        self.slot = slot
+        self.reduce = memory.reduce(f"{name}.{slot}")
         self.wires = Wires(sources, range(len(sources)), plan.channels)
 
     def forward(self, run: Pass, reads: Reads, keep: Tensor | None) -> Tensor:
-        """Compute; `keep` is (B, K, 1)."""
-        return _kept(run.halved(self.reduce, self.wires(reads.after("relu"))), keep)
+        """Compute; `keep` is (B, K, edges)."""
+        y = run.halved(self.reduce, self.wires(reads.after("relu")))
+        return _kept(y, keep, self.slot)
 
 
-def _kept(x: Tensor, keep: Tensor | None) -> Tensor:
-    """Multiply (B, H, W, K, C) by (B, K, 1)."""
-    return x if keep is None else x * keep[:, None, None].to(x.dtype)
+def _kept(x: Tensor, keep: Tensor | None, slot: int) -> Tensor:
+    """Multiply (B, H, W, K, C) by what (B, K, edges) says of this slot."""
+    return x if keep is None else x * keep[:, None, None, :, slot : slot + 1].to(x.dtype)
 
 
 def as_images(x: Tensor) -> Tensor:
