@@ -83,8 +83,11 @@ def _products(inputs: Sequence[Tensor], weight: Tensor, shift: Tensor) -> Tensor
 
 
 def _shifted(total: Tensor, shift: Tensor) -> Tensor:
-    """Add (K, O) to (K, N, O) and put the models inside: (N, K, O)."""
-    y = total.new_empty(total.shape[1], total.shape[0], total.shape[2])
+    """Add (K, O) to (K, N, O), which is lost, and put the models inside: (N, K, O)."""
+    models, pixels, channels = total.shape
+    if models == 1:
+        return total.add_(shift.to(total.dtype)).transpose(0, 1)
+    y = total.new_empty(pixels, models, channels)
     return torch.add(total.transpose(0, 1), shift.to(total.dtype), out=y)
 
 

@@ -1,0 +1,215 @@
+"""A pack computes and trains what each of its models would alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torch.nn.utils import clip_grad_norm_
+
+from nas_core.cells.genotype import KNOWN_CELLS, Genotype
+from nas_core.cells.topology import Topology
+from nas_core.errors import InputError
+from nas_core.networks.evaluation import EvalNetwork
+from nas_core.networks.packed import PackedNetwork
+from nas_core.streams import initialise_
+
+CELLS, CLASSES, SIDE, BATCH = 5, 10, 8, 6
+DOUBLE = torch.float64
+
+
+def wirings(*indices: int) -> list[Topology]:
+    return [Topology.from_index(index) for index in indices]
+
+
+SOME = wirings(0, 17, 99)
+
+
+def pack(models: Sequence[Topology | Genotype], **arguments: Any) -> PackedNetwork:
+    shape = {"init_channels": 4, "cells": CELLS, "num_classes": CLASSES} | arguments
+    return PackedNetwork(models, **shape)
+
+
+def alone(genotypes: Sequence[Genotype], *, auxiliary: bool = False) -> list[EvalNetwork]:
+    """Return the network of each genotype, each of another seed."""
+    networks = []
+    for seed, genotype in enumerate(genotypes):
+        network = EvalNetwork(
+            genotype, init_channels=4, cells=CELLS, num_classes=CLASSES, auxiliary=auxiliary
+        )
+        initialise_(network, seed)
+        networks.append(network.double())
+    return networks
+
+
+def sgd(network: torch.nn.Module) -> torch.optim.SGD:
+    return torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9, weight_decay=3e-4)
+
+
+def losses(output: Tensor | tuple[Tensor, Tensor], labels: Tensor) -> Tensor:
+    """Return the loss of each model, that of its auxiliary head added: (K,)."""
+    heads = output if isinstance(output, tuple) else (output,)
+    each = [torch.stack([cross_entropy(logits, labels) for logits in head]) for head in heads]
+    return torch.stack(each).sum(0)
+
+
+def check_training(
+    packed: PackedNetwork,
+    *,
+    steps: int = 20,
+    shared: bool = True,
+    auxiliary: bool = False,
+    side: int = SIDE,
+) -> None:
+    """Train a pack and each of its models alone, and compare losses, parameters and buffers.
+
+    With momentum, weight decay, clipping, drop path, and a smaller last batch.
+    """
+    torch.manual_seed(1)
+    packed.double()
+    models = len(packed.genotypes)
+    networks = alone(packed.genotypes, auxiliary=auxiliary)
+    packed.load_models([network.state_dict() for network in networks])
+    optimizers, optimizer = [sgd(network) for network in networks], sgd(packed)
+    for step in range(steps):
+        batch = BATCH if step < steps - 1 else BATCH - 2
+        images = torch.randn(1 if shared else models, batch, 3, side, side, dtype=DOUBLE)
+        labels = torch.randint(CLASSES, (batch,))
+        keep = (torch.rand(CELLS, 8, batch) < 0.8).double() / 0.8
+        expected = []
+        for number, network in enumerate(networks):
+            output = network(images[0 if shared else number], keep)
+            heads = output if isinstance(output, tuple) else (output,)
+            loss = sum(cross_entropy(logits, labels) for logits in heads)
+            loss.backward()
+            clip_grad_norm_(network.parameters(), 0.5)
+            optimizers[number].step()
+            optimizers[number].zero_grad()
+            expected.append(loss.detach())
+        ours = losses(packed(images[0] if shared else images, keep), labels)
+        ours.sum().backward()
+        packed.clip_gradients(0.5)
+        optimizer.step()
+        optimizer.zero_grad()
+        torch.testing.assert_close(ours.detach(), torch.stack(expected), rtol=1e-9, atol=0)
+    for number, network in enumerate(networks):
+        state = packed.extract(number)
+        assert set(state) == set(network.state_dict())
+        for name, tensor in network.state_dict().items():
+            torch.testing.assert_close(
+                state[name], tensor, rtol=1e-9, atol=1e-12, check_dtype=False
+            )
+
+
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_topologies_train_as_they_would_alone(count: int) -> None:
+    check_training(pack(wirings(3, 50, 179, 60, 7, 11, 120)[:count]))
+
+
+@pytest.mark.slow
+def test_sixty_topologies_train_as_they_would_alone() -> None:
+    check_training(pack(wirings(*range(0, 180, 3))))
+
+
+@pytest.mark.parametrize(
+    "reductions",
+    [
+        {"reduction_topologies": SOME},
+        {"reduction_topologies": SOME, "reduction_operation": "sep_conv_3x3"},
+        {"reduction_topologies": SOME, "reduction_operation": "dil_conv_3x3"},
+        {"reduction_operation": "avg_pool_3x3"},
+    ],
+)
+def test_reduction_cells_of_any_wiring_and_operation_train_alike(
+    reductions: dict[str, Any],
+) -> None:
+    check_training(pack(SOME, **reductions), steps=4)
+
+
+def test_models_of_several_seeds_see_other_images() -> None:
+    check_training(pack(SOME), steps=4, shared=False)
+
+
+@pytest.mark.parametrize("name", ["DARTS_V2", "PDARTS", "PC_DARTS"])
+def test_one_genotype_trains_with_several_seeds(name: str) -> None:
+    check_training(pack([KNOWN_CELLS[name]] * 2), steps=3, shared=False)
+
+
+def test_images_of_odd_sizes_are_halved_alike() -> None:
+    check_training(pack([KNOWN_CELLS["DARTS_V1"]] * 2), steps=2, side=9)
+
+
+def test_the_auxiliary_head_of_each_model_learns() -> None:
+    packed = pack([KNOWN_CELLS["DARTS_V2"]] * 2, auxiliary=True)
+    check_training(packed, steps=2, auxiliary=True, side=32)
+
+
+def test_an_evaluation_uses_what_each_model_remembers() -> None:
+    packed = pack(SOME).double()
+    networks = alone(packed.genotypes)
+    images = torch.randn(BATCH, 3, SIDE, SIDE, dtype=DOUBLE)
+    for network in networks:
+        network(images)
+    packed.load_models([network.eval().state_dict() for network in networks])
+    before = packed.running_means.clone()
+
+    logits = packed.eval()(images, torch.zeros(CELLS, 8, BATCH))  # masks are for training alone
+
+    expected = torch.stack([network(images) for network in networks])
+    torch.testing.assert_close(logits, expected)
+    assert torch.equal(packed.running_means, before)
+
+
+def test_a_model_that_is_not_finite_leaves_the_others_as_they_are() -> None:
+    packed, images = pack(SOME), torch.randn(BATCH, 3, SIDE, SIDE)
+    labels = torch.randint(CLASSES, (BATCH,))
+    start = [network.float().state_dict() for network in alone(packed.genotypes)]
+    ends = []
+    for broken in (False, True):
+        packed.load_models(start)
+        optimizer = sgd(packed)
+        if broken:
+            packed.extract(1)["cells.0.operations.3.2.weight"].fill_(torch.inf)
+        for _ in range(3):
+            losses(packed(images), labels).sum().backward()
+            packed.clip_gradients(0.5)
+            optimizer.step()
+            optimizer.zero_grad()
+        ends.append([{n: t.clone() for n, t in packed.extract(k).items()} for k in range(3)])
+
+    assert not ends[1][1]["classifier.weight"].isfinite().all()
+    for number in (0, 2):
+        assert all(torch.equal(t, ends[1][number][n]) for n, t in ends[0][number].items())
+
+
+def test_what_is_loaded_is_what_is_extracted() -> None:
+    packed = pack(SOME)
+    states = [network.float().state_dict() for network in alone(packed.genotypes)]
+
+    packed.load_models(states)
+
+    for number, state in enumerate(states):
+        assert all(torch.equal(packed.extract(number)[name], t) for name, t in state.items())
+    with pytest.raises(InputError, match="3 models need as many states, got 2"):
+        packed.load_models(states[:2])
+
+
+@pytest.mark.parametrize(
+    ("models", "problem"),
+    [
+        ([], "one model or more"),
+        ([KNOWN_CELLS["DARTS_V1"], KNOWN_CELLS["DARTS_V2"]], "the same operation in every slot"),
+    ],
+)
+def test_models_of_other_shapes_are_refused(models: list[Genotype], problem: str) -> None:
+    with pytest.raises(InputError, match=problem):
+        pack(models)
+
+
+def test_skip_connections_of_other_strides_are_refused() -> None:
+    with pytest.raises(InputError, match="skip connections of the same strides"):
+        pack(SOME, reduction_topologies=SOME, reduction_operation="skip_connect")
