@@ -89,7 +89,8 @@ def test_the_moments_are_those_that_a_batch_norm_remembers() -> None:
 
 def test_moments_that_are_given_replace_those_of_the_batch() -> None:
     inputs, parameters = arguments()
-    moments = Moments(drawn(MODELS, TERMS, CHANNELS_OUT), drawn(MODELS, TERMS, CHANNELS_OUT).abs())
+    mean, variance = (drawn(MODELS, TERMS, CHANNELS_OUT).detach() for _ in range(2))
+    moments = Moments(mean, variance.abs())
 
     y = normalised_by(inputs, *parameters, moments)
 
