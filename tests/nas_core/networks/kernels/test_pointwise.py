@@ -92,7 +92,8 @@ def test_moments_that_are_given_replace_those_of_the_batch() -> None:
     mean, variance = (drawn(MODELS, TERMS, CHANNELS_OUT).detach() for _ in range(2))
     moments = Moments(mean, variance.abs())
 
-    y = normalised_by(inputs, *parameters, moments)
+    weight, scale, offset = parameters
+    y = normalised_by(inputs, weight, scale, offset, moments)
 
     torch.testing.assert_close(y, by_pytorch(inputs, parameters, moments=moments))
 
