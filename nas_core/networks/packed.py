@@ -96,6 +96,7 @@ class PackedNetwork(nn.Module):
                 f"cells.{position}",
                 [getattr(genotype, plan.cell_type) for genotype in genotypes],
                 plan,
+                last=position == cells - 1,
             )
             for position, plan in enumerate(plans)
         )
@@ -139,7 +140,7 @@ class PackedNetwork(nn.Module):
         before = last = relu(stem)
         for position, cell in enumerate(self.cells):
             features = cell(run, before, last, None if keep is None else keep[position])
-            before, last = last, relu(features)
+            before, last = last, features if cell.rectifies else relu(features)
             if self.training and self._auxiliary and position == self._auxiliary_after:
                 auxiliary_logits = self._auxiliary_logits(run, last)
         logits = self._linear(run, features.mean(dim=(1, 2)), *self._classifier)

@@ -149,7 +149,7 @@ class _PointwiseNorm(torch.autograd.Function):
         kept = inputs if keep is None else [_kept(d, keep[..., s]) for s, d in enumerate(inputs)]
         g_d = torch.stack([torch.bmm(outer, d.transpose(0, 1)) for d in kept], 1).to(weight.dtype)
         if keep is None:
-            g_sum = g.sum(0, dtype=weight.dtype)[:, None]  # (K, 1, O)
+            g_sum = _pixel_sums(g.to(weight.dtype))[:, None]  # (K, 1, O)
         else:
             per_image = g.view(len(keep), -1, *g.shape[1:]).sum(1, dtype=weight.dtype)
             g_sum = torch.einsum("bks,bko->kso", keep, per_image)
@@ -178,9 +178,14 @@ def _mean_and_covariance(d: Tensor) -> tuple[Tensor, Tensor]:
     count = len(d)
     exact = d if d.dtype != torch.bfloat16 else d.float()
     by_model = exact.transpose(0, 1)
-    mean = (exact.sum(0) / count)[..., None]
+    mean = (_pixel_sums(exact) / count)[..., None]
     second = torch.bmm(by_model.transpose(1, 2), by_model)
     return mean, torch.baddbmm(second, mean, mean.transpose(1, 2), beta=1 / count, alpha=-1)
+
+
+def _pixel_sums(x: Tensor) -> Tensor:
+    """(N, K, C) -> (K, C); as a product, for a CPU sums few columns slowly."""
+    return (x.new_ones(1, len(x)) @ x.reshape(len(x), -1)).view(x.shape[1:])
 
 
 def _kept(d: Tensor, keep: Tensor) -> Tensor:

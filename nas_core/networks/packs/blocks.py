@@ -110,15 +110,18 @@ class Pass:
             self.seen[norm.statistics.number] = moments, maps[0].shape[:3].numel()
         return y.view(*maps[0].shape[:3], norm.weight.shape[0], -1)
 
-    def halved(self, reduce: Reduce, x: Tensor) -> Tensor:
-        """Return what a `FactorizedReduce` makes of x after its ReLU, (B, H, W, K, I)."""
+    def halved(self, reduce: Reduce, x: Tensor, *, relu: bool = False) -> Tensor:
+        """Return what a `FactorizedReduce` makes of x after its ReLU, (B, H, W, K, I).
+
+        `relu` is of the result.
+        """
         height, width = x.shape[1:3]
         shifted = pad(x[:, 1:, 1:], (0, 0, 0, 0, 0, width % 2, 0, height % 2))
         maps = [part[:, ::2, ::2] for part in (x, shifted)]
         scale, offset = (self.blocks[b.number].chunk(2, 2) for b in (reduce.scale, reduce.offset))
         weights = [self.blocks[block.number].flatten(3) for block in (reduce.even, reduce.odd)]
         halves = [
-            self._norm(reduce, parts, [each], half=half)
+            self._norm(reduce, parts, [each], half=half, relu=relu)
             for half, (*parts, each) in enumerate(zip(weights, scale, offset, maps, strict=True))
         ]
         ys, moments = zip(*halves, strict=True)

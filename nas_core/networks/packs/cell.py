@@ -22,11 +22,18 @@ class PackedCell(nn.Module):
         name: of the cell in `EvalNetwork`.
         cells: of each model, with the same operation in each slot.
         plan: channels and reductions at this place.
+        last: whether a classifier reads the output, and no cell.
 
     """
 
     def __init__(
-        self, memory: Memory, name: str, cells: Sequence[CellEdges], plan: CellPlan
+        self,
+        memory: Memory,
+        name: str,
+        cells: Sequence[CellEdges],
+        plan: CellPlan,
+        *,
+        last: bool,
     ) -> None:
         super().__init__()
         self.plan = plan
@@ -42,16 +49,29 @@ class PackedCell(nn.Module):
             for together in (_together(cells[0], node) for node in range(plan.nodes))
         ]
         self.terms = nn.ModuleList(term for terms in self.nodes for term in terms)
+        # A convolution begins with a ReLU, and so does all that reads a cell but the classifier.
+        self.rectifies = not last and all(
+            isinstance(term, Convolutions) and len(terms) == 1
+            for terms in self.nodes
+            for term in terms
+        )
 
     def forward(self, run: Pass, input0: Tensor, input1: Tensor, keep: Tensor | None) -> Tensor:
-        """Compute the cells of two inputs after ReLU; `keep` is (B, K, edges)."""
+        """Compute the cells of two inputs after ReLU; `keep` is (B, K, edges).
+
+        The output is after ReLU where the cell `rectifies`.
+        """
         first = (
-            run.halved(self.input0, input0)
+            run.halved(self.input0, input0, relu=self.rectifies)
             if isinstance(self.input0, Reduce)
-            else run.norm(self.input0, [input0])
+            else run.norm(self.input0, [input0], relu=self.rectifies)
         )
-        reads = Reads(self.plan, [first, run.norm(self.input1, [input1])])
+        second = run.norm(self.input1, [input1], relu=self.rectifies)
+        reads = Reads(self.plan, [first, second], rectified=self.rectifies)
         for terms in self.nodes:
+            if self.rectifies:
+                reads.states.append(terms[0](run, reads, keep, rectify=True))
+                continue
             maps = [term(run, reads, keep) for term in terms]
             reads.states.append(maps[0] if len(maps) == 1 else maps[0] + maps[1])
         return torch.cat(reads.states[INPUTS:], dim=4)

@@ -130,15 +130,25 @@ def depthwise(x: Tensor, weight: Tensor, filters: Filters, stride: int = 1) -> T
 
 
 class Reads:
-    """The states of a cell as its edges read them, each form of each state made once."""
+    """The states of a cell as its edges read them, each form of each state made once.
 
-    def __init__(self, plan: CellPlan, states: list[Tensor]) -> None:
+    Args:
+        plan: of the cell.
+        states: so far; more may be added.
+        rectified: they are after ReLU, and nothing reads them before it.
+
+    """
+
+    def __init__(self, plan: CellPlan, states: list[Tensor], *, rectified: bool) -> None:
         self.states = states
+        self._rectified = rectified
         self._plan = plan
         self._made: dict[tuple[str, int], Tensor] = {}
 
     def after(self, form: str) -> list[Tensor]:
         """Return all states so far after 'relu', or after a pooling by its name."""
+        if self._rectified:
+            return self.states
         for number, state in enumerate(self.states):
             if (form, number) not in self._made:
                 made = relu(state) if form == "relu" else self._pooled(form, number)
@@ -196,15 +206,18 @@ class Convolutions(nn.Module):
             *((f"{name}.{pointwise}", f"{name}.{pointwise + 1}") for name in names)
         )
 
-    def forward(self, run: Pass, reads: Reads, keep: Tensor | None) -> Tensor:
-        """Compute; `keep` is (B, K, edges)."""
+    def forward(
+        self, run: Pass, reads: Reads, keep: Tensor | None, *, rectify: bool = False
+    ) -> Tensor:
+        """Compute; `keep` is (B, K, edges), `rectify` asks for what is behind a ReLU."""
         maps = [first(reads.after("relu"), run.blocks[first.weight.number]) for first in self.first]
         if self.second:
             maps = [
                 depthwise(run.norm(norm, [x], relu=True), run.blocks[weight.number], self.filters)
                 for x, (norm, weight) in zip(maps, self.second, strict=True)
             ]
-        return run.norm(self.last, maps, keep=None if keep is None else keep[..., self.slots])
+        kept = None if keep is None else keep[..., self.slots]
+        return run.norm(self.last, maps, keep=kept, relu=rectify)
 
 
 class Unweighted(nn.Module):
