@@ -9,7 +9,6 @@ import re
 import socket
 import tarfile
 import tempfile
-import warnings
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ import torch
 from torch import Tensor
 
 from nas_core.data.cifar_pickle import read_batch
+from nas_core.data.encoded import decode, size_text
 from nas_core.errors import InputError
 from nas_core.protocols.data import DatasetInfo
 
@@ -190,8 +190,8 @@ def read(files: DataFiles, info: DatasetInfo) -> tuple[Labelled, Labelled]:
             raise InputError(f"cannot read {path}: {_line(error)}") from None
         if parts and part[0].shape[1:] != parts[0][0].shape[1:]:
             raise InputError(
-                f"{path} holds images of {_size(part[0])} pixels, but {paths[0]} of "
-                f"{_size(parts[0][0])}"
+                f"{path} holds images of {size_text(part[0])} pixels, but {paths[0]} of "
+                f"{size_text(parts[0][0])}"
             )
         parts.append(part)
     middle = len(files.train)
@@ -203,10 +203,6 @@ def _joined(parts: Sequence[Labelled]) -> Labelled:
         return parts[0]
     pixels, labels = zip(*parts, strict=True)
     return torch.cat(pixels), torch.cat(labels)
-
-
-def _size(images: Tensor) -> str:
-    return f"{images.shape[-2]}x{images.shape[-1]}"
 
 
 def _line(error: BaseException) -> str:
@@ -296,7 +292,11 @@ def _read_parquet(path: Path, info: DatasetInfo) -> Labelled:
         numbers = labels.cast(pa.int64()).to_numpy().copy()
     except (pa.ArrowException, OSError) as error:
         _refuse_parquet(path, error)
-    return _decoded(images.to_pylist(), path), _checked_labels(numbers, path, info)
+    try:
+        pixels = decode(images.to_pylist())
+    except ValueError as error:
+        raise InputError(f"{path}, {_line(error)}") from None
+    return pixels, _checked_labels(numbers, path, info)
 
 
 def _columns(path: Path, names: Sequence[str]) -> tuple[str, str]:
@@ -311,31 +311,3 @@ def _columns(path: Path, names: Sequence[str]) -> tuple[str, str]:
             f"{' or '.join(_IMAGE_COLUMNS)} and one of {' or '.join(_LABEL_COLUMNS)}"
         )
     return image, label
-
-
-def _decoded(files: Sequence[bytes], path: Path) -> Tensor:
-    """Return encoded images as pixels (N, 3, H, W); there is at least one."""
-    from torchvision.io import ImageReadMode, decode_image
-
-    def decoded(row: int, file: bytes) -> Tensor:
-        try:
-            encoded = torch.frombuffer(bytearray(file), dtype=torch.uint8)
-            image: Tensor = decode_image(encoded, mode=ImageReadMode.RGB)
-        except (RuntimeError, ValueError) as error:
-            raise InputError(f"{path}, row {row}: not a readable image: {_line(error)}") from None
-        if image.ndim != 3 or image.dtype != torch.uint8:
-            raise InputError(f"{path}, row {row}: not a single image of 8 bits a channel")
-        return image
-
-    images: list[Tensor] = []
-    with warnings.catch_warnings():
-        # torchvision 0.29 announces that its decoders will move to torchcodec; they work as ever.
-        warnings.filterwarnings("ignore", "The image decoding and encoding", DeprecationWarning)
-        for row, file in enumerate(files):
-            images.append(decoded(row, file))
-            if images[-1].shape != images[0].shape:
-                raise InputError(
-                    f"{path}, row {row}: an image of {_size(images[-1])} pixels, row 0 has "
-                    f"{_size(images[0])}"
-                )
-    return torch.stack(images)

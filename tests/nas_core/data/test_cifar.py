@@ -353,7 +353,7 @@ def test_columns_of_another_type_or_with_gaps_are_refused(
 def test_an_image_that_cannot_be_decoded_is_named_by_file_and_row(tmp_path: Path) -> None:
     good = png(some_pixels(1, 8, 8)[0])
     jpeg = encoded(some_pixels(1, 8, 8)[0], "JPEG")
-    for bad in (b"", b"no image", good[:30], jpeg[:-30]):
+    for bad in (b"", b"no image", good[:30], jpeg[:-30], jpeg[:-30] + b"\xff\xd9"):
         for part in ("train", "test"):
             write_shard(tmp_path / f"{part}-0.parquet", [good, good, bad], [0, 1, 2])
         assert f"{tmp_path / 'train-0.parquet'}, row 2: not a readable image: " in refused(tmp_path)
