@@ -44,6 +44,10 @@ _LABEL_COLUMNS = ("label", "fine_label")
 _DOWNLOAD_TIMEOUT_SECONDS = 60.0
 
 
+class NoFilesError(InputError):
+    """There is not one of the files of a data set, where it was looked for."""
+
+
 @dataclass(frozen=True)
 class DataFiles:
     """Where a data set is: `layout` in words (no path), and its files in the order of reading."""
@@ -57,7 +61,8 @@ def locate(info: DatasetInfo, directory: Path) -> DataFiles:
     """Find the files of CIFAR-10 or CIFAR-100, the originals before Parquet, and read none.
 
     Raises:
-        InputError: there are none, or only some of them.
+        NoFilesError: there are none.
+        InputError: there are only some of them.
 
     """
     try:
@@ -68,7 +73,7 @@ def locate(info: DatasetInfo, directory: Path) -> DataFiles:
     if files is not None:
         return files
     base, train, test = _BATCHES[info.name]
-    raise InputError(
+    raise NoFilesError(
         f"no {info.name} in {where}: looked for {base}/ with {', '.join((*train, *test))} "
         "(torchvision's layout) and for train-*.parquet and test-*.parquet, also in "
         f"{', '.join(f'{name}/' for name in _parquet_folders(info))} (Hugging Face's); name the "
@@ -235,8 +240,8 @@ def _read_pickle(path: Path, info: DatasetInfo) -> Labelled:
     return torch.from_numpy(pixels), _checked_labels(labels, path, info)
 
 
-def training_image_count(files: DataFiles, info: DatasetInfo) -> int:
-    """Return the number of training images without decoding one.
+def image_counts(files: DataFiles, info: DatasetInfo) -> tuple[int, int]:
+    """Return how many training and how many test images there are, without decoding one.
 
     Parquet files say it; CIFAR's pickles are taken to be the originals.
 
@@ -245,17 +250,18 @@ def training_image_count(files: DataFiles, info: DatasetInfo) -> int:
 
     """
     if files.layout != PARQUET:
-        return info.train_images
+        return info.train_images, info.test_images
+    return sum(map(_parquet_rows, files.train)), sum(map(_parquet_rows, files.test))
+
+
+def _parquet_rows(path: Path) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = 0
-    for path in files.train:
-        try:
-            rows += int(pq.read_metadata(path).num_rows)
-        except (pa.ArrowException, OSError) as error:
-            _refuse_parquet(path, error)
-    return rows
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (pa.ArrowException, OSError) as error:
+        _refuse_parquet(path, error)
 
 
 def _refuse_parquet(path: Path, error: Exception) -> NoReturn:

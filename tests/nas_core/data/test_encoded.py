@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import numpy as np
 import pytest
 import torch
 
@@ -28,6 +29,17 @@ def refusal(damaged: bytes, whole: bytes) -> str:
 
 def test_a_png_is_decoded_to_its_pixels() -> None:
     assert decode([png(PIXELS)])[0].numpy().tolist() == PIXELS.tolist()
+
+
+def test_jpeg_and_grey_images_become_three_channels() -> None:
+    grey = np.full((1, 8, 8), 100, np.uint8)
+
+    pixels = decode(
+        [encoded_as(grey.repeat(3, axis=0), "JPEG"), encoded_as(grey, "JPEG"), png(grey)]
+    )
+
+    assert pixels.shape == (3, 3, 8, 8)
+    assert (pixels.int() - 100).abs().max() <= 1  # what JPEG loses of a flat grey
 
 
 @pytest.mark.parametrize("kept", [0.1, 0.5, 0.99])
