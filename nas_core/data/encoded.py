@@ -29,8 +29,9 @@ def decode(files: Sequence[bytes]) -> Tensor:
     """Return encoded images as pixels (N, 3, H, W) uint8; there is at least one.
 
     libjpeg fills what it cannot read with grey and only says so on the process's stderr, so that
-    is read meanwhile: no other method finds the same damage. A PNG is checked by its checksums,
-    for torchvision's decoder crashes on damaged ones. A JPEG has no checksum: damage that leaves
+    is read meanwhile: Pillow, for one, is silent on the same damage. A PNG is checked by its
+    checksums, for torchvision's decoder crashes on damaged ones (and still would on one that was
+    made to have them right around wrong content). A JPEG has no checksum: damage that leaves
     another valid JPEG is found by no decoder, only by the fingerprint of the pixels.
 
     Raises:
