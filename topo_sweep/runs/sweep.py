@@ -65,7 +65,8 @@ def run(
         say: is told on which data, where and what to know, a line each.
 
     Raises:
-        InputError: data missing, not whole or changed, no cluster, no GPU, folder in use or not writable.
+        InputError: data missing, not whole or changed, no cluster, no GPU, folder in use or not
+            writable.
         StoreError: the disk filled up; all earlier rows are kept.
 
     >>> import tempfile
