@@ -70,7 +70,7 @@ def small(command: str, folder: Path) -> list[str]:
     if name == "plot":
         return arguments
     dataset = "cifar100" if "cifar100" in arguments or what == "edarts_c100" else "cifar10"
-    arguments += ["--data-dir", dataset, *SMALL.get(what, ())]
+    arguments += ["--data-dir", dataset, "--partial-data", *SMALL.get(what, ())]
     if name == "search":
         sizes = ("epochs=1", "warmup_epochs=0", "batch_size=16")
         return [*arguments, *(part for size in sizes for part in ("--set", size))]

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtr, stdtrit
 
 from nas_core.errors import InputError
+from nas_core.protocols.data import DATASETS
 from topo_sweep.analysis.text import counted
 
 if TYPE_CHECKING:
@@ -76,16 +77,48 @@ def accuracies(rows: pd.DataFrame, metric: str) -> pd.Series[float]:
 
 def data_words(rows: pd.DataFrame) -> str:
     """Return the data set and how it was split, in words; all rows have the same."""
-    first = rows.iloc[0]
-    limit = None if rows["train_limit"].isna().iloc[0] else int(first["train_limit"])
-    return split_words(str(first["dataset"]), holdout=int(first["holdout"]), train_limit=limit)
+    return split_words(
+        str(rows["dataset"].iloc[0]),
+        holdout=common_count(rows, "holdout") or 0,
+        train_limit=common_count(rows, "train_limit"),
+        train_images=common_count(rows, "train_images"),
+        test_images=common_count(rows, "test_images"),
+    )
 
 
-def split_words(dataset: str, *, holdout: int, train_limit: int | None) -> str:
-    """Return a data set and how it is split, in words."""
+def common_count(rows: pd.DataFrame, column: str) -> int | None:
+    """Return the number that all rows have in a column; None where there is none."""
+    counts = list(rows[column].dropna()) if column in rows else []
+    return int(counts[0]) if counts else None
+
+
+def split_words(
+    dataset: str,
+    *,
+    holdout: int,
+    train_limit: int | None,
+    train_images: int | None = None,
+    test_images: int | None = None,
+) -> str:
+    """Return a data set and how it is split, in words.
+
+    `train_images` and `test_images` are those of the data set as it was found, None where that is
+    not known; they are named where they are not those of the whole.
+    """
     held_out = f"{holdout:,} images held out" if holdout else "no hold-out"
     limited = "" if train_limit is None else f", {train_limit:,} trained on"
-    return f"{dataset} ({held_out}{limited})"
+    part = ""
+    if not is_whole(dataset, train_images, test_images):
+        part = f"; not the whole set: {train_images:,} training and {test_images:,} test images"
+    return f"{dataset} ({held_out}{limited}{part})"
+
+
+def is_whole(dataset: str, train_images: int | None, test_images: int | None) -> bool:
+    """Return whether a data set has as many images as it should, or may have: None is unknown."""
+    if train_images is None or test_images is None:
+        return True
+    info = DATASETS[dataset]
+    return (train_images, test_images) == (info.train_images, info.test_images)
 
 
 def group_means(rows: pd.DataFrame, by: Sequence[str], column: str) -> pd.DataFrame:

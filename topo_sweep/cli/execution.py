@@ -33,10 +33,12 @@ def execute(spec: SweepSpec, options: RunOptions) -> int:
     plan = make_plan(spec, options.results, retry_failed=options.retry_failed)
     if plan.left and plan.blocked:
         say(f"evaluations that wait for a failed search (--retry-failed): {len(plan.blocked)}")
+    execution = _execution(options)
     if not plan.left:
+        sweep.check_same_images(plan, execution, say)
         say(f"nothing to do: {_what_is_there(plan)}")
         return _failures_said(plan, plan.count("failed"), ())
-    return _report(plan, sweep.run(plan, _execution(options), say))
+    return _report(plan, sweep.run(plan, execution, say))
 
 
 def _what_is_there(plan: Plan) -> str:
@@ -58,6 +60,7 @@ def _execution(options: RunOptions) -> Execution:
         address=options.address,
         data_dir=options.data_dir,
         download=options.download,
+        partial_data=options.partial_data,
         cpus=options.cpus_per_pack,
         gpus=options.gpus_per_pack,
         verbose=options.verbose,
@@ -119,5 +122,6 @@ def _described(spec: SweepSpec, options: RunOptions) -> str:
     outlined = outline(spec, options.results, retry_failed=options.retry_failed)
     dataset = blank_dataset(spec.data.dataset, options.data_dir)
     for plan, _ in outlined.parts:
-        checked_images(spec.data, plan.left.values(), dataset)
+        left = list(plan.left.values())
+        checked_images(spec.data, left, dataset, partial_data=options.partial_data)
     return describe(outlined, images=len(dataset.train))

@@ -83,6 +83,7 @@ class RunOptions:
         type=PATH, help="Folder of the data set.  [default: $TOPO_SWEEP_DATA, else data]"
     )
     download: bool = option(is_flag=True, help="Fetch the data set if it is not there.")
+    partial_data: bool = option(is_flag=True, help="Take a data set that is not whole.")
     cpus_per_pack: int = option(
         type=FROM_ONE, default=1, show_default=True, help="Threads of a trial."
     )

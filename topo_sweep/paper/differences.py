@@ -10,6 +10,7 @@ import pandas as pd
 from nas_core.protocols.data import DATASETS
 from nas_core.protocols.search import SEARCH_PRESETS
 from nas_core.protocols.training import PRESETS
+from topo_sweep.analysis.accuracy import common_count, is_whole
 from topo_sweep.paper.evidence import Evidence, groups, protocol_text, setting_text, sweeps_text
 
 _ORIGINAL_LAYOUT: Final = "torchvision layout"
@@ -81,6 +82,13 @@ def data_differences(rows: pd.DataFrame, dataset: str = "cifar10") -> list[str]:
     if not pd.isna(first["train_limit"]):
         images = DATASETS[dataset].train_images
         parts.append(f"{first['train_limit']:,} training images (paper {images:,})")
+    train, test = common_count(rows, "train_images"), common_count(rows, "test_images")
+    if not is_whole(str(first["dataset"]), train, test):
+        paper = DATASETS[dataset]
+        parts.append(
+            f"a data set of {train:,} training and {test:,} test images (paper "
+            f"{paper.train_images:,} and {paper.test_images:,})"
+        )
     layout = str(first["layout"])
     if first["dataset"] == dataset and not layout.startswith(_ORIGINAL_LAYOUT):
         parts.append(

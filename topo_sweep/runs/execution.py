@@ -22,6 +22,7 @@ class Execution:
         address: of that cluster, HOST:PORT; None looks in RAY_ADDRESS and on this machine.
         data_dir: folder of the data set; None is $TOPO_SWEEP_DATA, else data.
         download: fetch the data set if it is not there.
+        partial_data: train and test also on a part of the data set.
         cpus: threads of a pack.
         gpus: of a pack, may be a fraction; None is one where there are any, and is settled
             before anything runs.
@@ -39,6 +40,7 @@ class Execution:
     address: str | None = None
     data_dir: Path | None = None
     download: bool = False
+    partial_data: bool = False
     cpus: int = 1
     gpus: float | None = None
     pack_size: int = 1

@@ -55,6 +55,9 @@ class Manifest(BaseModel):
     """Hash of all pixels and labels of the data set."""
     layout: str
     """The form in which the data was found."""
+    train_images: int | None = None
+    test_images: int | None = None
+    """Images of the data set, before hold-out and limit; None in stores of earlier versions."""
     requests: tuple[Request, ...] = ()
 
     def specs(self) -> list[SweepSpec]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from nas_core.cells.genotype import KNOWN_CELLS
+from nas_core.data.splits import Dataset
 from nas_core.protocols.training import PRESETS, DataOptions
 from tests.topo_sweep.analysis.ranking_rows import row
 from tests.topo_sweep.cli.program import Program
@@ -69,8 +72,9 @@ def test_cells_in_any_form_are_each_trained_once_a_seed(program: Program, tmp_pa
 
 
 def test_what_is_asked_for_is_ranked_with_all_its_seeds_and_nothing_else(
-    program: Program, tmp_path: Path
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(Dataset, "fingerprint", FINGERPRINT)  # as of what is made up
     store_results(tmp_path / "results")
     asked = ("DARTS_V1", "DARTS_V2")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from nas_core.protocols.search import SEARCH_PRESETS
@@ -62,6 +63,17 @@ def test_other_pixels_may_hide_behind_the_same_name() -> None:
 
     (said,) = only([rows], "3").differs
     assert "Hugging Face layout (Parquet), fingerprint aaaa: pixels may be re-compressed" in said
+
+
+def test_a_part_of_the_papers_data_set_is_said_with_its_counts() -> None:
+    whole = source([known("DARTS_V2", 0, 0.9)])
+    counts = {"train_images": 300, "test_images": 10_000}
+    part = replace(whole, trials=whole.trials.assign(**counts))
+
+    assert only([whole], "3").differs == ()
+    assert only([part], "3").differs == (
+        "data: a data set of 300 training and 10,000 test images (paper 50,000 and 10,000)",
+    )
 
 
 def test_an_unknown_evaluation_protocol_is_said_to_be_unknown() -> None:
