@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from topo_sweep.spec.load import SweepSpec
 
 
-def execute(spec: SweepSpec, options: RunOptions) -> int:
+def execute(spec: SweepSpec, options: RunOptions, *, test_every: int = 1) -> int:
     """Run what is left of a sweep, say how it went, and return the exit code."""
     from topo_sweep.runs import sweep
     from topo_sweep.runs.plan import make_plan
@@ -36,7 +36,7 @@ def execute(spec: SweepSpec, options: RunOptions) -> int:
     if not plan.left:
         say(f"nothing to do: {_what_is_there(plan)}")
         return _failures_said(plan, plan.count("failed"), ())
-    return _report(plan, sweep.run(plan, _execution(options), say))
+    return _report(plan, sweep.run(plan, _execution(options, test_every), say))
 
 
 def _what_is_there(plan: Plan) -> str:
@@ -49,7 +49,7 @@ def _what_is_there(plan: Plan) -> str:
     return f"{done} of {count} trials are in {folder}, {plan.count('failed')} failed{waiting}"
 
 
-def _execution(options: RunOptions) -> Execution:
+def _execution(options: RunOptions, test_every: int) -> Execution:
     from topo_sweep.runs.execution import Execution
 
     return Execution(
@@ -60,6 +60,7 @@ def _execution(options: RunOptions) -> Execution:
         download=options.download,
         cpus=options.cpus_per_pack,
         gpus=options.gpus_per_pack,
+        test_every=test_every,
         verbose=options.verbose,
     )
 

@@ -25,6 +25,16 @@ def test_a_row_records_what_sums_depend_on_and_nothing_else() -> None:
     assert Execution(cpus=1).to_json() != here.to_json()
 
 
+def test_a_row_records_in_which_epochs_accuracies_were_measured_unless_in_all() -> None:
+    assert json.loads(Execution(test_every=3).to_json())["test_every"] == 3
+    assert "test_every" not in json.loads(Execution(test_every=1).to_json())
+
+
+def test_every_epoch_that_never_comes_is_refused() -> None:
+    with pytest.raises(InputError, match="--test-every counts epochs from 1, got 0"):
+        Execution(test_every=0)
+
+
 def test_one_process_joins_no_cluster() -> None:
     with pytest.raises(InputError, match="joins no cluster: leave out --executor, or --cluster"):
         Execution(executor="inline", cluster=True)
