@@ -28,8 +28,8 @@ class Execution:
         pack_size: trials that train together.
         checkpoint_seconds: the least time between two saves of a trial.
         test_every: a training measures its accuracies every so many epochs, and always in its
-            last: rows have the same, but for the best test accuracy, which is the best of the
-            measured ones. Searches measure only in their last epoch.
+            last. Rows are the same, but for the best test accuracy, which is the best of the
+            measured ones; curves show which. Searches measure only in their last epoch.
         verbose: let Ray talk.
 
     Raises:
@@ -67,6 +67,4 @@ class Execution:
     def to_json(self) -> str:
         """Return the text of a row's `execution` column."""
         recorded = {"device": self.device, "pack_size": self.pack_size, "threads": self.cpus}
-        if self.test_every != 1:
-            recorded["test_every"] = self.test_every
         return json.dumps(recorded, sort_keys=True)

@@ -40,9 +40,7 @@ def all_but_accuracies(epoch: EpochMetrics) -> dict[str, object]:
     return {name: value for name, value in facts(epoch).items() if name not in ACCURACIES}
 
 
-@pytest.mark.parametrize(
-    ("test_every", "measured"), [(2, [1, 3, 4]), (3, [2, 4]), (99, [4])]
-)
+@pytest.mark.parametrize(("test_every", "measured"), [(2, [1, 3, 4]), (3, [2, 4]), (99, [4])])
 def test_accuracies_are_measured_every_so_many_epochs_and_in_the_last(
     test_every: int, measured: list[int]
 ) -> None:
