@@ -129,8 +129,8 @@ class Loop(ABC, Generic[E]):
     def told(self, step: int, of: float) -> Iterator[Steps]:
         """Yield how far the first epoch is, once, after some steps and seconds of it.
 
-        The first step warms up and is not timed. Nothing is waited for: on a GPU, steps run
-        behind the program by no more than the queue holds, which is about one.
+        The first step warms up and is not timed. Nothing is waited for: a GPU may still be at
+        work on the last steps that are counted.
 
         Args:
             step: steps of the epoch so far, from 1.

@@ -115,13 +115,11 @@ class TimeLeft:
         for trial_id, (workload, total) in list(work.items()):
             pace = known[workload].seconds if workload in known else mean
             left = max(total - running.get(trial_id, 0), 0) * pace
-            if trial_id not in running:
-                waiting.append(left)
-            elif left:
+            if trial_id in running:
                 since = now - self._reported_at.get(trial_id, now)
-                free_in.append(left - min(since, pace))
+                free_in.append(max(left - min(since, pace), 0.0))
             else:
-                free_in.append(0.0)
+                waiting.append(left)
         free_in = free_in or [0.0]
         heapq.heapify(free_in)
         for seconds in waiting:
