@@ -35,9 +35,21 @@ class Epoch:
 
 @dataclass(frozen=True, kw_only=True)
 class EpochMetrics(Epoch):
-    """What one epoch of a training gave; `val_accuracy` is None where there is no hold-out."""
+    """What one epoch of a training gave.
 
-    test_accuracy: float
+    Both accuracies are None where the epoch was not measured, see `Training`; `val_accuracy` is
+    None too where there is no hold-out.
+    """
+
+    test_accuracy: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steps:
+    """How far an epoch is, as a `share` 0..1 of its work, and the seconds it will take in all."""
+
+    share: float
+    epoch_seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ from topo_sweep.cli.options import (
     option,
     set_option,
     takes,
+    test_every_option,
 )
 from topo_sweep.cli.rank import print_ranking
 
@@ -41,6 +42,7 @@ class EvaluateRequest:
     epochs: int | None = option(type=FROM_ONE, help="Passes over the images.")
     settings: tuple[str, ...] = set_option("Any key of the protocol.")
     output_format: str = option("--format", "output_format", **FORMAT)
+    test_every: int = test_every_option()
     run: RunOptions
 
 
@@ -61,7 +63,7 @@ def evaluate(request: EvaluateRequest, genotypes: tuple[str, ...]) -> None:
     from topo_sweep.analysis.ranking import rank
 
     spec = _sweep(genotypes, request)
-    code = execute(spec, request.run)
+    code = execute(spec, request.run, test_every=request.test_every)
     if code or request.run.dry_run:
         sys.exit(code)
     print_ranking(rank(_rows(spec, request.run.results)), request.output_format)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from topo_sweep.spec.load import SweepSpec
 
 
-def execute(spec: SweepSpec, options: RunOptions) -> int:
+def execute(spec: SweepSpec, options: RunOptions, *, test_every: int = 1) -> int:
     """Run what is left of a sweep, say how it went, and return the exit code."""
     from topo_sweep.runs import sweep
     from topo_sweep.runs.plan import make_plan
@@ -33,7 +33,7 @@ def execute(spec: SweepSpec, options: RunOptions) -> int:
     plan = make_plan(spec, options.results, retry_failed=options.retry_failed)
     if plan.left and plan.blocked:
         say(f"evaluations that wait for a failed search (--retry-failed): {len(plan.blocked)}")
-    execution = _execution(options)
+    execution = _execution(options, test_every)
     if not plan.left:
         sweep.check_same_images(plan, execution, say)
         say(f"nothing to do: {_what_is_there(plan)}")
@@ -51,7 +51,7 @@ def _what_is_there(plan: Plan) -> str:
     return f"{done} of {count} trials are in {folder}, {plan.count('failed')} failed{waiting}"
 
 
-def _execution(options: RunOptions) -> Execution:
+def _execution(options: RunOptions, test_every: int) -> Execution:
     from topo_sweep.runs.execution import Execution
 
     return Execution(
@@ -63,6 +63,7 @@ def _execution(options: RunOptions) -> Execution:
         partial_data=options.partial_data,
         cpus=options.cpus_per_pack,
         gpus=options.gpus_per_pack,
+        test_every=test_every,
         verbose=options.verbose,
     )
 

@@ -45,6 +45,16 @@ def executor_option(default: str) -> Any:  # noqa: ANN401 - a field
     )
 
 
+def test_every_option() -> Any:  # noqa: ANN401 - a field
+    """Return the field `test_every` of a command that trains cells."""
+    return option(
+        type=FROM_ONE,
+        default=1,
+        show_default=True,
+        help="Measure accuracies every so many epochs, and in the last. Searches do so only there.",
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class DataChoice:
     """The images that networks are trained on."""

@@ -12,7 +12,14 @@ import click
 from nas_core.errors import InputError
 from topo_sweep.cli.common import PATH, say, say_which
 from topo_sweep.cli.execution import execute, set_values
-from topo_sweep.cli.options import FROM_ONE, RunOptions, option, set_option, takes
+from topo_sweep.cli.options import (
+    FROM_ONE,
+    RunOptions,
+    option,
+    set_option,
+    takes,
+    test_every_option,
+)
 from topo_sweep.store.paths import RESULTS
 
 if TYPE_CHECKING:
@@ -38,6 +45,7 @@ class PromoteRequest:
         metavar="SET", help="Such as 0-4.  [default: others than those that selected]"
     )
     settings: tuple[str, ...] = set_option("Any key of the protocol.")
+    test_every: int = test_every_option()
     run: RunOptions
 
 
@@ -67,7 +75,7 @@ def promote(request: PromoteRequest, source: Path) -> None:
     choice, spec = _promoted(sweep, request)
     say_which(sweep, source)  # only now: what is refused gets one line
     say(*choice.remarks, f"{spec.name}: {choice.origin}")
-    sys.exit(execute(spec, request.run))
+    sys.exit(execute(spec, request.run, test_every=request.test_every))
 
 
 def _promoted(sweep: OpenedSweep, request: PromoteRequest) -> tuple[Choice, SweepSpec]:
