@@ -83,13 +83,14 @@ def test_tables_without_rows_are_named_in_one_line_with_what_fills_them() -> Non
     assert [each.table for each in compared.tables] == ["phases"]
     assert compared.missing == (
         "No rows for: table 2 (`topo-sweep run table2`), table 3 (`topo-sweep run known_cells`), "
-        "table 4 (`topo-sweep run table4`), figure 2 (`topo-sweep run subspaces`), the ablations "
-        "(`topo-sweep run ablation_deep` or `topo-sweep run ablation_equal --topology N`)."
+        "table 4 (`topo-sweep run table4`), figure 2 (`topo-sweep run subspaces`), the depth "
+        "in SS1 (`topo-sweep run depth`), the ablations (`topo-sweep run ablation_deep` or "
+        "`topo-sweep run ablation_equal --topology N`)."
     )
     assert compared.text.endswith(f"\n{compared.missing}")
 
 
-@pytest.mark.parametrize("table", [None, "2", "3", "4", "fig2", "phases", "ablations"])
+@pytest.mark.parametrize("table", [None, "2", "3", "4", "fig2", "depth", "phases", "ablations"])
 def test_where_nothing_fits_one_sentence_names_the_sweeps_and_the_way(table: str | None) -> None:
     with pytest.raises(InputError, match=r"empty: no rows for .*`topo-sweep run") as error:
         compare([source(name="empty")], table)
