@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from topo_sweep.analysis.accuracy import estimate
 from topo_sweep.paper import figure_2
@@ -11,9 +11,6 @@ from topo_sweep.paper.differences import described
 from topo_sweep.paper.evidence import DATA, Evaluated, Evidence, groups
 from topo_sweep.paper.published import printed
 from topo_sweep.paper.records import ComparedTable, entry
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SPACE: Final = "SS1"
 

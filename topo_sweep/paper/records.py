@@ -36,8 +36,8 @@ class Entry:
         high: upper end.
         theirs: what the paper prints, or a calculation from it ('14/5 = 2.8'); '' for nothing.
         theirs_value: the same as a number where a difference means anything, else None.
-        verdict: of a claim: 'supported', 'contradicted' or 'undecided'; 'not judged' where the paper
-            claims no sign, 'not applicable' where its threshold is of other images.
+        verdict: of a claim: 'supported', 'contradicted' or 'undecided'; 'not judged' where the
+            paper claims no sign, 'not applicable' where its threshold is of other images.
         note: what the reader must know about this entry alone.
         decimals: shown; None shows three significant digits.
 
