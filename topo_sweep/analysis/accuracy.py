@@ -164,3 +164,28 @@ def half_width(sd: ArrayLike, n: ArrayLike) -> NDArray[np.float64]:
     count = np.asarray(n, dtype=float)
     width: NDArray[np.float64] = stdtrit(count - 1.0, 0.975) * np.asarray(sd) / np.sqrt(count)
     return width
+
+
+def difference(first: Iterable[float], second: Iterable[float]) -> Estimate | None:
+    """Return the mean of `first` minus that of `second`, each over seeds of its own.
+
+    The interval and the p-value are those of Welch's t test, which takes no variances for equal.
+    `n` counts the values of both, and there is no `sd`; where one side has a single value there is
+    the difference alone, and None where it has none.
+    """
+    sides = [np.asarray(list(values), dtype=float) for values in (first, second)]
+    counts = [len(side) for side in sides]
+    if 0 in counts:
+        return None
+    n, mean = sum(counts), float(sides[0].mean() - sides[1].mean())
+    if 1 in counts:
+        return Estimate(n=n, mean=mean)
+    squares = [float(side.var(ddof=1)) / len(side) for side in sides]
+    error = sum(squares) ** 0.5
+    if not error:
+        return Estimate(n=n, mean=mean, low=mean, high=mean, p_value=float(mean == 0))
+    shares = (square**2 / (count - 1) for square, count in zip(squares, counts, strict=True))
+    freedom = error**4 / sum(shares)
+    half = float(stdtrit(freedom, 0.975)) * error
+    p_value = 2 * float(stdtr(freedom, -abs(mean) / error))
+    return Estimate(n=n, mean=mean, low=mean - half, high=mean + half, p_value=p_value)

@@ -106,4 +106,5 @@ def _source(sweep: OpenedSweep) -> Source:
         protocols={manifest.protocol_hash: manifest.protocol},
         search_protocols=sweep.search_protocols(),
         layout=manifest.layout,
+        origins=manifest.origins,
     )
