@@ -29,7 +29,7 @@ class PromoteRequest:
     final: bool = option(is_flag=True, help="The final evaluation instead of phase 2, see --above.")
     above: float | None = option(
         type=click.FloatRange(0, 1),
-        help="With --final: networks above this accuracy go on.  [default: 0.93, the paper's on CIFAR-10]",
+        help="With --final: networks above this go on.  [default: 0.93 on cifar10, the paper's]",
     )
     dataset: str | None = option(
         metavar="NAME", help="Train on another one.  [default: the sweep's]"

@@ -70,6 +70,8 @@ def _table_4(evidence: Evidence, rows: pd.DataFrame) -> ComparedTable:
         entries += _entries(str(label), dataset, trainings, finders, beside[str(label)])
         if len(finders) > 1:
             notes.append(_found_by(str(label), finders))
+    notes += chosen_notes(kept)
+    notes += [TAKEN_OVER] if any(map(is_taken_over, beside.values())) else []
     searches = pd.concat(finders_of_all).drop_duplicates("search_id")
     return ComparedTable(
         table="4",
@@ -80,11 +82,7 @@ def _table_4(evidence: Evidence, rows: pd.DataFrame) -> ComparedTable:
             *search_differences(evidence, searches),
         ),
         entries=by_quantity(entries),
-        notes=(
-            *notes,
-            *chosen_notes(kept),
-            *([TAKEN_OVER] if any(map(is_taken_over, beside.values())) else []),
-        ),
+        notes=tuple(notes),
         extra="\n".join(["All rows of the paper's Table IV, as printed:", *_all_printed()]),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from nas_core.cells.genotype import KNOWN_CELLS
+from nas_core.cells.genotype import KNOWN_CELLS, Genotype
 from nas_core.protocols.training import PRESETS, DataOptions
 from tests.topo_sweep.analysis.choice_rows import finished
 from tests.topo_sweep.analysis.ranking_rows import row
@@ -96,8 +96,11 @@ def test_the_best_cell_of_a_sweep_is_called_chosen_beside_its_accuracy(
 ) -> None:
     store_results(tmp_path / "results")
     cells = GenotypeSweep(name="cells", protocol=PRESETS["demo"], genotypes=("DARTS_V1", "PDARTS"))
-    accuracies = {KNOWN_CELLS["DARTS_V1"]: [0.6], KNOWN_CELLS["PDARTS"]: [0.7]}
-    folder = finished(tmp_path / "cells", cells, accuracies).folder
+    accuracies: dict[int | Genotype, list[float]] = {
+        KNOWN_CELLS["DARTS_V1"]: [0.6],
+        KNOWN_CELLS["PDARTS"]: [0.7],
+    }
+    folder = finished(tmp_path / "cells", cells, {**accuracies}).folder
 
     text = program(*EVALUATE, str(folder))
 
