@@ -214,6 +214,7 @@ def _equal_table(
         ),
         notes=(
             *_notes(ours),
+            *chosen_notes(ours.searches),
             f"The verdict is on our setting. The best of n grows with n: theirs is of {asked}.",
             pairing,
         ),

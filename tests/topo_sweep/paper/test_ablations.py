@@ -232,6 +232,14 @@ def test_without_an_evaluation_the_claim_is_undecided() -> None:
     assert (claim.verdict, claim.ours, claim.n) == ("undecided", None, 0)
 
 
+def test_a_path_that_test_accuracy_chose_is_called_so() -> None:
+    origin = "the best of 180 networks of topologies-cifar10-01 by last-epoch test accuracy"
+    rows = source([], [along(0, "none")], name="equal", origins=[origin])
+
+    said = f"equal: Chosen on the test images, so optimistic on them: {origin}."
+    assert said in only([rows], "ablations").notes
+
+
 def test_attention_itself_is_no_difference_to_the_paper_and_the_wiring_is_named() -> None:
     comparison = table([along(0, "none")], [0.9])
 

@@ -11,7 +11,8 @@ from tests.topo_sweep.paper.compare_rows import evaluation, find, only, search, 
 from topo_sweep.paper.compare import compare
 from topo_sweep.paper.evidence import Source
 
-CLAIM = "searching at 16 and at 20 cells"
+BETTER = "the cells of 16 and of 20: better ones than at 5"
+SIMILAR = "searching at 16 and at 20 cells gives similar cells"
 GAINS = {5: 0.0, 10: 1.0, 16: 2.0, 20: 2.1}
 
 
@@ -53,29 +54,30 @@ def test_the_claim_is_that_16_and_20_are_better_than_5_paired_by_seed() -> None:
     comparison = only([lucky], "depth")
 
     for row, gain in (("16 - 5 cells", 2.0), ("20 - 5 cells", 2.1)):
-        contrast = find(comparison, CLAIM, row)
+        contrast = find(comparison, BETTER, row)
         assert (contrast.verdict, contrast.theirs, contrast.n) == ("supported", "> 0", 3)
         assert contrast.ours == pytest.approx(gain, abs=0.1)
     worse = only([depths(lambda cells, seed: 80 - GAINS[cells] + 0.1 * seed)], "depth")
-    assert find(worse, CLAIM, "16 - 5 cells").verdict == "contradicted"
+    assert find(worse, BETTER, "16 - 5 cells").verdict == "contradicted"
 
 
 def test_similar_is_reported_with_its_interval_and_not_judged() -> None:
     comparison = only([depths()], "depth")
-    similar = find(comparison, CLAIM, "20 - 16 cells")
+    similar = find(comparison, SIMILAR, "20 - 16 cells")
 
     assert (similar.verdict, similar.theirs) == ("not judged", "")
     assert similar.low is not None
     assert similar.ours == pytest.approx(0.1, abs=0.1)
     assert any("prints no threshold" in note for note in comparison.notes)
-    assert "not judged" in comparison.text
+    assert f"NOT JUDGED: {SIMILAR}\n" in comparison.text
+    assert f"SUPPORTED: {BETTER}\n" in comparison.text
 
 
 def test_one_seed_decides_nothing() -> None:
     comparison = only([depths(seeds=(20,))], "depth")
 
-    assert find(comparison, CLAIM, "16 - 5 cells").verdict == "undecided"
-    assert find(comparison, CLAIM, "16 - 5 cells").note == "one seed: no interval"
+    assert find(comparison, BETTER, "16 - 5 cells").verdict == "undecided"
+    assert find(comparison, BETTER, "16 - 5 cells").note == "one seed: no interval"
 
 
 def test_depths_that_another_sweep_searched_first_count_with_the_others() -> None:
