@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nas_core.errors import InputError
 from nas_core.protocols.training import PRESETS, Protocol
+from tests.topo_sweep.analysis.choice_rows import finished
+from tests.topo_sweep.conftest import small_spec
 from tests.topo_sweep.paper.compare_rows import (
     evaluation,
     find,
@@ -18,7 +21,7 @@ from tests.topo_sweep.paper.compare_rows import (
     source,
     topology,
 )
-from topo_sweep.paper.compare import compare
+from topo_sweep.paper.compare import compare, open_sources
 from topo_sweep.paper.evidence import Source, gather
 
 FINAL = PRESETS["final"]
@@ -106,3 +109,13 @@ def test_all_trainings_failed_is_no_row_of_any_table() -> None:
 
     with pytest.raises(InputError, match="no rows for table 2"):
         compare([source(rows, [evaluated])])
+
+
+def test_a_stored_sweep_brings_what_its_requests_say_of_where_it_came_from(tmp_path: Path) -> None:
+    origin = "the best 2 of 3 networks of other by last-epoch test accuracy"
+    spec = small_spec(topologies=(0, 1), origin=origin)
+    folder = finished(tmp_path, spec, {0: [0.9], 1: [0.8]}).folder
+
+    (stored,) = open_sources([folder])
+    assert stored.origins == [origin]
+    assert f"optimistic on them: {origin}." in " ".join(compare([stored]).tables[0].notes)
