@@ -152,9 +152,15 @@ def found_by(results: Path, name: str, dataset: str) -> Choice:
 
 
 def chosen_on_test_images(origins: Iterable[str]) -> list[str]:
-    """Return a sentence for each origin, as sweeps record them, in which test accuracy chose."""
-    chosen = [origin for origin in origins if METRICS["test"] in origin]
-    return [f"Chosen on the test images, so optimistic on them: {origin}." for origin in chosen]
+    """Return a sentence for each choice by test accuracy.
+
+    Args:
+        origins: as sweeps record them; one that names several choices has them after '; '.
+
+    """
+    choices = [choice for origin in origins for choice in origin.split("; ")]
+    chosen = [choice for choice in choices if METRICS["test"] in choice]
+    return [f"Chosen on the test images, so optimistic on them: {choice}." for choice in chosen]
 
 
 def _networks(sweep: OpenedSweep) -> tuple[pd.DataFrame, str]:
