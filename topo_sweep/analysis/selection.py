@@ -29,7 +29,8 @@ class Choice:
     Args:
         genotypes: the networks.
         seeds: those whose accuracies decided.
-        origin: where the choice came from, for the record of the next sweep.
+        origin: where the choice came from, for the record of the next sweep; it ends in
+            '(optimistic)' where test accuracy chose.
         remarks: sentences on how sure the choice is, warnings first.
 
     """
@@ -150,6 +151,18 @@ def found_by(results: Path, name: str, dataset: str) -> Choice:
     return winner(max(named, key=by_newest_row))
 
 
+def chosen_on_test_images(origins: Iterable[str]) -> list[str]:
+    """Return a sentence for each choice by test accuracy.
+
+    Args:
+        origins: as sweeps record them; one that names several choices has them after '; '.
+
+    """
+    choices = [choice for origin in origins for choice in origin.split("; ")]
+    chosen = [choice for choice in choices if METRICS["test"] in choice]
+    return [f"Chosen on the test images, so optimistic on them: {choice}." for choice in chosen]
+
+
 def _networks(sweep: OpenedSweep) -> tuple[pd.DataFrame, str]:
     """Return `genotype` and mean `accuracy` of each network, best first, and which metric it is."""
     if sweep.holds_searches:
@@ -182,10 +195,11 @@ def _chosen(
         "warning: no images were held out, so test accuracy selects, and the test accuracy of "
         "what is selected is optimistic; a sweep with --holdout avoids that"
     )
+    caution = "" if metric == "val" else " (optimistic)"
     return Choice(
         genotypes=_parsed(genotypes),
         seeds=_seeds(sweep.trials()),
-        origin=f"{which} networks of {sweep.folder.name} by {METRICS[metric]}",
+        origin=f"{which} networks of {sweep.folder.name} by {METRICS[metric]}{caution}",
         remarks=(*([] if metric == "val" else [optimistic]), *remarks),
     )
 

@@ -13,7 +13,7 @@ from topo_sweep.cli.common import format_option, print_records, several_results_
 @several_results_argument
 @click.option(
     "--table",
-    type=click.Choice(["2", "3", "4", "fig2", "phases", "ablations"]),
+    type=click.Choice(["2", "3", "4", "fig2", "depth", "phases", "ablations"]),
     help="One table of the paper.  [default: all that there are rows for]",
 )
 @format_option

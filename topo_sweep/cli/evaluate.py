@@ -35,7 +35,7 @@ class EvaluateRequest:
     """How cells are trained, what is printed of them, and how it runs."""
 
     protocol: str = option(
-        default="shallow", show_default=True, help="Preset: shallow, final or demo."
+        default="shallow", show_default=True, help="Preset: shallow, final, final_36 or demo."
     )
     data: DataChoice
     seeds: str = option(metavar="SET", default="0", show_default=True, help="Such as 0-9.")
@@ -61,12 +61,15 @@ def evaluate(request: EvaluateRequest, genotypes: tuple[str, ...]) -> None:
       topo-sweep evaluate results/ablation_deep-cifar10-12345678 --protocol final
     """
     from topo_sweep.analysis.ranking import rank
+    from topo_sweep.analysis.selection import chosen_on_test_images
 
     spec = _sweep(genotypes, request)
     code = execute(spec, request.run, test_every=request.test_every)
     if code or request.run.dry_run:
         sys.exit(code)
-    print_ranking(rank(_rows(spec, request.run.results)), request.output_format)
+    ranked = rank(_rows(spec, request.run.results))
+    remarks = chosen_on_test_images([spec.origin] if spec.origin else [])
+    print_ranking(ranked, request.output_format, remarks=remarks)
 
 
 def _sweep(texts: Sequence[str], request: EvaluateRequest) -> SweepSpec:

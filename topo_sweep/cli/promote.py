@@ -36,7 +36,7 @@ class PromoteRequest:
     final: bool = option(is_flag=True, help="The final evaluation instead of phase 2, see --above.")
     above: float | None = option(
         type=click.FloatRange(0, 1),
-        help="With --final: networks above this accuracy go on.  [default: 0.93, the paper's]",
+        help="With --final: networks above this go on.  [default: 0.93 on cifar10, the paper's]",
     )
     dataset: str | None = option(
         metavar="NAME", help="Train on another one.  [default: the sweep's]"
@@ -87,6 +87,11 @@ def _promoted(sweep: OpenedSweep, request: PromoteRequest) -> tuple[Choice, Swee
     values = set_values(request.settings)
     manifest = promotion.on_dataset(sweep.manifest, request.dataset)
     if request.final:
+        measured_on = sweep.manifest.data.dataset
+        if request.above is None and measured_on != "cifar10":
+            raise InputError(
+                f"the paper's 93% is of CIFAR-10 and does not apply to {measured_on}: give --above"
+            )
         choice = selection.above(sweep, 0.93 if request.above is None else request.above)
         return choice, promotion.final_evaluation(manifest, choice, seeds, values)
     choice = selection.best_topologies(sweep, 20 if request.top is None else request.top)

@@ -36,7 +36,8 @@ class Entry:
         high: upper end.
         theirs: what the paper prints, or a calculation from it ('14/5 = 2.8'); '' for nothing.
         theirs_value: the same as a number where a difference means anything, else None.
-        verdict: of a claim: 'supported', 'contradicted' or 'undecided'.
+        verdict: of a claim: 'supported', 'contradicted' or 'undecided'; 'not judged' where the
+            paper claims no sign, 'not applicable' where its threshold is of other images.
         note: what the reader must know about this entry alone.
         decimals: shown; None shows three significant digits.
 
@@ -95,7 +96,7 @@ class ComparedTable:
     """One table of the paper beside ours, of one protocol and data set.
 
     Args:
-        table: '2', '3', '4', 'fig2', 'phases' or 'ablations'.
+        table: '2', '3', '4', 'fig2', 'depth', 'phases' or 'ablations'.
         title: what it compares.
         setting: data, protocol and sweeps that ours come from.
         differs: what is not as in the paper, a sentence each.

@@ -64,6 +64,12 @@ class Manifest(BaseModel):
         """Return the requests as sweeps; their trials together are what is planned."""
         return [spec_from_json_value(request.spec) for request in self.requests]
 
+    @property
+    def origins(self) -> list[str]:
+        """Where requests say that their networks or wirings come from, each once."""
+        said = (request.spec.get("origin") for request in self.requests)
+        return list(dict.fromkeys(str(origin) for origin in said if origin))
+
     def with_request(self, spec: SweepSpec) -> Manifest:
         """Return the manifest with this request added, unless it already holds it."""
         value = spec.to_json_value()

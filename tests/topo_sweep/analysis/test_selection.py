@@ -20,6 +20,7 @@ from topo_sweep.analysis.selection import (
     Choice,
     above,
     best_topologies,
+    chosen_on_test_images,
     found_by,
     winner,
 )
@@ -66,7 +67,9 @@ def test_without_a_hold_out_test_accuracy_selects_and_is_called_optimistic(tmp_p
     assert warnings(choice) == [choice.remarks[0]], "first of all"
     assert "no images were held out" in choice.remarks[0]
     assert "optimistic" in choice.remarks[0]
-    assert choice.origin.endswith("by last-epoch test accuracy")
+    assert choice.origin.endswith("by last-epoch test accuracy (optimistic)")
+    (said,) = chosen_on_test_images(["by validation accuracy", f"DARTS_V2; {choice.origin}"])
+    assert said == f"Chosen on the test images, so optimistic on them: {choice.origin}."
 
 
 def test_one_is_chosen_unless_asked_otherwise(tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from nas_core.cells.genotype import KNOWN_CELLS
+from nas_core.cells.genotype import KNOWN_CELLS, Genotype
 from nas_core.data.splits import Dataset
 from nas_core.protocols.training import PRESETS, DataOptions
+from tests.topo_sweep.analysis.choice_rows import finished
 from tests.topo_sweep.analysis.ranking_rows import row
 from tests.topo_sweep.cli.program import Program
 from tests.topo_sweep.conftest import FINGERPRINT, make_sweep
@@ -92,3 +93,31 @@ def test_what_is_asked_for_is_ranked_with_all_its_seeds_and_nothing_else(
         ["2", "DARTS_V1"],
     ]
     assert len(open_sweep(tmp_path / "results").trials()) == 6
+
+
+def test_the_best_cell_of_a_sweep_is_called_chosen_beside_its_accuracy(
+    program: Program, tmp_path: Path
+) -> None:
+    store_results(tmp_path / "results")
+    cells = GenotypeSweep(name="cells", protocol=PRESETS["demo"], genotypes=("DARTS_V1", "PDARTS"))
+    accuracies: dict[int | Genotype, list[float]] = {
+        KNOWN_CELLS["DARTS_V1"]: [0.6],
+        KNOWN_CELLS["PDARTS"]: [0.7],
+    }
+    folder = finished(tmp_path / "cells", cells, {**accuracies}).folder
+
+    text = program(*EVALUATE, str(folder))
+
+    assert text.splitlines()[-1] == (
+        "Chosen on the test images, so optimistic on them: the best of 2 networks of "
+        f"{folder.name} by last-epoch test accuracy (optimistic)."
+    )
+    assert "Chosen" not in program(*EVALUATE, "PDARTS")
+
+
+def test_the_networks_of_known_cells_are_trained_by_their_preset(program: Program) -> None:
+    digits = ("--dataset", "digits", "--set", "auxiliary=false", "--dry-run")
+    text = program("evaluate", "PDARTS", "--protocol", "final_36", *digits)
+
+    protocol = PRESETS["final_36"].with_values({"auxiliary": False})
+    assert protocol.protocol_hash[:8] in text

@@ -38,6 +38,15 @@ def test_what_is_above_an_accuracy_gets_the_final_evaluation(program: Program, s
     assert program(*request, code=2) == "", "its auxiliary head cannot read images of 8x8"
 
 
+def test_the_papers_93_percent_are_of_cifar_10_and_not_applied_elsewhere(
+    program: Program, source: str
+) -> None:
+    assert program("promote", source, "--final", "--dry-run", code=2) == ""
+    assert program.errors == (
+        "topo-sweep: the paper's 93% is of CIFAR-10 and does not apply to digits: give --above\n"
+    )
+
+
 def test_settings_of_the_protocol_can_be_replaced(program: Program, source: str) -> None:
     text = program("promote", source, "--top", "1", "--set", "epochs=9", "--dry-run")
 
