@@ -13,7 +13,7 @@ from typing import Any, Final
 import pandas as pd
 
 from nas_core.cells.genotype import Genotype
-from topo_sweep.analysis.accuracy import estimate, group_means
+from topo_sweep.analysis.accuracy import COUNT, PERCENT, estimate, group_means
 from topo_sweep.analysis.text import counted
 from topo_sweep.paper.differences import described
 from topo_sweep.paper.evidence import (
@@ -62,7 +62,7 @@ def _notes(ours: Evaluated) -> list[str]:
 def _accuracies(ours: Evaluated, theirs: str = "") -> Iterator[Entry]:
     accuracy = ours.means("accuracy")
     quantity = "shallow test accuracy, %"
-    yield entry(quantity, "mean of the searches", estimate(accuracy), theirs=theirs)
+    yield entry(quantity, "mean of the searches", estimate(accuracy, within=PERCENT), theirs=theirs)
     yield _best(quantity, "best of the searches", max, accuracy, theirs=theirs)
 
 
@@ -86,7 +86,11 @@ def _best(
 
 def _skips(searches: pd.DataFrame) -> Iterator[Entry]:
     for cells, columns in SKIPS.items():
-        yield entry("skip connections a search", cells, estimate(skip_counts(searches, columns)))
+        yield entry(
+            "skip connections a search",
+            cells,
+            estimate(skip_counts(searches, columns), within=COUNT),
+        )
 
 
 # Deep searches
@@ -155,7 +159,7 @@ def _deep_table(evidence: Evidence, ours: Evaluated, final: pd.DataFrame) -> Com
 def _errors_and_sizes(ours: Evaluated, final: pd.DataFrame, theirs: Published) -> Iterator[Entry]:
     """Yield errors of the final cells, each the mean over its training seeds, and sizes."""
     error, size = "final test error, %", "parameters, millions"
-    shallow = estimate(ours.means("parameters") * 1e-6)
+    shallow = estimate(ours.means("parameters") * 1e-6, within=COUNT)
     sizes = [entry(size, "shallow networks, mean", shallow, decimals=3)]
     if final.empty:
         note = "no final evaluation yet: topo-sweep evaluate RESULTS --protocol final"
@@ -165,7 +169,7 @@ def _errors_and_sizes(ours: Evaluated, final: pd.DataFrame, theirs: Published) -
         cells = group_means(seeds, ["genotype"], "value")
         errors = 100 - cells.set_index("genotype")["value"]
         chosen = CHOSEN if (final["chosen"] != "").any() else ""
-        yield entry(error, "mean of the cells", estimate(errors), note=chosen)
+        yield entry(error, "mean of the cells", estimate(errors, within=PERCENT), note=chosen)
         yield _best(error, "best of the cells", min, errors, chosen, paper=theirs)
         best = final.loc[final["genotype"] == errors.idxmin(), "parameters"].dropna()
         millions = float(best.iloc[0]) * 1e-6 if len(best) else None
@@ -278,7 +282,7 @@ def _attention_effect(
     yield entry(
         f"edges with another operation, of {len(changed[0])} in both cells",
         "attention none against once, mean",
-        estimate(map(sum, changed)),
+        estimate(map(sum, changed), within=COUNT),
     )
 
 

@@ -109,7 +109,7 @@ def _reading(ours: Estimate | None, *, judged: bool) -> str:
     if ours is None:
         reading = "no rows"
     elif ours.low is None or ours.high is None:
-        reading = "one seed: no interval"
+        reading = "one seed: no interval" if ours.n == 1 else ""  # `entry` tells of equal ones
     else:
         reading = "above 0" if ours.low > 0 else "below 0" if ours.high < 0 else ""
     return "; ".join(part for part in (reading, "" if judged else NOT_JUDGED) if part)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from topo_sweep.analysis.accuracy import estimate
+from topo_sweep.analysis.accuracy import PERCENT, estimate
 from topo_sweep.paper import figure_2
 from topo_sweep.paper.claims import HOW_TO_READ, Contrast, by_seed, claim_entries
 from topo_sweep.paper.differences import described
@@ -59,7 +59,7 @@ def _depth(evidence: Evidence, ours: Evaluated) -> ComparedTable:
         entry(
             f"test accuracy of the cells found in {SPACE}, %",
             f"{cells} cells",
-            estimate(accuracy[SPACE, cells]),
+            estimate(accuracy[SPACE, cells], within=PERCENT),
         )
         for cells in DEPTHS
         if (SPACE, cells) in accuracy

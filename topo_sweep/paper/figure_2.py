@@ -11,7 +11,7 @@ from itertools import pairwise, permutations, product
 from typing import Final
 
 from nas_core.cells.spaces import LEARNABLE, SPACES
-from topo_sweep.analysis.accuracy import estimate
+from topo_sweep.analysis.accuracy import PERCENT, estimate
 from topo_sweep.paper.claims import HOW_TO_READ, Contrast, Point, by_seed, claim_entries
 from topo_sweep.paper.differences import described
 from topo_sweep.paper.evidence import Evaluated, Evidence
@@ -165,7 +165,7 @@ def _figure_2(evidence: Evidence, ours: Evaluated) -> ComparedTable:
         entry(
             f"test accuracy of the cells found at {cells} cells, %",
             f"{space} ({' '.join(name for name in SHORT.values() if name in operations)})",
-            estimate(accuracy[space, cells]),
+            estimate(accuracy[space, cells], within=PERCENT),
         )
         for cells in depths
         for space, operations in CONVOLUTIONS.items()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from nas_core.cells.genotype import Genotype
-from topo_sweep.analysis.accuracy import Estimate, difference, estimate, group_means
+from topo_sweep.analysis.accuracy import PERCENT, Estimate, difference, estimate, group_means
 from topo_sweep.paper.differences import evaluation_differences
 from topo_sweep.paper.evidence import (
     Evidence,
@@ -127,7 +127,13 @@ def _entries(name: str, rows: pd.DataFrame, seeds: pd.DataFrame) -> Iterator[Ent
         lowest = printed("phases", name, "lowest")
         theirs |= {"lowest": {"paper": lowest}, "range": _difference(highest, lowest)}
     for column, paper in theirs.items():
-        yield entry(quantity, f"{column} in one seed", estimate(seeds[column]), note=fewer, **paper)
+        yield entry(
+            quantity,
+            f"{column} in one seed",
+            estimate(seeds[column], within=PERCENT),
+            note=fewer,
+            **paper,
+        )
     topology, ours = _best(rows)
     note = "a mean over seeds; the paper's may be of one"
     yield entry(quantity, f"best mean: topology {topology}", ours, note=note)
@@ -145,7 +151,7 @@ def _best(rows: pd.DataFrame) -> tuple[int, Estimate | None]:
     means = topologies.mean()[counts == counts.max()]
     best = means.sort_values(ascending=False, kind="stable").index[0]
     seeds = group_means(rows[rows["topology"] == best], ["seed"], "accuracy")
-    return int(best), estimate(seeds["value"])
+    return int(best), estimate(seeds["value"], within=PERCENT)
 
 
 def _gain(first: pd.Series[float], second: pd.Series[float]) -> Entry:

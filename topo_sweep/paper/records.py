@@ -17,6 +17,8 @@ from topo_sweep.analysis.accuracy import Estimate
 from topo_sweep.analysis.text import aligned
 from topo_sweep.paper.published import Published
 
+_ALL_EQUAL: Final = "all equal: no interval"
+
 _WIDTH: Final = 100
 _HEADER: Final = ("", "n", "ours", "SD", "95% interval", "paper", "ours - paper", "")
 _DIFFERENCE: Final = _HEADER.index("ours - paper")
@@ -77,6 +79,8 @@ def entry(
     """
     if isinstance(ours, Estimate):
         values |= {"n": ours.n, "sd": ours.sd, "low": ours.low, "high": ours.high}
+        if ours.sd is not None and ours.low is None:
+            values["note"] = "; ".join(filter(None, [_ALL_EQUAL, values.get("note")]))
         ours = ours.mean
     if paper is not None:
         values |= {"theirs": paper.value, "theirs_value": paper.number}

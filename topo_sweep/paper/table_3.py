@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from scipy.stats import kendalltau
 
 from nas_core.cells.genotype import Genotype, known_name
-from topo_sweep.analysis.accuracy import data_words, estimate, group_means
+from topo_sweep.analysis.accuracy import PERCENT, data_words, estimate, group_means
 from topo_sweep.paper.differences import TAKEN_OVER, evaluation_differences
 from topo_sweep.paper.evidence import (
     DATA,
@@ -81,7 +81,7 @@ def _table_3(evidence: Evidence, by_role: Mapping[str, pd.DataFrame]) -> Compare
         differs += evaluation_differences(evidence, rows, named=True, beside=beside)
         seeds = group_means(kept, ["network", "seed"], "accuracy")
         for name in SHALLOW_PARAMETERS:
-            ours = estimate(seeds.loc[seeds["network"] == name, "value"])
+            ours = estimate(seeds.loc[seeds["network"] == name, "value"], within=PERCENT)
             paper = printed("3", name, f"{role}_accuracy_percent")
             entries.append(entry(f"{role} test accuracy, %", name, ours, paper))
             if ours is not None:

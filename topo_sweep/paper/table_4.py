@@ -10,7 +10,7 @@ import pandas as pd
 
 from nas_core.cells.genotype import Genotype, known_name
 from nas_core.protocols.training import stable_hash
-from topo_sweep.analysis.accuracy import estimate, group_means
+from topo_sweep.analysis.accuracy import PERCENT, estimate, group_means
 from topo_sweep.analysis.text import aligned
 from topo_sweep.paper.differences import (
     TAKEN_OVER,
@@ -96,10 +96,11 @@ def _entries(
     remarks = [f"beside {counterpart}"] if counterpart else []
     remarks += [f"found by {len(finders)} searches"] if len(finders) > 1 else []
     remarks += [CHOSEN] if (trainings["chosen"] != "").any() and not _known(first) else []
+    errors = 100 - group_means(trainings, ["seed"], "accuracy")["value"]
     yield entry(
         "test error, %",
         label,
-        estimate(100 - group_means(trainings, ["seed"], "accuracy")["value"]),
+        estimate(errors, within=PERCENT),
         paper(f"{dataset}_test_error_percent"),
         note="; ".join(remarks),
     )

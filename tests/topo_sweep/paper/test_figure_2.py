@@ -9,6 +9,7 @@ import pytest
 
 from nas_core.cells.spaces import SPACES
 from nas_core.errors import InputError
+from nas_core.streams import key_number
 from tests.topo_sweep.paper.compare_rows import (
     evaluation,
     search,
@@ -38,12 +39,8 @@ def as_claimed(space: str, cells: int, seed: int) -> float:
     """Accuracies of which all four claims are true, with a little noise of each search."""
     operations = sum(WORTH[name] for name in CONVOLUTIONS[space]) / len(CONVOLUTIONS[space])
     deeper = 0.5 if cells == 16 and space != "SS3" else 0.0
-    noise = 0.01 * ((hash_of(space) + 3 * cells + 5 * seed) % 7)
+    noise = 0.06 * key_number(space, cells, seed) / 2**64
     return 80 + operations + deeper + noise
-
-
-def hash_of(space: str) -> int:
-    return 2 * int(space[2:]) ** 2
 
 
 def grid(
@@ -148,7 +145,10 @@ def test_a_contrast_is_the_mean_difference_over_both_depths() -> None:
 def gained(in_ss3: float) -> Accuracy:
     """Accuracies that gain so much at 16 cells in SS3, and 1.1 points in the mean of the others."""
     gains = {"SS3": in_ss3, "SS1": 1.7}
-    return lambda space, cells, seed: 80 + gains.get(space, 1.0) * (cells == 16) + 0.01 * seed
+    lucky = {20: -0.01, 21: 0.01, 22: -0.01, 23: 0.01}  # in SS3 twice as much
+    return lambda space, cells, seed: (
+        80 + (gains.get(space, 1.0) + lucky[seed] * (1 + (space == "SS3"))) * (cells == 16)
+    )
 
 
 @pytest.mark.parametrize(("in_ss3", "sign"), [(2.6, "above 0"), (-0.4, "below 0")])

@@ -30,7 +30,7 @@ def test_phases_compare_the_best_of_each_seed_with_the_papers() -> None:
     assert (best.theirs, best.difference) == ("", None), "the paper's may be of a single training"
     gain = find(comparison, "phase 2 - phase 1", "highest")
     assert (gain.n, gain.ours, gain.sd) == pytest.approx((2, 2, 0), abs=1e-9)
-    assert gain.note == "paired by seed"
+    assert gain.note == "all equal: no interval; paired by seed"
     said = " ".join(comparison.notes)
     assert "it is optimistic" in said
     assert "Phase 2 adds 61% parameters" in said
