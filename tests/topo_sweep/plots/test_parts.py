@@ -1,4 +1,4 @@
-"""What pictures share: texts that can be read, and files of three formats, each whole or not there."""
+"""What pictures share: texts that can be read, and files in three formats, whole or not there."""
 
 from __future__ import annotations
 
