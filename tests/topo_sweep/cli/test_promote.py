@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.topo_sweep.analysis.choice_rows import topologies
+from tests.topo_sweep.analysis.choice_rows import finished, topologies
 from tests.topo_sweep.cli.program import Program
+from tests.topo_sweep.conftest import small_spec
 
 BEFORE = {3: [0.5, 0.6], 17: [0.9, 0.8], 90: [0.7, 0.6]}
 
@@ -26,6 +27,18 @@ def test_the_best_go_on_to_phase_two_on_as_many_other_seeds(program: Program, so
     warning, *_, choice = program.errors.splitlines()
     assert warning.startswith("warning: no images were held out, so test accuracy selects")
     assert choice.startswith("small-top2: the best 2 of 3 networks of small-digits-")
+
+
+@pytest.mark.parametrize("options", [("--top", "1"), ("--final", "--above", "0.3")])
+def test_diverged_trials_are_said(
+    options: tuple[str, ...], program: Program, tmp_path: Path
+) -> None:
+    lost = [(3, 0), (17, 1), (3, 1)]
+    sweep = finished(tmp_path, small_spec(), {3: [0.9, 0.9], 17: [0.9, 0.1]}, diverged=lost)
+    program("promote", str(sweep.folder), *options, "--set", "auxiliary=false", "--dry-run")
+
+    assert "left out since every trial of theirs diverged: 1\n" in program.errors
+    assert "chosen with diverged trials: topology 17 (1 of 2 trials)\n" in program.errors
 
 
 def test_what_is_above_an_accuracy_gets_the_final_evaluation(program: Program, source: str) -> None:
