@@ -111,6 +111,12 @@ def say_which(sweep: OpenedSweep, results: Path) -> None:
         say(f"sweep: {sweep.folder}{more}")
 
 
+def beside(sweep: OpenedSweep) -> Path:
+    """Return the folder in which a sweep's folder lies: where goes what is made of the sweep."""
+    folder = sweep.folder
+    return folder.resolve().parent if folder.name in {"", ".."} else folder.parent
+
+
 def evaluated(sweep: OpenedSweep) -> pd.DataFrame:
     """Return a sweep's trainings.
 

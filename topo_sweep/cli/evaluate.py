@@ -4,29 +4,38 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from topo_sweep.cli.common import FORMAT
+from topo_sweep.cli.common import FORMAT, beside
 from topo_sweep.cli.execution import execute, set_texts
-from topo_sweep.cli.genotypes import read_genotype
+from topo_sweep.cli.genotypes import is_folder, read_genotype
 from topo_sweep.cli.options import (
     FROM_ONE,
     DataChoice,
     RunOptions,
     option,
+    results_option,
     set_option,
     takes,
 )
 from topo_sweep.cli.rank import print_ranking
+from topo_sweep.store.paths import RESULTS
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from topo_sweep.spec.load import SweepSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class BesideFolder(RunOptions):
+    """How trials run, beside the sweep whose cell is trained."""
+
+    results: Path | None = results_option(f"beside the first folder's sweep, else {RESULTS}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +50,7 @@ class EvaluateRequest:
     epochs: int | None = option(type=FROM_ONE, help="Passes over the images.")
     settings: tuple[str, ...] = set_option("Any key of the protocol.")
     output_format: str = option("--format", "output_format", **FORMAT)
-    run: RunOptions
+    run: BesideFolder
 
 
 @click.command()
@@ -61,10 +70,19 @@ def evaluate(request: EvaluateRequest, genotypes: tuple[str, ...]) -> None:
     from topo_sweep.analysis.ranking import rank
 
     spec = _sweep(genotypes, request)
-    code = execute(spec, request.run)
+    results = request.run.results or _beside(genotypes)
+    code = execute(spec, replace(request.run, results=results))
     if code or request.run.dry_run:
         sys.exit(code)
-    print_ranking(rank(_rows(spec, request.run.results)), request.output_format)
+    print_ranking(rank(_rows(spec, results)), request.output_format)
+
+
+def _beside(texts: Sequence[str]) -> Path:
+    """Return where the first sweep among these genotypes lies, else the usual place."""
+    from topo_sweep.store.opened import open_sweep
+
+    folders = [Path(text) for text in texts if is_folder(text)]
+    return beside(open_sweep(folders[0])) if folders else RESULTS
 
 
 def _sweep(texts: Sequence[str], request: EvaluateRequest) -> SweepSpec:

@@ -12,8 +12,9 @@ import pytest
 
 from nas_core.cells.genotype import KNOWN_CELLS
 from nas_core.errors import InputError
-from tests.topo_sweep.analysis.choice_rows import searched
-from topo_sweep.cli.common import OUTPUT, STDOUT, evaluated, print_records
+from tests.topo_sweep.analysis.choice_rows import searched, topologies
+from topo_sweep.cli.common import OUTPUT, STDOUT, beside, evaluated, print_records
+from topo_sweep.store.opened import open_sweep
 
 RECORDS = [
     {"index": 0, "edges": [[0, None]], "name": "a,b", "mean": None},
@@ -22,6 +23,20 @@ RECORDS = [
 
 
 Printed = Callable[..., str]
+
+
+def test_what_is_made_of_a_sweep_goes_beside_it_however_its_folder_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = topologies(tmp_path / "results", {17: [0.9]}).folder
+    monkeypatch.chdir(tmp_path)
+    given = folder.relative_to(tmp_path)
+    assert beside(open_sweep(Path("results"))) == beside(open_sweep(given)) == Path("results")
+    assert beside(open_sweep(folder)) == tmp_path / "results"
+    (folder / "figures").mkdir()
+    for inside, name in ((folder, Path()), (folder / "figures", Path(".."))):
+        monkeypatch.chdir(inside)
+        assert beside(open_sweep(name)) == tmp_path / "results"
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ def test_the_best_go_on_to_phase_two_on_as_many_other_seeds(program: Program, so
     text = program("promote", source, "--top", "2", "--dry-run")
 
     assert "topologies 17,90, seeds 2-3" in text
-    assert "results/small-top2-digits-" in text
+    assert f"{Path(source).parent}/small-top2-digits-" in text
     warning, *_, choice = program.errors.splitlines()
     assert warning.startswith("warning: no images were held out, so test accuracy selects")
     assert choice.startswith("small-top2: the best 2 of 3 networks of small-digits-")
@@ -47,8 +47,24 @@ def test_what_is_above_an_accuracy_gets_the_final_evaluation(program: Program, s
 
     assert "2 genotypes, seeds 7" in text
     assert "600 a trial" in text
-    assert "results/small-final-digits-" in text
+    assert f"{Path(source).parent}/small-final-digits-" in text
     assert program(*request, code=2) == "", "its auxiliary head cannot read images of 8x8"
+
+
+@pytest.mark.usefixtures("source")
+@pytest.mark.parametrize("final", [(), ("--final", "--above", "0.6", "--set", "auxiliary=false")])
+def test_the_new_sweep_goes_beside_its_source_unless_told_otherwise(
+    final: tuple[str, ...], program: Program
+) -> None:
+    request = ("promote", "source", *(final or ("--top", "1")), "--dry-run")
+    name = "small-final-digits-" if final else "small-top1-digits-"
+
+    assert f" source/{name}" in program(*request)
+    assert f" elsewhere/{name}" in program(*request, "--results", "elsewhere")
+    help_text = " ".join(program("promote", "--help").split())
+    assert (
+        "Folder in which the sweep's own folder is made. [default: beside the sweep]" in help_text
+    )
 
 
 def test_settings_of_the_protocol_can_be_replaced(program: Program, source: str) -> None:
