@@ -6,10 +6,11 @@ diverged trials count in the means; a network that diverged each time is never c
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nas_core.cells.genotype import Genotype
 from nas_core.errors import InputError
@@ -22,6 +23,12 @@ from topo_sweep.store.opened import OpenedSweep, by_newest_row, sweeps_in
 
 if TYPE_CHECKING:
     import pandas as pd
+
+WITHOUT_EVALUATIONS: Final = (
+    "run it again with evaluation_seeds in its file, or draw what it found with "
+    "`topo-sweep plot skips {}`"
+)
+"""What to do with a sweep of several found cells, none of them evaluated; {} is its folder."""
 
 
 @dataclass(frozen=True)
@@ -128,9 +135,10 @@ def _only_cell(sweep: OpenedSweep) -> Choice:
     """Return the one cell that was found, where no evaluation could choose among several."""
     cells = sweep.searches()["genotype"].dropna().drop_duplicates()
     if len(cells) != 1:
+        way = WITHOUT_EVALUATIONS if len(cells) else "`topo-sweep status {}` shows how far it is"
         raise InputError(
             f"{sweep.folder} found {counted(len(cells), 'cell')} and none of them is "
-            "evaluated, so none is best: evaluate them first, or name one"
+            f"evaluated, so none is best: {way.format(shlex.quote(str(sweep.folder)))}"
         )
     only = f"the one cell that {sweep.folder.name} found"
     return Choice(_parsed(cells), _seeds(sweep.searches()), only)
