@@ -122,7 +122,8 @@ def test_evaluate_takes_a_name_a_file_in_either_notation_and_a_folder_and_prints
     (tmp_path / "own.json").write_text(other.to_json(), encoding="utf-8")
     done(search_folder, *ALONG_17, "--format", "json", "-o", str(tmp_path / "found.json"))
     given = ("DARTS_V2", "own.json", "found.json", str(topologies))
-    request = ("evaluate", *given, "--protocol", "demo", *TRAIN, "--epochs", "1")
+    apart = ("--results", "evaluated")  # other tests take the newest of what `given` names
+    request = ("evaluate", *given, "--protocol", "demo", *TRAIN, "--epochs", "1", *apart)
 
     table = done(tmp_path, *request).output.splitlines()
     assert table[1].split()[:2] == ["rank", "genotype"]

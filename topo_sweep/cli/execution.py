@@ -12,6 +12,7 @@ import click
 from nas_core.errors import InputError
 from topo_sweep.cli.common import INTERRUPTED, say
 from topo_sweep.cli.options import MANY_TRIALS, RunOptions
+from topo_sweep.store.paths import RESULTS
 
 if TYPE_CHECKING:
     from topo_sweep.runs.execution import Execution
@@ -30,7 +31,7 @@ def execute(spec: SweepSpec, options: RunOptions, *, test_every: int = 1) -> int
     if options.dry_run:
         click.echo(_described(spec, options))
         return 0
-    plan = make_plan(spec, options.results, retry_failed=options.retry_failed)
+    plan = make_plan(spec, options.results or RESULTS, retry_failed=options.retry_failed)
     if plan.left and plan.blocked:
         say(f"evaluations that wait for a failed search (--retry-failed): {len(plan.blocked)}")
     execution = _execution(options, test_every)
@@ -120,7 +121,7 @@ def _described(spec: SweepSpec, options: RunOptions) -> str:
     from topo_sweep.runs.dry_run import describe, outline
     from topo_sweep.runs.sweep import checked_images
 
-    outlined = outline(spec, options.results, retry_failed=options.retry_failed)
+    outlined = outline(spec, options.results or RESULTS, retry_failed=options.retry_failed)
     dataset = blank_dataset(spec.data.dataset, options.data_dir)
     for plan, _ in outlined.parts:
         left = list(plan.left.values())

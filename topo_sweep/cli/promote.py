@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from nas_core.errors import InputError
-from topo_sweep.cli.common import PATH, say, say_which
+from topo_sweep.cli.common import PATH, beside, say, say_which
 from topo_sweep.cli.execution import execute, set_values
 from topo_sweep.cli.options import (
     FROM_ONE,
     RunOptions,
     option,
+    results_option,
     set_option,
     takes,
     test_every_option,
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
     from topo_sweep.analysis.selection import Choice
     from topo_sweep.spec.load import SweepSpec
     from topo_sweep.store.opened import OpenedSweep
+
+
+@dataclass(frozen=True, kw_only=True)
+class BesideSource(RunOptions):
+    """How trials run, beside the sweep from which they come."""
+
+    results: Path | None = results_option("beside the sweep")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +54,7 @@ class PromoteRequest:
     )
     settings: tuple[str, ...] = set_option("Any key of the protocol.")
     test_every: int = test_every_option()
-    run: RunOptions
+    run: BesideSource
 
 
 @click.command()
@@ -58,7 +66,7 @@ def promote(request: PromoteRequest, source: Path) -> None:
     """Train the best topologies of a sweep with the same wiring in both cells (phase 2).
 
     With --final, what is above --above in a sweep of any kind gets the paper's final evaluation.
-    Where images were held out, validation accuracy selects.
+    Where images were held out, validation accuracy selects. The new sweep goes beside the old one.
 
     \b
     Examples:
@@ -75,7 +83,8 @@ def promote(request: PromoteRequest, source: Path) -> None:
     choice, spec = _promoted(sweep, request)
     say_which(sweep, source)  # only now: what is refused gets one line
     say(*choice.remarks, f"{spec.name}: {choice.origin}")
-    sys.exit(execute(spec, request.run, test_every=request.test_every))
+    results = request.run.results or beside(sweep)
+    sys.exit(execute(spec, replace(request.run, results=results), test_every=request.test_every))
 
 
 def _promoted(sweep: OpenedSweep, request: PromoteRequest) -> tuple[Choice, SweepSpec]:

@@ -21,6 +21,7 @@ from topo_sweep.cli.options import (
     test_every_option,
 )
 from topo_sweep.cli.wiring import chosen_wiring
+from topo_sweep.store.paths import RESULTS
 
 if TYPE_CHECKING:
     from topo_sweep.spec.load import SweepSpec
@@ -77,7 +78,7 @@ def _sweep(source: str, request: RunRequest) -> SweepSpec:
     choices: dict[str, Choice] = {}
 
     def best_cell(sweep: str, dataset: str) -> str:
-        choices[sweep] = found_by(request.run.results, sweep, dataset)
+        choices[sweep] = found_by(request.run.results or RESULTS, sweep, dataset)
         return str(choices[sweep].genotypes[0])
 
     spec = load_spec(source, overrides, best_cell=best_cell)

@@ -254,7 +254,12 @@ def test_of_cells_that_are_not_evaluated_none_is_best(
         winner(sweep)
     assert str(refusal.value) == (
         f"{sweep.folder} found {len(cells)} cells and none of them is evaluated, so none is best: "
-        "evaluate them first, or name one"
+        + (
+            "run it again with evaluation_seeds in its file, or draw what it found with "
+            f"`topo-sweep plot skips {sweep.folder}`"
+            if cells
+            else f"`topo-sweep status {sweep.folder}` shows how far it is"
+        )
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from nas_core.cells.genotype import KNOWN_CELLS, Genotype
 from nas_core.data.splits import Dataset
 from nas_core.protocols.training import PRESETS, DataOptions
-from tests.topo_sweep.analysis.choice_rows import finished
+from tests.topo_sweep.analysis.choice_rows import finished, topologies
 from tests.topo_sweep.analysis.ranking_rows import row
 from tests.topo_sweep.cli.program import Program
 from tests.topo_sweep.conftest import FINGERPRINT, make_sweep
@@ -70,6 +70,22 @@ def test_cells_in_any_form_are_each_trained_once_a_seed(program: Program, tmp_pa
     assert "3 a trial, 18 to train" in text
     assert program.errors == ""
     assert not Path("results").exists()
+
+
+def test_a_sweep_s_cell_is_trained_beside_it_and_any_other_in_results(
+    program: Program, tmp_path: Path
+) -> None:
+    topologies(tmp_path / "there", {17: [0.9], 3: [0.5]})
+    store_results(tmp_path / "results")
+
+    for cells, folder in (
+        (["there"], "there"),
+        (["PDARTS", "there", "results"], "there"),
+        (["results"], "results"),
+        (["DARTS_V2"], "results"),
+        (["there", "--results", "elsewhere"], "elsewhere"),
+    ):
+        assert f" {folder}/evaluate-digits-" in program(*EVALUATE, *cells, "--dry-run")
 
 
 def test_what_is_asked_for_is_ranked_with_all_its_seeds_and_nothing_else(
