@@ -21,8 +21,8 @@ def compare(results: tuple[Path, ...], table: str | None, output_format: str) ->
     """Print our figures beside the published ones, and what differs in protocol and data.
 
     RESULTS are sweeps' folders, or folders of sweeps (then all of them). Rows of other protocols
-    or images are never averaged: each gets a table of its own. Intervals are Student t intervals over
-    seeds, cut where no mean can be: at 0 and, for accuracies, at 100%.
+    or images are never averaged: each gets a table of its own. Intervals are Student t intervals
+    over seeds, cut where no mean can be: at 0 and, for accuracies, at 100%.
 
     \b
     Example:
