@@ -12,6 +12,8 @@ def lazy_names(
 ) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
     """Return the `__getattr__` and the `__dir__` of a package.
 
+    What is listed are the public names, and what every module has: `__name__` and its like.
+
     Args:
         package: its `__name__`.
         homes: module inside the package -> the public names that it defines.
@@ -25,6 +27,7 @@ def lazy_names(
         return getattr(importlib.import_module(modules[name]), name)
 
     def listed() -> list[str]:
-        return sorted({*vars(sys.modules[package]), *modules})
+        own = vars(sys.modules[package])
+        return sorted({*modules, *(name for name in own if name.startswith("__"))})
 
     return find, listed

@@ -6,6 +6,7 @@ import ast
 import doctest
 import inspect
 import itertools
+import rlcompleter
 import subprocess
 import sys
 from pathlib import Path
@@ -69,14 +70,24 @@ def test_a_name_that_is_not_public_is_an_error() -> None:
             _ = package.absent
 
 
-def test_each_public_name_is_found_and_listed() -> None:
+def test_each_public_name_is_found_and_they_alone_are_listed() -> None:
     for package in PACKAGES:
-        assert set(package.__all__) <= set(dir(package))
+        assert [name for name in dir(package) if not name.startswith("__")] == sorted(
+            package.__all__
+        )
         for name in package.__all__:
             home = getattr(getattr(package, name), "__module__", package.__name__)
             assert home.startswith("nas_core." if package is nas_core else "topo_sweep.") or (
                 name in {"KNOWN_CELLS", "OPS"}  # mappings, which know no home
             )
+
+
+def test_a_prompt_completes_the_public_names() -> None:
+    for package in PACKAGES:
+        complete = rlcompleter.Completer({"package": package}).complete
+        offered = itertools.takewhile(bool, (complete("package.", i) for i in itertools.count()))
+        names = [str(text).removeprefix("package.").rstrip("()") for text in offered]
+        assert [name for name in names if not name.startswith("__")] == sorted(package.__all__)
 
 
 def test_what_needs_no_torch_loads_none() -> None:

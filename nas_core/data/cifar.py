@@ -9,7 +9,6 @@ import re
 import socket
 import tarfile
 import tempfile
-import warnings
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ import torch
 from torch import Tensor
 
 from nas_core.data.cifar_pickle import read_batch
+from nas_core.data.encoded import decode, size_text
 from nas_core.errors import InputError
 from nas_core.protocols.data import DatasetInfo
 
@@ -44,6 +44,10 @@ _LABEL_COLUMNS = ("label", "fine_label")
 _DOWNLOAD_TIMEOUT_SECONDS = 60.0
 
 
+class NoFilesError(InputError):
+    """There is not one of the files of a data set, where it was looked for."""
+
+
 @dataclass(frozen=True)
 class DataFiles:
     """Where a data set is: `layout` in words (no path), and its files in the order of reading."""
@@ -57,7 +61,8 @@ def locate(info: DatasetInfo, directory: Path) -> DataFiles:
     """Find the files of CIFAR-10 or CIFAR-100, the originals before Parquet, and read none.
 
     Raises:
-        InputError: there are none, or only some of them.
+        NoFilesError: there are none.
+        InputError: there are only some of them.
 
     """
     try:
@@ -68,7 +73,7 @@ def locate(info: DatasetInfo, directory: Path) -> DataFiles:
     if files is not None:
         return files
     base, train, test = _BATCHES[info.name]
-    raise InputError(
+    raise NoFilesError(
         f"no {info.name} in {where}: looked for {base}/ with {', '.join((*train, *test))} "
         "(torchvision's layout) and for train-*.parquet and test-*.parquet, also in "
         f"{', '.join(f'{name}/' for name in _parquet_folders(info))} (Hugging Face's); name the "
@@ -190,8 +195,8 @@ def read(files: DataFiles, info: DatasetInfo) -> tuple[Labelled, Labelled]:
             raise InputError(f"cannot read {path}: {_line(error)}") from None
         if parts and part[0].shape[1:] != parts[0][0].shape[1:]:
             raise InputError(
-                f"{path} holds images of {_size(part[0])} pixels, but {paths[0]} of "
-                f"{_size(parts[0][0])}"
+                f"{path} holds images of {size_text(part[0])} pixels, but {paths[0]} of "
+                f"{size_text(parts[0][0])}"
             )
         parts.append(part)
     middle = len(files.train)
@@ -203,10 +208,6 @@ def _joined(parts: Sequence[Labelled]) -> Labelled:
         return parts[0]
     pixels, labels = zip(*parts, strict=True)
     return torch.cat(pixels), torch.cat(labels)
-
-
-def _size(images: Tensor) -> str:
-    return f"{images.shape[-2]}x{images.shape[-1]}"
 
 
 def _line(error: BaseException) -> str:
@@ -239,8 +240,8 @@ def _read_pickle(path: Path, info: DatasetInfo) -> Labelled:
     return torch.from_numpy(pixels), _checked_labels(labels, path, info)
 
 
-def training_image_count(files: DataFiles, info: DatasetInfo) -> int:
-    """Return the number of training images without decoding one.
+def image_counts(files: DataFiles, info: DatasetInfo) -> tuple[int, int]:
+    """Return how many training and how many test images there are, without decoding one.
 
     Parquet files say it; CIFAR's pickles are taken to be the originals.
 
@@ -249,17 +250,18 @@ def training_image_count(files: DataFiles, info: DatasetInfo) -> int:
 
     """
     if files.layout != PARQUET:
-        return info.train_images
+        return info.train_images, info.test_images
+    return sum(map(_parquet_rows, files.train)), sum(map(_parquet_rows, files.test))
+
+
+def _parquet_rows(path: Path) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = 0
-    for path in files.train:
-        try:
-            rows += int(pq.read_metadata(path).num_rows)
-        except (pa.ArrowException, OSError) as error:
-            _refuse_parquet(path, error)
-    return rows
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (pa.ArrowException, OSError) as error:
+        _refuse_parquet(path, error)
 
 
 def _refuse_parquet(path: Path, error: Exception) -> NoReturn:
@@ -296,7 +298,11 @@ def _read_parquet(path: Path, info: DatasetInfo) -> Labelled:
         numbers = labels.cast(pa.int64()).to_numpy().copy()
     except (pa.ArrowException, OSError) as error:
         _refuse_parquet(path, error)
-    return _decoded(images.to_pylist(), path), _checked_labels(numbers, path, info)
+    try:
+        pixels = decode(images.to_pylist())
+    except ValueError as error:
+        raise InputError(f"{path}, {_line(error)}") from None
+    return pixels, _checked_labels(numbers, path, info)
 
 
 def _columns(path: Path, names: Sequence[str]) -> tuple[str, str]:
@@ -311,31 +317,3 @@ def _columns(path: Path, names: Sequence[str]) -> tuple[str, str]:
             f"{' or '.join(_IMAGE_COLUMNS)} and one of {' or '.join(_LABEL_COLUMNS)}"
         )
     return image, label
-
-
-def _decoded(files: Sequence[bytes], path: Path) -> Tensor:
-    """Return encoded images as pixels (N, 3, H, W); there is at least one."""
-    from torchvision.io import ImageReadMode, decode_image
-
-    def decoded(row: int, file: bytes) -> Tensor:
-        try:
-            encoded = torch.frombuffer(bytearray(file), dtype=torch.uint8)
-            image: Tensor = decode_image(encoded, mode=ImageReadMode.RGB)
-        except (RuntimeError, ValueError) as error:
-            raise InputError(f"{path}, row {row}: not a readable image: {_line(error)}") from None
-        if image.ndim != 3 or image.dtype != torch.uint8:
-            raise InputError(f"{path}, row {row}: not a single image of 8 bits a channel")
-        return image
-
-    images: list[Tensor] = []
-    with warnings.catch_warnings():
-        # torchvision 0.29 announces that its decoders will move to torchcodec; they work as ever.
-        warnings.filterwarnings("ignore", "The image decoding and encoding", DeprecationWarning)
-        for row, file in enumerate(files):
-            images.append(decoded(row, file))
-            if images[-1].shape != images[0].shape:
-                raise InputError(
-                    f"{path}, row {row}: an image of {_size(images[-1])} pixels, row 0 has "
-                    f"{_size(images[0])}"
-                )
-    return torch.stack(images)

@@ -167,16 +167,16 @@ def blank_dataset(name: str, directory: Path | None = None) -> Dataset:
 
     """
     info = dataset_info(name)
-    count, layout = info.train_images, "blank"
+    train, test = info.train_images, info.test_images
     if name != "digits":
         files = cifar.locate(info, data_directory(directory))
-        count = cifar.training_image_count(files, info)
+        train, test = cifar.image_counts(files, info)
 
     def blank(images: int) -> Images:
         pixels = torch.empty((images, 3, *info.image_size), dtype=torch.uint8, device="meta")
         return Images(pixels, torch.arange(images) % info.num_classes)
 
-    return Dataset(info, blank(count), blank(info.test_images), layout)
+    return Dataset(info, blank(train), blank(test), layout="blank")
 
 
 def split(dataset: Dataset, options: DataOptions) -> Split:

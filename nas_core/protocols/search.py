@@ -113,7 +113,7 @@ class SearchProtocol(NetworkTraining):
     warmup_epochs: int = Field(default=0, ge=0)
     """Epochs of each stage that train weights alone."""
     stop: Literal["none", "skips", "ranking"] = "none"
-    """DARTS+ stopping: two skips in the normal cell, or a stable ranking of learnable ones."""
+    """DARTS+ stopping: two skips in a cell of either type, or a stable ranking of learnables."""
     stop_skips: int = Field(default=2, ge=1)
     stop_stable_epochs: int = Field(default=10, ge=1)
     partial_channels: int = Field(default=1, ge=1)
@@ -198,6 +198,8 @@ _SUBSET_SPARSE: Final[Mapping[str, Any]] = {"images": 2_500, **_SPARSE}
 SEARCH_PRESETS: Final[Mapping[str, SearchProtocol]] = {
     "search_darts_1st": SearchProtocol(alpha_order=1),
     "search_darts_2nd": SearchProtocol(),
+    # Section III-A: as deep as the final network, with the batch that fits its 11 GB.
+    "search_darts_20": SearchProtocol(cells=20, batch_size=16),
     "search_subset": SearchProtocol(images=2_500),
     "search_sparse": SearchProtocol(**_SPARSE),
     "search_subset_sparse": SearchProtocol(**_SUBSET_SPARSE),

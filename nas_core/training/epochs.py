@@ -35,9 +35,21 @@ class Epoch:
 
 @dataclass(frozen=True, kw_only=True)
 class EpochMetrics(Epoch):
-    """What one epoch of a training gave; `val_accuracy` is None where there is no hold-out."""
+    """What one epoch of a training gave.
 
-    test_accuracy: float
+    Both accuracies are None where the epoch was not measured, see `Training`; `val_accuracy` is
+    None too where there is no hold-out.
+    """
+
+    test_accuracy: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steps:
+    """How far an epoch is, as a `share` 0..1 of its work, and the seconds it will take in all."""
+
+    share: float
+    epoch_seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,15 +88,17 @@ class SearchEpoch(Epoch):
 def stop_reason(protocol: SearchProtocol, history: list[SearchEpoch]) -> str | None:
     """Return why DARTS+ would stop after these epochs, in words; None to go on.
 
-    Its first criterion is two (`stop_skips`) or more skip connections in the normal cell, its
-    second a ranking of the learnable operations of every edge that has not changed for ten
-    (`stop_stable_epochs`) epochs. Warm-up epochs do not count.
+    As the eDARTS paper has it (section III-C): its first criterion is two (`stop_skips`) or more
+    skip connections in one cell, normal or reduction, its second a ranking of the learnable
+    operations of every edge that has not changed for ten (`stop_stable_epochs`) epochs. Warm-up
+    epochs do not count.
     """
     searched = [epoch for epoch in history if epoch.alpha_steps]
     if protocol.stop == "skips" and searched:
-        skips = searched[-1].skips_normal
-        if skips >= protocol.stop_skips:
-            return f"{skips} skip connections in the normal cell"
+        last = searched[-1]
+        for cell, skips in (("normal", last.skips_normal), ("reduction", last.skips_reduction)):
+            if skips >= protocol.stop_skips:
+                return f"{skips} skip connections in the {cell} cell"
     if protocol.stop == "ranking":
         rankings = [_learnable_ranking(epoch) for epoch in searched]
         stable = sum(1 for _ in itertools.takewhile(lambda r: r == rankings[-1], rankings[::-1]))

@@ -11,7 +11,7 @@ import contextlib
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import asdict
 from typing import Final, Generic, TypeVar
 
@@ -26,11 +26,16 @@ from nas_core.protocols.data import DatasetInfo
 from nas_core.protocols.training import NetworkTraining
 from nas_core.streams import Draws, initialise_
 from nas_core.training.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer
-from nas_core.training.epochs import Epoch
+from nas_core.training.epochs import Epoch, Steps
 
 EVALUATION_BATCH: Final = 512
 DTYPES: Final = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
 """Of weights, by the precision of the protocol; bfloat16 is for the maps alone."""
+
+STEPS_SECONDS: Final = 5.0
+"""An epoch that takes less is not told of before its end."""
+_FEWEST_STEPS: Final = 3
+"""So many are timed before a loop tells how long its first epoch takes."""
 
 _SGD = {"momentum": "momentum_buffer"}
 """Our name in a checkpoint -> PyTorch's, for each part of the optimiser's state."""
@@ -70,6 +75,8 @@ class Loop(ABC, Generic[E]):
         self.checkpoint = checkpoint
         self.history: list[E] = []
         """All epochs so far, those that the checkpoint held first."""
+        self._tells_steps = True
+        self._first_step_ended = 0.0
         saved = None if checkpoint is None else checkpoint.load()
         if saved is not None:
             self.history = [epoch_type(**epoch) for epoch in saved[1]]
@@ -82,8 +89,8 @@ class Loop(ABC, Generic[E]):
         """Set `network` and `optimizer` as this epoch (from 0) needs them, see `ready`."""
 
     @abstractmethod
-    def run_epoch(self, epoch: int) -> E:
-        """Run one epoch (counted from 0) and return what it gave."""
+    def run_epoch(self, epoch: int) -> Generator[Steps, None, E]:
+        """Run one epoch (counted from 0), yield what `told` does and return what it gave."""
 
     @abstractmethod
     def logits(self, images: Tensor) -> Tensor:
@@ -106,13 +113,39 @@ class Loop(ABC, Generic[E]):
     def epochs(self) -> Iterator[E]:
         """Yield the epochs that the checkpoint held, then run the others, each as it ends."""
         yield from tuple(self.history)
+        yield from (report for report in self.reports() if not isinstance(report, Steps))
+
+    def reports(self) -> Iterator[E | Steps]:
+        """Run the epochs that are left, yield each as it ends and what `told` does before."""
         for epoch in range(len(self.history), self.protocol.total_epochs):
             if self.diverged or self.stopped_because is not None:
                 return
-            self.history.append(self.run_epoch(epoch))
+            self.history.append((yield from self.run_epoch(epoch)))
+            self._tells_steps = False
             if self.checkpoint is not None and self.checkpoint.is_due:
                 self.checkpoint.save(self.tensors(), [asdict(past) for past in self.history])
             yield self.history[-1]
+
+    def told(self, step: int, of: float) -> Iterator[Steps]:
+        """Yield how far the first epoch is, once, after some steps and seconds of it.
+
+        The first step warms up and is not timed. Nothing is waited for: a GPU may still be at
+        work on the last steps that are counted.
+
+        Args:
+            step: steps of the epoch so far, from 1.
+            of: its work, in steps.
+
+        """
+        if not self._tells_steps:
+            return
+        now = time.perf_counter()
+        if step == 1:
+            self._first_step_ended = now
+        seconds = now - self._first_step_ended
+        if step > _FEWEST_STEPS and seconds >= STEPS_SECONDS:
+            self._tells_steps = False
+            yield Steps(share=step / of, epoch_seconds=of * seconds / (step - 1))
 
     def tensors(self) -> dict[str, Tensor]:
         """Return everything that the next epoch depends on, by name."""

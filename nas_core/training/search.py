@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -27,7 +27,7 @@ from nas_core.protocols.search import SearchProtocol, skip_dropout_rate
 from nas_core.streams import Draws, key_number
 from nas_core.training.alpha_step import Batch, Unrolling, Weights, alpha_gradient
 from nas_core.training.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer
-from nas_core.training.epochs import SearchEpoch, stop_reason
+from nas_core.training.epochs import SearchEpoch, Steps, stop_reason
 from nas_core.training.loop import Loop, Meter, StepResult, check_images
 
 _ADAM = {"alpha_step": "step", "alpha_mean": "exp_avg", "alpha_square": "exp_avg_sq"}
@@ -170,19 +170,21 @@ class Search(Loop[SearchEpoch]):
             space = SearchSpace(normal, reduction)
         return space
 
-    def run_epoch(self, epoch: int) -> SearchEpoch:
+    def run_epoch(self, epoch: int) -> Generator[Steps, None, SearchEpoch]:
         """Search one epoch; the first of a stage builds it."""
         started = time.perf_counter()
         if epoch // self.protocol.epochs != self.stage:
             self.build(epoch)
         rate = self.begin(epoch)
         weights, alphas = Meter(self.device), Meter(self.device)
-        for step, (draws, alpha_draws) in enumerate(self._steps(epoch)):
+        steps = list(self._steps(epoch))
+        for step, (draws, alpha_draws) in enumerate(steps):
             if alpha_draws is not None:
                 with alphas.timed():
                     alphas.add(*self._alpha_step(draws, alpha_draws, self._dropout(epoch, step)))
             with weights.timed():
                 weights.add(*self._weight_step(draws, self._dropout(epoch, step)))
+            yield from self.told(weights.steps, len(steps))
         train_loss, train_accuracy = weights.means()
         alpha_loss, alpha_accuracy = alphas.means() if alphas.steps else (None, None)
         is_last = epoch == self.protocol.total_epochs - 1

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Generator
+from typing import Final
 
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -14,8 +17,11 @@ from nas_core.networks.evaluation import EvalNetwork, multiply_adds, parameter_c
 from nas_core.protocols.training import Protocol
 from nas_core.streams import EDGE_SLOTS, Draws
 from nas_core.training.checkpoint import Checkpoint
-from nas_core.training.epochs import EpochMetrics
+from nas_core.training.epochs import EpochMetrics, Steps
 from nas_core.training.loop import Loop, Meter, StepResult, check_images
+
+_EVALUATION_COST: Final = 1 / 3
+"""Of an image, in images of training: forward alone, where backward costs twice as much."""
 
 
 def check_trainable(genotype: Genotype, protocol: Protocol, split: Split) -> None:
@@ -51,9 +57,11 @@ class Training(Loop[EpochMetrics]):
         split: the images; their device is where everything runs.
         seed: names the random streams.
         checkpoint: where to go on from, and where to save the state whenever it is due.
+        test_every: validation and test accuracy are measured every so many epochs, and always in
+            the last, also where that is the one that diverged. Nothing else depends on it.
 
     Raises:
-        InputError: see `check_trainable`.
+        InputError: see `check_trainable`; or `test_every` below 1.
 
     >>> from nas_core import KNOWN_CELLS, Protocol, Training, load_dataset
     >>> from nas_core.data.splits import split
@@ -79,10 +87,14 @@ class Training(Loop[EpochMetrics]):
         *,
         seed: int,
         checkpoint: Checkpoint | None = None,
+        test_every: int = 1,
     ) -> None:
         check_trainable(genotype, protocol, split)
         self.genotype = genotype
         self.split = split
+        if test_every < 1:
+            raise InputError(f"test_every counts epochs from 1, got {test_every}")
+        self.test_every = test_every
         super().__init__(
             EpochMetrics, protocol, split.train, split.info, seed=seed, checkpoint=checkpoint
         )
@@ -99,24 +111,37 @@ class Training(Loop[EpochMetrics]):
             )
         )
 
-    def run_epoch(self, epoch: int) -> EpochMetrics:
-        """Train one epoch and evaluate."""
+    def run_epoch(self, epoch: int) -> Generator[Steps, None, EpochMetrics]:
+        """Train one epoch and, where that is due, evaluate."""
         started = time.perf_counter()
         rate = self.begin(epoch)
         meter = Meter(self.device)
+        is_last = epoch == self.protocol.total_epochs - 1
+        is_measured = is_last or (epoch + 1) % self.test_every == 0
+        work = self._work(is_measured=is_measured)
         for draws in self.draws(self.split.train, epoch).steps():
             meter.add(*self._step(draws))
+            yield from self.told(meter.steps, work)
         train_loss, train_accuracy = meter.means()
-        validation = self.split.validation
+        is_measured = is_measured or not math.isfinite(train_loss)  # then it is the last
+        validation = self.split.validation if is_measured else None
         return EpochMetrics(
             epoch=epoch,
             learning_rate=rate,
             train_loss=train_loss,
             train_accuracy=train_accuracy,
             val_accuracy=None if validation is None else self.accuracy(validation),
-            test_accuracy=self.accuracy(self.split.test),
+            test_accuracy=self.accuracy(self.split.test) if is_measured else None,
             seconds=time.perf_counter() - started,
         )
+
+    def _work(self, *, is_measured: bool) -> float:
+        """Return what an epoch does, evaluation included, in steps."""
+        parts = (self.split.test, self.split.validation) if is_measured else ()
+        evaluated = sum(len(part) for part in parts if part is not None)
+        batch_size = self.protocol.batch_size
+        steps = math.ceil(len(self.split.train) / batch_size)
+        return steps + _EVALUATION_COST * evaluated / batch_size
 
     def logits(self, images: Tensor) -> Tensor:
         """Classify normalised images (B, 3, H, W): logits (B, classes)."""

@@ -222,7 +222,7 @@ def test_too_many_classes_are_refused(refused: Refused) -> None:
 
 def test_too_small_images_say_which_depth_fits(refused: Refused) -> None:
     write_images(side=2)
-    options = ("--dataset", "cifar10", "--train-limit", "8", "--set", "cells=5")
+    options = ("--dataset", "cifar10", "--partial-data", "--train-limit", "8", "--set", "cells=5")
     line = refused("run", *SMALL, *options)
     assert "images of 2x2 are too small for 5 cells" in line
     assert "1 cell (one reduction) fits" in line
@@ -292,15 +292,16 @@ def test_a_second_driver_is_told_who_is_first(paths: StorePaths, refused: Refuse
 
 
 def test_other_images_under_the_same_name_are_refused_on_resume(refused: Refused) -> None:
-    options = ("--dataset", "cifar10", "--train-limit", "10")
+    options = ("--dataset", "cifar10", "--partial-data", "--train-limit", "10")
     write_images(colour="black")
     program.done(Path(), "run", *SMALL, *options)
     before = open_sweep(Path("results")).manifest.fingerprint
     write_images(colour="white")
-    line = refused("run", *SMALL, *options, "--seeds", "0-1")
-    assert "the cifar10 images differ" in line
-    assert before in line
-    assert "use the same files, or another folder with --results" in line
+    for seeds in ("0-1", "0"):  # also where nothing is left to train
+        line = refused("run", *SMALL, *options, "--seeds", seeds)
+        assert "the cifar10 images differ" in line
+        assert before in line
+        assert "use the same files, or another folder with --results" in line
 
 
 @pytest.mark.parametrize("command", [("status",), ("rank",), ("plot", "surface")])

@@ -7,23 +7,26 @@ from pathlib import Path
 import pytest
 import torch
 
-from nas_core.cells.genotype import CellEdges, Genotype
+from nas_core.cells.genotype import KNOWN_CELLS, CellEdges, Genotype
 from nas_core.cells.topology import Topology
 from nas_core.data.splits import load_dataset, split
 from nas_core.protocols.training import PRESETS, DataOptions, Protocol
-from nas_core.training.epochs import EpochMetrics
+from nas_core.training import loop
+from nas_core.training.epochs import EpochMetrics, Steps
 from tests.conftest import Run
 from tests.integration.small_searches import SWEEP, assert_same_rows
 from topo_sweep.runs.execution import Execution
+from topo_sweep.runs.on_ray.worker import TrialTrainable
 from topo_sweep.runs.runner import Outcome, TrialRunner
 from topo_sweep.spec.trials import Trial
+from topo_sweep.store.paths import StorePaths
 
 
 @pytest.mark.slow
 def test_ray_gives_the_rows_of_one_process_and_says_what_it_does_and_nothing_else(
     run: Run, here: Path, whole: Path
 ) -> None:
-    ray = run(*SWEEP)
+    ray = run(*SWEEP, "--test-every", "2")
 
     assert (ray.returncode, ray.stdout) == (0, ""), ray.stderr
     assert_same_rows(here / "results", whole)
@@ -34,6 +37,32 @@ def test_ray_gives_the_rows_of_one_process_and_says_what_it_does_and_nothing_els
     assert results.startswith("results: results/small-digits-")
     assert all(" done · " in line for line in progress)
     assert end.startswith("done: 12 of 12 trials are kept in ")
+
+
+def test_a_worker_of_ray_passes_on_the_first_steps_between_its_epochs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    protocol = PRESETS["demo"].with_values(
+        {"init_channels": 2, "cells": 2, "epochs": 2, "batch_size": 8}
+    )
+    data = DataOptions(dataset="digits", train_limit=40)
+    trial = Trial(KNOWN_CELLS["DARTS_V2"], protocol, data, seed=0)
+    monkeypatch.setattr(loop, "STEPS_SECONDS", 0.0)
+    worker = TrialTrainable.__new__(TrialTrainable)  # Ray's own part needs a cluster
+    worker.setup(
+        {"trial": trial},
+        execution=Execution(test_every=2),
+        paths=StorePaths(tmp_path),
+        arrays=split(load_dataset("digits"), data).to_arrays(),
+    )
+
+    *results, last = (worker.step() for _ in range(4))
+
+    kinds = [type(result["report"]) for result in results]
+    assert kinds == [Steps, EpochMetrics, EpochMetrics]
+    measured = [result["report"].test_accuracy is not None for result in results[1:]]
+    assert measured == [False, True]
+    assert (last["report"].status, last["done"]) == ("ok", True)
 
 
 def test_a_float32_protocol_is_not_rounded_to_tf32_on_gpus(

@@ -81,11 +81,13 @@ def tables(sweep: OpenedSweep) -> dict[str, pd.DataFrame]:
 
 
 def requested(sweep: OpenedSweep) -> dict[str, Any]:
-    """Return `sweep.json` without when and where it was asked for.
+    """Return `sweep.json` without when and where it was asked for, and without what came later.
 
     Requests as sweeps: settings that came later have the value that leaves all as it was.
     """
     value: dict[str, Any] = json.loads(sweep.store.paths.manifest.read_text(encoding="utf-8"))
+    for name in ("train_images", "test_images"):
+        value.pop(name, None)
     return {**value, "requests": sweep.manifest.specs()}
 
 

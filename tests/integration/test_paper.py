@@ -41,6 +41,7 @@ SMALL = {
     "ablation_equal": (*SEARCH, "--set", "search.cells=3"),
     "edarts": (*SEARCH, "--set", "search.cells=3"),
     "edarts_c100": (*SEARCH, "--set", "search.cells=3"),
+    "search_darts_20": ("--set", "init_channels=2"),
     "search_pcdarts": ("--set", "init_channels=8", "--set", "cells=3"),
     "search_pdarts": ("--set", "init_channels=2"),
 }
@@ -70,7 +71,7 @@ def small(command: str, folder: Path) -> list[str]:
     if name == "plot":
         return arguments
     dataset = "cifar100" if "cifar100" in arguments or what == "edarts_c100" else "cifar10"
-    arguments += ["--data-dir", dataset, *SMALL.get(what, ())]
+    arguments += ["--data-dir", dataset, "--partial-data", *SMALL.get(what, ())]
     if name == "search":
         sizes = ("epochs=1", "warmup_epochs=0", "batch_size=16")
         return [*arguments, *(part for size in sizes for part in ("--set", size))]
@@ -100,7 +101,7 @@ def test_every_experiment_runs_at_small_size_fills_its_table_and_can_be_drawn(
         assert len(evaluated) == 6
     compared = json.loads(done(tmp_path, "compare", "--format", "json").output)
     tables = {record["table"] for record in compared if record["ours"] is not None}
-    assert tables == {"2", "3", "4", "fig2", "phases", "ablations"}
+    assert tables == {"2", "3", "4", "fig2", "depth", "phases", "ablations"}
     spaces = [r for r in compared if r["table"] == "fig2" and r["row"].startswith("SS")]
     quantities = {r["quantity"] for r in spaces if r["quantity"].startswith("test accuracy of")}
     assert len(quantities) == 2, "networks of 5 and of 16 cells"

@@ -34,13 +34,14 @@ def test_a_small_sweep_on_cifar10_learns_and_is_ranked_and_drawn(
     run: Run, few_images: Path, tmp_path: Path
 ) -> None:
     request = (
-        *("run", "--dataset", "cifar10", "--data-dir", str(few_images), "--topologies", "0,179"),
+        *("run", "--dataset", "cifar10", "--data-dir", str(few_images), "--partial-data"),
+        *("--topologies", "0,179"),
         *("--epochs", "6", "--set", "cells=3", "--set", "init_channels=4"),
         *("--set", "batch_size=16", "--set", "learning_rate=0.1", "--set", "drop_path=0.0"),
     )
     swept = run(*request)
     assert swept.returncode == 0, swept.stderr
-    assert "Hugging Face layout (Parquet)" in swept.stderr
+    assert "data: cifar10, 256 training and 300 test images, Hugging Face layout" in swept.stderr
 
     status = json.loads(done(tmp_path, "status", "--format", "json").output)
     assert [status[key] for key in ("planned", "ok", "left", "failed")] == [2, 2, 0, 0]

@@ -110,8 +110,8 @@ def test_a_sweep_that_cannot_be(
         (("letter.txt",), ("'Dear reader,' is no genotype", "DARTS_V2", "Genotype(normal=")),
         (("DARTS_V3",), ("'DARTS_V3' is no genotype", "DARTS_V2")),
         (("Genotype(normal=[('sep_conv_3x3', 0)])",), ("two edges", "got 1")),
-        (("DARTS_V2", "--protocol", "finale"), ("'finale'", "final or shallow")),
-        (("DARTS_V2", "--protocol", "search_edarts"), ("'search_edarts'", "final or shallow")),
+        (("DARTS_V2", "--protocol", "finale"), ("'finale'", "final or final_36")),
+        (("DARTS_V2", "--protocol", "search_edarts"), ("'search_edarts'", "final or final_36")),
         (("DARTS_V2", "--set", "search.epochs=3"), ("--set search.epochs=3", "kind: search")),
         (("DARTS_V2", "--protocol", "final", *INLINE), ("8x8", "auxiliary=false")),
         ((), ("GENOTYPE",)),
@@ -136,7 +136,11 @@ def test_an_evaluation_that_cannot_be(
         (("topologies", "--final", "--top", "1"), ("--final", "leave out --top")),
         (("topologies", "--above", "0.9"), ("--above belongs to --final",)),
         (("topologies", "--final", "--above", "93"), ("--above", "93", "0<=x<=1")),
-        (("topologies", "--final"), ("none of 2 networks", "above 93.00%", "a lower --above")),
+        (("topologies", "--final"), ("93% is of CIFAR-10", "not apply to digits", "--above")),
+        (
+            ("topologies", "--final", "--above", "0.93"),
+            ("none of 2 networks", "above 93.00%", "a lower --above"),
+        ),
         (
             ("topologies", "--final", "--above", "0", "--seeds", "1-4"),
             ("seeds 1 selected these networks", "--seeds 2-3"),

@@ -122,11 +122,14 @@ def test_evaluate_takes_a_name_a_file_in_either_notation_and_a_folder_and_prints
     (tmp_path / "own.json").write_text(other.to_json(), encoding="utf-8")
     done(search_folder, *ALONG_17, "--format", "json", "-o", str(tmp_path / "found.json"))
     given = ("DARTS_V2", "own.json", "found.json", str(topologies))
-    request = ("evaluate", *given, "--protocol", "demo", *TRAIN, "--epochs", "1")
+    apart = ("--results", "evaluated")  # other tests take the newest of what `given` names
+    request = ("evaluate", *given, "--protocol", "demo", *TRAIN, "--epochs", "1", *apart)
 
     table = done(tmp_path, *request).output.splitlines()
     assert table[1].split()[:2] == ["rank", "genotype"]
-    assert len(table) == 2 + len(given)
+    *ranked, chosen = table
+    assert len(ranked) == 2 + len(given)
+    assert chosen.startswith("Chosen on the test images, so optimistic on them: the best of 3 netw")
     ended = done(tmp_path, *request, "--format", "json")
     records = json.loads(ended.output)
     wiring = Topology.from_index(best_topology(topologies))
@@ -208,7 +211,10 @@ def test_compare_puts_both_phases_beside_the_paper(promoted: Path, topologies: P
     records = json.loads(asked.output)
     assert {record["table"] for record in records} == {"phases"}
     best = [record for record in records if record["row"].startswith("best mean: topology ")]
-    assert [(record["n"], record["paper"] is not None) for record in best] == [(2, True)] * 2
+    assert [(record["n"], record["paper"]) for record in best] == [(2, None)] * 2
+    (gain,) = [record for record in records if record["quantity"].startswith("phase 2 - phase 1")]
+    assert gain["note"] == "means over seeds, 2 and 2; Welch's interval"
+    assert gain["ci_low"] < gain["ours"] < gain["ci_high"]
 
 
 @pytest.mark.slow

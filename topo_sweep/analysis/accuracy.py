@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtr, stdtrit
 
 from nas_core.errors import InputError
+from nas_core.protocols.data import DATASETS
 from topo_sweep.analysis.text import counted
 
 if TYPE_CHECKING:
@@ -76,16 +77,48 @@ def accuracies(rows: pd.DataFrame, metric: str) -> pd.Series[float]:
 
 def data_words(rows: pd.DataFrame) -> str:
     """Return the data set and how it was split, in words; all rows have the same."""
-    first = rows.iloc[0]
-    limit = None if rows["train_limit"].isna().iloc[0] else int(first["train_limit"])
-    return split_words(str(first["dataset"]), holdout=int(first["holdout"]), train_limit=limit)
+    return split_words(
+        str(rows["dataset"].iloc[0]),
+        holdout=common_count(rows, "holdout") or 0,
+        train_limit=common_count(rows, "train_limit"),
+        train_images=common_count(rows, "train_images"),
+        test_images=common_count(rows, "test_images"),
+    )
 
 
-def split_words(dataset: str, *, holdout: int, train_limit: int | None) -> str:
-    """Return a data set and how it is split, in words."""
+def common_count(rows: pd.DataFrame, column: str) -> int | None:
+    """Return the number that all rows have in a column; None where there is none."""
+    counts = list(rows[column].dropna()) if column in rows else []
+    return int(counts[0]) if counts else None
+
+
+def split_words(
+    dataset: str,
+    *,
+    holdout: int,
+    train_limit: int | None,
+    train_images: int | None = None,
+    test_images: int | None = None,
+) -> str:
+    """Return a data set and how it is split, in words.
+
+    `train_images` and `test_images` are those of the data set as it was found, None where that is
+    not known; they are named where they are not those of the whole.
+    """
     held_out = f"{holdout:,} images held out" if holdout else "no hold-out"
     limited = "" if train_limit is None else f", {train_limit:,} trained on"
-    return f"{dataset} ({held_out}{limited})"
+    part = ""
+    if not is_whole(dataset, train_images, test_images):
+        part = f"; not the whole set: {train_images:,} training and {test_images:,} test images"
+    return f"{dataset} ({held_out}{limited}{part})"
+
+
+def is_whole(dataset: str, train_images: int | None, test_images: int | None) -> bool:
+    """Return whether a data set has as many images as it should, or may have: None is unknown."""
+    if train_images is None or test_images is None:
+        return True
+    info = DATASETS[dataset]
+    return (train_images, test_images) == (info.train_images, info.test_images)
 
 
 def group_means(rows: pd.DataFrame, by: Sequence[str], column: str) -> pd.DataFrame:
@@ -194,3 +227,23 @@ def t_interval(
     half = half / np.sqrt(count)
     low, high = within
     return np.maximum(centre - half, low), np.minimum(centre + half, high)
+
+
+def difference(first: Iterable[float], second: Iterable[float]) -> Estimate | None:
+    """Return the mean of `first` minus that of `second`, each over seeds of its own.
+
+    The interval and the p-value are those of Welch's t test, which takes no variances for equal.
+    `n` counts the values of both, and there is no `sd`; where one side has a single value, or
+    neither has any spread, there is the difference alone, and None where a side has no value.
+    """
+    from scipy.stats import ttest_ind  # half a second, and only comparisons with the paper need it
+
+    sides = [np.asarray(list(values), dtype=float) for values in (first, second)]
+    if not all(map(len, sides)):
+        return None
+    n, mean = sum(map(len, sides)), float(sides[0].mean() - sides[1].mean())
+    if min(map(len, sides)) == 1 or max(side.std() for side in sides) < _NO_SPREAD:
+        return Estimate(n=n, mean=mean)
+    test = ttest_ind(*sides, equal_var=False)
+    low, high = map(float, test.confidence_interval())
+    return Estimate(n=n, mean=mean, low=low, high=high, p_value=float(test.pvalue))

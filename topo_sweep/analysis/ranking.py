@@ -198,6 +198,14 @@ def rank(
     )
 
 
+def diverged_runs(trials: pd.DataFrame, key: str) -> pd.DataFrame:
+    """Return of each group of trials how many `runs` have a result, and how many `diverged`."""
+    ended = trials[trials["status"] != "failed"]
+    groups = ended.assign(lost=ended["status"] == "diverged").groupby(key)
+    runs: pd.DataFrame = groups.agg(runs=("lost", "size"), diverged=("lost", "sum"))
+    return runs
+
+
 def to_records(ranking: Ranking, top: int | None = None) -> list[dict[str, Any]]:
     """Return the first `top` rows as plain Python values, NaN as None.
 
@@ -264,8 +272,7 @@ def _with_results(trials: pd.DataFrame) -> pd.DataFrame:
 
 def _grouped(rows: pd.DataFrame, key: str) -> pd.DataFrame:
     """Return a row a group, unranked, shown by its smallest topology."""
-    rows = rows.assign(lost=rows["status"] == "diverged")
-    runs = rows.groupby(key)["lost"].agg(runs="size", diverged="sum")
+    runs = diverged_runs(rows, key)
     smallest = rows.sort_values(["topology", "genotype"]).drop_duplicates(key).set_index(key)
     names = smallest[[name for name in ("genotype", "topology", "class_id") if name != key]]
     points = per_seed(rows, (key,), "accuracy")

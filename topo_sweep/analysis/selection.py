@@ -1,25 +1,34 @@
 """Choosing from what a sweep measured: the best topologies, the cell of the best search.
 
-Every choice comes with a sentence on how sure it is and where it came from.
+Every choice comes with a sentence on how sure it is and where it came from. As in a ranking,
+diverged trials count in the means; a network that diverged each time is never chosen.
 """
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nas_core.cells.genotype import Genotype
 from nas_core.errors import InputError
 from topo_sweep.analysis.accuracy import METRICS, accuracies, estimate, per_seed
-from topo_sweep.analysis.ranking import Ranking, rank
+from topo_sweep.analysis.ranking import Ranking, diverged_runs, rank
 from topo_sweep.analysis.searches import join_evaluations
 from topo_sweep.analysis.text import counted
+from topo_sweep.spec.trials import network_name
 from topo_sweep.store.opened import OpenedSweep, by_newest_row, sweeps_in
 
 if TYPE_CHECKING:
     import pandas as pd
+
+WITHOUT_EVALUATIONS: Final = (
+    "run it again with evaluation_seeds in its file, or draw what it found with "
+    "`topo-sweep plot skips {}`"
+)
+"""What to do with a sweep of several found cells, none of them evaluated; {} is its folder."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +38,8 @@ class Choice:
     Args:
         genotypes: the networks.
         seeds: those whose accuracies decided.
-        origin: where the choice came from, for the record of the next sweep.
+        origin: where the choice came from, for the record of the next sweep; it ends in
+            '(optimistic)' where test accuracy chose.
         remarks: sentences on how sure the choice is, warnings first.
 
     """
@@ -44,7 +54,8 @@ def best_topologies(sweep: OpenedSweep, top: int = 1) -> Choice:
     """Return the `top` networks of a topology sweep by validation (else test) accuracy.
 
     Raises:
-        InputError: a sweep of another kind, or fewer finished topologies than asked for.
+        InputError: a sweep of another kind, or fewer finished topologies than asked for; those of
+            which every trial diverged are not finished.
 
     """
     if not sweep.ranks_topologies:
@@ -52,22 +63,24 @@ def best_topologies(sweep: OpenedSweep, top: int = 1) -> Choice:
             f"{sweep.folder} is a sweep of kind {sweep.manifest.kind}, which ranks no "
             "topologies: name the folder of one of kind topologies, such as `topo-sweep run demo`"
         )
-    trials = sweep.trials()
+    trials, remarks = _without_lost(sweep)
     ranking = rank(trials)
     finished = len(ranking.table)
     if finished < top:
+        reason = "".join(f" ({remark})" for remark in remarks)
         raise InputError(
-            f"{sweep.folder} has {finished} finished topologies, and the best {top} were asked "
-            f"for: use --top {finished}, or finish the sweep first"
+            f"{sweep.folder} has {finished} finished topologies{reason}, and the best {top} were "
+            f"asked for: use --top {finished}, or finish the sweep first"
         )
     # Means over fewer seeds scatter more, so the luckiest of them would win.
     seeds = int(ranking.table["n"].sort_values(ascending=False).iloc[top - 1])
     ranking = rank(trials, min_seeds=seeds)
     which = f"the best{f' {top}' * (top > 1)} of {len(ranking.table)}"
-    remarks = [_margin(trials, ranking)]
     if ranking.left_out:
-        remarks.insert(0, f"left out with fewer than {seeds} seeds: {ranking.left_out}")
-    return _chosen(sweep, ranking.metric, which, ranking.table["genotype"].head(top), remarks)
+        remarks.append(f"left out with fewer than {seeds} seeds: {ranking.left_out}")
+    chosen = ranking.table["genotype"].head(top)
+    remarks += [*_diverged_among(trials, chosen), _margin(trials, ranking)]
+    return _chosen(sweep, ranking.metric, which, chosen, remarks)
 
 
 def above(sweep: OpenedSweep, accuracy: float) -> Choice:
@@ -77,7 +90,8 @@ def above(sweep: OpenedSweep, accuracy: float) -> Choice:
         InputError: none does; says how good the best is.
 
     """
-    networks, metric = _networks(sweep)
+    trials, remarks = _without_lost(sweep)
+    networks, metric = _networks(sweep, trials)
     chosen = networks[networks["accuracy"] > accuracy]
     if chosen.empty:
         raise InputError(
@@ -86,7 +100,9 @@ def above(sweep: OpenedSweep, accuracy: float) -> Choice:
             "use a lower --above"
         )
     which = f"those above {accuracy:.2%} of {len(networks)}"
-    return _chosen(sweep, metric, which, chosen["genotype"].drop_duplicates())
+    genotypes = chosen["genotype"].drop_duplicates()
+    remarks += _diverged_among(trials, genotypes)
+    return _chosen(sweep, metric, which, genotypes, remarks)
 
 
 def winner(sweep: OpenedSweep) -> Choice:
@@ -100,26 +116,30 @@ def winner(sweep: OpenedSweep) -> Choice:
         return best_topologies(sweep)
     if sweep.holds_searches and not len(sweep.trials()):
         return _only_cell(sweep)
-    networks, metric = _networks(sweep)
+    trials, left_out = _without_lost(sweep)
+    networks, metric = _networks(sweep, trials)
+    chosen = networks["genotype"].head(1)
+    remarks = [*left_out, *_diverged_among(trials, chosen)]
     if len(networks) == 1:
         only = f"the one network of {sweep.folder.name}"
-        return Choice(_parsed(networks["genotype"]), _seeds(sweep.trials()), only)
+        only += " that did not diverge each time" if left_out else ""
+        return Choice(_parsed(chosen), _seeds(trials), only, tuple(remarks))
     best, second = networks["accuracy"].head(2)
-    remark = (
+    remarks.append(
         f"the best of {counted(len(networks), 'network')} has {best:.2%} {METRICS[metric]}, the "
         f"second {second:.2%}: the best of many looks better than it is"
     )
-    which = f"the best of {len(networks)}"
-    return _chosen(sweep, metric, which, networks["genotype"].head(1), [remark])
+    return _chosen(sweep, metric, f"the best of {len(networks)}", chosen, remarks)
 
 
 def _only_cell(sweep: OpenedSweep) -> Choice:
     """Return the one cell that was found, where no evaluation could choose among several."""
     cells = sweep.searches()["genotype"].dropna().drop_duplicates()
     if len(cells) != 1:
+        way = WITHOUT_EVALUATIONS if len(cells) else "`topo-sweep status {}` shows how far it is"
         raise InputError(
             f"{sweep.folder} found {counted(len(cells), 'cell')} and none of them is "
-            "evaluated, so none is best: evaluate them first, or name one"
+            f"evaluated, so none is best: {way.format(shlex.quote(str(sweep.folder)))}"
         )
     only = f"the one cell that {sweep.folder.name} found"
     return Choice(_parsed(cells), _seeds(sweep.searches()), only)
@@ -150,13 +170,57 @@ def found_by(results: Path, name: str, dataset: str) -> Choice:
     return winner(max(named, key=by_newest_row))
 
 
-def _networks(sweep: OpenedSweep) -> tuple[pd.DataFrame, str]:
+def chosen_on_test_images(origins: Iterable[str]) -> list[str]:
+    """Return a sentence for each choice by test accuracy.
+
+    Args:
+        origins: as sweeps record them; one that names several choices has them after '; '.
+
+    """
+    choices = [choice for origin in origins for choice in origin.split("; ")]
+    chosen = [choice for choice in choices if METRICS["test"] in choice]
+    return [f"Chosen on the test images, so optimistic on them: {choice}." for choice in chosen]
+
+
+def _without_lost(sweep: OpenedSweep) -> tuple[pd.DataFrame, list[str]]:
+    """Return the trials of networks that did not diverge each time, and a remark on the others.
+
+    Raises:
+        InputError: there are none but others.
+
+    """
+    trials = sweep.trials()
+    counts = diverged_runs(trials, "genotype")
+    lost = counts.index[counts["diverged"] == counts["runs"]]
+    if not len(lost):
+        return trials, []
+    if len(lost) == len(counts):
+        raise InputError(
+            f"every trial of {sweep.folder} diverged, so none of its networks is best: run "
+            "it by another protocol, such as --set learning_rate=0.01"
+        )
+    remark = f"left out since every trial of theirs diverged: {len(lost)}"
+    return trials[~trials["genotype"].isin(lost)], [remark]
+
+
+def _diverged_among(trials: pd.DataFrame, genotypes: Iterable[str]) -> list[str]:
+    """Say which of the chosen networks have diverged trials."""
+    counts = diverged_runs(trials, "genotype").loc[list(genotypes)]
+    some = counts[counts["diverged"] > 0]
+    named = [
+        f"{network_name(Genotype.from_string(str(genotype)))} ({lost} of {runs} trials)"
+        for genotype, runs, lost in some.itertuples()
+    ]
+    return [f"chosen with diverged trials: {', '.join(named)}"] if named else []
+
+
+def _networks(sweep: OpenedSweep, trials: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """Return `genotype` and mean `accuracy` of each network, best first, and which metric it is."""
     if sweep.holds_searches:
-        evaluated = join_evaluations(sweep.searches(), sweep.trials(), any_method=True)
+        evaluated = join_evaluations(sweep.searches(), trials, any_method=True)
         table, metric = evaluated.rows, evaluated.metric
     else:
-        ranking = rank(sweep.trials())
+        ranking = rank(trials)
         table, metric = ranking.table.rename(columns={"mean": "accuracy"}), ranking.metric
     ordered = table.sort_values(["accuracy", "genotype"], ascending=[False, True])
     return ordered[["genotype", "accuracy"]], metric
@@ -182,10 +246,11 @@ def _chosen(
         "warning: no images were held out, so test accuracy selects, and the test accuracy of "
         "what is selected is optimistic; a sweep with --holdout avoids that"
     )
+    caution = "" if metric == "val" else " (optimistic)"
     return Choice(
         genotypes=_parsed(genotypes),
         seeds=_seeds(sweep.trials()),
-        origin=f"{which} networks of {sweep.folder.name} by {METRICS[metric]}",
+        origin=f"{which} networks of {sweep.folder.name} by {METRICS[metric]}{caution}",
         remarks=(*([] if metric == "val" else [optimistic]), *remarks),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -18,6 +19,7 @@ from topo_sweep.store.paths import RESULTS
 if TYPE_CHECKING:
     import pandas as pd
 
+    from nas_core.protocols.training import DataOptions
     from topo_sweep.store.opened import OpenedSweep
 
 INTERRUPTED: Final = 130
@@ -111,6 +113,12 @@ def say_which(sweep: OpenedSweep, results: Path) -> None:
         say(f"sweep: {sweep.folder}{more}")
 
 
+def beside(sweep: OpenedSweep) -> Path:
+    """Return the folder in which a sweep's folder lies: where goes what is made of the sweep."""
+    folder = sweep.folder
+    return folder.resolve().parent if folder.name in {"", ".."} else folder.parent
+
+
 def evaluated(sweep: OpenedSweep) -> pd.DataFrame:
     """Return a sweep's trainings.
 
@@ -118,13 +126,22 @@ def evaluated(sweep: OpenedSweep) -> pd.DataFrame:
         InputError: it found cells and none of them is evaluated; says how to.
 
     """
+    from topo_sweep.analysis.selection import WITHOUT_EVALUATIONS
+
     trials = sweep.trials()
-    if sweep.holds_searches and trials.empty and sweep.searches()["genotype"].notna().any():
+    if sweep.holds_searches and trials.empty and (cells := sweep.searches()["genotype"].nunique()):
+        way = _evaluation(sweep.manifest.data) if cells == 1 else WITHOUT_EVALUATIONS
+        folder = shlex.quote(str(sweep.folder))
         raise InputError(
-            f"nothing that {sweep.folder} found is evaluated yet: train its cell with "
-            f"`topo-sweep evaluate {sweep.folder}`"
+            f"nothing that {sweep.folder} found is evaluated yet: {way.format(folder)}"
         )
     return trials
+
+
+def _evaluation(data: DataOptions) -> str:
+    """Say how to train the one cell that was found on these images; {} is the sweep's folder."""
+    images = "" if data.dataset == type(data)().dataset else f" --dataset {data.dataset}"
+    return f"train its cell with `topo-sweep evaluate {{}}{images}`"
 
 
 def print_records(

@@ -13,7 +13,7 @@ from topo_sweep.cli.common import format_option, print_records, several_results_
 @several_results_argument
 @click.option(
     "--table",
-    type=click.Choice(["2", "3", "4", "fig2", "phases", "ablations"]),
+    type=click.Choice(["2", "3", "4", "fig2", "depth", "phases", "ablations"]),
     help="One table of the paper.  [default: all that there are rows for]",
 )
 @format_option
@@ -21,7 +21,8 @@ def compare(results: tuple[Path, ...], table: str | None, output_format: str) ->
     """Print our figures beside the published ones, and what differs in protocol and data.
 
     RESULTS are sweeps' folders, or folders of sweeps (then all of them). Rows of other protocols
-    or images are never averaged: each gets a table of its own.
+    or images are never averaged: each gets a table of its own. Intervals are Student t intervals
+    over seeds, cut where no mean can be: at 0 and, for accuracies, at 100%.
 
     \b
     Example:

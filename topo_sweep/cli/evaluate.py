@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from topo_sweep.cli.common import FORMAT
+from topo_sweep.cli.common import FORMAT, beside
 from topo_sweep.cli.execution import execute, set_texts
-from topo_sweep.cli.genotypes import read_genotype
+from topo_sweep.cli.genotypes import is_folder, read_genotype
 from topo_sweep.cli.options import (
     FROM_ONE,
     DataChoice,
     RunOptions,
     option,
+    results_option,
     set_option,
     takes,
+    test_every_option,
 )
 from topo_sweep.cli.rank import print_ranking
+from topo_sweep.store.paths import RESULTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,18 +33,26 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BesideFolder(RunOptions):
+    """How trials run, beside the sweep whose cell is trained."""
+
+    results: Path | None = results_option(f"beside the first folder's sweep, else {RESULTS}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluateRequest:
     """How cells are trained, what is printed of them, and how it runs."""
 
     protocol: str = option(
-        default="shallow", show_default=True, help="Preset: shallow, final or demo."
+        default="shallow", show_default=True, help="Preset: shallow, final, final_36 or demo."
     )
     data: DataChoice
     seeds: str = option(metavar="SET", default="0", show_default=True, help="Such as 0-9.")
     epochs: int | None = option(type=FROM_ONE, help="Passes over the images.")
     settings: tuple[str, ...] = set_option("Any key of the protocol.")
     output_format: str = option("--format", "output_format", **FORMAT)
-    run: RunOptions
+    test_every: int = test_every_option()
+    run: BesideFolder
 
 
 @click.command()
@@ -59,12 +70,23 @@ def evaluate(request: EvaluateRequest, genotypes: tuple[str, ...]) -> None:
       topo-sweep evaluate results/ablation_deep-cifar10-12345678 --protocol final
     """
     from topo_sweep.analysis.ranking import rank
+    from topo_sweep.analysis.selection import chosen_on_test_images
 
     spec = _sweep(genotypes, request)
-    code = execute(spec, request.run)
+    results = request.run.results or _beside(genotypes)
+    code = execute(spec, replace(request.run, results=results), test_every=request.test_every)
     if code or request.run.dry_run:
         sys.exit(code)
-    print_ranking(rank(_rows(spec, request.run.results)), request.output_format)
+    remarks = chosen_on_test_images([spec.origin] if spec.origin else [])
+    print_ranking(rank(_rows(spec, results)), request.output_format, remarks=remarks)
+
+
+def _beside(texts: Sequence[str]) -> Path:
+    """Return where the first sweep among these genotypes lies, else the usual place."""
+    from topo_sweep.store.opened import open_sweep
+
+    folders = [Path(text) for text in texts if is_folder(text)]
+    return beside(open_sweep(folders[0])) if folders else RESULTS
 
 
 def _sweep(texts: Sequence[str], request: EvaluateRequest) -> SweepSpec:

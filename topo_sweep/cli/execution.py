@@ -12,6 +12,7 @@ import click
 from nas_core.errors import InputError
 from topo_sweep.cli.common import INTERRUPTED, say
 from topo_sweep.cli.options import MANY_TRIALS, RunOptions
+from topo_sweep.store.paths import RESULTS
 
 if TYPE_CHECKING:
     from topo_sweep.runs.execution import Execution
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from topo_sweep.spec.load import SweepSpec
 
 
-def execute(spec: SweepSpec, options: RunOptions) -> int:
+def execute(spec: SweepSpec, options: RunOptions, *, test_every: int = 1) -> int:
     """Run what is left of a sweep, say how it went, and return the exit code."""
     from topo_sweep.runs import sweep
     from topo_sweep.runs.plan import make_plan
@@ -30,13 +31,15 @@ def execute(spec: SweepSpec, options: RunOptions) -> int:
     if options.dry_run:
         click.echo(_described(spec, options))
         return 0
-    plan = make_plan(spec, options.results, retry_failed=options.retry_failed)
+    plan = make_plan(spec, options.results or RESULTS, retry_failed=options.retry_failed)
     if plan.left and plan.blocked:
         say(f"evaluations that wait for a failed search (--retry-failed): {len(plan.blocked)}")
+    execution = _execution(options, test_every)
     if not plan.left:
+        sweep.check_same_images(plan, execution, say)
         say(f"nothing to do: {_what_is_there(plan)}")
         return _failures_said(plan, plan.count("failed"), ())
-    return _report(plan, sweep.run(plan, _execution(options), say))
+    return _report(plan, sweep.run(plan, execution, say))
 
 
 def _what_is_there(plan: Plan) -> str:
@@ -49,7 +52,7 @@ def _what_is_there(plan: Plan) -> str:
     return f"{done} of {count} trials are in {folder}, {plan.count('failed')} failed{waiting}"
 
 
-def _execution(options: RunOptions) -> Execution:
+def _execution(options: RunOptions, test_every: int) -> Execution:
     from topo_sweep.runs.execution import Execution
 
     return Execution(
@@ -58,8 +61,10 @@ def _execution(options: RunOptions) -> Execution:
         address=options.address,
         data_dir=options.data_dir,
         download=options.download,
+        partial_data=options.partial_data,
         cpus=options.cpus_per_pack,
         gpus=options.gpus_per_pack,
+        test_every=test_every,
         verbose=options.verbose,
     )
 
@@ -116,8 +121,9 @@ def _described(spec: SweepSpec, options: RunOptions) -> str:
     from topo_sweep.runs.dry_run import describe, outline
     from topo_sweep.runs.sweep import checked_images
 
-    outlined = outline(spec, options.results, retry_failed=options.retry_failed)
+    outlined = outline(spec, options.results or RESULTS, retry_failed=options.retry_failed)
     dataset = blank_dataset(spec.data.dataset, options.data_dir)
     for plan, _ in outlined.parts:
-        checked_images(spec.data, plan.left.values(), dataset)
+        left = list(plan.left.values())
+        checked_images(spec.data, left, dataset, partial_data=options.partial_data)
     return describe(outlined, images=len(dataset.train))

@@ -45,6 +45,23 @@ def executor_option(default: str) -> Any:  # noqa: ANN401 - a field
     )
 
 
+def test_every_option() -> Any:  # noqa: ANN401 - a field
+    """Return the field `test_every` of a command that trains cells."""
+    return option(
+        type=FROM_ONE,
+        default=1,
+        show_default=True,
+        help="Measure accuracies every so many epochs, and in the last. Searches do so only there.",
+    )
+
+
+def results_option(default: str) -> Any:  # noqa: ANN401 - a field
+    """Return the field `results`, None where nothing is given; `default` says what that means."""
+    return option(
+        type=PATH, help=f"Folder in which the sweep's own folder is made.  [default: {default}]"
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class DataChoice:
     """The images that networks are trained on."""
@@ -83,6 +100,7 @@ class RunOptions:
         type=PATH, help="Folder of the data set.  [default: $TOPO_SWEEP_DATA, else data]"
     )
     download: bool = option(is_flag=True, help="Fetch the data set if it is not there.")
+    partial_data: bool = option(is_flag=True, help="Take a data set that is not whole.")
     cpus_per_pack: int = option(
         type=FROM_ONE, default=1, show_default=True, help="Threads of a trial."
     )
@@ -90,12 +108,7 @@ class RunOptions:
         type=click.FloatRange(min=0),
         help="May be a fraction.  [default: 1 where there are GPUs, else 0]",
     )
-    results: Path = option(
-        type=PATH,
-        default=RESULTS,
-        show_default=True,
-        help="Folder in which the sweep's own folder is made.",
-    )
+    results: Path | None = results_option(str(RESULTS))
     dry_run: bool = option(is_flag=True, help="Say what would run, and stop.")
     retry_failed: bool = option(is_flag=True, help="Run failed trials again.")
     yes: bool = option(is_flag=True, help=f"Allow more than {MANY_TRIALS:,} trials.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,8 +99,15 @@ def surface(query: Query, sweep: OpenedSweep, style: str) -> Figure:
 
     if sweep.holds_searches:
         if style != "map":
-            raise InputError(f"a grid of searches is drawn as a map, got --style {style}")
+            raise InputError(
+                f"a grid of searches is drawn as a map, got --style {style}: leave it out"
+            )
         return grids.grid_map(sweep.searches(), evaluated(sweep), SearchQuery(**vars(query)))
+    if not sweep.ranks_topologies:
+        raise InputError(
+            f"plot surface draws a sweep of topologies or of searches, and {sweep.folder} is one "
+            f"of {sweep.manifest.kind}: {_instead(sweep)}"
+        )
     if query.method or query.attention:
         raise InputError(
             f"--method and --attention choose among searches, and {sweep.folder} is a sweep of "
@@ -148,7 +156,9 @@ def depth(query: QueryInSpace, sweep: OpenedSweep) -> Figure:
 @click.option("--search", "search_id", metavar="ID", help="Beginning of a search's id.")
 @click.option("--seed", type=int, help="Draw the newest search with this seed.")
 def alphas(sweep: OpenedSweep, search_id: str | None, seed: int | None) -> Figure:
-    """Draw the weights of all operations over the epochs of one search, by default the newest.
+    """Draw the weights of all operations over the epochs of one search.
+
+    By default that is the newest one that got through an epoch.
 
     RESULTS is a sweep's folder, or a folder of sweeps (then the one with the newest row).
 
@@ -160,8 +170,11 @@ def alphas(sweep: OpenedSweep, search_id: str | None, seed: int | None) -> Figur
     from topo_sweep.plots.alphas import alphas as draw_alphas
 
     _check_searches(sweep, "alphas")
-    search = chosen_search(sweep.searches(), search_id=search_id, seed=seed)
-    return draw_alphas(search, sweep.search_epochs())
+    searches, epochs = sweep.searches(), sweep.search_epochs()
+    begun = searches["search_id"].isin(epochs["search_id"])
+    if search_id is None and seed is None and begun.any():
+        searches = searches[begun]
+    return draw_alphas(chosen_search(searches, search_id=search_id, seed=seed), epochs)
 
 
 @plot.command()
@@ -195,12 +208,23 @@ def skips(results: tuple[Path, ...], output: Path | None) -> None:
 
 
 def _check_searches(sweep: OpenedSweep, command: str) -> None:
-    """Refuse a sweep that holds no searches."""
+    """Refuse a sweep that holds no searches; say what shows it instead."""
     if not sweep.holds_searches:
         raise InputError(
             f"plot {command} draws a sweep of searches, and {sweep.folder} is one of "
-            f"{sweep.manifest.kind}: name another folder, or use `topo-sweep plot surface`"
+            f"{sweep.manifest.kind}: {_instead(sweep)}"
         )
+
+
+def _instead(sweep: OpenedSweep) -> str:
+    """Return the commands that show a sweep of networks."""
+    folder = shlex.quote(str(sweep.folder))
+    if sweep.ranks_topologies:
+        return f"draw it with `topo-sweep plot surface {folder}`"
+    return (
+        f"print its accuracies with `topo-sweep rank {folder}`, or draw its best cell with "
+        f"`topo-sweep plot cell {folder}`"
+    )
 
 
 def _save(figure: Figure, sweep: OpenedSweep, results: Path, target: Path) -> None:

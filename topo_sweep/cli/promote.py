@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from nas_core.errors import InputError
-from topo_sweep.cli.common import PATH, say, say_which
+from topo_sweep.cli.common import PATH, beside, say, say_which
 from topo_sweep.cli.execution import execute, set_values
-from topo_sweep.cli.options import FROM_ONE, RunOptions, option, set_option, takes
+from topo_sweep.cli.options import (
+    FROM_ONE,
+    RunOptions,
+    option,
+    results_option,
+    set_option,
+    takes,
+    test_every_option,
+)
 from topo_sweep.store.paths import RESULTS
 
 if TYPE_CHECKING:
     from topo_sweep.analysis.selection import Choice
     from topo_sweep.spec.load import SweepSpec
     from topo_sweep.store.opened import OpenedSweep
+
+
+@dataclass(frozen=True, kw_only=True)
+class BesideSource(RunOptions):
+    """How trials run, beside the sweep from which they come."""
+
+    results: Path | None = results_option("beside the sweep")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +44,7 @@ class PromoteRequest:
     final: bool = option(is_flag=True, help="The final evaluation instead of phase 2, see --above.")
     above: float | None = option(
         type=click.FloatRange(0, 1),
-        help="With --final: networks above this accuracy go on.  [default: 0.93, the paper's]",
+        help="With --final: networks above this go on.  [default: 0.93 on cifar10, the paper's]",
     )
     dataset: str | None = option(
         metavar="NAME", help="Train on another one.  [default: the sweep's]"
@@ -38,7 +53,8 @@ class PromoteRequest:
         metavar="SET", help="Such as 0-4.  [default: others than those that selected]"
     )
     settings: tuple[str, ...] = set_option("Any key of the protocol.")
-    run: RunOptions
+    test_every: int = test_every_option()
+    run: BesideSource
 
 
 @click.command()
@@ -50,7 +66,7 @@ def promote(request: PromoteRequest, source: Path) -> None:
     """Train the best topologies of a sweep with the same wiring in both cells (phase 2).
 
     With --final, what is above --above in a sweep of any kind gets the paper's final evaluation.
-    Where images were held out, validation accuracy selects.
+    Where images were held out, validation accuracy selects. The new sweep goes beside the old one.
 
     \b
     Examples:
@@ -67,7 +83,8 @@ def promote(request: PromoteRequest, source: Path) -> None:
     choice, spec = _promoted(sweep, request)
     say_which(sweep, source)  # only now: what is refused gets one line
     say(*choice.remarks, f"{spec.name}: {choice.origin}")
-    sys.exit(execute(spec, request.run))
+    results = request.run.results or beside(sweep)
+    sys.exit(execute(spec, replace(request.run, results=results), test_every=request.test_every))
 
 
 def _promoted(sweep: OpenedSweep, request: PromoteRequest) -> tuple[Choice, SweepSpec]:
@@ -79,6 +96,11 @@ def _promoted(sweep: OpenedSweep, request: PromoteRequest) -> tuple[Choice, Swee
     values = set_values(request.settings)
     manifest = promotion.on_dataset(sweep.manifest, request.dataset)
     if request.final:
+        measured_on = sweep.manifest.data.dataset
+        if request.above is None and measured_on != "cifar10":
+            raise InputError(
+                f"the paper's 93% is of CIFAR-10 and does not apply to {measured_on}: give --above"
+            )
         choice = selection.above(sweep, 0.93 if request.above is None else request.above)
         return choice, promotion.final_evaluation(manifest, choice, seeds, values)
     choice = selection.best_topologies(sweep, 20 if request.top is None else request.top)

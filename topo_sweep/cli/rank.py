@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,6 +50,7 @@ def rank(request: RankRequest, results: Path) -> None:
       topo-sweep rank --by class --min-seeds 3
     """
     from topo_sweep.analysis import ranking
+    from topo_sweep.analysis.selection import chosen_on_test_images
     from topo_sweep.store.opened import open_sweep
 
     sweep = open_sweep(results)
@@ -56,12 +58,16 @@ def rank(request: RankRequest, results: Path) -> None:
         evaluated(sweep), by=request.by, metric=request.metric, min_seeds=request.min_seeds
     )
     say_which(sweep, results)
-    print_ranking(ranked, request.output_format, request.top)
+    remarks = chosen_on_test_images(sweep.manifest.origins)
+    print_ranking(ranked, request.output_format, request.top, remarks=remarks)
 
 
-def print_ranking(ranked: Ranking, output_format: str, top: int | None = None) -> None:
+def print_ranking(
+    ranked: Ranking, output_format: str, top: int | None = None, *, remarks: Sequence[str] = ()
+) -> None:
     """Print the first `top` rows of a ranking, and what a reader of the numbers must know."""
     from topo_sweep.analysis import ranking
 
     records, text = ranking.to_records(ranked, top), ranking.format_table(ranked, top)
-    print_records(records, output_format, text, remarks=[ranked.header])
+    text = "\n".join([text, *remarks])
+    print_records(records, output_format, text, remarks=[ranked.header, *remarks])

@@ -18,8 +18,10 @@ from topo_sweep.cli.options import (
     option,
     set_option,
     takes,
+    test_every_option,
 )
 from topo_sweep.cli.wiring import chosen_wiring
+from topo_sweep.store.paths import RESULTS
 
 if TYPE_CHECKING:
     from topo_sweep.spec.load import SweepSpec
@@ -35,6 +37,7 @@ class RunRequest:
     seeds: str | None = option(metavar="SET", help="Such as 0-4.")
     epochs: int | None = option(type=FROM_ONE, help="Passes over the images.")
     settings: tuple[str, ...] = set_option("Any key of the protocol, or search.KEY of a search.")
+    test_every: int = test_every_option()
     run: RunOptions
 
 
@@ -54,7 +57,7 @@ def run(request: RunRequest, spec: str) -> None:
       topo-sweep run --dataset cifar10 --data-dir DIR --seeds 0-2
       topo-sweep run unified --topologies 3,17,42 --cluster --address HOST:6379
     """
-    sys.exit(execute(_sweep(spec, request), request.run))
+    sys.exit(execute(_sweep(spec, request), request.run, test_every=request.test_every))
 
 
 def _sweep(source: str, request: RunRequest) -> SweepSpec:
@@ -75,7 +78,7 @@ def _sweep(source: str, request: RunRequest) -> SweepSpec:
     choices: dict[str, Choice] = {}
 
     def best_cell(sweep: str, dataset: str) -> str:
-        choices[sweep] = found_by(request.run.results, sweep, dataset)
+        choices[sweep] = found_by(request.run.results or RESULTS, sweep, dataset)
         return str(choices[sweep].genotypes[0])
 
     spec = load_spec(source, overrides, best_cell=best_cell)

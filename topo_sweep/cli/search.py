@@ -24,6 +24,7 @@ from topo_sweep.cli.options import (
     takes,
 )
 from topo_sweep.cli.wiring import chosen_wiring
+from topo_sweep.store.paths import RESULTS
 
 if TYPE_CHECKING:
     from nas_core.cells.genotype import Genotype
@@ -88,7 +89,7 @@ def search(request: SearchRequest) -> None:
     code = execute(spec, request.run)
     if code or request.run.dry_run:
         sys.exit(code)
-    record = _record(spec, request.run.results)
+    record = _record(spec, request.run.results or RESULTS)
     print_records(record, request.output_format, record["genotype"], output=request.output)
     if request.output_format == "text":
         say(

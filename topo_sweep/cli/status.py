@@ -56,7 +56,8 @@ def _table(record: dict[str, Any]) -> str:
         facts.append(f"{duration(record['seconds_a_trial'])} a trial")
     if record["left"] and record["seconds_left"] is not None:
         basis = "" if record["is_running"] else " of training on one worker"
-        facts.append(f"about {duration(record['seconds_left'])}{basis} left")
+        steps = ", from the first steps" if record["from_first_steps"] else ""
+        facts.append(f"about {duration(record['seconds_left'])}{basis} left{steps}")
     if record["left"] and not record["is_running"]:
         facts.append("not running")
     return "\n".join([text, *([", ".join(facts)] if facts else [])])

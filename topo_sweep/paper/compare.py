@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from nas_core.errors import InputError
 from topo_sweep.paper.ablations import ablations
+from topo_sweep.paper.depth import depth
 from topo_sweep.paper.evidence import Evidence, Source, gather
 from topo_sweep.paper.figure_2 import figure_2
 from topo_sweep.paper.phases import phases
@@ -25,6 +26,7 @@ _TABLES: Final[Mapping[str, tuple[_Comparison, str]]] = {
     "3": (table_3, "table 3 (`topo-sweep run known_cells`)"),
     "4": (table_4, "table 4 (`topo-sweep run table4`)"),
     "fig2": (figure_2, "figure 2 (`topo-sweep run subspaces`)"),
+    "depth": (depth, "the depth in SS1 (`topo-sweep run depth`)"),
     "phases": (phases, "the phases (`topo-sweep run topologies`)"),
     "ablations": (
         ablations,
@@ -75,7 +77,7 @@ def compare(sources: Sequence[Source], table: str | None = None) -> Compared:
 
     Args:
         sources: the sweeps.
-        table: '2', '3', '4', 'fig2', 'phases' or 'ablations'.
+        table: '2', '3', '4', 'fig2', 'depth', 'phases' or 'ablations'.
 
     Raises:
         InputError: nothing fits; says what would.
@@ -104,4 +106,5 @@ def _source(sweep: OpenedSweep) -> Source:
         protocols={manifest.protocol_hash: manifest.protocol},
         search_protocols=sweep.search_protocols(),
         layout=manifest.layout,
+        origins=manifest.origins,
     )

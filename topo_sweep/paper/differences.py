@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import pandas as pd
 
 from nas_core.protocols.data import DATASETS
 from nas_core.protocols.search import SEARCH_PRESETS
-from nas_core.protocols.training import PRESETS
+from nas_core.protocols.training import PRESETS, Protocol
+from topo_sweep.analysis.accuracy import common_count, is_whole
 from topo_sweep.paper.evidence import Evidence, groups, protocol_text, setting_text, sweeps_text
 
 _ORIGINAL_LAYOUT: Final = "torchvision layout"
 """How the layout of CIFAR's original files begins."""
+
+_OF_AUTHORS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "DARTS": {"drop_path": 0.2},
+    "P-DARTS": {"batch_size": 128},
+    "PC-DARTS": {"batch_size": 128},
+}
+"""What section IV-A has of the final networks of others that is not as in `final_36`."""
+
+TAKEN_OVER: Final = (
+    "The final accuracies of known cells and of other methods are those of their authors, each by "
+    "a pipeline of its own. The paper prints 20 cells, 36 channels, batch 128 for P-DARTS and "
+    "PC-DARTS, and drop path 0.3 for these two and 0.2 for DARTS; how else they differ from "
+    "`final_36` is not known here."
+)
+"""The note of a table that has such a row."""
 
 
 def described(
@@ -47,26 +63,57 @@ def described(
     return setting, tuple(dict.fromkeys(differs))
 
 
+def is_taken_over(beside: str) -> bool:
+    """Whether a row of Table IV is of a cell or method of others; '' is the paper's own."""
+    return beside != "" and not beside.startswith("eDARTS")
+
+
+def paper_protocol(role: str, beside: str = "") -> Protocol:
+    """Return by what the paper's number was trained, as far as it is known.
+
+    Args:
+        role: 'shallow' or 'final'.
+        beside: the row of Table IV that ours stands beside, '' for none.
+
+    """
+    if role == "shallow" or not is_taken_over(beside):
+        return PRESETS[role]
+    return PRESETS["final_36"].with_values(_OF_AUTHORS.get(beside.partition(" ")[0], {}))
+
+
 def evaluation_differences(
-    evidence: Evidence, rows: pd.DataFrame, dataset: str = "cifar10", *, named: bool = False
+    evidence: Evidence,
+    rows: pd.DataFrame,
+    dataset: str = "cifar10",
+    *,
+    named: bool = False,
+    beside: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Return how trainings of one setting differ from the paper's evaluation of their role.
 
     Args:
         evidence: knows the protocols.
-        rows: of one setting; their `role` is the preset that the paper used.
+        rows: of one setting and role.
         dataset: what the paper used.
         named: whether a difference in protocol begins with the role.
+        beside: the row of Table IV that each cell of the rows stands beside, '' for none, by its
+            label; without it all are as the paper trained its own.
 
     """
     key, role = rows[["protocol_hash", "role"]].iloc[0]
     protocol = evidence.protocols.get(key)
     name = f"{role} evaluation" if named else "evaluation"
-    sentences = []
     if protocol is None:
-        sentences.append(f"{name} protocol {key}: unknown here, so it could not be compared")
-    elif changed := _changed(protocol.model_dump(), PRESETS[role].model_dump()):
-        sentences.append(f"{name}: {changed}")
+        sentences = [f"{name} protocol {key}: unknown here, so it could not be compared"]
+    else:
+        ours = protocol.model_dump()
+        sentences = _told(
+            name,
+            (
+                (label, _changed(ours, paper_protocol(role, row).model_dump()))
+                for label, row in (beside or {"": ""}).items()
+            ),
+        )
     return sentences + data_differences(rows, dataset)
 
 
@@ -81,6 +128,13 @@ def data_differences(rows: pd.DataFrame, dataset: str = "cifar10") -> list[str]:
     if not pd.isna(first["train_limit"]):
         images = DATASETS[dataset].train_images
         parts.append(f"{first['train_limit']:,} training images (paper {images:,})")
+    train, test = common_count(rows, "train_images"), common_count(rows, "test_images")
+    if not is_whole(str(first["dataset"]), train, test):
+        paper = DATASETS[dataset]
+        parts.append(
+            f"a data set of {train:,} training and {test:,} test images (paper "
+            f"{paper.train_images:,} and {paper.test_images:,})"
+        )
     layout = str(first["layout"])
     if first["dataset"] == dataset and not layout.startswith(_ORIGINAL_LAYOUT):
         parts.append(
@@ -101,15 +155,28 @@ def search_differences(
         free: settings that the table itself varies: 'cells', 'operations', 'attention'.
 
     """
-    methods_by_text: dict[str, set[str]] = {}
-    for group in groups(searches, ("method", "protocol_hash", "images", "topology")):
-        if text := _search_difference(evidence, group.iloc[0], free):
-            methods_by_text.setdefault(text, set()).add(str(group["method"].iloc[0]))
+    alike = groups(searches, ("method", "protocol_hash", "images", "topology"))
+    return _told(
+        "search",
+        (
+            (str(group["method"].iloc[0]), _search_difference(evidence, group.iloc[0], free))
+            for group in alike
+        ),
+    )
+
+
+def _told(what: str, differences: Iterable[tuple[str, str]]) -> list[str]:
+    """Return a sentence a difference, with the labels that have it unless all of them do."""
+    labels_by_text: dict[str, set[str]] = {}
+    for label, text in differences:
+        labels_by_text.setdefault(text, set()).add(label)
+    everything = {label for labels in labels_by_text.values() for label in labels}
     names = {
-        text: "" if methods == set(searches["method"]) else f" ({', '.join(sorted(methods))})"
-        for text, methods in methods_by_text.items()
+        text: "" if labels == everything else f" ({', '.join(sorted(labels))})"
+        for text, labels in labels_by_text.items()
+        if text
     }
-    return [f"search{name}: {text}" for text, name in names.items()]
+    return [f"{what}{name}: {text}" for text, name in names.items()]
 
 
 def _search_difference(evidence: Evidence, row: pd.Series[Any], free: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ from nas_core.protocols.search import SearchProtocol
 from nas_core.protocols.training import PRESETS, Protocol
 from topo_sweep.analysis import searches as searching
 from topo_sweep.analysis.accuracy import accuracies, data_words, group_means
+from topo_sweep.analysis.selection import chosen_on_test_images
 from topo_sweep.analysis.text import counted
 from topo_sweep.store.precedence import merged
 
@@ -28,6 +29,9 @@ SKIPS: Final[Mapping[str, tuple[str, ...]]] = {
     "both cells": tuple(searching.SKIPS),
 }
 """The columns that count the skip connections of a cell, or of both, by its name."""
+
+CHOSEN: Final = "chosen on the test images: optimistic"
+"""The note of a number whose cell a sweep took as `found:` or the like; see `chosen_notes`."""
 
 _DEEP = 10
 """Cells from which on a network is taken for a final one; the paper has 5 and 20."""
@@ -45,6 +49,7 @@ class Source:
         protocols: of its trainings, by hash; presets are known without it.
         search_protocols: of its searches, by hash.
         layout: the form in which its images were found.
+        origins: where its networks or wirings come from, as its requests say.
 
     """
 
@@ -54,10 +59,12 @@ class Source:
     protocols: Mapping[str, Protocol]
     search_protocols: Mapping[str, SearchProtocol]
     layout: str
+    origins: Sequence[str] = ()
 
     def marked(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Return rows of this sweep with the columns `source` and `layout`."""
-        return rows.assign(source=self.name, layout=self.layout)
+        """Return rows of this sweep with the columns `source`, `layout` and `chosen`."""
+        chosen = " ".join(chosen_on_test_images(self.origins))
+        return rows.assign(source=self.name, layout=self.layout, chosen=chosen)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -90,7 +97,8 @@ class Evaluated:
 class Evidence:
     """The rows of several sweeps, each training and each search once.
 
-    Both have the further columns `source` and `layout`; `searches` also has `pooling` ('max' or
+    Both have the further columns `source`, `layout` and `chosen` (a sentence if test accuracy chose
+    what the sweep trains, else ''); `searches` also has `pooling` ('max' or
     'avg', by its operations); `trials` also has `role` ('shallow' or
     'final'), `accuracy` (test accuracy of the last epoch in percent, NaN for a failed training, 0
     for a diverged one without any) and `search_seed` of the search that it evaluates.
@@ -218,6 +226,12 @@ def usable(rows: pd.DataFrame, result: str) -> tuple[pd.DataFrame, list[str]]:
     if diverged := int((kept["status"] == "diverged").sum()):
         sentences.append(f"Counted although diverged: {counted(diverged, noun)}.")
     return kept, sentences
+
+
+def chosen_notes(rows: pd.DataFrame) -> list[str]:
+    """Return by which test accuracy the networks of these rows were chosen, a sentence a sweep."""
+    chosen = rows.loc[rows["chosen"] != "", ["source", "chosen"]].drop_duplicates()
+    return [f"{source}: {said}" for source, said in chosen.itertuples(index=False)]
 
 
 def setting_text(rows: pd.DataFrame) -> str:

@@ -1,35 +1,22 @@
 """Figure 2 of the paper: what it claims of sub-spaces and depths, tested on our searches.
 
-A contrast is a weighted sum of the accuracies that searches of one seed reached in several
-spaces and at several numbers of cells, so that whatever a seed has in common cancels. A claim is
-one or more contrasts that must all be positive:
-
-- supported: the 95% t interval of every contrast, over search seeds, lies wholly above zero. All
-  must hold at once, so no correction is needed (an intersection of tests).
-- contradicted: at least one contrast is below zero with p < 5% after Holm's correction over the
-  contrasts of the claim. With a single contrast: its interval lies wholly below zero.
-- undecided: anything else, also where a contrast has no rows or a single seed.
+Here is which contrasts each claim means; when one is decided is in `claims.py`.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from itertools import pairwise, permutations, product
-from typing import TYPE_CHECKING, Final
-
-import numpy as np
+from typing import Final
 
 from nas_core.cells.spaces import LEARNABLE, SPACES
-from topo_sweep.analysis.accuracy import Estimate, estimate
+from topo_sweep.analysis.accuracy import PERCENT, estimate
+from topo_sweep.paper.claims import HOW_TO_READ, Contrast, Point, by_seed, claim_entries
 from topo_sweep.paper.differences import described
-from topo_sweep.paper.evidence import Evaluated, Evidence, groups
+from topo_sweep.paper.evidence import Evaluated, Evidence
 from topo_sweep.paper.published import printed, rows_of
-from topo_sweep.paper.records import ComparedTable, Entry, entry
-
-if TYPE_CHECKING:
-    import pandas as pd
+from topo_sweep.paper.records import ComparedTable, entry
 
 DEPTHS: Final = (5, 16)
 """Cells of the search network at which the paper has all spaces."""
@@ -44,40 +31,19 @@ CONVOLUTIONS: Final[Mapping[str, frozenset[str]]] = {
 }
 """The learnable operations of each space, in short."""
 
-LEVEL: Final = 0.05
-
 _HOW_TO_READ: Final = (
-    "Claims: percentage points, paired by search seed, mean over depths where none is named; the "
-    "paper claims that each is above 0. Supported: every interval is above 0. Contradicted: one "
-    "is below 0 after Holm's correction within the claim. Undecided: else, which is no evidence "
-    "of equality. Verdicts are on our setting. The paper's own means are in a picture, not printed."
+    f"{HOW_TO_READ} Contrasts are means over depths where none is named. The paper's own means are "
+    "in a picture, not printed."
+)
+
+_TWO_READINGS: Final = (
+    "Claim 2 excepts SS3, which has two readings: depth gains more there than elsewhere, so not "
+    "only marginally; or it gains less, or nothing. So the difference of the gains is reported "
+    "with its sign and not judged."
 )
 
 _FIGURE: Final = ("source", "method", "attention", "pooling")
 """Searches that differ in one of these are in figures of their own."""
-
-Point = tuple[str, int]
-"""A space and the number of cells of the search network."""
-
-Accuracy = Mapping[Point, "pd.Series[float]"]
-"""Test accuracy in percent at each point, by search seed."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Contrast:
-    """Accuracies to be added, each with its weight; a claim says that the sum is positive."""
-
-    label: str
-    weights: Mapping[Point, float]
-
-    def seeds(self, accuracy: Accuracy) -> list[float]:
-        """Return the sum of each seed that has every term; none where a point has no rows."""
-        if not set(self.weights) <= set(accuracy):
-            return []
-        terms = [accuracy[point] * weight for point, weight in self.weights.items()]
-        total: pd.Series[float] = sum(terms[1:], start=terms[0])
-        # Equal accuracies leave a rounding error, which must not pass for an effect.
-        return [round(points, 9) for points in total.dropna()]
 
 
 def replacements() -> list[tuple[str, str, str, str]]:
@@ -106,18 +72,21 @@ def best_and_worst(depths: Sequence[int]) -> list[Contrast]:
 def deeper_is_better(_: Sequence[int]) -> list[Contrast]:
     """Claim 2: searching at 16 cells is marginally better than at 5, SS3 excepted.
 
-    Two contrasts: the mean over the seven other spaces of (16 cells minus 5), and that mean minus
-    the same difference in SS3. How small 'marginally' is can be read, and is not tested.
+    The mean over the seven other spaces of (16 cells minus 5). How small 'marginally' is can be
+    read, and is not tested. Beside it, not judged, the gain in SS3 minus that mean: the paper may
+    mean that depth gains more in SS3, or less.
     """
     shallow, deep = DEPTHS
     others = [space for space in CONVOLUTIONS if space != "SS3"]
     gain = {(space, deep): 1 / len(others) for space in others}
     gain |= {(space, shallow): -1 / len(others) for space in others}
+    more = {point: -weight for point, weight in gain.items()}
     return [
         Contrast(label=f"{deep} - {shallow} cells, mean of all but SS3", weights=gain),
         Contrast(
-            label="that - the same in SS3",
-            weights=gain | {("SS3", deep): -1.0, ("SS3", shallow): 1.0},
+            label="the same in SS3 - that",
+            weights=more | {("SS3", deep): 1.0, ("SS3", shallow): -1.0},
+            judged=False,
         ),
     ]
 
@@ -167,26 +136,6 @@ def _difference(
     return Contrast(label=f"{label}{reason}", weights=weights)
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values adjusted for their number after Holm (1979), in the order given."""
-    values = np.asarray(p_values, dtype=float)
-    order = np.argsort(values, kind="stable")
-    multiplied = values[order] * np.arange(len(values), 0, -1)
-    adjusted = np.empty_like(values)
-    adjusted[order] = np.minimum(np.maximum.accumulate(multiplied), 1.0)
-    return [float(value) for value in adjusted]
-
-
-def verdict(contrasts: Sequence[Estimate | None]) -> str:
-    """Return 'supported', 'contradicted' or 'undecided'; see the module's docstring."""
-    known = [ours for ours in contrasts if ours is not None and ours.p_value is not None]
-    if len(known) == len(contrasts) and all((ours.low or 0) > 0 for ours in known):
-        return "supported"
-    adjusted = holm([ours.p_value for ours in known if ours.p_value is not None])
-    below = (ours.mean < 0 and p < LEVEL for ours, p in zip(known, adjusted, strict=True))
-    return "contradicted" if any(below) else "undecided"
-
-
 def figure_2(evidence: Evidence) -> list[ComparedTable]:
     """Compare spaces and depths and test the four claims; one sweep, method and attention a time.
 
@@ -207,7 +156,7 @@ def _figure_2(evidence: Evidence, ours: Evaluated) -> ComparedTable:
     setting, differs = described(
         evidence, ours.searches, ours.counted, free=("cells", "operations")
     )
-    accuracy, left_out = _by_seed(ours.searches)
+    accuracy, left_out = by_seed(ours.searches)
     notes = list(ours.search_notes)
     depths = [depth for depth in DEPTHS if any(cells == depth for _, cells in accuracy)]
     if len(depths) == 1:
@@ -216,7 +165,7 @@ def _figure_2(evidence: Evidence, ours: Evaluated) -> ComparedTable:
         entry(
             f"test accuracy of the cells found at {cells} cells, %",
             f"{space} ({' '.join(name for name in SHORT.values() if name in operations)})",
-            estimate(accuracy[space, cells]),
+            estimate(accuracy[space, cells], within=PERCENT),
         )
         for cells in depths
         for space, operations in CONVOLUTIONS.items()
@@ -224,7 +173,7 @@ def _figure_2(evidence: Evidence, ours: Evaluated) -> ComparedTable:
     ]
     for row, claim in zip(rows_of("fig2"), CLAIMS, strict=True):
         text = printed("fig2", row, "claim").value
-        entries += _claim_entries(text, claim(depths or DEPTHS), accuracy)
+        entries += claim_entries(text, claim(depths or DEPTHS), accuracy)
     return ComparedTable(
         table="fig2",
         title="Figure 2: sub-spaces and depths, and what the paper claims of them",
@@ -232,41 +181,5 @@ def _figure_2(evidence: Evidence, ours: Evaluated) -> ComparedTable:
         "n counts search seeds, whose evaluations are averaged",
         differs=differs,
         entries=tuple(entries),
-        notes=(*notes, *ours.trial_notes, *left_out, _HOW_TO_READ),
+        notes=(*notes, *ours.trial_notes, *left_out, _TWO_READINGS, _HOW_TO_READ),
     )
-
-
-def _by_seed(searches: pd.DataFrame) -> tuple[Accuracy, list[str]]:
-    """Return the accuracies at each point, and sentences on the points left out."""
-    accuracy: dict[Point, pd.Series[float]] = {}
-    left_out = []
-    for group in groups(searches[searches["accuracy"].notna()], ("space", "cells")):
-        first = group.iloc[0]
-        space, cells = str(first["space"]), int(first["cells"])
-        hashes = sorted(set(group["protocol_hash"]))
-        if len(hashes) > 1 or group["seed"].duplicated().any():
-            left_out.append(
-                f"Left out: {space} at {cells} cells, of which {first['source']} holds "
-                f"searches by several settings ({' and '.join(hashes)}); figure 2 compares one, "
-                "so run each as a sweep of its own."
-            )
-        else:
-            accuracy[space, cells] = group.set_index("seed")["accuracy"]
-    return accuracy, left_out
-
-
-def _claim_entries(
-    claim: str, contrasts: Sequence[Contrast], accuracy: Accuracy
-) -> Iterator[Entry]:
-    estimates = [estimate(contrast.seeds(accuracy)) for contrast in contrasts]
-    said = verdict(estimates)
-    for contrast, ours in zip(contrasts, estimates, strict=True):
-        yield entry(claim, contrast.label, ours, theirs="> 0", verdict=said, note=_reading(ours))
-
-
-def _reading(ours: Estimate | None) -> str:
-    if ours is None:
-        return "no rows"
-    if ours.low is None or ours.high is None:
-        return "one seed: no interval"
-    return "above 0" if ours.low > 0 else "below 0" if ours.high < 0 else ""

@@ -44,6 +44,11 @@ class PaperNote(_Data):
     why: Line
     kind: Kind = "open"
 
+    def not_given(self) -> PaperNote:
+        """Return what is left of the note where the text says nothing of this setting."""
+        kind = "open" if self.kind == "differs" else self.kind
+        return self.model_copy(update={"paper": "not given", "kind": kind})
+
     def __str__(self) -> str:
         return f"{self.setting}. Paper: {self.paper}. Ours: {self.ours}. {self.why}"
 
@@ -52,6 +57,7 @@ class PresetNotes(_Data):
     """Which notes belong to a preset; see the head of `choices.yaml`."""
 
     groups: list[str]
+    silent: list[str] = []
     follows: str | None = None
     reasons: dict[str, Line] = {}
 
@@ -67,7 +73,9 @@ class NotesFile(_Data):
         """Return the notes of a preset as they stand in the file, values not yet filled in."""
         chosen = self.presets[preset]
         return [
-            note.model_copy(update={"why": chosen.reasons.get(note.setting, note.why)})
+            (note.not_given() if group in chosen.silent else note).model_copy(
+                update={"why": chosen.reasons.get(note.setting, note.why)}
+            )
             for group in chosen.groups
             for note in self.groups[group]
         ]
@@ -85,6 +93,8 @@ class NotesFile(_Data):
         for group in sorted(used ^ set(self.groups)):
             yield f"{group} is no group" if group in used else f"no preset has the group {group}"
         for preset, chosen in self.presets.items():
+            for group in sorted(set(chosen.silent) - set(chosen.groups)):
+                yield f"{preset}: {group} is silent but none of its groups"
             if chosen.follows and chosen.follows not in ALL_PRESETS:
                 yield f"{preset} follows {chosen.follows}, which is no preset"
 

@@ -17,6 +17,8 @@ from topo_sweep.analysis.accuracy import Estimate
 from topo_sweep.analysis.text import aligned
 from topo_sweep.paper.published import Published
 
+_ALL_EQUAL: Final = "all equal: no interval"
+
 _WIDTH: Final = 100
 _HEADER: Final = ("", "n", "ours", "SD", "95% interval", "paper", "ours - paper", "")
 _DIFFERENCE: Final = _HEADER.index("ours - paper")
@@ -36,7 +38,8 @@ class Entry:
         high: upper end.
         theirs: what the paper prints, or a calculation from it ('14/5 = 2.8'); '' for nothing.
         theirs_value: the same as a number where a difference means anything, else None.
-        verdict: of a claim: 'supported', 'contradicted' or 'undecided'.
+        verdict: of a claim: 'supported', 'contradicted' or 'undecided'; 'not judged' where the
+            paper claims no sign, 'not applicable' where its threshold is of other images.
         note: what the reader must know about this entry alone.
         decimals: shown; None shows three significant digits.
 
@@ -76,6 +79,8 @@ def entry(
     """
     if isinstance(ours, Estimate):
         values |= {"n": ours.n, "sd": ours.sd, "low": ours.low, "high": ours.high}
+        if ours.sd is not None and ours.low is None:
+            values["note"] = "; ".join(filter(None, [_ALL_EQUAL, values.get("note")]))
         ours = ours.mean
     if paper is not None:
         values |= {"theirs": paper.value, "theirs_value": paper.number}
@@ -95,7 +100,7 @@ class ComparedTable:
     """One table of the paper beside ours, of one protocol and data set.
 
     Args:
-        table: '2', '3', '4', 'fig2', 'phases' or 'ablations'.
+        table: '2', '3', '4', 'fig2', 'depth', 'phases' or 'ablations'.
         title: what it compares.
         setting: data, protocol and sweeps that ours come from.
         differs: what is not as in the paper, a sentence each.

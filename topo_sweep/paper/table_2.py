@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from topo_sweep.analysis.accuracy import estimate
+from topo_sweep.analysis.accuracy import COUNT, PERCENT, estimate
 from topo_sweep.paper.differences import described
 from topo_sweep.paper.evidence import DATA, SKIPS, Evaluated, Evidence, groups, skip_counts
 from topo_sweep.paper.published import printed, published, rows_of
@@ -102,12 +102,15 @@ def _entries(
     runs, n = paper("runs"), len(searches)
     accuracy, parameters = searches["accuracy"].dropna(), searches["parameters"].dropna() * 1e-6
     yield entry(
-        "shallow test accuracy, %", label, estimate(accuracy), paper("shallow_accuracy_percent")
+        "shallow test accuracy, %",
+        label,
+        estimate(accuracy, within=PERCENT),
+        paper("shallow_accuracy_percent"),
     )
     yield entry(
         "parameters of the evaluated networks, millions",
         label,
-        estimate(parameters),
+        estimate(parameters, within=COUNT),
         paper("parameters_million"),
         decimals=3,
     )
@@ -128,13 +131,13 @@ def _entries(
         yield entry(
             f"skip connections a search, {cells}",
             label,
-            estimate(skip_counts(searches, columns)),
+            estimate(skip_counts(searches, columns), within=COUNT),
             theirs=f"{_total_skips(row, columns):g}/{runs.value} = {each:.1f}",
             theirs_value=each,
         )
     hours = searches["search_seconds"].astype(float) / _HOUR
     least, their_least = hours.min(), paper("search_gpu_hours_minimum")
-    yield entry("search hours, mean", label, estimate(hours.dropna()), decimals=None)
+    yield entry("search hours, mean", label, estimate(hours.dropna(), within=COUNT), decimals=None)
     yield entry(
         "search hours, least", label, float(least), n=n, theirs=their_least.value, decimals=None
     )

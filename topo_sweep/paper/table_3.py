@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from scipy.stats import kendalltau
 
 from nas_core.cells.genotype import Genotype, known_name
-from topo_sweep.analysis.accuracy import data_words, estimate, group_means
-from topo_sweep.paper.differences import evaluation_differences
+from topo_sweep.analysis.accuracy import PERCENT, data_words, estimate, group_means
+from topo_sweep.paper.differences import TAKEN_OVER, evaluation_differences
 from topo_sweep.paper.evidence import (
     DATA,
     Evidence,
@@ -21,6 +21,7 @@ from topo_sweep.paper.evidence import (
 )
 from topo_sweep.paper.published import printed, rows_of
 from topo_sweep.paper.records import ComparedTable, Entry, entry
+from topo_sweep.paper.table_4 import COUNTERPARTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,10 +77,11 @@ def _table_3(evidence: Evidence, by_role: Mapping[str, pd.DataFrame]) -> Compare
     for role, rows in present.items():
         kept, sentences = usable(rows, "accuracy")
         notes += [f"{role}: {sentence}" for sentence in sentences]
-        differs += evaluation_differences(evidence, rows, named=True)
+        beside = {name: COUNTERPARTS[name] for name in rows["network"].unique()}
+        differs += evaluation_differences(evidence, rows, named=True, beside=beside)
         seeds = group_means(kept, ["network", "seed"], "accuracy")
         for name in SHALLOW_PARAMETERS:
-            ours = estimate(seeds.loc[seeds["network"] == name, "value"])
+            ours = estimate(seeds.loc[seeds["network"] == name, "value"], within=PERCENT)
             paper = printed("3", name, f"{role}_accuracy_percent")
             entries.append(entry(f"{role} test accuracy, %", name, ours, paper))
             if ours is not None:
@@ -103,7 +105,12 @@ def _table_3(evidence: Evidence, by_role: Mapping[str, pd.DataFrame]) -> Compare
         setting=f"ours: {images}; {protocols}; n counts training seeds",
         differs=tuple(dict.fromkeys(differs)),
         entries=tuple(entries),
-        notes=(*notes, _FOUR_CELLS, _size_note()),
+        notes=(
+            *notes,
+            *([TAKEN_OVER] if "final" in present else []),
+            _FOUR_CELLS,
+            _size_note(),
+        ),
     )
 
 

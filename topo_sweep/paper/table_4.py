@@ -10,10 +10,22 @@ import pandas as pd
 
 from nas_core.cells.genotype import Genotype, known_name
 from nas_core.protocols.training import stable_hash
-from topo_sweep.analysis.accuracy import estimate, group_means
+from topo_sweep.analysis.accuracy import PERCENT, estimate, group_means
 from topo_sweep.analysis.text import aligned
-from topo_sweep.paper.differences import evaluation_differences, search_differences
-from topo_sweep.paper.evidence import Evidence, setting_text, settings_with_results, usable
+from topo_sweep.paper.differences import (
+    TAKEN_OVER,
+    evaluation_differences,
+    is_taken_over,
+    search_differences,
+)
+from topo_sweep.paper.evidence import (
+    CHOSEN,
+    Evidence,
+    chosen_notes,
+    setting_text,
+    settings_with_results,
+    usable,
+)
 from topo_sweep.paper.published import find, rows_of
 from topo_sweep.paper.records import ComparedTable, Entry, by_quantity, entry
 
@@ -50,19 +62,23 @@ def _table_4(evidence: Evidence, rows: pd.DataFrame) -> ComparedTable:
     labels = [_label(row, _finders(evidence, row)) for _, row in kept.iterrows()]
     entries: list[Entry] = []
     finders_of_all = []
+    beside = {}
     for label, trainings in kept.assign(label=labels).groupby("label"):
         finders = _finders(evidence, trainings.iloc[0])
         finders_of_all.append(finders)
-        entries += _entries(str(label), dataset, trainings, finders)
+        beside[str(label)] = _counterpart(trainings.iloc[0], finders)
+        entries += _entries(str(label), dataset, trainings, finders, beside[str(label)])
         if len(finders) > 1:
             notes.append(_found_by(str(label), finders))
+    notes += chosen_notes(kept)
+    notes += [TAKEN_OVER] if any(map(is_taken_over, beside.values())) else []
     searches = pd.concat(finders_of_all).drop_duplicates("search_id")
     return ComparedTable(
         table="4",
         title=f"Table IV: final evaluation on {dataset}",
         setting=f"{setting_text(kept)}; n counts training seeds of one cell",
         differs=(
-            *evaluation_differences(evidence, kept, dataset),
+            *evaluation_differences(evidence, kept, dataset, beside=beside),
             *search_differences(evidence, searches),
         ),
         entries=by_quantity(entries),
@@ -72,18 +88,19 @@ def _table_4(evidence: Evidence, rows: pd.DataFrame) -> ComparedTable:
 
 
 def _entries(
-    label: str, dataset: str, trainings: pd.DataFrame, finders: pd.DataFrame
+    label: str, dataset: str, trainings: pd.DataFrame, finders: pd.DataFrame, counterpart: str
 ) -> Iterator[Entry]:
-    """Yield error, size and cost of a cell."""
+    """Yield error, size and cost of a cell, beside the row `counterpart` of the paper's table."""
     first = trainings.iloc[0]
-    counterpart = _counterpart(first, finders)
     paper = functools.partial(find, "4", counterpart)
     remarks = [f"beside {counterpart}"] if counterpart else []
     remarks += [f"found by {len(finders)} searches"] if len(finders) > 1 else []
+    remarks += [CHOSEN] if (trainings["chosen"] != "").any() and not _known(first) else []
+    errors = 100 - group_means(trainings, ["seed"], "accuracy")["value"]
     yield entry(
         "test error, %",
         label,
-        estimate(100 - group_means(trainings, ["seed"], "accuracy")["value"]),
+        estimate(errors, within=PERCENT),
         paper(f"{dataset}_test_error_percent"),
         note="; ".join(remarks),
     )

@@ -19,7 +19,7 @@ from topo_sweep.analysis.searches import (
 )
 from topo_sweep.analysis.text import GIVEN, n_words
 from topo_sweep.plots.operations import space_label
-from topo_sweep.plots.parts import Note, draw_map, framed, hatched
+from topo_sweep.plots.parts import Note, draw_map, framed, hatched, ink
 from topo_sweep.plots.points import (
     INTERVALS,
     cautions,
@@ -200,7 +200,7 @@ def grid_map(
     for (row, column), text in texts.items():
         mean = means[row, column]
         written = axes.text(column, row, text, ha="center", va="center", fontsize=8.5)
-        written.set_color("black" if np.asarray(image.norm(mean)) > 0.6 else "white")
+        written.set_color(ink(image, mean))
         written.set_fontweight("bold" if mean == np.nanmax(means) else "normal")
     for draw_line, count in ((axes.axhline, len(spaces)), (axes.axvline, len(depths))):
         for border in range(1, count):

@@ -148,6 +148,11 @@ def draw_map(
     return image
 
 
+def ink(image: AxesImage, value: float) -> str:
+    """Return the colour in which a text can be read on the box of a value, or on a hatched one."""
+    return "white" if np.asarray(image.norm(np.asarray(value))) <= 0.6 else "black"
+
+
 def hatched() -> Patch:
     """Return the mark of a box without a value, for a note."""
     return Patch(**_HATCHED)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _LABELS: Final = {
     "search_darts_2nd": "DARTS\n2nd order",
     "search_darts_1st": "DARTS\n1st order",
+    "search_darts_20": "DARTS\n20 cells",
     "search_subspace": "sub-space",
     "search_edarts": "eDARTS",
     "search_pcdarts": "PC-DARTS",

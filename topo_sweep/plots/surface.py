@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from mpl_toolkits.mplot3d.art3d import Poly3DCollection
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from nas_core.cells.topology import Topology, topology_count
 from nas_core.errors import InputError
 from topo_sweep.analysis.text import single_seed_caution
-from topo_sweep.plots.parts import OUTLINED, Grid, Note, Scale, draw_map, hatched, write_notes
+from topo_sweep.plots.parts import OUTLINED, Grid, Note, Scale, draw_map, hatched, ink, write_notes
 
 if TYPE_CHECKING:
     from topo_sweep.analysis.ranking import Ranking
@@ -37,13 +40,22 @@ COLUMNS: Final = _PAIRS[5]
 
 _ROWS_LABEL = "predecessors of node 3 and of node 4"
 _COLUMNS_LABEL = "predecessors of node 5"
+_INDEX_NOTE = "in each box: the topology's index"
+
+_CUTS: Final = 4
+"""How many small faces lie along a side of a face of the surface."""
+
+_BOX: Final = (10, 14, 7)
+"""Length of the surface's box along columns, rows and height."""
+_VIEW: Final = {"elev": 30, "azim": -60}
+"""From where the reader sees it, in degrees."""
 
 _NODES = 4
 _COUNT = topology_count(_NODES)
 
 _ON_TOP: Final[dict[str, Any]] = OUTLINED | {"zorder": 100}  # in 3-D, before the surface
-_BEST: Final[dict[str, Any]] = _ON_TOP | {"marker": "*", "markersize": 15}
-_DIVERGED: Final[dict[str, Any]] = _ON_TOP | {"marker": "X", "markersize": 9}
+_BEST: Final[dict[str, Any]] = _ON_TOP | {"marker": "*", "markersize": 13}
+_DIVERGED: Final[dict[str, Any]] = _ON_TOP | {"marker": "X", "markersize": 8}
 _ISOLATED: Final[dict[str, Any]] = _ON_TOP | {"marker": "o", "markersize": 4, "color": "0.3"}
 _MISSING: Final[dict[str, Any]] = {"linestyle": "", "marker": "x", "color": "0.35"}
 
@@ -126,6 +138,7 @@ def _map(ranking: Ranking) -> Figure:
     )
     _draw_panel(panels[0], mean, _mean_scale(mean, diverged), "viridis", _mean_label(ranking))
     panels[0].set_ylabel(_ROWS_LABEL)
+    panels[0].set_title(_INDEX_NOTE, loc="left", fontsize=8.5)
     for row, column in np.argwhere(diverged > 0):
         panels[0].plot(column, row, **_DIVERGED)
     for row, column in _best(ranking):
@@ -138,8 +151,18 @@ def _map(ranking: Ranking) -> Figure:
 
 
 def _draw_panel(axes: Axes, values: Grid, scale: Scale, colours: str, label: str) -> None:
-    """Draw one grid of boxes, labelled by what the nodes read, with its bar of colours."""
-    draw_map(axes, values, scale, colours, label=label, extend=_extend(values, scale), pad=0.03)
+    """Draw one grid of boxes, labelled by what the nodes read, with its bar of colours.
+
+    In the corner of each box stands the topology's index.
+    """
+    extend = _extend(values, scale)
+    image = draw_map(axes, values, scale, colours, label=label, extend=extend, pad=0.03)
+    for index, value in enumerate(values.flat):
+        row, column = divmod(index, len(COLUMNS))
+        number = axes.text(column - 0.46, row - 0.45, str(index), va="top", fontsize=6.5)
+        number.set_color(ink(image, value))
+        if np.isnan(value):
+            number.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.6})
     axes.set_xticks(range(len(COLUMNS)), COLUMNS, fontsize=9)
     axes.set_yticks(range(len(ROWS)), ROWS, fontsize=9)
     axes.set_xlabel(_COLUMNS_LABEL)
@@ -153,19 +176,10 @@ def _surface3d(ranking: Ranking) -> Figure:
     axes: Any = figure.add_axes((0.0, 0.17, 0.86, 0.74), projection="3d")
     mean, diverged = 100 * _grid(ranking, "mean"), _grid(ranking, "diverged")
     floor, ceiling = _mean_scale(mean, diverged)
+    colours = ScalarMappable(Normalize(floor, ceiling), "viridis")
     height = np.where(mean < floor, np.nan, mean)
     columns, rows = np.meshgrid(np.arange(len(COLUMNS)), np.arange(len(ROWS)))
-    image = axes.plot_surface(
-        columns,
-        rows,
-        height,
-        norm=Normalize(floor, ceiling),
-        cmap="viridis",
-        rstride=1,
-        cstride=1,
-        edgecolor="0.2",
-        linewidth=0.3,
-    )
+    axes.add_collection(_faces(columns, rows, height, colours), autolim=False)
     on_floor = np.where(np.isnan(height), floor, height)
 
     def mark(where: Mask, style: Mapping[str, Any]) -> None:
@@ -176,17 +190,63 @@ def _surface3d(ranking: Ranking) -> Figure:
     mark(diverged > 0, _DIVERGED)
     for row, column in _best(ranking):
         axes.plot(column, row, on_floor[row, column], **_BEST)
+    axes.auto_scale_xyz(columns, rows)
     axes.set(zlim=(floor, ceiling), xlabel=_COLUMNS_LABEL)
     axes.set_xticks(range(len(COLUMNS)), COLUMNS, fontsize=8)
     axes.set_yticks(range(len(ROWS)), ROWS, fontsize=7, ha="left", va="center")
     axes.set_ylabel(_ROWS_LABEL, labelpad=22)
     axes.zaxis.set_major_formatter("{x:.2f}")
     axes.tick_params(axis="z", pad=8)
-    axes.set_box_aspect((10, 14, 7), zoom=1.05)
+    axes.view_init(**_VIEW)
+    axes.set_box_aspect(_BOX, zoom=1.05)
     bar = figure.add_axes((0.88, 0.32, 0.02, 0.4))
-    figure.colorbar(image, cax=bar, label=_mean_label(ranking), format="%.2f")
+    figure.colorbar(colours, cax=bar, label=_mean_label(ranking), format="%.2f")
     _annotate(figure, ranking, Line2D([], [], **_MISSING))
     return figure
+
+
+def _faces(
+    columns: NDArray[np.int_], rows: NDArray[np.int_], height: Grid, colours: ScalarMappable
+) -> Poly3DCollection:
+    """Return the surface between topologies of known height, and the lines from one to the next.
+
+    Each face between four of them is cut into small ones, whose colours go from corner to corner:
+    a topology has the colour of its own height, where a face of one colour has that of a mean.
+    """
+    points = np.stack([columns, rows, height])
+    corners = sliding_window_view(points, (2, 2), axis=(1, 2))
+    corners = corners[:, ~np.isnan(corners).any(axis=(0, 3, 4))]  # coordinate, face, row, column
+    cut = np.moveaxis(_between(corners, _CUTS + 1), 0, -1)  # face, row, column, coordinate
+    small = [cut[:, :-1, :-1], cut[:, :-1, 1:], cut[:, 1:, 1:], cut[:, 1:, :-1]]
+    faces = np.stack(small, axis=3).reshape(-1, 4, 3)
+    painted = colours.to_rgba(_between(corners[2], _CUTS).ravel())
+    sides = [side for end in (0, -1) for side in (cut[:, end], cut[:, :, end])]
+    pieces = [np.stack([side[:, :-1], side[:, 1:]], axis=2).reshape(-1, 2, 3) for side in sides]
+    lines = np.unique(np.concatenate(pieces), axis=0)[:, [0, 1, 1, 0]]
+    # What is farther away is drawn first: lines no nearer than their faces would be half hidden.
+    lines += 0.25 * _to_reader(points)
+    return Poly3DCollection(
+        [*faces, *lines],
+        facecolors=[*painted, *np.zeros((len(lines), 4))],
+        edgecolors=[*painted, *np.full((len(lines), 4), to_rgba("0.2"))],
+        linewidths=0.3,
+    )
+
+
+def _to_reader(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a step towards the reader, in units of the axes: one of the units of `_BOX`."""
+    up, around = np.radians([_VIEW["elev"], _VIEW["azim"]])
+    step = np.array([np.cos(up) * np.cos(around), np.cos(up) * np.sin(around), np.sin(up)])
+    span = np.nanmax(points, axis=(1, 2)) - np.nanmin(points, axis=(1, 2))
+    towards: NDArray[np.float64] = step * span / _BOX
+    return towards
+
+
+def _between(corners: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """Return values from corner to corner: (..., 2, 2) to (..., count, count)."""
+    steps = np.linspace(0, 1, count)
+    shares = np.stack([1 - steps, steps])
+    return np.einsum("...ab,ai,bj->...ij", corners, shares, shares)
 
 
 def _isolated(height: Grid) -> Mask:

@@ -22,15 +22,19 @@ class Execution:
         address: of that cluster, HOST:PORT; None looks in RAY_ADDRESS and on this machine.
         data_dir: folder of the data set; None is $TOPO_SWEEP_DATA, else data.
         download: fetch the data set if it is not there.
+        partial_data: train and test also on a part of the data set.
         cpus: threads of a pack.
         gpus: of a pack, may be a fraction; None is one where there are any, and is settled
             before anything runs.
         pack_size: trials that train together.
         checkpoint_seconds: the least time between two saves of a trial.
+        test_every: a training measures its accuracies every so many epochs, and always in its
+            last. Rows are the same, but for the best test accuracy, which is the best of the
+            measured ones; curves show which. Searches measure only in their last epoch.
         verbose: let Ray talk.
 
     Raises:
-        InputError: options that contradict each other.
+        InputError: options that contradict each other, or an epoch that never comes.
 
     """
 
@@ -39,19 +43,23 @@ class Execution:
     address: str | None = None
     data_dir: Path | None = None
     download: bool = False
+    partial_data: bool = False
     cpus: int = 1
     gpus: float | None = None
     pack_size: int = 1
     checkpoint_seconds: float = 20.0
+    test_every: int = 1
     verbose: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse a cluster that nothing would run on."""
+        """Refuse a cluster that nothing would run on, and every 0th epoch."""
         if self.executor == "inline" and self.cluster:
             raise InputError(
                 "--executor inline trains in this process and joins no cluster: leave out "
                 "--executor, or --cluster and --address"
             )
+        if self.test_every < 1:
+            raise InputError(f"--test-every counts epochs from 1, got {self.test_every}")
 
     @property
     def device(self) -> str:

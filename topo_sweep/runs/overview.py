@@ -38,6 +38,7 @@ def overview(results: Path) -> tuple[list[dict[str, Any]], list[str]]:
 def _record(sweep: OpenedSweep) -> dict[str, Any]:
     manifest, status = sweep.manifest, sweep_status(sweep)
     last = manifest.specs()[-1] if manifest.requests else None
+    data = manifest.data.model_dump() | manifest.model_dump(include={"train_images", "test_images"})
     counts = ("planned", "ok", "diverged", "failed", "left", "is_running")
     return {
         "folder": str(sweep.folder),
@@ -45,8 +46,8 @@ def _record(sweep: OpenedSweep) -> dict[str, Any]:
         "kind": manifest.kind,
         "asked": last.described() if last else "",
         "requests": len(manifest.requests),
-        **manifest.data.model_dump(),
-        "data": split_words(**manifest.data.model_dump()),
+        **data,
+        "data": split_words(**data),
         "protocol": protocol_words(manifest.protocol),
         "search": last.store_key if last else "",
         "protocol_hash": manifest.protocol_hash,

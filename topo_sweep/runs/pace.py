@@ -1,4 +1,4 @@
-"""How long an epoch of each kind of work takes, and how long what is left will take. Pure."""
+"""How long an epoch of each kind of work took by the rows of a store, and so what is left. Pure."""
 
 from __future__ import annotations
 
@@ -39,17 +39,6 @@ class Pace:
                 pace.spent[f"{name} {key}"] = work
         return pace
 
-    def add(self, workload: str, seconds: float) -> None:
-        """Count one epoch."""
-        work = self.spent.setdefault(workload, Spent())
-        work.epochs += 1
-        work.seconds += seconds
-
-    @property
-    def busy_seconds(self) -> float:
-        """Seconds of all workers together."""
-        return sum(work.seconds for work in self.spent.values())
-
     def seconds_a_trial(self, table: str) -> float | None:
         """Return the mean over the trials of a table, None where none is measured."""
         measured = [work for key, work in self.spent.items() if key.startswith(f"{table} ")]
@@ -60,24 +49,15 @@ class Pace:
         """Return what these take on one worker; None where nothing like one was measured."""
         return self.seconds((trial.workload, trial.epochs) for trial in trials)
 
-    def seconds(
-        self, epochs_left: Iterable[tuple[str, int]], *, guess: bool = False
-    ) -> float | None:
-        """Return what is left, in seconds of one worker.
+    def seconds(self, epochs_left: Iterable[tuple[str, int]]) -> float | None:
+        """Return what is left, given workload and epochs of each trial, on one worker.
 
-        Args:
-            epochs_left: workload and epochs of each trial.
-            guess: let a workload that was never measured count like the mean of the others;
-                otherwise it makes the whole unknown.
-
+        A workload that was never measured makes the whole unknown: None.
         """
-        epochs = sum(work.epochs for work in self.spent.values())
-        mean = self.busy_seconds / epochs if guess and epochs else None
         total = 0.0
         for key, left in epochs_left:
             work = self.spent.get(key)
-            an_epoch = work.seconds / work.epochs if work and work.epochs else mean
-            if an_epoch is None:
+            if work is None or not work.epochs:
                 return None
-            total += left * an_epoch
+            total += left * work.seconds / work.epochs
         return total

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, TextIO
 
 from nas_core.files import write_durably
 from topo_sweep.analysis.text import duration
-from topo_sweep.runs.pace import Pace
+from topo_sweep.runs.time_left import TimeLeft
 
 if TYPE_CHECKING:
     from rich.live import Live
 
+    from nas_core.training.epochs import Steps
     from topo_sweep.runs.plan import Plan
 
 _PLAIN_SECONDS = 30.0
@@ -50,7 +51,7 @@ class Progress:
     work: dict[str, tuple[str, int]] = field(default_factory=dict)
     running: dict[str, int] = field(default_factory=dict)
     """Epochs done by each trial that runs now."""
-    _pace: Pace = field(default_factory=Pace)
+    _time_left: TimeLeft = field(default_factory=TimeLeft)
     _epochs_trained: int = 0
     _started_at: float | None = None
 
@@ -73,19 +74,25 @@ class Progress:
         if self._started_at is None:
             self._started_at = time.monotonic()
         self.running[trial_id] = epochs_done
+        self._time_left.start(trial_id)
+
+    def steps(self, trial_id: str, steps: Steps) -> None:
+        """Note how far a trial is in its first epoch of this run."""
+        self._time_left.steps(trial_id, self.work[trial_id][0], steps)
 
     def epoch(self, trial_id: str, epochs_done: int, *, seconds: float) -> None:
         """Note one more epoch of a trial and how long its worker took for it."""
         if trial_id not in self.running:
             self.start(trial_id)
         self.running[trial_id] = epochs_done
-        self._pace.add(self.work[trial_id][0], seconds)
+        self._time_left.epoch(trial_id, self.work[trial_id][0], seconds)
         self._epochs_trained += 1
 
     def end(self, trial_id: str, status: str) -> None:
         """Note how a trial ended."""
         self.running.pop(trial_id, None)
         self.work.pop(trial_id, None)
+        self._time_left.end(trial_id)
         if status == "ok":
             self.ok += 1
         elif status == "diverged":
@@ -118,18 +125,8 @@ class Progress:
 
     @property
     def seconds_left(self) -> float | None:
-        """Estimate: the work left at the pace of this run, shared by as many workers as now."""
-        busy = self._pace.busy_seconds
-        if not busy:
-            return None
-        alone = self._pace.seconds(
-            (
-                (kind, max(epochs - self.running.get(trial_id, 0), 0))
-                for trial_id, (kind, epochs) in self.work.items()
-            ),
-            guess=True,
-        )
-        return None if alone is None else alone * self._elapsed / busy
+        """Estimate: the work left at the pace of now, on as many workers as now."""
+        return self._time_left.seconds(self.work, self.running)
 
     @property
     def _elapsed(self) -> float:
@@ -147,7 +144,10 @@ class Progress:
         if (speed := self.images_per_second) is not None:
             parts.append(f"{speed:,.0f} images/s")
         if (seconds := self.seconds_left) is not None:
-            parts.append(f"{duration(seconds)} left")
+            if self._time_left.from_first_steps:
+                parts.append(f"about {duration(seconds)} left, from the first steps")
+            else:
+                parts.append(f"{duration(seconds)} left")
         if self.best is not None:
             parts.append(f"best {self.metric} {self.best[0]:.2%} ({self.best[1]})")
         return " · ".join(parts)
@@ -166,6 +166,7 @@ class Progress:
             "running": len(self.running),
             "images_per_second": self.images_per_second,
             "seconds_left": self.seconds_left,
+            "from_first_steps": self._time_left.from_first_steps,
         }
         with contextlib.suppress(OSError):
             write_durably(path, json.dumps(value).encode())

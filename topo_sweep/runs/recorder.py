@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from nas_core.cells.genotype import Genotype
+from nas_core.training.epochs import Steps
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.plan import Plan
 from topo_sweep.runs.progress import Progress
@@ -50,6 +51,8 @@ class Recorder:
             case Resumed(epochs):
                 self._epochs[trial.trial_id] = list(epochs)
                 self._progress.start(trial.trial_id, len(epochs))
+            case Steps():
+                self._progress.steps(trial.trial_id, report)
             case _:
                 self._epochs.setdefault(trial.trial_id, []).append(report)
                 self._progress.epoch(trial.trial_id, report.epoch + 1, seconds=report.seconds)

@@ -56,7 +56,8 @@ def curve(trial: Runnable, epochs: Sequence[AnyEpoch], at: datetime) -> list[Row
 
 
 def _training_result(_outcome: Outcome, epochs: Sequence[Any]) -> Row:
-    return {"best_test_accuracy": max((epoch.test_accuracy for epoch in epochs), default=None)}
+    measured = (epoch.test_accuracy for epoch in epochs if epoch.test_accuracy is not None)
+    return {"best_test_accuracy": max(measured, default=None)}
 
 
 def _search_result(outcome: Outcome, epochs: Sequence[Any]) -> Row:

@@ -5,7 +5,6 @@ Here a trial becomes a `Training` or a `Search`; executors treat both alike.
 
 from __future__ import annotations
 
-import itertools
 import platform
 import resource
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,7 +19,7 @@ from nas_core.data.splits import Split, search_split
 from nas_core.errors import InputError
 from nas_core.protocols.training import NetworkTraining
 from nas_core.training.checkpoint import Checkpoint
-from nas_core.training.epochs import EpochMetrics, SearchEpoch
+from nas_core.training.epochs import EpochMetrics, SearchEpoch, Steps
 from nas_core.training.search import Search, check_searchable
 from nas_core.training.training import Training, check_trainable
 from topo_sweep.runs.execution import Execution
@@ -54,8 +53,10 @@ class Outcome:
     execution: str | None = None
 
 
-Report = Resumed | AnyEpoch | Outcome
-"""What a running trial yields: what its checkpoint held, if any, its epochs, then its outcome."""
+Report = Resumed | Steps | AnyEpoch | Outcome
+"""What a running trial yields: what its checkpoint held, if any, its epochs, then its outcome.
+
+Once, in the first epoch that runs, it may tell how far that is: this is for the progress alone."""
 
 
 class TrialRunner:
@@ -63,7 +64,7 @@ class TrialRunner:
 
     Args:
         split: the images, anywhere.
-        execution: threads, device (settled), and how often to save.
+        execution: threads, device (settled), and how often to save and to measure accuracies.
         paths: of the store, for states of unfinished trials; where this machine does not see
             their folder, nothing is saved.
 
@@ -90,7 +91,7 @@ class TrialRunner:
         self._paths = paths
 
     def run(self, trial: Runnable) -> Iterator[Report]:
-        """Train or search; yield each new epoch and at the end the outcome.
+        """Train or search; yield what `Report` says.
 
         A trial that raises ends with a `failed` outcome: one bad trial is a row, not the end
         of a sweep.
@@ -98,15 +99,28 @@ class TrialRunner:
         try:
             if self._execution.device == "cuda":
                 torch.cuda.reset_peak_memory_stats()
-            running = _begun(trial, self._split, self._checkpoint(trial.trial_id))
-            epochs = running.epochs()
+            running = self._begun(trial)
             if running.history:
-                yield Resumed(tuple(itertools.islice(epochs, len(running.history))))
-            yield from epochs
+                yield Resumed(tuple(running.history))
+            yield from running.reports()
             facts = running.facts() | {"peak_memory_bytes": self._peak_memory_bytes()}
             yield self._outcome(status="diverged" if running.diverged else "ok", facts=facts)
         except Exception as error:  # noqa: BLE001 - the boundary at which an error becomes a row
             yield self._outcome(status="failed", error=f"{type(error).__name__}: {error}")
+
+    def _begun(self, trial: Runnable) -> Training | Search:
+        checkpoint = self._checkpoint(trial.trial_id)
+        if isinstance(trial, SearchTrial):
+            halves = search_split(self._split, trial.protocol.images)
+            return Search(trial.protocol, halves, seed=trial.seed, checkpoint=checkpoint)
+        return Training(
+            trial.genotype,
+            trial.protocol,
+            self._split,
+            seed=trial.seed,
+            checkpoint=checkpoint,
+            test_every=self._execution.test_every,
+        )
 
     def _checkpoint(self, trial_id: str) -> Checkpoint | None:
         if self._paths is None or not self._paths.checkpoints.is_dir():
@@ -140,13 +154,6 @@ def check_trials(trials: Iterable[Planned], images: Split) -> None:
                 checked.add(training)
             case Trial(genotype=genotype, protocol=training):
                 check_trainable(genotype, training, images)
-
-
-def _begun(trial: Runnable, split: Split, checkpoint: Checkpoint | None) -> Training | Search:
-    if isinstance(trial, SearchTrial):
-        halves = search_split(split, trial.protocol.images)
-        return Search(trial.protocol, halves, seed=trial.seed, checkpoint=checkpoint)
-    return Training(trial.genotype, trial.protocol, split, seed=trial.seed, checkpoint=checkpoint)
 
 
 def saved_epochs(paths: StorePaths, trial_id: str) -> int:

@@ -17,9 +17,10 @@ def sweep_status(sweep: OpenedSweep) -> dict[str, Any]:
     """Return counts of trials, and speed and time left where they are known (else None).
 
     `planned = ok + diverged + failed + left`; running trials are among those left. While a
-    driver runs, `seconds_left` is its own estimate, and `images_per_second` its speed over all
-    workers; otherwise `seconds_left` is the epochs left times the mean seconds of an epoch of their
-    kind, as if on one worker; `seconds_a_trial` is that of trainings.
+    driver runs, `seconds_left` is its own estimate, `from_first_steps` says whether all that it
+    rests on is the first steps of an epoch, and `images_per_second` is its speed over all workers;
+    otherwise `seconds_left` is the epochs left times the mean seconds of an epoch of their kind, as
+    if on one worker. `seconds_a_trial` is that of trainings.
     """
     rows, searches = sweep.trials(), sweep.searches()
     planned = sweep.planned()
@@ -38,6 +39,7 @@ def sweep_status(sweep: OpenedSweep) -> dict[str, Any]:
         "seconds_a_trial": pace.seconds_a_trial("trials"),
         "images_per_second": live.get("images_per_second"),
         "seconds_left": live.get("seconds_left") if live else alone,
+        "from_first_steps": bool(live.get("from_first_steps")),
         "protocol_hash": sweep.manifest.protocol_hash,
         "dataset": sweep.manifest.data.dataset,
         "fingerprint": sweep.manifest.fingerprint,

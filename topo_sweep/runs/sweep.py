@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
 import torch
 
+from nas_core.data.cifar import NoFilesError
 from nas_core.data.splits import Dataset, Split, load_dataset, split
 from nas_core.errors import InputError
 from nas_core.protocols.training import DataOptions
@@ -64,7 +65,8 @@ def run(
         say: is told on which data, where and what to know, a line each.
 
     Raises:
-        InputError: data missing or changed, no cluster, no GPU, folder in use or not writable.
+        InputError: data missing, not whole or changed, no cluster, no GPU, folder in use or not
+            writable.
         StoreError: the disk filled up; all earlier rows are kept.
 
     >>> import tempfile
@@ -84,16 +86,25 @@ def run(
             pass
     dataset = load_dataset(plan.spec.data.dataset, execution.data_dir, download=execution.download)
     check_fingerprint(plan.manifest, dataset)
-    images = checked_images(plan.spec.data, plan.left.values(), dataset)
+    left = list(plan.left.values())
+    images = checked_images(plan.spec.data, left, dataset, partial_data=execution.partial_data)
     with _executor(execution, images, plan.store.paths) as (execute, where):
         plan.store.create_folders()
         with plan.store.lock():
             # Only now: a request that is refused gets the one line that refuses it.
-            say(f"data: {dataset.info.name}, {dataset.layout}, fingerprint {dataset.fingerprint}")
+            say(_data_line(dataset))
             say(where)
             for remark in _remarks(plan, images):
                 say(remark)
             return _run_locked(plan, dataset, images, execute, say)
+
+
+def _data_line(dataset: Dataset) -> str:
+    train, test = len(dataset.train), len(dataset.test)
+    return (
+        f"data: {dataset.info.name}, {train:,} training and {test:,} test images, "
+        f"{dataset.layout}, fingerprint {dataset.fingerprint}"
+    )
 
 
 def _remarks(plan: Plan, images: Split) -> Iterator[str]:
@@ -126,6 +137,9 @@ def _run_locked(
     plan = make_plan(plan.spec, plan.store.paths.folder.parent, retry_failed=plan.retry_failed)
     manifest = plan.manifest or _new_manifest(plan, dataset)
     check_fingerprint(manifest, dataset)
+    # A store of an earlier version does not hold them yet.
+    counts = {"train_images": len(dataset.train), "test_images": len(dataset.test)}
+    manifest = manifest.model_copy(update=counts)
     manifest.with_request(plan.spec).write(plan.store.paths.manifest)
     progress = Progress.of(plan, images=len(images.train))
     agenda = Agenda(plan.left, plan.cells_found)
@@ -151,16 +165,63 @@ def _where_it_goes_on(plan: Plan, trial_id: str) -> str:
     return f"{trial.name}, seed {trial.seed}, {first} of {trial.epochs}"
 
 
-def checked_images(data: DataOptions, trials: Iterable[Planned], dataset: Dataset) -> Split:
+def checked_images(
+    data: DataOptions, trials: Collection[Planned], dataset: Dataset, *, partial_data: bool = False
+) -> Split:
     """Return the images of a sweep, on which all of these trials can be trained.
 
+    Args:
+        data: how the data set is split.
+        trials: what is to be trained; where nothing is, any part of a data set will do.
+        dataset: what was found.
+        partial_data: whether it may have other numbers of images than it should.
+
     Raises:
-        InputError: more images asked for than there are, or trials that would fail on them.
+        InputError: not the whole data set, more images asked for than there are, or trials that
+            would fail on them.
 
     """
+    if trials and not partial_data:
+        _check_whole(dataset, data)
     images = split(dataset, data)
     check_trials(trials, images)
     return images
+
+
+def _check_whole(dataset: Dataset, data: DataOptions) -> None:
+    """Refuse a part of a data set under the name of the whole, and what holds more than it.
+
+    With a `train_limit` the number of training images is the user's own choice, so there may be
+    fewer than in the whole. Test images are the yardstick, and no option but one chooses them.
+    """
+    info, train, test = dataset.info, len(dataset.train), len(dataset.test)
+    enough = train == info.train_images or (train < info.train_images and data.train_limit)
+    if enough and test == info.test_images:
+        return
+    raise InputError(
+        f"{info.name} has {info.train_images:,} training and {info.test_images:,} test images, but "
+        f"{train:,} and {test:,} were found: name the folder of the whole data set, or allow fewer "
+        "training images with --train-limit N, or any numbers with --partial-data"
+    )
+
+
+def check_same_images(plan: Plan, execution: Execution, say: Say) -> None:
+    """Refuse other pixels than those of a sweep also where nothing is left to train on them.
+
+    The images are loaded for that, and never downloaded. Where there are none nothing can differ:
+    results may be looked at where they were not made.
+
+    Raises:
+        InputError: they differ, or are damaged.
+
+    """
+    name = plan.spec.data.dataset
+    try:
+        dataset = load_dataset(name, execution.data_dir)
+    except NoFilesError:
+        say(f"data: no {name} is here to compare with that of the sweep")
+        return
+    check_fingerprint(plan.manifest, dataset)
 
 
 def check_fingerprint(manifest: Manifest | None, dataset: Dataset) -> None:

@@ -55,11 +55,20 @@ class Manifest(BaseModel):
     """Hash of all pixels and labels of the data set."""
     layout: str
     """The form in which the data was found."""
+    train_images: int | None = None
+    test_images: int | None = None
+    """Images of the data set, before hold-out and limit; None in stores of earlier versions."""
     requests: tuple[Request, ...] = ()
 
     def specs(self) -> list[SweepSpec]:
         """Return the requests as sweeps; their trials together are what is planned."""
         return [spec_from_json_value(request.spec) for request in self.requests]
+
+    @property
+    def origins(self) -> list[str]:
+        """Where requests say that their networks or wirings come from, each once."""
+        said = (request.spec.get("origin") for request in self.requests)
+        return list(dict.fromkeys(str(origin) for origin in said if origin))
 
     def with_request(self, spec: SweepSpec) -> Manifest:
         """Return the manifest with this request added, unless it already holds it."""

@@ -50,22 +50,25 @@ class OpenedSweep:
     def trials(self) -> pd.DataFrame:
         """Return one row a training, those of cells that searches found included.
 
+        Beside the columns of the store, each has `train_images` and `test_images`, the counts of
+        the data set as it was found; missing where the sweep does not hold them.
+
         Raises:
             InputError: rows that were trained on other images than the sweep says, or accuracies
                 that cannot be.
 
         """
-        return self._checked(self.store.trials(), TRIALS)
+        return self._counted(self._checked(self.store.trials(), TRIALS))
 
     def searches(self) -> pd.DataFrame:
-        """Return one row a search.
+        """Return one row a search, with `train_images` and `test_images` as in `trials`.
 
         Raises:
             InputError: rows that were searched on other images than the sweep says, or accuracies
                 that cannot be.
 
         """
-        return self._checked(self.store.searches(), SEARCHES)
+        return self._counted(self._checked(self.store.searches(), SEARCHES))
 
     def search_epochs(self) -> pd.DataFrame:
         """Return the alphas and genotypes of the searches, a row an epoch."""
@@ -110,6 +113,16 @@ class OpenedSweep:
                     "damaged Parquet part away and run the sweep again"
                 )
         return rows
+
+    def _counted(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows with the counts of the data set, missing where they are not known."""
+        import pandas as pd
+
+        train, test = self.manifest.train_images, self.manifest.test_images
+        return rows.assign(
+            train_images=pd.Series(train, rows.index, "Int64"),
+            test_images=pd.Series(test, rows.index, "Int64"),
+        )
 
 
 def is_sweep(folder: Path) -> bool:

@@ -68,6 +68,7 @@ SS1 = ["none", "max_pool_3x3", "skip_connect", "sep_conv_3x3", "dil_conv_3x3"]
 PINNED: dict[str, tuple[str, dict[str, Any]]] = {
     "search_darts_1st": ("00d668755358e22c", {"alpha_order": 1}),
     "search_darts_2nd": ("1a5e91ef8f4bd397", {}),
+    "search_darts_20": ("c7eed3d02f13fc99", {"batch_size": 16, "cells": 20}),
     "search_subset": ("bc5587c22ba25b0e", {"images": 2500}),
     "search_sparse": ("25446b0250d4b878", {"alpha_every": "epoch", "alpha_at": "last_full"}),
     "search_subset_sparse": (

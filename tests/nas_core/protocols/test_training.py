@@ -21,6 +21,7 @@ GOLDEN_HASHES = {
     "shallow": "ebb023640034d977",
     "demo": "86a477f5a5191c00",
     "final": "44871cf5fe61c8a1",
+    "final_36": "3a8119b6791d3f87",
 }
 
 # The paper's proxy "5-16". The hash leaves defaults out, so they must never change.
@@ -183,6 +184,10 @@ def test_the_final_evaluation_is_the_papers() -> None:
         "auxiliary_weight": 0.4,
         "drop_path": 0.3,
     }
+
+
+def test_the_networks_of_known_cells_differ_from_the_papers_in_channels_alone() -> None:
+    assert PRESETS["final_36"] == PRESETS["final"].with_values({"init_channels": 36})
 
 
 def test_with_values_replaces_these_values_only() -> None:

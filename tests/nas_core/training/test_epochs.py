@@ -16,7 +16,12 @@ SKIPS, RANKING = (SearchProtocol().with_values({"stop": kind}) for kind in ("ski
 
 
 def epoch_like(
-    epoch: int, *, skips: int = 0, ranking: tuple[float, ...] = (0.3, 0.2), alpha_steps: int = 1
+    epoch: int,
+    *,
+    skips: int = 0,
+    skips_reduction: int = 0,
+    ranking: tuple[float, ...] = (0.3, 0.2),
+    alpha_steps: int = 1,
 ) -> SearchEpoch:
     """Return an epoch whose edge ranks sep 3x3 and dil 3x3 by these weights."""
     names = ("sep_conv_3x3", "dil_conv_3x3")
@@ -33,7 +38,7 @@ def epoch_like(
         val_accuracy=None,
         genotype="",
         skips_normal=skips,
-        skips_reduction=8,
+        skips_reduction=skips_reduction,
         alphas={"normal": [edge], "reduction": [edge]},
         weight_steps=1,
         alpha_steps=alpha_steps,
@@ -43,11 +48,13 @@ def epoch_like(
     )
 
 
-def test_darts_plus_stops_at_two_skips_in_the_normal_cell() -> None:
+def test_darts_plus_stops_at_two_skips_in_a_cell_of_either_type() -> None:
     assert stop_reason(SKIPS, []) is None
-    assert stop_reason(SKIPS, [epoch_like(0, skips=1)]) is None
+    assert stop_reason(SKIPS, [epoch_like(0, skips=1, skips_reduction=1)]) is None
     reason = stop_reason(SKIPS, [epoch_like(0), epoch_like(1, skips=2)])
     assert reason == "2 skip connections in the normal cell"
+    reason = stop_reason(SKIPS, [epoch_like(0, skips=1, skips_reduction=3)])
+    assert reason == "3 skip connections in the reduction cell"
     assert stop_reason(SKIPS.with_values({"stop_skips": 3}), [epoch_like(1, skips=2)]) is None
     assert stop_reason(SearchProtocol(), [epoch_like(1, skips=8)]) is None
     assert stop_reason(SKIPS, [epoch_like(0, skips=8, alpha_steps=0)]) is None, "warm-up"

@@ -192,7 +192,7 @@ def test_known_cells_learn_digits() -> None:
     training = Training(KNOWN_CELLS["PDARTS"], protocol, images, seed=0)
     history = list(training.epochs())
     assert history[-1].train_loss < 0.5 * history[0].train_loss
-    assert history[-1].test_accuracy > 0.5
+    assert (history[-1].test_accuracy or 0) > 0.5
 
 
 def test_cells_of_other_than_four_nodes_are_refused() -> None:

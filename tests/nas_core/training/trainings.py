@@ -43,10 +43,11 @@ def started(
     seed: int = 0,
     images: Split = DIGITS,
     path: Path | None = None,
+    **options: Any,
 ) -> Training:
     """Return a training that saves its state after every epoch, if it has a path."""
     checkpoint = None if path is None else Checkpoint(path, key="training", every_seconds=0)
-    return Training(cells(index), protocol, images, seed=seed, checkpoint=checkpoint)
+    return Training(cells(index), protocol, images, seed=seed, checkpoint=checkpoint, **options)
 
 
 def trained(

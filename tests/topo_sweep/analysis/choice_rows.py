@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -26,13 +26,14 @@ def finished(
     spec: TopologySweep | GenotypeSweep,
     networks: Mapping[int | Genotype, Sequence[float]],
     *,
+    diverged: Collection[tuple[int | Genotype, int]] = (),
     minute: int = 0,
     **values: Any,
 ) -> OpenedSweep:
     """Return a sweep whose networks have these accuracies, one for each seed from 0.
 
-    With a hold-out they are validation accuracies, and test accuracies then order the networks
-    the other way round.
+    `diverged` names trials by network and seed. With a hold-out accuracies are validation
+    accuracies, and test accuracies then order the networks the other way round.
     """
     held_out = spec.data.holdout
     trials = [
@@ -45,6 +46,7 @@ def finished(
                 "val_accuracy": value if held_out else None,
                 "fingerprint": FINGERPRINT,
                 "finished_at": T0 + timedelta(minutes=minute),
+                "status": "diverged" if (network, seed) in diverged else "ok",
             }
             | values
         )
@@ -68,6 +70,7 @@ def searched(
     results: Path,
     cells: Sequence[tuple[Genotype, Sequence[float]]],
     *,
+    diverged: Collection[tuple[Genotype, int]] = (),
     minute: int = 0,
     **values: Any,
 ) -> OpenedSweep:
@@ -89,6 +92,7 @@ def searched(
             train_limit=64,
             search_id=f"search {number}",
             finished_at=at,
+            status="diverged" if (genotype, seed) in diverged else "ok",
         )
         for number, (genotype, accuracies) in enumerate(cells)
         for seed, value in enumerate(accuracies)

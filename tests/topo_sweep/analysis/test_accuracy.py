@@ -93,6 +93,28 @@ def test_data_are_told_in_words(holdout: int, train_limit: int | None, words: st
     assert data_words(frame) == words
 
 
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ((1437, 360), "digits (no hold-out)"),
+        ((None, None), "digits (no hold-out)"),
+        (
+            (1437, 300),
+            "digits (no hold-out; not the whole set: 1,437 training and 300 test images)",
+        ),
+        ((99, 360), "digits (no hold-out; not the whole set: 99 training and 360 test images)"),
+    ],
+)
+def test_a_data_set_that_is_not_whole_is_told_with_its_counts(
+    counts: tuple[int | None, int | None], words: str
+) -> None:
+    frame = pd.DataFrame([{"dataset": "digits", "holdout": 0, "train_limit": None}] * 2)
+    for name, count in zip(("train_images", "test_images"), counts, strict=True):
+        frame[name] = pd.array([None, count], "Int64")
+
+    assert data_words(frame) == words
+
+
 def test_an_estimate_has_the_t_interval_of_a_calculation_by_hand() -> None:
     ours = estimate([90.0, 92.0, 94.0])
 

@@ -20,6 +20,7 @@ from topo_sweep.analysis.selection import (
     Choice,
     above,
     best_topologies,
+    chosen_on_test_images,
     found_by,
     winner,
 )
@@ -66,7 +67,9 @@ def test_without_a_hold_out_test_accuracy_selects_and_is_called_optimistic(tmp_p
     assert warnings(choice) == [choice.remarks[0]], "first of all"
     assert "no images were held out" in choice.remarks[0]
     assert "optimistic" in choice.remarks[0]
-    assert choice.origin.endswith("by last-epoch test accuracy")
+    assert choice.origin.endswith("by last-epoch test accuracy (optimistic)")
+    (said,) = chosen_on_test_images(["by validation accuracy", f"DARTS_V2; {choice.origin}"])
+    assert said == f"Chosen on the test images, so optimistic on them: {choice.origin}."
 
 
 def test_one_is_chosen_unless_asked_otherwise(tmp_path: Path) -> None:
@@ -251,7 +254,12 @@ def test_of_cells_that_are_not_evaluated_none_is_best(
         winner(sweep)
     assert str(refusal.value) == (
         f"{sweep.folder} found {len(cells)} cells and none of them is evaluated, so none is best: "
-        "evaluate them first, or name one"
+        + (
+            "run it again with evaluation_seeds in its file, or draw what it found with "
+            f"`topo-sweep plot skips {sweep.folder}`"
+            if cells
+            else f"`topo-sweep status {sweep.folder}` shows how far it is"
+        )
     )
 
 

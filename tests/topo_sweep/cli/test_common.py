@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 import pytest
 
 from nas_core.cells.genotype import KNOWN_CELLS
 from nas_core.errors import InputError
-from tests.topo_sweep.analysis.choice_rows import searched
-from topo_sweep.cli.common import OUTPUT, STDOUT, evaluated, print_records
+from nas_core.protocols.training import DataOptions
+from tests.topo_sweep.analysis.choice_rows import searched, topologies
+from topo_sweep.cli.common import OUTPUT, STDOUT, beside, evaluated, print_records
+from topo_sweep.store.opened import open_sweep
 
 RECORDS = [
     {"index": 0, "edges": [[0, None]], "name": "a,b", "mean": None},
@@ -22,6 +25,20 @@ RECORDS = [
 
 
 Printed = Callable[..., str]
+
+
+def test_what_is_made_of_a_sweep_goes_beside_it_however_its_folder_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = topologies(tmp_path / "results", {17: [0.9]}).folder
+    monkeypatch.chdir(tmp_path)
+    given = folder.relative_to(tmp_path)
+    assert beside(open_sweep(Path("results"))) == beside(open_sweep(given)) == Path("results")
+    assert beside(open_sweep(folder)) == tmp_path / "results"
+    (folder / "figures").mkdir()
+    for inside, name in ((folder, Path()), (folder / "figures", Path(".."))):
+        monkeypatch.chdir(inside)
+        assert beside(open_sweep(name)) == tmp_path / "results"
 
 
 @pytest.fixture
@@ -108,7 +125,19 @@ def test_a_dash_is_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "text\n"
 
 
-def test_a_search_without_evaluations_says_how_to_get_them(tmp_path: Path) -> None:
-    sweep = searched(tmp_path, [(KNOWN_CELLS["PDARTS"], [])])
-    with pytest.raises(InputError, match=rf"`topo-sweep evaluate {sweep.folder}`$"):
-        evaluated(sweep)
+@pytest.mark.parametrize(
+    ("cells", "dataset", "way"),
+    [
+        (["PDARTS"], "digits", "evaluate {} --dataset digits"),
+        (["PDARTS"], "cifar10", "evaluate {}"),
+        (["PDARTS", "PDARTS"], "cifar10", "evaluate {}"),
+        (["PDARTS", "DARTS_V2"], "digits", "plot skips {}"),
+    ],
+)
+def test_a_search_without_evaluations_says_how_to_get_them(
+    cells: list[str], dataset: Literal["digits", "cifar10"], way: str, tmp_path: Path
+) -> None:
+    sweep = searched(tmp_path, [(KNOWN_CELLS[name], []) for name in cells])
+    manifest = sweep.manifest.model_copy(update={"data": DataOptions(dataset=dataset)})
+    with pytest.raises(InputError, match=rf"`topo-sweep {way.format(sweep.folder)}`$"):
+        evaluated(replace(sweep, manifest=manifest))

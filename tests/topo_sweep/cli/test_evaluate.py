@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from nas_core.cells.genotype import KNOWN_CELLS
+import pytest
+
+from nas_core.cells.genotype import KNOWN_CELLS, Genotype
+from nas_core.data.splits import Dataset
 from nas_core.protocols.training import PRESETS, DataOptions
+from tests.topo_sweep.analysis.choice_rows import finished, topologies
 from tests.topo_sweep.analysis.ranking_rows import row
 from tests.topo_sweep.cli.program import Program
 from tests.topo_sweep.conftest import FINGERPRINT, make_sweep
@@ -68,9 +72,26 @@ def test_cells_in_any_form_are_each_trained_once_a_seed(program: Program, tmp_pa
     assert not Path("results").exists()
 
 
-def test_what_is_asked_for_is_ranked_with_all_its_seeds_and_nothing_else(
+def test_a_sweep_s_cell_is_trained_beside_it_and_any_other_in_results(
     program: Program, tmp_path: Path
 ) -> None:
+    topologies(tmp_path / "there", {17: [0.9], 3: [0.5]})
+    store_results(tmp_path / "results")
+
+    for cells, folder in (
+        (["there"], "there"),
+        (["PDARTS", "there", "results"], "there"),
+        (["results"], "results"),
+        (["DARTS_V2"], "results"),
+        (["there", "--results", "elsewhere"], "elsewhere"),
+    ):
+        assert f" {folder}/evaluate-digits-" in program(*EVALUATE, *cells, "--dry-run")
+
+
+def test_what_is_asked_for_is_ranked_with_all_its_seeds_and_nothing_else(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Dataset, "fingerprint", FINGERPRINT)  # as of what is made up
     store_results(tmp_path / "results")
     asked = ("DARTS_V1", "DARTS_V2")
 
@@ -88,3 +109,31 @@ def test_what_is_asked_for_is_ranked_with_all_its_seeds_and_nothing_else(
         ["2", "DARTS_V1"],
     ]
     assert len(open_sweep(tmp_path / "results").trials()) == 6
+
+
+def test_the_best_cell_of_a_sweep_is_called_chosen_beside_its_accuracy(
+    program: Program, tmp_path: Path
+) -> None:
+    store_results(tmp_path / "results")
+    cells = GenotypeSweep(name="cells", protocol=PRESETS["demo"], genotypes=("DARTS_V1", "PDARTS"))
+    accuracies: dict[int | Genotype, list[float]] = {
+        KNOWN_CELLS["DARTS_V1"]: [0.6],
+        KNOWN_CELLS["PDARTS"]: [0.7],
+    }
+    folder = finished(tmp_path / "cells", cells, {**accuracies}).folder
+
+    text = program(*EVALUATE, str(folder))
+
+    assert text.splitlines()[-1] == (
+        "Chosen on the test images, so optimistic on them: the best of 2 networks of "
+        f"{folder.name} by last-epoch test accuracy (optimistic)."
+    )
+    assert "Chosen" not in program(*EVALUATE, "PDARTS")
+
+
+def test_the_networks_of_known_cells_are_trained_by_their_preset(program: Program) -> None:
+    digits = ("--dataset", "digits", "--set", "auxiliary=false", "--dry-run")
+    text = program("evaluate", "PDARTS", "--protocol", "final_36", *digits)
+
+    protocol = PRESETS["final_36"].with_values({"auxiliary": False})
+    assert protocol.protocol_hash[:8] in text

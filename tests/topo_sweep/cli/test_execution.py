@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 
 from nas_core.errors import InputError
 from nas_core.training.checkpoint import Checkpoint
+from tests.topo_sweep.analysis.choice_rows import topologies
 from tests.topo_sweep.cli.program import RUN, Program
 from tests.topo_sweep.runs.interruptions import epochs_taken
 from topo_sweep import load_results
 from topo_sweep.cli.execution import set_texts, set_values
+from topo_sweep.runs import sweep
+from topo_sweep.runs.execution import Execution
 
 
 def test_a_setting_is_what_stands_before_and_behind_the_first_equals_sign() -> None:
@@ -37,6 +41,35 @@ def test_values_of_settings_are_read_as_those_of_a_file() -> None:
 def test_a_request_above_the_limit_is_refused_without_yes(program: Program) -> None:
     assert program(*RUN, "--seeds", "0-5000", "--dry-run", code=2) == ""
     assert "asks for 10,002 trials: add --yes" in program.errors
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("run", "demo"), ("evaluate", "DARTS_V2", "--dataset", "digits"), ("promote", "--top", "1")],
+)
+def test_every_command_that_trains_cells_takes_in_which_epochs_to_measure(
+    command: tuple[str, ...], program: Program, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given: list[int] = []
+
+    def run(_plan: object, execution: Execution, _say: object) -> object:
+        given.append(execution.test_every)
+        raise InputError("that is enough")
+
+    monkeypatch.setattr(sweep, "run", run)
+    topologies(tmp_path / "results", {3: [0.5], 17: [0.9]})
+
+    for option in ((), ("--test-every", "3")):
+        program(*command, *option, code=2)
+        assert program.errors.endswith("topo-sweep: that is enough\n")
+    assert given == [1, 3]
+    program(*command, "--test-every", "0", code=2)
+    assert "--test-every" in program.errors
+
+
+def test_a_search_has_no_epochs_to_choose_for_it_measures_in_its_last(program: Program) -> None:
+    assert "--test-every" not in program("search", "--help")
+    assert "--test-every" in program("run", "--help")
 
 
 def test_an_interrupted_run_says_what_is_kept_and_how_to_go_on(

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.topo_sweep.analysis.choice_rows import topologies
+from tests.topo_sweep.analysis.choice_rows import finished, topologies
 from tests.topo_sweep.cli.program import Program
+from tests.topo_sweep.conftest import small_spec
 
 BEFORE = {3: [0.5, 0.6], 17: [0.9, 0.8], 90: [0.7, 0.6]}
 
@@ -22,10 +23,22 @@ def test_the_best_go_on_to_phase_two_on_as_many_other_seeds(program: Program, so
     text = program("promote", source, "--top", "2", "--dry-run")
 
     assert "topologies 17,90, seeds 2-3" in text
-    assert "results/small-top2-digits-" in text
+    assert f"{Path(source).parent}/small-top2-digits-" in text
     warning, *_, choice = program.errors.splitlines()
     assert warning.startswith("warning: no images were held out, so test accuracy selects")
     assert choice.startswith("small-top2: the best 2 of 3 networks of small-digits-")
+
+
+@pytest.mark.parametrize("options", [("--top", "1"), ("--final", "--above", "0.3")])
+def test_diverged_trials_are_said(
+    options: tuple[str, ...], program: Program, tmp_path: Path
+) -> None:
+    lost = [(3, 0), (17, 1), (3, 1)]
+    sweep = finished(tmp_path, small_spec(), {3: [0.9, 0.9], 17: [0.9, 0.1]}, diverged=lost)
+    program("promote", str(sweep.folder), *options, "--set", "auxiliary=false", "--dry-run")
+
+    assert "left out since every trial of theirs diverged: 1\n" in program.errors
+    assert "chosen with diverged trials: topology 17 (1 of 2 trials)\n" in program.errors
 
 
 def test_what_is_above_an_accuracy_gets_the_final_evaluation(program: Program, source: str) -> None:
@@ -34,8 +47,33 @@ def test_what_is_above_an_accuracy_gets_the_final_evaluation(program: Program, s
 
     assert "2 genotypes, seeds 7" in text
     assert "600 a trial" in text
-    assert "results/small-final-digits-" in text
+    assert f"{Path(source).parent}/small-final-digits-" in text
     assert program(*request, code=2) == "", "its auxiliary head cannot read images of 8x8"
+
+
+def test_the_papers_93_percent_are_of_cifar_10_and_not_applied_elsewhere(
+    program: Program, source: str
+) -> None:
+    assert program("promote", source, "--final", "--dry-run", code=2) == ""
+    assert program.errors == (
+        "topo-sweep: the paper's 93% is of CIFAR-10 and does not apply to digits: give --above\n"
+    )
+
+
+@pytest.mark.usefixtures("source")
+@pytest.mark.parametrize("final", [(), ("--final", "--above", "0.6", "--set", "auxiliary=false")])
+def test_the_new_sweep_goes_beside_its_source_unless_told_otherwise(
+    final: tuple[str, ...], program: Program
+) -> None:
+    request = ("promote", "source", *(final or ("--top", "1")), "--dry-run")
+    name = "small-final-digits-" if final else "small-top1-digits-"
+
+    assert f" source/{name}" in program(*request)
+    assert f" elsewhere/{name}" in program(*request, "--results", "elsewhere")
+    help_text = " ".join(program("promote", "--help").split())
+    assert (
+        "Folder in which the sweep's own folder is made. [default: beside the sweep]" in help_text
+    )
 
 
 def test_settings_of_the_protocol_can_be_replaced(program: Program, source: str) -> None:

@@ -125,7 +125,7 @@ def test_diff_of_equal_presets_says_so() -> None:
 def test_an_unknown_preset_is_named_with_the_nearest(arguments: tuple[str, ...]) -> None:
     error = CliRunner().invoke(protocol, arguments).exception
     assert isinstance(error, InputError)
-    assert str(error) == "unknown preset 'finl': did you mean final?"
+    assert str(error) == "unknown preset 'finl': did you mean final or final_36?"
 
 
 def test_only_the_paper_can_be_compared_against() -> None:

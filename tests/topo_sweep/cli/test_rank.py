@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.topo_sweep.analysis.choice_rows import HOLDOUT, topologies
+from tests.topo_sweep.analysis.choice_rows import HOLDOUT, finished, topologies
 from tests.topo_sweep.cli.program import Program
+from tests.topo_sweep.conftest import small_spec
 
 
 @pytest.mark.usefixtures("results")
@@ -60,3 +61,21 @@ def test_the_metric_and_the_fewest_seeds_are_those_asked_for(
 
     assert (validation["topology"], validation["metric"]) == (0, "val")
     assert [(row["topology"], row["metric"]) for row in test] == [(1, "test"), (0, "test")]
+
+
+def test_networks_that_test_accuracy_chose_are_called_so_beside_their_numbers(
+    program: Program, tmp_path: Path
+) -> None:
+    chosen = "the best of 10 networks of edarts-digits-12345678 by last-epoch test accuracy"
+    held_out = "the best of 3 networks of other by last-epoch validation accuracy"
+    for origin, said in ((chosen, [chosen]), (held_out, []), (None, [])):
+        spec = small_spec(topologies=(0, 1), origin=origin)
+        folder = str(finished(tmp_path / str(origin)[:9], spec, {0: [0.9], 1: [0.7]}).folder)
+
+        lines = program("rank", folder).splitlines()
+        about = [line for line in lines if line.startswith("Chosen on the test images")]
+        assert about == [
+            f"Chosen on the test images, so optimistic on them: {origin}." for origin in said
+        ]
+        program("rank", folder, "--format", "json")
+        assert all(line in program.errors for line in about)

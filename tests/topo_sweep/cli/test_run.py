@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
-from nas_core.training.epochs import EpochMetrics
+from nas_core.training.epochs import EpochMetrics, Steps
 from nas_core.training.training import Training
 from tests.topo_sweep.cli.program import RUN, Program
 from topo_sweep import load_results
@@ -77,7 +78,7 @@ def test_a_trial_that_raises_is_a_row_and_the_sweep_goes_on(
     program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Fails(Training):
-        def run_epoch(self, epoch: int) -> EpochMetrics:
+        def run_epoch(self, epoch: int) -> Generator[Steps, None, EpochMetrics]:
             if self.seed == 1:
                 raise RuntimeError("out of luck")
             return super().run_epoch(epoch)

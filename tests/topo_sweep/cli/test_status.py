@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from nas_core.training.epochs import Steps
 from tests.topo_sweep.cli.program import Program
-from tests.topo_sweep.conftest import make_sweep, small_spec
+from tests.topo_sweep.conftest import Clock, make_sweep, small_spec
 from tests.topo_sweep.store.store_rows import append, trial_row
+from topo_sweep.runs.progress import Progress
 
 COUNTS = {"planned": 2, "ok": 2, "diverged": 0, "failed": 0, "left": 0, "running": 0}
 
@@ -54,6 +56,23 @@ def test_a_sweep_that_stands_still_says_how_much_time_is_left(
         "1 min 00 s a trial, about 1 min 00 s of training on one worker left, not running" in table
     )
     assert program.errors == ""
+
+
+def test_an_estimate_from_the_first_steps_says_so(
+    program: Program, tmp_path: Path, clock: Clock
+) -> None:
+    spec = small_spec(topologies=(0, 1), seeds=0)
+    store = make_sweep(tmp_path, spec)
+    progress = Progress(planned=2, work=dict.fromkeys(spec.trials(), ("trials", 5)))
+    first, _ = spec.trials()
+    progress.start(first)
+    clock.now += 10
+    progress.steps(first, Steps(share=0.25, epoch_seconds=40.0))
+    with store.lock():
+        progress.publish(store.paths.progress)
+        table = program("status", str(store.paths.folder))
+
+    assert table.splitlines()[-1] == "about 6 min 30 s left, from the first steps"
 
 
 @pytest.mark.usefixtures("results")

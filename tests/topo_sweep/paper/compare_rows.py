@@ -126,6 +126,7 @@ def source(
     protocols: Sequence[Protocol] = (),
     search_protocols: Sequence[SearchProtocol] = (),
     layout: str = "torchvision layout (cifar-10-batches-py)",
+    origins: Sequence[str] = (),
 ) -> Source:
     """A sweep with these rows; it knows these protocols and those that searches' columns tell."""
     of_searches = [*map(search_protocol, searches), *search_protocols]
@@ -136,6 +137,7 @@ def source(
         protocols={protocol.protocol_hash: protocol for protocol in protocols},
         search_protocols={protocol.protocol_hash: protocol for protocol in of_searches},
         layout=layout,
+        origins=origins,
     )
 
 

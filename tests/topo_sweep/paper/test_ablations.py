@@ -136,6 +136,19 @@ def test_the_best_final_error_stands_beside_the_papers_and_is_called_optimistic(
     assert "2.56% is such a best, of 10 searches" in comparison.notes[-1]
 
 
+def test_a_cell_that_went_on_as_the_best_of_ten_is_called_so_beside_its_error() -> None:
+    origin = "the best of 10 networks of ablation_deep-cifar10-01 by last-epoch test accuracy"
+    searches = source([], [deep(0), deep(1)])
+    final = source([training(cell(0), 0, 0.97, **FINAL)], name="evaluate", origins=[origin])
+    comparison = only([searches, final], "ablations")
+
+    for row in ("mean of the cells", "best of the cells"):
+        noted = find(comparison, "final test error", row).note
+        assert noted == "chosen on the test images: optimistic"
+    said = f"evaluate: Chosen on the test images, so optimistic on them: {origin}."
+    assert f"final: {said}" in comparison.notes
+
+
 def test_without_a_final_evaluation_it_is_said_how_to_make_one() -> None:
     best = find(table([deep(0)], [0.9]), "final test error", "best of the cells")
 
@@ -192,11 +205,39 @@ def test_one_search_that_is_not_below_the_bound_contradicts_the_claim(
     assert mean.theirs == "< 92.5"
 
 
+@pytest.mark.parametrize(("best", "verdict"), [(0.92, "undecided"), (0.93, "contradicted")])
+def test_a_single_search_supports_nothing(best: float, verdict: str) -> None:
+    claim = find(table([along(0, "none")], [best]), "every search", "best of")
+
+    assert (claim.verdict, claim.n) == (verdict, 1)
+    assert claim.note == ("one search" if verdict == "undecided" else "")
+
+
+@pytest.mark.parametrize("dataset", ["digits", "cifar100"])
+def test_the_papers_bound_is_not_applied_to_other_images(dataset: str) -> None:
+    searches = [along(seed, "none", dataset=dataset) for seed in (0, 1)]
+    comparison = table(searches, [0.90, 0.99], dataset=dataset)
+
+    claim = find(comparison, "every search with equal attention", "best of")
+    assert (claim.verdict, claim.ours, claim.theirs) == ("not applicable", None, "")
+    assert claim.note == "the bound is of cifar10"
+    assert find(comparison, "shallow", "best of the searches").theirs == ""
+    assert "NOT APPLICABLE: every search" in comparison.text
+
+
 def test_without_an_evaluation_the_claim_is_undecided() -> None:
     comparison = only([source([], [along(0, "none")])], "ablations")
 
     claim = find(comparison, "every search", "best of")
     assert (claim.verdict, claim.ours, claim.n) == ("undecided", None, 0)
+
+
+def test_a_path_that_test_accuracy_chose_is_called_so() -> None:
+    origin = "the best of 180 networks of topologies-cifar10-01 by last-epoch test accuracy"
+    rows = source([], [along(0, "none")], name="equal", origins=[origin])
+
+    said = f"equal: Chosen on the test images, so optimistic on them: {origin}."
+    assert said in only([rows], "ablations").notes
 
 
 def test_attention_itself_is_no_difference_to_the_paper_and_the_wiring_is_named() -> None:
@@ -328,7 +369,7 @@ def test_failed_and_unevaluated_searches_are_named() -> None:
 
 
 def test_both_ablations_are_one_table_and_print_within_the_width() -> None:
-    searches = [deep(0), deep(1), along(0, "none"), along(0, "once", 2)]
+    searches = [deep(0), deep(1), along(0, "none"), along(1, "none"), along(0, "once", 2)]
     trials = [evaluation(row, 0.9) for row in searches]
     trials += [training(cell(0), seed, 0.97, **FINAL) for seed in (0, 1)]
     compared = compare([source(trials, searches)], "ablations")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nas_core.errors import InputError
 from nas_core.protocols.training import PRESETS, Protocol
+from tests.topo_sweep.analysis.choice_rows import finished
+from tests.topo_sweep.conftest import small_spec
 from tests.topo_sweep.paper.compare_rows import (
     evaluation,
     find,
@@ -18,7 +21,7 @@ from tests.topo_sweep.paper.compare_rows import (
     source,
     topology,
 )
-from topo_sweep.paper.compare import compare
+from topo_sweep.paper.compare import compare, open_sources
 from topo_sweep.paper.evidence import Source, gather
 
 FINAL = PRESETS["final"]
@@ -83,13 +86,14 @@ def test_tables_without_rows_are_named_in_one_line_with_what_fills_them() -> Non
     assert [each.table for each in compared.tables] == ["phases"]
     assert compared.missing == (
         "No rows for: table 2 (`topo-sweep run table2`), table 3 (`topo-sweep run known_cells`), "
-        "table 4 (`topo-sweep run table4`), figure 2 (`topo-sweep run subspaces`), the ablations "
-        "(`topo-sweep run ablation_deep` or `topo-sweep run ablation_equal --topology N`)."
+        "table 4 (`topo-sweep run table4`), figure 2 (`topo-sweep run subspaces`), the depth "
+        "in SS1 (`topo-sweep run depth`), the ablations (`topo-sweep run ablation_deep` or "
+        "`topo-sweep run ablation_equal --topology N`)."
     )
     assert compared.text.endswith(f"\n{compared.missing}")
 
 
-@pytest.mark.parametrize("table", [None, "2", "3", "4", "fig2", "phases", "ablations"])
+@pytest.mark.parametrize("table", [None, "2", "3", "4", "fig2", "depth", "phases", "ablations"])
 def test_where_nothing_fits_one_sentence_names_the_sweeps_and_the_way(table: str | None) -> None:
     with pytest.raises(InputError, match=r"empty: no rows for .*`topo-sweep run") as error:
         compare([source(name="empty")], table)
@@ -105,3 +109,13 @@ def test_all_trainings_failed_is_no_row_of_any_table() -> None:
 
     with pytest.raises(InputError, match="no rows for table 2"):
         compare([source(rows, [evaluated])])
+
+
+def test_a_stored_sweep_brings_what_its_requests_say_of_where_it_came_from(tmp_path: Path) -> None:
+    origin = "the best 2 of 3 networks of other by last-epoch test accuracy"
+    spec = small_spec(topologies=(0, 1), origin=origin)
+    folder = finished(tmp_path, spec, {0: [0.9], 1: [0.8]}).folder
+
+    (stored,) = open_sources([folder])
+    assert stored.origins == [origin]
+    assert f"optimistic on them: {origin}." in " ".join(compare([stored]).tables[0].notes)

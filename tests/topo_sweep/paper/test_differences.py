@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from nas_core.protocols.search import SEARCH_PRESETS
-from nas_core.protocols.training import Protocol
+from nas_core.protocols.training import PRESETS, Protocol
 from tests.topo_sweep.paper.compare_rows import (
     evaluation,
     four_methods,
@@ -15,6 +16,9 @@ from tests.topo_sweep.paper.compare_rows import (
     source,
 )
 from topo_sweep.paper.compare import compare
+from topo_sweep.paper.differences import is_taken_over, paper_protocol
+from topo_sweep.paper.published import rows_of
+from topo_sweep.paper.table_4 import COUNTERPARTS
 
 SMALL = Protocol(init_channels=4, epochs=5)
 
@@ -64,9 +68,32 @@ def test_other_pixels_may_hide_behind_the_same_name() -> None:
     assert "Hugging Face layout (Parquet), fingerprint aaaa: pixels may be re-compressed" in said
 
 
+def test_a_part_of_the_papers_data_set_is_said_with_its_counts() -> None:
+    whole = source([known("DARTS_V2", 0, 0.9)])
+    counts = {"train_images": 300, "test_images": 10_000}
+    part = replace(whole, trials=whole.trials.assign(**counts))
+
+    assert only([whole], "3").differs == ()
+    assert only([part], "3").differs == (
+        "data: a data set of 300 training and 10,000 test images (paper 50,000 and 10,000)",
+    )
+
+
 def test_an_unknown_evaluation_protocol_is_said_to_be_unknown() -> None:
     rows = source([known("DARTS_V2", 0, 0.9, protocol_hash="beef")])
 
     assert only([rows], "3").differs == (
         "shallow evaluation protocol beef: unknown here, so it could not be compared",
     )
+
+
+def test_every_row_of_table_4_knows_by_what_it_was_trained() -> None:
+    own = {row for row in rows_of("4") if row.startswith("eDARTS")}
+    assert {row for row in rows_of("4") if not is_taken_over(row)} == own
+    assert not is_taken_over("")
+    for beside in set(COUNTERPARTS.values()):
+        assert paper_protocol("final", beside).init_channels == (32 if beside in own else 36)
+        assert paper_protocol("shallow", beside) == PRESETS["shallow"]
+    assert paper_protocol("final", "DARTS (first order) + cutout").drop_path == 0.2
+    assert paper_protocol("final", "PC-DARTS + cutout").batch_size == 128
+    assert paper_protocol("final", "Fair DARTS") == PRESETS["final_36"]

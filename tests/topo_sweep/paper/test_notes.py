@@ -95,10 +95,54 @@ def test_every_deviation_in_value_is_noted_with_both_values(name: str, reference
 def test_the_paper_values_of_exact_presets_are_those_of_the_design() -> None:
     shallow, final = PRESETS["shallow"], PRESETS["final"]
     assert (shallow.cells, shallow.init_channels, shallow.epochs) == (5, 16, 100)
-    assert note("shallow", "drop_path").paper == "0.2"
+    assert note("shallow", "drop_path").paper.startswith("0.2 (IV-A)")
     assert note("shallow", "drop_path").ours.startswith(f"{shallow.drop_path},")
     assert f"{final.cells}-{final.init_channels}" == note("final", "init_channels").ours
     assert "600 epochs, batch 96, cutout 16, auxiliary weight 0.4" in note("final", "epochs").ours
+    assert note("final_36", "init_channels").ours == "20-36"
+    assert note("search_darts_20", "cells").ours == "20 cells, 16 channels, batch 16"
+
+
+def test_the_settings_that_section_iv_a_prints_are_said_to_be_printed() -> None:
+    shallow = PRESETS["shallow"]
+    printed = note("shallow", "learning_rate").paper
+    values = (
+        f"{shallow.learning_rate} to {shallow.learning_rate_min:g} by cosine annealing",
+        f"momentum {shallow.momentum}",
+        f"weight decay {shallow.weight_decay}",
+        f"clip {shallow.gradient_clip:g}",
+        f"batch {shallow.batch_size} (IV-A)",
+    )
+    assert all(value in printed for value in values)
+    assert "not given" in note("shallow", "crop_padding").paper
+    assert "not given how it grows" in note("shallow", "drop_path").paper
+    for name in ("final", "final_36"):
+        assert "pipeline of P-DARTS and PC-DARTS" in note(name, "learning_rate").paper
+        assert "Unchecked" in note(name, "weight_decay").why
+
+
+def test_trainings_say_which_epoch_counts_and_how_weights_start() -> None:
+    for name in PRESETS:
+        assert note(name, "reported accuracy").ours == "of the last epoch"
+        assert note(name, "initial weights").kind == "inferred"
+
+
+def test_search_settings_are_darts_own_but_for_the_searches_of_others() -> None:
+    own = "DARTS' own"
+    settings = ("learning_rate", "alpha_learning_rate", "alpha images", "validation accuracy")
+    for name in SEARCH_PRESETS:
+        others = name in {"search_pcdarts", "search_pdarts"}
+        for setting in settings:
+            said = note(name, setting)
+            assert said.paper == "not given" if others else said.paper.startswith(own)
+            if setting in {"alpha images", "validation accuracy"}:
+                assert said.kind == ("open" if others else "differs")
+
+
+def test_a_found_cell_is_trained_once_by_our_choice() -> None:
+    for name in SEARCH_PRESETS:
+        assert "not given how many trainings" in note(name, "evaluation seeds").paper
+        assert note(name, "evaluation seeds").kind == "open"
 
 
 @pytest.mark.parametrize("name", SEARCH_PRESETS)
@@ -118,15 +162,24 @@ def test_notes_follow_from_how_a_search_is_set(name: str) -> None:
 
 def test_what_is_only_inferred_is_called_so() -> None:
     for setting in ("images", "alpha_every", "alpha_order"):
-        assert note("search_subspace", setting).kind == "inferred"
-    assert note("search_edarts", "alpha_order").kind == "inferred"
+        for name in ("search_subspace", "search_edarts"):
+            assert note(name, setting).kind == "inferred"
+            assert "IV-B" in note(name, setting).paper
+            assert "the basis of all that follows" in note(name, setting).paper
+    assert note("search_subset", "images").kind == "inferred"
+    assert "with the epoch update alone" in note("search_subset", "images").paper
+    assert "images" not in about("search_subset_sparse")
     assert note("search_subspace", "pooling").kind == "open"
     assert note("shallow", "reduction wiring").kind == "open"
 
 
 def test_the_papers_attention_is_the_one_that_searches_add() -> None:
     said = ", ".join(f"{operation} {value:+g}" for operation, value in ATTENTION.items())
-    assert note("search_edarts", "attention values").paper == said
+    values = note("search_edarts", "attention values")
+    assert values.ours == f"{said}, 0 for all other operations"
+    assert "the same from dil5x5 and dil3x3" in values.paper
+    assert "read in the text's order" in values.why
+    assert values.kind == "inferred"
 
 
 @pytest.mark.parametrize(
@@ -136,6 +189,7 @@ def test_the_papers_attention_is_the_one_that_searches_add() -> None:
         (lambda data: data["presets"].pop("demo"), "demo is missing"),
         (lambda data: data["presets"]["demo"].update(follows="deep"), "follows deep, which is no"),
         (lambda data: data["presets"]["demo"]["groups"].append("speed"), "speed is no group"),
+        (lambda data: data["presets"]["demo"].update(silent=["final"]), "final is silent but none"),
         (lambda data: data["groups"].update(speed=[]), "no preset has the group speed"),
         (lambda data: data["presets"]["demo"].update(reasons={"epoch": "Few."}), "demo: epoch is "),
         (

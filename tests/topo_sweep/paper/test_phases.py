@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from scipy.stats import ttest_ind
 
 from tests.topo_sweep.paper.compare_rows import (
     find,
@@ -14,7 +15,7 @@ from tests.topo_sweep.paper.compare_rows import (
 )
 
 
-def test_phases_compare_the_best_of_each_seed_with_the_papers_single_run() -> None:
+def test_phases_compare_the_best_of_each_seed_with_the_papers() -> None:
     rows = [topology(i, seed, 0.90 + 0.01 * i + 0.02 * seed) for i in (0, 1, 2) for seed in (0, 1)]
     rows += [topology(2, seed, 0.94 + 0.02 * seed, unified=True) for seed in (0, 1)]
     comparison = only([source(rows)], "phases")
@@ -24,12 +25,38 @@ def test_phases_compare_the_best_of_each_seed_with_the_papers_single_run() -> No
     assert highest.difference == pytest.approx(93 - 92.44)
     assert highest.note == "paper: of 180"
     assert find(comparison, "phase 1", "range").theirs == "92.44 - 91.24 = 1.20"
-    assert find(comparison, "phase 1", "best mean: topology 2").ours == pytest.approx(93)
+    best = find(comparison, "phase 1", "best mean: topology 2")
+    assert best.ours == pytest.approx(93)
+    assert (best.theirs, best.difference) == ("", None), "the paper's may be of a single training"
     gain = find(comparison, "phase 2 - phase 1", "highest")
     assert (gain.n, gain.ours, gain.sd) == pytest.approx((2, 2, 0), abs=1e-9)
+    assert gain.note == "all equal: no interval; paired by seed"
     said = " ".join(comparison.notes)
     assert "it is optimistic" in said
     assert "Phase 2 adds 61% parameters" in said
+    assert "The paper does not say whether" in said
+
+
+def test_a_phase_2_on_other_seeds_as_promote_makes_it_has_welchs_interval() -> None:
+    rows = [topology(i, seed, 0.90 + 0.01 * i + 0.02 * seed) for i in (0, 1) for seed in (0, 1)]
+    rows += [topology(1, seed, 0.94 + 0.01 * (seed - 2), unified=True) for seed in (2, 3, 4)]
+    gain = find(only([source(rows)], "phases"), "phase 2 - phase 1", "highest")
+
+    # Highest by seed: 91 and 93; 94, 95 and 96.
+    theirs = ttest_ind([94, 95, 96], [91, 93], equal_var=False).confidence_interval(0.95)
+    assert gain.ours == pytest.approx(95 - 92)
+    assert (gain.low, gain.high) == pytest.approx(tuple(theirs))
+    assert gain.note == "means over seeds, 3 and 2; Welch's interval"
+    assert gain.theirs.startswith("93.66 - 92.44")
+
+
+def test_a_phase_2_of_what_test_accuracy_chose_says_so() -> None:
+    origin = "the best 1 of 2 networks of topologies-cifar10-01 by last-epoch test accuracy"
+    first = source([topology(i, 0, 0.90) for i in (0, 1)])
+    second = source([topology(0, 1, 0.93, unified=True)], name="top1", origins=[origin])
+
+    notes = only([first, second], "phases").notes
+    assert f"top1: Chosen on the test images, so optimistic on them: {origin}." in notes
 
 
 def test_a_seed_that_trained_fewer_topologies_does_not_lower_the_highest() -> None:

@@ -63,3 +63,20 @@ def test_two_cells_have_no_tau_and_missing_ones_a_dash() -> None:
 
     assert find(comparison, "Kendall tau", "shallow accuracy and param").ours is None
     assert find(comparison, "shallow test accuracy", "PC_DARTS").ours is None
+
+
+def test_final_accuracies_stand_beside_networks_of_36_channels() -> None:
+    narrow, wide = (
+        [known("PC_DARTS", 0, 0.97, protocol_hash=PRESETS[preset].protocol_hash)]
+        for preset in ("final", "final_36")
+    )
+    comparison = only([source(narrow)], "3")
+    assert comparison.differs == (
+        "final evaluation: init_channels 32 (paper 36), batch_size 96 (paper 128)",
+    )
+    assert any("those of their authors" in note for note in comparison.notes)
+    # Section IV-A prints the batch; in the channels they agree.
+    assert only([source(wide)], "3").differs == ("final evaluation: batch_size 96 (paper 128)",)
+    shallow = only([source([known("PC_DARTS", 0, 0.9)])], "3")
+    assert shallow.differs == ()
+    assert not any("those of their authors" in note for note in shallow.notes)

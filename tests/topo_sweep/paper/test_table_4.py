@@ -18,7 +18,7 @@ from tests.topo_sweep.paper.compare_rows import (
 )
 from topo_sweep.paper.compare import compare
 
-FINAL = PRESETS["final"]
+FINAL, FINAL_36 = PRESETS["final"], PRESETS["final_36"]
 FOUND = str(
     Genotype(
         CellEdges.uniform(Topology.from_index(17), "sep_conv_5x5"),
@@ -114,9 +114,58 @@ def test_table_4_keeps_data_sets_apart_and_takes_no_others() -> None:
 
 
 def test_a_shallow_evaluation_is_no_row_of_table_4_and_a_small_final_one_says_so() -> None:
-    small = FINAL.with_values({"epochs": 3})
+    small = PRESETS["final_36"].with_values({"epochs": 3, "drop_path": 0.2})
     rows = [known("DARTS_V2", 0, 0.9), known("DARTS_V2", 0, 0.5, protocol_hash=small.protocol_hash)]
     comparison = only([source(rows, protocols=[small])], "4")
 
     assert comparison.differs == ("evaluation: epochs 3 (paper 600)",)
     assert find(comparison, "test error", "DARTS_V2").ours == pytest.approx(50)
+
+
+def test_networks_of_32_channels_beside_the_36_of_other_authors_are_never_as_in_the_paper() -> None:
+    own = evaluation(search("search_edarts", 3, genotype=FOUND), 0.97)
+    names = ("DARTS_V2", "PDARTS", "PC_DARTS")
+    rows = [known(name, 0, 0.97, protocol_hash=FINAL.protocol_hash) for name in names]
+    alone = only([source(rows)], "4")
+    assert "as in the paper, as far as it tells" not in alone.text
+    assert all("init_channels 32 (paper 36)" in said for said in alone.differs)
+
+    searches = [search("search_edarts", 3, genotype=FOUND)]
+    both = only([source([*rows, own | {"protocol_hash": FINAL.protocol_hash}], searches)], "4")
+    darts, others = both.differs
+    assert darts == "evaluation (DARTS_V2): init_channels 32 (paper 36), drop_path 0.3 (paper 0.2)"
+    assert others == (
+        "evaluation (PC_DARTS, PDARTS): init_channels 32 (paper 36), batch_size 96 (paper 128)"
+    )
+    assert any("those of their authors" in note for note in both.notes)
+
+
+def test_with_36_channels_the_difference_is_the_other_way_round() -> None:
+    search_row = search("search_edarts", 3, genotype=FOUND)
+    wide = {"protocol_hash": FINAL_36.protocol_hash}
+    rows = [known("PDARTS", 0, 0.97, **wide), evaluation(search_row, 0.97, **wide)]
+    comparison = only([source(rows, [search_row])], "4")
+
+    assert comparison.differs == (
+        "evaluation (PDARTS): batch_size 96 (paper 128)",
+        "evaluation (search_edarts on cifar10, seed 3 (search)): init_channels 36 (paper 32)",
+    )
+
+
+def test_the_best_of_several_searches_by_test_accuracy_is_called_so_beside_its_error() -> None:
+    origin = "found:edarts: the best of 10 networks of edarts by last-epoch test accuracy"
+    trainings = [
+        training(FOUND, 0, 0.97, protocol_hash=FINAL.protocol_hash),
+        known("PDARTS", 0, 0.97, protocol_hash=FINAL.protocol_hash),
+    ]
+    sweeps = [
+        source([], [search("search_edarts", 3, genotype=FOUND)]),
+        source(trainings, name="table4", origins=["PDARTS", origin]),
+    ]
+    comparison = only(sweeps, "4")
+
+    chosen = find(comparison, "test error", "search_edarts on cifar10, seed 3").note
+    assert chosen.endswith("; chosen on the test images: optimistic")
+    assert "chosen" not in find(comparison, "test error", "PDARTS").note
+    said = f"table4: Chosen on the test images, so optimistic on them: {origin}."
+    assert said in comparison.notes

@@ -1,14 +1,24 @@
-"""What files of pictures promise: three formats, each whole or not there."""
+"""What pictures share: texts that can be read, and files in three formats, whole or not there."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
 from nas_core.errors import InputError
-from topo_sweep.plots.parts import write_figure
+from topo_sweep.plots.parts import draw_map, ink, write_figure
+
+
+def test_a_text_is_white_on_dark_boxes_and_black_on_light_and_hatched_ones() -> None:
+    axes, grid = Figure().subplots(), np.array([[1.0, 2.0, np.nan]])
+    image = draw_map(axes, grid, (1, 2), "viridis", label="", extend="neither", pad=0)
+
+    assert [ink(image, value) for value in (0.5, 1.0, 2.0, np.nan)] == [
+        *("white", "white", "black", "black")
+    ]
 
 
 def test_a_suffix_in_capitals_is_a_suffix(tmp_path: Path) -> None:

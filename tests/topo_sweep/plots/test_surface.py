@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -115,6 +116,20 @@ def test_rows_and_columns_are_labelled_by_the_predecessors_they_mean() -> None:
     assert axes.get_ylabel() == "predecessors of node 3 and of node 4"
 
 
+@pytest.mark.parametrize("panel", [0, 1])
+def test_the_index_of_each_topology_stands_in_the_corner_of_its_box(panel: int) -> None:
+    figure = surface(ranked(2, without={93}))
+    axes = figure.axes[panel]
+    places = {text.get_text(): text.get_position() for text in axes.texts}
+
+    assert list(places) == [str(index) for index in range(180)]
+    for index, (x, y) in enumerate(places.values()):
+        row, column = divmod(index, 10)
+        assert column - 0.5 < x < column - 0.4
+        assert row - 0.5 < y < row - 0.4, "the first row is on top"
+    assert "in each box: the topology's index" in words(figure)
+
+
 def test_the_second_panel_shows_the_sd_over_seeds() -> None:
     values = cells(drawn().axes[1])
 
@@ -208,30 +223,50 @@ def test_a_diverged_trial_is_marked_and_does_not_stretch_the_scales() -> None:
 # The surface
 
 
-def heights(figure: Figure) -> NDArray[np.float64]:
-    """Return the corners of all faces, as (x, y, z).
-
-    Faces at a hole have fewer corners; the memory behind them holds anything.
-    """
-    (faces,) = figure.axes[0].collections
-    corners = np.asarray(faces._faces)  # type: ignore[attr-defined]
-    unused = np.broadcast_to(faces._invalid_vertices, corners.shape[:2])  # type: ignore[attr-defined]
-    used: NDArray[np.float64] = corners[~unused]
-    return used
+def faces(figure: Figure) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the corners of all faces, (n, 4, 3) as x, y and z, and their colours, (n, 4)."""
+    (collection,) = figure.axes[0].collections
+    corners: Any = collection._faces  # type: ignore[attr-defined]
+    colours: Any = collection._facecolor3d  # type: ignore[attr-defined]
+    filled = colours[:, 3] > 0  # the others are lines
+    return corners[filled], colours[filled]
 
 
-def test_the_surface_has_each_topology_at_its_height() -> None:
-    corners = heights(drawn(2, "surface3d"))
+def topologies_of(figure: Figure) -> dict[tuple[int, int], float]:
+    """Return the height of each column and row that corners of faces are at."""
+    corners = faces(figure)[0].reshape(-1, 3)
+    return {(int(x), int(y)): z for x, y, z in corners if x % 1 == y % 1 == 0}
 
-    x, y, z = corners.T
+
+def test_the_surface_has_each_topology_at_its_height_and_is_straight_between() -> None:
+    figure = drawn(2, "surface3d")
+
+    assert len(topologies_of(figure)) == 180
+    x, y, z = faces(figure)[0].reshape(-1, 3).T
     np.testing.assert_allclose(z, 90 + (10 * y + x) / 100)
-    assert len({(column, row) for column, row, _ in corners}) == 180
+
+
+def test_the_surface_has_at_each_topology_the_colour_of_its_own_height() -> None:
+    rows = trials(1)
+    rows.loc[rows["topology"] == 93, "val_accuracy"] = 0.96  # the best, far above all around it
+    figure = surface(rank(rows), style="surface3d")
+    corners, colours = faces(figure)
+
+    for index, height in ((93, 96.0), (92, 90.92), (0, 90.0), (179, 91.79)):
+        row, column = divmod(index, 10)
+        around = (corners[:, :, :2] == (column, row)).all(axis=2).any(axis=1)
+        assert around.sum() == (4 if index in {92, 93} else 1)
+        np.testing.assert_allclose(
+            colours[around], [colormaps["viridis"]((height - 90) / 6)] * around.sum()
+        )
+    bar = figure.axes[-1]
+    assert bar.get_ylim() == pytest.approx((90, 96))
 
 
 def test_the_surface_has_a_hole_and_a_cross_where_a_topology_is_missing() -> None:
     figure = surface(ranked(without={93}), style="surface3d")
 
-    assert (3.0, 9.0) not in {(x, y) for x, y, _ in heights(figure)}
+    assert set(np.ndindex(10, 18)) - set(topologies_of(figure)) == {(3, 9)}
     (cross,) = [line for line in figure.axes[0].lines if line.get_marker() == "x"]
     column, row, height = cross.get_data_3d()  # type: ignore[attr-defined]
     assert (column.tolist(), row.tolist()) == ([3], [9])
@@ -243,6 +278,7 @@ def test_a_lone_topology_without_a_face_is_still_shown() -> None:
     alone = set(range(180)) - {93}
     figure = surface(ranked(without=alone), style="surface3d")
 
+    assert topologies_of(figure) == {}
     (dot,) = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
     column, row, height = dot.get_data_3d()  # type: ignore[attr-defined]
     assert (column.tolist(), row.tolist()) == ([3], [9])

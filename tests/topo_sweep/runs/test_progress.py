@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nas_core.training.epochs import Steps
 from tests.topo_sweep.conftest import Clock
 from topo_sweep.runs import progress as progress_module
 from topo_sweep.runs.progress import Progress, reported
@@ -76,16 +77,16 @@ def test_speed_and_time_left_follow_from_the_epochs_trained_so_far(clock: Clock)
 
     # 2 epochs of 100 images in 10 s; 6 trials of 5 epochs are left, less the 2 that are done.
     assert progress.images_per_second == 20
-    assert progress.seconds_left == 28 * 10 / 2
+    assert progress.seconds_left == 4 * 10 + 2 * 50
 
     progress.end("a", "diverged")
     assert (progress.done, progress.left, progress.running) == (4, 5, {"b": 1})
-    assert progress.seconds_left == 24 * 10 / 2
+    assert progress.seconds_left == 4 * 10 + 2 * 50, "one worker has three others before it"
 
     clock.now += 10
     progress.epoch("b", 2, seconds=10.0)
     assert progress.images_per_second == 15
-    assert progress.seconds_left == 23 * 20 / 3
+    assert progress.seconds_left == 3 * 10 + 2 * 50
 
 
 @pytest.mark.parametrize("announced", [3, 0])
@@ -168,15 +169,20 @@ def test_what_is_published_are_the_numbers_of_now(tmp_path: Path, clock: Clock) 
     path = tmp_path / "progress.json"
     progress.publish(path)
     unknown = {"running": 0, "images_per_second": None, "seconds_left": None}
-    assert json.loads(path.read_text()) == unknown
+    assert json.loads(path.read_text()) == unknown | {"from_first_steps": False}
 
     progress.start("a")
-    clock.now += 5
+    clock.now += 2
+    progress.steps("a", Steps(share=0.5, epoch_seconds=4.0))
+    progress.publish(path)
+    guessed = {"running": 1, "images_per_second": None, "seconds_left": 14}
+    assert json.loads(path.read_text()) == guessed | {"from_first_steps": True}
+
+    clock.now += 3
     progress.epoch("a", 1, seconds=5.0)
     progress.publish(path)
-
     known = {"running": 1, "images_per_second": 20, "seconds_left": 15}
-    assert json.loads(path.read_text()) == known
+    assert json.loads(path.read_text()) == known | {"from_first_steps": False}
 
 
 def test_a_reader_never_sees_half_of_what_is_published(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from nas_core.cells.genotype import KNOWN_CELLS, Genotype
 from nas_core.protocols.training import DataOptions
+from nas_core.training.epochs import Steps
 from tests.disk import full_disk
 from tests.topo_sweep.conftest import FINGERPRINT, Clock, make_sweep
 from tests.topo_sweep.runs.recorder_run import (
@@ -31,6 +32,7 @@ from topo_sweep.runs.recorder import Recorder, failed
 from topo_sweep.runs.runner import Report, Resumed
 from topo_sweep.spec.networks import GenotypeSweep
 from topo_sweep.spec.trials import Trial
+from topo_sweep.store.opened import open_sweep
 from topo_sweep.store.parquet import StoreError
 from topo_sweep.store.tables import TRIALS
 
@@ -290,6 +292,29 @@ def test_progress_follows_what_workers_report(run: Run) -> None:
     assert run.progress.running == {}
     counts = (run.progress.ok, run.progress.diverged, run.progress.failed, run.progress.left)
     assert counts == (1, 1, 1, 1)
+
+
+def test_the_first_steps_of_an_epoch_are_for_the_progress_alone(run: Run) -> None:
+    run.start(IDS[0])
+    checkpoint = run.checkpoint(IDS[0])
+    steps = Steps(share=0.5, epoch_seconds=100.0)
+
+    assert run.recorder.take(run.trial(IDS[0]), steps) is False
+    assert run.progress.running == {IDS[0]: 0}
+    assert "left, from the first steps" in run.progress.line()
+    assert checkpoint.exists()
+    run.report(IDS[0], *ended("ok", metrics(0)))
+
+    assert run.row(IDS[0])["epochs"] == 1
+    assert run.curve(IDS[0]) == [0]
+
+
+def test_accuracies_that_were_not_measured_are_stored_as_missing(run: Run) -> None:
+    run.report(IDS[0], *ended("ok", metrics(0, test_accuracy=None), metrics(1)))
+
+    epochs = run.store.epochs()
+    assert list(epochs["test_accuracy"].isna()) == [True, False]
+    assert open_sweep(run.store.paths.folder).trials()["test_accuracy"].tolist() == [0.25]
 
 
 def test_the_best_network_is_the_one_with_the_best_last_epoch_of_those_that_ended_well(

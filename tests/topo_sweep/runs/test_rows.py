@@ -59,6 +59,16 @@ def test_a_training_has_its_last_epochs_numbers_its_best_test_accuracy_and_all_i
     assert (values["trial_id"], values["parameters"]) == (IDS[0], 1234)
 
 
+def test_epochs_that_were_not_measured_have_no_accuracy_and_are_never_the_best() -> None:
+    unmeasured: dict[str, Any] = {"val_accuracy": None, "test_accuracy": None}
+    history = (metrics(0, test_accuracy=0.5), metrics(1, **unmeasured), metrics(2))
+
+    assert of_training(ended("ok", *history))["best_test_accuracy"] == 0.5
+    assert [each["test_accuracy"] for each in curve(TRAINING, history, T0)] == [0.5, None, 0.25]
+    failed = of_training(ended("failed", metrics(0, **unmeasured), error="ValueError: bad"))
+    assert (failed["test_accuracy"], failed["best_test_accuracy"]) == (None, None)
+
+
 @pytest.mark.parametrize("status", ["failed", "diverged"])
 def test_what_ended_before_its_first_epoch_has_no_numbers(status: str) -> None:
     training, search = of_training(ended(status)), of_search(search_ended(status))

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nas_core.training.epochs import Steps
 from tests.topo_sweep.conftest import FINGERPRINT, Clock, make_sweep, small_spec
 from tests.topo_sweep.runs.search_run import (
     search_of,
@@ -25,7 +26,7 @@ SPEC = small_spec()
 IDS = list(SPEC.trials())
 OF_SEARCHES = search_spec(seeds=(0, 1), evaluation_seeds=(0, 1))
 FIRST, EVALUATION, _, SECOND, *_REST = list(OF_SEARCHES.trials())
-LIVE = {"running", "is_running", "images_per_second", "seconds_left"}
+LIVE = {"running", "is_running", "images_per_second", "seconds_left", "from_first_steps"}
 
 
 @pytest.fixture
@@ -60,6 +61,7 @@ def test_a_sweep_that_does_not_run_is_described_by_its_rows(store: ResultStore) 
         "seconds_a_trial": 11.0,
         "images_per_second": None,
         "seconds_left": 22.0,
+        "from_first_steps": False,
         "protocol_hash": SPEC.protocol.protocol_hash,
         "dataset": "digits",
         "fingerprint": FINGERPRINT,
@@ -118,6 +120,7 @@ def test_a_sweep_that_runs_is_described_by_its_driver_too(store: ResultStore, cl
         "is_running": True,
         "images_per_second": 10.0,
         "seconds_left": 90.0,
+        "from_first_steps": False,
     }
     assert {key: live[key] for key in LIVE} == expected
     assert {key: live[key] for key in live.keys() - LIVE} == {
@@ -139,7 +142,22 @@ def test_a_driver_that_has_not_said_anything_readable_still_runs(
         "is_running": True,
         "images_per_second": None,
         "seconds_left": None,
+        "from_first_steps": False,
     }
+
+
+def test_an_estimate_of_a_driver_that_rests_on_the_first_steps_says_so(
+    store: ResultStore, clock: Clock
+) -> None:
+    progress = Progress(planned=6, work=dict.fromkeys(IDS[4:], ("trials", 5)))
+    progress.start(IDS[4])
+    clock.now += 10
+    progress.steps(IDS[4], Steps(share=0.25, epoch_seconds=40.0))
+    with store.lock():
+        progress.publish(store.paths.progress)
+        live = status(store)
+
+    assert (live["seconds_left"], live["from_first_steps"]) == (390.0, True)
 
 
 def test_what_a_killed_driver_said_last_is_ignored(store: ResultStore) -> None:

@@ -181,7 +181,7 @@ def test_all_problems_of_a_file_are_told_at_once_with_file_key_value_and_what_is
     assert sorted(message.split("; my.yaml: ")) == sorted(
         [
             "my.yaml: genotypes = [1]: belongs to kind: genotypes, this is kind: topologies",
-            "protocol.preset = 'shalow': write demo or final or shallow",
+            "protocol.preset = 'shalow': write demo or final or final_36 or shallow",
             "protocol.epochs = 0: must be greater than or equal to 1",
             "protocol.flip = 'no': write true or false",
             "protocol.cells = 10.0: write a whole number",

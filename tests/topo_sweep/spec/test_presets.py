@@ -44,7 +44,7 @@ def test_a_comparison_is_symmetric_and_covers_all_settings() -> None:
     [
         ("search_edart", "did you mean search_edarts"),
         ("SHALOW", "did you mean shallow?"),
-        ("x", "there are shallow, demo, final, search_darts_1st"),
+        ("x", "there are shallow, demo, final, final_36, search_darts_1st"),
     ],
 )
 def test_an_unknown_preset_is_refused_with_the_nearest_names(name: str, hint: str) -> None:

@@ -98,6 +98,17 @@ def test_a_request_that_asks_for_more_is_added_after_the_others() -> None:
     assert manifest.specs() == [one, two]
 
 
+def test_a_manifest_of_before_holds_no_counts_of_images(path: Path) -> None:
+    value = whole()
+    for key in ("train_images", "test_images"):
+        del value[key]
+    path.write_text(json.dumps(value))
+
+    manifest = read_manifest(path)
+
+    assert (manifest.train_images, manifest.test_images) == (None, None)
+
+
 def test_a_newer_store_is_refused_with_the_advice_to_upgrade(path: Path) -> None:
     path.write_text(json.dumps({"store_version": STORE_VERSION + 1, "whatever": "it holds"}))
 

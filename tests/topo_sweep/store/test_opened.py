@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -81,6 +82,19 @@ def test_a_folder_without_sweeps_is_named_with_advice(tmp_path: Path) -> None:
         f"{tmp_path} is no sweep and holds none (looked for {tmp_path}/sweep.json and "
         f"{tmp_path}/*/sweep.json): run a sweep first, or name its folder"
     )
+
+
+def test_rows_come_with_the_counts_of_the_data_set(tmp_path: Path) -> None:
+    store = make_sweep(tmp_path, small_spec())
+    store.append([trial_row("a")], [])
+    sweep = open_sweep(store.paths.folder)
+    counted = replace(
+        sweep, manifest=sweep.manifest.model_copy(update={"train_images": 9, "test_images": 4})
+    )
+
+    assert sweep.trials()[["train_images", "test_images"]].isna().all(axis=None)
+    assert counted.trials()[["train_images", "test_images"]].to_numpy().tolist() == [[9, 4]]
+    assert list(counted.searches()[["train_images", "test_images"]].dtypes) == ["Int64"] * 2
 
 
 def test_rows_of_other_images_are_refused_naming_both_fingerprints(tmp_path: Path) -> None:

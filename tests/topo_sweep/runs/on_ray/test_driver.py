@@ -12,6 +12,7 @@ import pytest
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.search import Searcher
 
+from nas_core.training.epochs import Steps
 from tests.topo_sweep.runs.recorder_run import IDS, SPEC, Run, ended, metrics
 from tests.topo_sweep.runs.search_run import FOUND, search_spec
 from topo_sweep.runs.agenda import Agenda
@@ -57,7 +58,7 @@ def test_what_workers_report_is_recorded_and_tunes_own_results_are_not(tmp_path:
 
     reports.on_trial_start(0, [], trial)
     assert run.progress.running == {IDS[0]: 0}
-    for report in ended("ok", metrics(0), metrics(1)):
+    for report in [Steps(share=0.5, epoch_seconds=9.0), *ended("ok", metrics(0), metrics(1))]:
         reports.on_trial_result(0, [], trial, {"report": report})
     reports.on_trial_result(0, [], trial, {"done": True})
     run.recorder.close()
