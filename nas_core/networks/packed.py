@@ -26,6 +26,7 @@ from nas_core.networks.stack import auxiliary_position, cell_plans
 
 NORMAL_OPERATION: Final = "sep_conv_3x3"
 
+_COUNT: Final = "num_batches_tracked"
 _MOMENTUM: Final = 0.1
 """Of running statistics, PyTorch's default."""
 
@@ -149,7 +150,10 @@ class PackedNetwork(nn.Module):
         return logits if auxiliary_logits is None else (logits, auxiliary_logits)
 
     def extract(self, number: int) -> dict[str, Tensor]:
-        """Return the state of a model as a state dict of `EvalNetwork`: views of this network's."""
+        """Return the state of a model as a state dict of `EvalNetwork`.
+
+        All but how many batches it has seen are views of this network's memory.
+        """
         means, variances = (
             self._statistics.model(flat, number)
             for flat in (self.running_means, self.running_variances)
@@ -158,8 +162,12 @@ class PackedNetwork(nn.Module):
         for name, variance in variances.items():
             norm = name.removesuffix("running_mean")
             state[f"{norm}running_var"] = variance
-            state[f"{norm}num_batches_tracked"] = self.batches[number]
+            state[f"{norm}{_COUNT}"] = self.batches[number].clone()
         return state
+
+    def parts(self, flat: Tensor, number: int) -> dict[str, Tensor]:
+        """Return views of a model's parameters, by name, in any memory laid out like `flat`."""
+        return self._parameters_of.model(flat, number)
 
     def load_models(self, states: Sequence[Mapping[str, Tensor]]) -> None:
         """Take over the state of each model, a state dict of `EvalNetwork`.
@@ -172,7 +180,10 @@ class PackedNetwork(nn.Module):
             raise InputError(f"{len(self.genotypes)} models need as many states, got {len(states)}")
         for number, state in enumerate(states):
             for name, tensor in self.extract(number).items():
-                tensor.copy_(state[name])
+                if name.endswith(_COUNT):
+                    self.batches[number] = state[name]
+                else:
+                    tensor.copy_(state[name])
 
     def clip_gradients(self, limit: float) -> Tensor:
         """Scale the gradient of each model to a norm of at most `limit`; return the norms (K,).

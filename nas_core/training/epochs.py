@@ -44,6 +44,18 @@ class EpochMetrics(Epoch):
     test_accuracy: float | None
 
 
+@dataclass(frozen=True)
+class PackEpoch:
+    """What one epoch of trainings that run as one gave, a member each."""
+
+    members: tuple[EpochMetrics, ...]
+
+    @property
+    def diverged(self) -> bool:
+        """Whether no loss is finite any longer, which ends the loop."""
+        return all(member.diverged for member in self.members)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Steps:
     """How far an epoch is, as a `share` 0..1 of its work, and the seconds it will take in all."""

@@ -26,7 +26,7 @@ from nas_core.protocols.data import DatasetInfo
 from nas_core.protocols.training import NetworkTraining
 from nas_core.streams import Draws, initialise_
 from nas_core.training.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer
-from nas_core.training.epochs import Epoch, Steps
+from nas_core.training.epochs import Epoch, PackEpoch, Steps
 
 EVALUATION_BATCH: Final = 512
 DTYPES: Final = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
@@ -43,7 +43,7 @@ _SGD = {"momentum": "momentum_buffer"}
 StepResult = tuple[Tensor, Tensor, Tensor]
 """Loss (), logits (B, classes) and labels (B,) of a step, as seen before it."""
 
-E = TypeVar("E", bound=Epoch)
+E = TypeVar("E", bound=Epoch | PackEpoch)
 N = TypeVar("N", bound=nn.Module)
 
 
@@ -56,6 +56,7 @@ class Loop(ABC, Generic[E]):
 
     network: nn.Module
     optimizer: torch.optim.SGD
+    evaluation_batch: int = EVALUATION_BATCH
 
     def __init__(
         self,
@@ -75,14 +76,24 @@ class Loop(ABC, Generic[E]):
         self.checkpoint = checkpoint
         self.history: list[E] = []
         """All epochs so far, those that the checkpoint held first."""
+        self._epoch_type = epoch_type
         self._tells_steps = True
         self._first_step_ended = 0.0
-        saved = None if checkpoint is None else checkpoint.load()
+        self.resume()
+
+    def resume(self) -> None:
+        """Build, and go on from the checkpoint where there is one."""
+        saved = None if self.checkpoint is None else self.checkpoint.load()
         if saved is not None:
-            self.history = [epoch_type(**epoch) for epoch in saved[1]]
+            self.history = [self._epoch_type(**epoch) for epoch in saved[1]]
         self.build(max(len(self.history) - 1, 0))
         if saved is not None:
             self.restore(saved[0])
+
+    def save(self) -> None:
+        """Save the state where that is due."""
+        if self.checkpoint is not None and self.checkpoint.is_due:
+            self.checkpoint.save(self.tensors(), [asdict(past) for past in self.history])
 
     @abstractmethod
     def build(self, epoch: int) -> None:
@@ -122,8 +133,7 @@ class Loop(ABC, Generic[E]):
                 return
             self.history.append((yield from self.run_epoch(epoch)))
             self._tells_steps = False
-            if self.checkpoint is not None and self.checkpoint.is_due:
-                self.checkpoint.save(self.tensors(), [asdict(past) for past in self.history])
+            self.save()
             yield self.history[-1]
 
     def told(self, step: int, of: float) -> Iterator[Steps]:
@@ -161,6 +171,10 @@ class Loop(ABC, Generic[E]):
     def ready(self, network: N, *, purpose: str = "weights") -> N:
         """Draw a network's weights, move it to the device and give it a new optimiser."""
         initialise_(network, self.seed, purpose=purpose)
+        return self.optimised(network)
+
+    def optimised(self, network: N) -> N:
+        """Move a network to the device and give it a new optimiser."""
         network.to(self.device, self.dtype)
         self.optimizer = torch.optim.SGD(
             network.parameters(),
@@ -179,12 +193,17 @@ class Loop(ABC, Generic[E]):
         self.network.train()
         return rate
 
-    def draws(self, images: Images, epoch: int, *, role: str = "") -> Draws:
-        """Return what is random in an epoch over these images; see `Draws.draw`."""
+    def draws(
+        self, images: Images, epoch: int, *, role: str = "", seed: int | None = None
+    ) -> Draws:
+        """Return what is random in an epoch over these images, by default for the loop's seed.
+
+        See `Draws.draw`.
+        """
         height, width = images.pixels.shape[-2:]
         return Draws.draw(
             self.protocol,
-            seed=self.seed,
+            seed=self.seed if seed is None else seed,
             epoch=epoch,
             images=len(images),
             image_size=(height, width),
@@ -208,22 +227,26 @@ class Loop(ABC, Generic[E]):
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
-    @torch.no_grad()
     def accuracy(self, images: Images) -> float:
         """Return the fraction of these images that the network classifies correctly."""
+        return float(self.accuracies(images))
+
+    @torch.no_grad()
+    def accuracies(self, images: Images) -> Tensor:
+        """Return the same as a float64 tensor (), or (K,) where `logits` has K models."""
         self.network.eval()
         correct = torch.zeros((), dtype=torch.int64, device=self.device)
-        for start in range(0, len(images), EVALUATION_BATCH):
-            chosen = slice(start, start + EVALUATION_BATCH)
+        for start in range(0, len(images), self.evaluation_batch):
+            chosen = slice(start, start + self.evaluation_batch)
             batch = normalise(images.pixels[chosen], self.info, self.dtype)
             with self.autocast():
                 logits = self.logits(batch)
-            correct += (logits.argmax(dim=1) == images.labels[chosen]).sum()
-        return correct.item() / len(images)
+            correct = correct + (logits.argmax(dim=-1) == images.labels[chosen]).sum(dim=-1)
+        return correct.double() / len(images)
 
 
 class Meter:
-    """Means of one kind of step over an epoch.
+    """Means of one kind of step over an epoch, of one network or of each of K models.
 
     Sums stay on the device: reading one each step would stall a GPU.
     """
@@ -246,15 +269,21 @@ class Meter:
         self.seconds += time.perf_counter() - started
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Count one step."""
-        self._loss += loss.detach() * len(labels)
-        self._correct += (logits.argmax(dim=1) == labels).sum()
-        self._images += len(labels)
+        """Count one step: loss () or (K,), logits (..., B, classes), labels (B,) or (K, B)."""
+        batch = labels.shape[-1]
+        self._loss = self._loss + loss.detach() * batch
+        self._correct = self._correct + (logits.argmax(dim=-1) == labels).sum(dim=-1)
+        self._images += batch
         self.steps += 1
 
     def means(self) -> tuple[float, float]:
         """Return the loss an image and the fraction classified correctly; takes a step or more."""
         return self._loss.item() / self._images, self._correct.item() / self._images
+
+    def means_by_model(self) -> list[tuple[float, float]]:
+        """Return the same for each of K models."""
+        sums = zip(self._loss.tolist(), self._correct.tolist(), strict=True)
+        return [(loss / self._images, correct / self._images) for loss, correct in sums]
 
 
 def learning_rate(protocol: NetworkTraining, epoch: int) -> float:

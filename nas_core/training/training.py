@@ -116,9 +116,8 @@ class Training(Loop[EpochMetrics]):
         started = time.perf_counter()
         rate = self.begin(epoch)
         meter = Meter(self.device)
-        is_last = epoch == self.protocol.total_epochs - 1
-        is_measured = is_last or (epoch + 1) % self.test_every == 0
-        work = self._work(is_measured=is_measured)
+        is_measured = measured_after(epoch, self.protocol, self.test_every)
+        work = work_of_epoch(self.split, self.protocol, is_measured=is_measured)
         for draws in self.draws(self.split.train, epoch).steps():
             meter.add(*self._step(draws))
             yield from self.told(meter.steps, work)
@@ -134,14 +133,6 @@ class Training(Loop[EpochMetrics]):
             test_accuracy=self.accuracy(self.split.test) if is_measured else None,
             seconds=time.perf_counter() - started,
         )
-
-    def _work(self, *, is_measured: bool) -> float:
-        """Return what an epoch does, evaluation included, in steps."""
-        parts = (self.split.test, self.split.validation) if is_measured else ()
-        evaluated = sum(len(part) for part in parts if part is not None)
-        batch_size = self.protocol.batch_size
-        steps = math.ceil(len(self.split.train) / batch_size)
-        return steps + _EVALUATION_COST * evaluated / batch_size
 
     def logits(self, images: Tensor) -> Tensor:
         """Classify normalised images (B, 3, H, W): logits (B, classes)."""
@@ -169,3 +160,16 @@ class Training(Loop[EpochMetrics]):
                 loss = loss + self.protocol.auxiliary_weight * cross_entropy(auxiliary, labels)
         self.descend(loss)
         return loss, logits, labels
+
+
+def measured_after(epoch: int, protocol: Protocol, test_every: int) -> bool:
+    """Return whether accuracies are measured after an epoch (from 0) whose loss is finite."""
+    return epoch == protocol.total_epochs - 1 or (epoch + 1) % test_every == 0
+
+
+def work_of_epoch(split: Split, protocol: Protocol, *, is_measured: bool) -> float:
+    """Return what an epoch does, evaluation included, in steps."""
+    parts = (split.test, split.validation) if is_measured else ()
+    evaluated = sum(len(part) for part in parts if part is not None)
+    steps = math.ceil(len(split.train) / protocol.batch_size)
+    return steps + _EVALUATION_COST * evaluated / protocol.batch_size

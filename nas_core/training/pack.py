@@ -1,0 +1,232 @@
+"""Trainings of one protocol as one: what an epoch of a packed network does.
+
+The loop around it is in `training/loop.py`. Letters: K members, B batch.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import asdict
+from typing import Final, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from nas_core.cells.genotype import Genotype
+from nas_core.data.splits import Split
+from nas_core.networks.evaluation import EvalNetwork, multiply_adds, parameter_count
+from nas_core.networks.packed import PackedNetwork
+from nas_core.protocols.training import Protocol
+from nas_core.streams import Draws, initialise_
+from nas_core.training.checkpoint import Checkpoint
+from nas_core.training.epochs import EpochMetrics, PackEpoch, Steps
+from nas_core.training.loop import EVALUATION_BATCH, Loop, Meter, StepResult
+from nas_core.training.training import check_trainable, measured_after, work_of_epoch
+
+_MOMENTUM: Final = "momentum_buffer"
+_FEWEST_EVALUATED: Final = 64
+"""Images that are evaluated together, however many models there are."""
+
+
+class Member(NamedTuple):
+    """One training of a pack, and where its state is saved, in the form of `Training`."""
+
+    genotype: Genotype
+    seed: int
+    checkpoint: Checkpoint | None = None
+
+
+class PackTraining(Loop[PackEpoch]):
+    """Trainings that differ in wiring or seed; each is what `Training` would be, but for rounding.
+
+    Members that have a checkpoint must have the same number of epochs in it. One whose loss is no
+    longer finite has ended; the others go on as if it were not there.
+
+    Args:
+        members: at least one; see `PackedNetwork` for what fits together.
+        protocol: every setting.
+        split: the images; their device is where everything runs.
+        test_every: see `Training`.
+
+    Raises:
+        InputError: see `check_trainable` and `PackedNetwork`.
+
+    """
+
+    protocol: Protocol
+    network: PackedNetwork
+
+    def __init__(
+        self, members: Sequence[Member], protocol: Protocol, split: Split, *, test_every: int = 1
+    ) -> None:
+        for member in members:
+            check_trainable(member.genotype, protocol, split)
+        self.members = tuple(members)
+        self.evaluation_batch = max(EVALUATION_BATCH // len(members), _FEWEST_EVALUATED)
+        self.split = split
+        self.test_every = test_every
+        super().__init__(
+            PackEpoch, protocol, split.train, split.info, seed=members[0].seed, checkpoint=None
+        )
+
+    def has_ended(self, number: int) -> bool:
+        """Whether a member diverged in an epoch before the last."""
+        return any(epoch.members[number].diverged for epoch in self.history[:-1])
+
+    def resume(self) -> None:
+        """Build, and go on from what the members have saved."""
+        self.build(0)
+        saved = [each.checkpoint.load() if each.checkpoint else None for each in self.members]
+        states = [state for state in saved if state is not None]
+        if len(states) < len(saved):
+            return
+        histories = [[EpochMetrics(**epoch) for epoch in history] for _, history in states]
+        self.history = [PackEpoch(epochs) for epochs in zip(*histories, strict=True)]
+        self.network.load_models([_without_prefix(state, "network.") for state, _ in states])
+        momenta = [_without_prefix(state, "momentum.") for state, _ in states]
+        if all(momenta):
+            buffer = torch.zeros_like(self.network.flat)
+            for number, momentum in enumerate(momenta):
+                for name, part in self.network.parts(buffer, number).items():
+                    part.copy_(momentum[name])
+            self.optimizer.state[self.network.flat][_MOMENTUM] = buffer
+
+    def save(self) -> None:
+        """Save the state of every member that goes on, where that is due."""
+        buffer = self.optimizer.state[self.network.flat].get(_MOMENTUM)
+        for number, member in enumerate(self.members):
+            checkpoint = member.checkpoint
+            if checkpoint is None or not checkpoint.is_due or self.has_ended(number):
+                continue
+            state = {f"network.{name}": t for name, t in self.network.extract(number).items()}
+            if buffer is not None:
+                parts = self.network.parts(buffer, number)
+                state |= {f"momentum.{name}": t for name, t in parts.items()}
+            checkpoint.save(state, [asdict(epoch.members[number]) for epoch in self.history])
+
+    def build(self, epoch: int) -> None:
+        """Build the network; a member starts as its training would alone."""
+        network = PackedNetwork(
+            [member.genotype for member in self.members],
+            init_channels=self.protocol.init_channels,
+            cells=self.protocol.cells,
+            num_classes=self.info.num_classes,
+            auxiliary=self.protocol.auxiliary,
+        )
+        starts = {}
+        for seed in {member.seed for member in self.members}:
+            alone = self._alone(0)
+            initialise_(alone, seed)
+            starts[seed] = alone.state_dict()
+        network.load_models([starts[member.seed] for member in self.members])
+        self.network = self.optimised(network)
+
+    def _alone(self, number: int) -> EvalNetwork:
+        """Return the network of a member."""
+        return EvalNetwork(
+            self.members[number].genotype,
+            init_channels=self.protocol.init_channels,
+            cells=self.protocol.cells,
+            num_classes=self.info.num_classes,
+            auxiliary=self.protocol.auxiliary,
+        )
+
+    def run_epoch(self, epoch: int) -> Generator[Steps, None, PackEpoch]:
+        """Train one epoch and, where that is due, evaluate."""
+        started = time.perf_counter()
+        rate = self.begin(epoch)
+        meter = Meter(self.device)
+        is_due = measured_after(epoch, self.protocol, self.test_every)
+        work = work_of_epoch(self.split, self.protocol, is_measured=is_due)
+        seeds = dict.fromkeys(member.seed for member in self.members)
+        by_seed = [self.draws(self.split.train, epoch, seed=seed).steps() for seed in seeds]
+        for draws in zip(*by_seed, strict=True):
+            meter.add(*self._step(dict(zip(seeds, draws, strict=True))))
+            yield from self.told(meter.steps, work)
+        means = meter.means_by_model()
+        is_measured = [is_due or not math.isfinite(loss) for loss, _ in means]
+        tested, validated = self._measured(any(is_measured))
+        going_on = sum(not self.has_ended(number) for number in range(len(means)))
+        seconds = (time.perf_counter() - started) / max(going_on, 1)
+        return PackEpoch(
+            tuple(
+                EpochMetrics(
+                    epoch=epoch,
+                    learning_rate=rate,
+                    train_loss=loss,
+                    train_accuracy=accuracy,
+                    val_accuracy=validated[number] if is_measured[number] else None,
+                    test_accuracy=tested[number] if is_measured[number] else None,
+                    seconds=seconds,
+                )
+                for number, (loss, accuracy) in enumerate(means)
+            )
+        )
+
+    def _measured(self, is_measured: bool) -> tuple[list[float | None], list[float | None]]:
+        """Return test and validation accuracy of each member, None where they are not measured."""
+        nothing: list[float | None] = [None] * len(self.members)
+        validation = self.split.validation
+        if not is_measured:
+            return nothing, nothing
+        tested = self.accuracies(self.split.test).tolist()
+        return tested, nothing if validation is None else self.accuracies(validation).tolist()
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Classify normalised images (B, 3, H, W): logits (K, B, classes)."""
+        return self.network(images)
+
+    def facts(self, number: int = 0) -> dict[str, int | str | None]:
+        """Return `parameters` and the `multiply_adds` of one image of a member."""
+        height, width = self.split.train.pixels.shape[-2:]
+        with torch.device("meta"):
+            network = self._alone(number)
+        return {
+            "parameters": parameter_count(network),
+            "multiply_adds": multiply_adds(network, height, width),
+        }
+
+    def _step(self, draws: dict[int, Draws]) -> StepResult:
+        """Take one step of the weights; draws are by seed."""
+        batches = {seed: self.batch(self.split.train, each) for seed, each in draws.items()}
+        keeps = {seed: self._keep(each) for seed, each in draws.items()}
+        seeds = [member.seed for member in self.members]
+        if len(draws) == 1:
+            (images, labels), keep = batches[seeds[0]], keeps[seeds[0]]
+            labels = labels.expand(len(seeds), -1)
+        else:
+            images, labels = (
+                torch.stack([batches[seed][part] for seed in seeds]) for part in range(2)
+            )
+            masks = [mask for seed in seeds if (mask := keeps[seed]) is not None]
+            keep = torch.stack(masks) if masks else None
+        with self.autocast():
+            output = self.network(images, keep)
+            logits, auxiliary = output if isinstance(output, tuple) else (output, None)
+            losses = _losses(logits, labels)
+            if auxiliary is not None:
+                losses = losses + self.protocol.auxiliary_weight * _losses(auxiliary, labels)
+        losses.sum().backward()
+        self.network.clip_gradients(self.protocol.gradient_clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return losses, logits, labels
+
+    def _keep(self, draws: Draws) -> Tensor | None:
+        if draws.keep is None:
+            return None
+        return draws.keep.to(self.device, self.dtype) / draws.keep_probability
+
+
+def _losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean cross entropy of each member: (K, B, classes), (K, B) -> (K,)."""
+    each = cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
+    return each.view(labels.shape).mean(1)
+
+
+def _without_prefix(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return what begins with a prefix, without it."""
+    return {name.removeprefix(prefix): t for name, t in state.items() if name.startswith(prefix)}

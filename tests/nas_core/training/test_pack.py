@@ -1,0 +1,153 @@
+"""A pack trains each of its members as `Training` would, and each can go on alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nas_core.cells.genotype import CellEdges, Genotype
+from nas_core.cells.topology import Topology
+from nas_core.data.splits import Split, load_dataset, split
+from nas_core.errors import InputError
+from nas_core.protocols.training import DataOptions, Protocol
+from nas_core.training.checkpoint import Checkpoint
+from nas_core.training.epochs import EpochMetrics
+from nas_core.training.pack import Member, PackTraining
+from nas_core.training.training import Training
+
+EXACT = Protocol(
+    cells=2, init_channels=2, epochs=3, batch_size=16, precision="float64", drop_path=0.3
+)
+
+
+def genotype(index: int) -> Genotype:
+    return Genotype(
+        CellEdges.uniform(Topology.from_index(index), "sep_conv_3x3"),
+        CellEdges.uniform(Topology.from_index(0), "max_pool_3x3"),
+    )
+
+
+MEMBERS = [Member(genotype(0), 0), Member(genotype(17), 0), Member(genotype(99), 3)]
+
+
+@pytest.fixture(scope="module")
+def images() -> Split:
+    return split(load_dataset("digits"), DataOptions(dataset="digits", train_limit=40, holdout=30))
+
+
+def packed(members: Sequence[Member], images: Split, **arguments: Any) -> PackTraining:
+    return PackTraining(members, EXACT, images, **arguments)
+
+
+def alone(member: Member, images: Split, **arguments: Any) -> Training:
+    arguments = {"checkpoint": member.checkpoint} | arguments
+    return Training(member.genotype, EXACT, images, seed=member.seed, **arguments)
+
+
+def saved_in(folder: Path, members: Sequence[Member] = MEMBERS) -> list[Member]:
+    """Return the members with a checkpoint of their own each, which is always due."""
+    return [
+        Member(graph, seed, Checkpoint(folder / str(number), key="k", every_seconds=0))
+        for number, (graph, seed, _) in enumerate(members)
+    ]
+
+
+def close(ours: EpochMetrics, theirs: EpochMetrics) -> None:
+    for name, expected in vars(theirs).items():
+        value = getattr(ours, name)
+        if name != "seconds":
+            assert value == (None if expected is None else pytest.approx(expected, rel=1e-9)), name
+
+
+def test_every_member_has_the_epochs_of_its_training_alone(images: Split) -> None:
+    pack = packed(MEMBERS, images, test_every=2)
+
+    epochs = list(pack.epochs())
+
+    assert len(epochs) == EXACT.epochs
+    for number, member in enumerate(MEMBERS):
+        training = alone(member, images, test_every=2)
+        for together, by_itself in zip(epochs, training.epochs(), strict=True):
+            close(together.members[number], by_itself)
+        assert pack.facts(number) == training.facts()
+
+
+def test_members_of_one_seed_share_their_images(images: Split) -> None:
+    pack = packed(MEMBERS[:2], images)
+    (first, *_) = pack.epochs()
+
+    close(first.members[1], next(iter(alone(MEMBERS[1], images).epochs())))
+
+
+def test_it_goes_on_from_what_its_members_saved_to_the_same_end(
+    images: Split, tmp_path: Path
+) -> None:
+    whole = packed(MEMBERS, images)
+    ends = [epoch.members for epoch in whole.epochs()]
+    next(iter(packed(saved_in(tmp_path), images).epochs()))
+
+    resumed = packed(saved_in(tmp_path), images)
+
+    assert len(resumed.history) == 1
+    for ours, theirs in zip(resumed.epochs(), ends, strict=True):
+        for one, other in zip(ours.members, theirs, strict=True):
+            assert vars(one) | {"seconds": 0} == vars(other) | {"seconds": 0}
+    assert torch.equal(resumed.network.flat, whole.network.flat)
+
+
+def test_a_member_can_go_on_alone_and_a_training_in_a_pack(images: Split, tmp_path: Path) -> None:
+    members = saved_in(tmp_path)
+    next(iter(packed(members, images).epochs()))
+    expected = list(alone(MEMBERS[2], images).epochs())
+
+    by_itself = alone(members[2], images)
+    assert len(by_itself.history) == 1
+    for ours, theirs in zip(by_itself.epochs(), expected, strict=True):
+        close(ours, theirs)
+
+    again = saved_in(tmp_path / "again", MEMBERS[2:])
+    (tmp_path / "again").mkdir()
+    next(iter(alone(again[0], images).epochs()))
+    for together, theirs in zip(packed(again, images).epochs(), expected, strict=True):
+        close(together.members[0], theirs)
+
+
+def test_a_member_that_diverges_ends_and_the_others_do_not_notice(
+    images: Split, tmp_path: Path
+) -> None:
+    expected = [epoch.members for epoch in packed(MEMBERS, images).epochs()]
+    members = saved_in(tmp_path)
+    pack = packed(members, images, test_every=3)
+    pack.network.extract(1)["classifier.bias"].fill_(torch.inf)
+
+    epochs = [epoch.members for epoch in pack.epochs()]
+
+    assert [members[1].diverged for members in epochs] == [True] * 3
+    assert epochs[0][1].test_accuracy is not None, "what diverged is measured where it ends"
+    assert epochs[0][0].test_accuracy is None
+    assert not pack.has_ended(0)
+    assert pack.has_ended(1)
+    for number in (0, 2):
+        assert epochs[2][number].train_loss == expected[2][number].train_loss
+        assert epochs[2][number].test_accuracy == expected[2][number].test_accuracy
+    saved = [member.checkpoint.load() for member in members if member.checkpoint]
+    assert [len(state[1]) for state in saved if state] == [3, 1, 3], "it is saved no more"
+
+
+def test_a_pack_ends_where_all_have_diverged(images: Split) -> None:
+    pack = packed(MEMBERS[:2], images)
+    for number in range(2):
+        pack.network.extract(number)["classifier.bias"].fill_(torch.nan)
+
+    assert len(list(pack.epochs())) == 1
+    assert pack.diverged
+
+
+def test_what_does_not_fit_together_is_refused(images: Split) -> None:
+    other = Genotype(MEMBERS[0].genotype.normal, MEMBERS[0].genotype.normal)
+    with pytest.raises(InputError, match="the same operation in every slot"):
+        packed([MEMBERS[0], Member(other, 0)], images)
