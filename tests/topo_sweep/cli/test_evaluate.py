@@ -112,8 +112,9 @@ def test_what_is_asked_for_is_ranked_with_all_its_seeds_and_nothing_else(
 
 
 def test_the_best_cell_of_a_sweep_is_called_chosen_beside_its_accuracy(
-    program: Program, tmp_path: Path
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(Dataset, "fingerprint", FINGERPRINT)  # as of what is made up
     store_results(tmp_path / "results")
     cells = GenotypeSweep(name="cells", protocol=PRESETS["demo"], genotypes=("DARTS_V1", "PDARTS"))
     accuracies: dict[int | Genotype, list[float]] = {
@@ -122,7 +123,7 @@ def test_the_best_cell_of_a_sweep_is_called_chosen_beside_its_accuracy(
     }
     folder = finished(tmp_path / "cells", cells, {**accuracies}).folder
 
-    text = program(*EVALUATE, str(folder))
+    text = program(*EVALUATE, str(folder), "--results", "results")
 
     assert text.splitlines()[-1] == (
         "Chosen on the test images, so optimistic on them: the best of 2 networks of "
