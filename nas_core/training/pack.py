@@ -95,11 +95,11 @@ class PackTraining(Loop[PackEpoch]):
             self.optimizer.state[self.network.flat][_MOMENTUM] = buffer
 
     def save(self) -> None:
-        """Save the state of every member that goes on, where that is due."""
+        """Save the state of every member where that is due, also of one that has ended."""
         buffer = self.optimizer.state[self.network.flat].get(_MOMENTUM)
         for number, member in enumerate(self.members):
             checkpoint = member.checkpoint
-            if checkpoint is None or not checkpoint.is_due or self.has_ended(number):
+            if checkpoint is None or not checkpoint.is_due:
                 continue
             state = {f"network.{name}": t for name, t in self.network.extract(number).items()}
             if buffer is not None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from nas_core.cells.genotype import Genotype
+from topo_sweep.runs.packs import Pack
 from topo_sweep.spec.trials import Evaluation, Planned, Runnable
 
 
@@ -15,13 +16,19 @@ class Agenda:
     Args:
         left: what has no row yet, in running order.
         cells: what searches of earlier runs found, by search id.
+        packs: the same with trainings that go together; None where each goes alone.
 
     """
 
-    def __init__(self, left: Mapping[str, Planned], cells: Mapping[str, Genotype]) -> None:
-        self._ready: deque[Runnable] = deque()
+    def __init__(
+        self,
+        left: Mapping[str, Planned],
+        cells: Mapping[str, Genotype],
+        packs: Iterable[Planned | Pack] | None = None,
+    ) -> None:
+        self._ready: deque[Runnable | Pack] = deque()
         self._waiting: dict[str, list[Evaluation]] = {}
-        for trial in left.values():
+        for trial in left.values() if packs is None else packs:
             if not isinstance(trial, Evaluation):
                 self._ready.append(trial)
             elif trial.waits_for in cells:
@@ -29,7 +36,7 @@ class Agenda:
             elif trial.waits_for in left:
                 self._waiting.setdefault(trial.waits_for, []).append(trial)
 
-    def next(self) -> Runnable | None:
+    def next(self) -> Runnable | Pack | None:
         """Take what can start now; None where everything waits or nothing is left."""
         return self._ready.popleft() if self._ready else None
 

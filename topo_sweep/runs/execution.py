@@ -66,7 +66,7 @@ class Execution:
         """'cuda' where a pack gets a GPU or a part of one, else 'cpu'."""
         return "cuda" if self.gpus else "cpu"
 
-    def to_json(self) -> str:
-        """Return the text of a row's `execution` column."""
-        recorded = {"device": self.device, "pack_size": self.pack_size, "threads": self.cpus}
+    def to_json(self, members: int = 1) -> str:
+        """Return the text of a row's `execution` column; `members` are those of its pack."""
+        recorded = {"device": self.device, "pack_size": members, "threads": self.cpus}
         return json.dumps(recorded, sort_keys=True)

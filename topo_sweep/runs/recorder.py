@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from nas_core.cells.genotype import Genotype
 from nas_core.training.epochs import Steps
 from topo_sweep.runs.agenda import Agenda
+from topo_sweep.runs.packs import Pack, Together
 from topo_sweep.runs.plan import Plan
 from topo_sweep.runs.progress import Progress
 from topo_sweep.runs.rows import Row, curve, row
@@ -35,15 +36,30 @@ class Recorder:
         self._writer = BufferedWriter(plan.store)
         self._epochs: dict[str, list[AnyEpoch]] = {}
         self._failed: set[str] = set()
+        self._pack_of: dict[str, Pack] = {}
+        """Of each trial that runs in a pack."""
+        self._written: set[str] = set(plan.trials) - set(plan.left)
+        """Trials whose row is durable, or handed to the writer in this run."""
+        self._durable = set(self._written)
         self.errors: list[str] = []
         """One line for each trial that failed in this run."""
 
-    def start(self, trial: Runnable) -> None:
+    def start(self, trial: Runnable | Pack) -> None:
         """Note that a worker has the trial."""
-        self._progress.start(trial.trial_id)
+        if isinstance(trial, Pack):
+            for member in trial.members:
+                self._pack_of[member.trial_id] = trial
+                self.start(member)
+        elif trial.trial_id not in self._written:
+            self._progress.start(trial.trial_id)
 
-    def take(self, trial: Runnable, report: Report) -> bool:
+    def take(self, trial: Runnable | Pack, report: Report | Together) -> bool:
         """Take what a trial reports; return whether it has ended."""
+        if isinstance(trial, Pack):
+            return self._take_all(trial, report)
+        assert not isinstance(report, Together), "only a pack reports for several"  # noqa: S101
+        if trial.trial_id in self._written:  # runs again for the sake of those beside it
+            return isinstance(report, Outcome)
         match report:
             case Outcome():
                 self._end(trial, report)
@@ -57,6 +73,16 @@ class Recorder:
                 self._epochs.setdefault(trial.trial_id, []).append(report)
                 self._progress.epoch(trial.trial_id, report.epoch + 1, seconds=report.seconds)
         return False
+
+    def _take_all(self, pack: Pack, report: Report | Together) -> bool:
+        """Take what the members of a pack report, or what ended all that had not ended."""
+        if isinstance(report, Together):
+            for number, each in report.reports:
+                self.take(pack.members[number], each)
+            return report.is_last
+        for member in pack.members:
+            self.take(member, report)
+        return True
 
     def _end(self, trial: Runnable, outcome: Outcome) -> None:
         """Write the row and the curve of a trial; then its checkpoint may go.
@@ -74,6 +100,7 @@ class Recorder:
             "attempt": self._plan.attempts.get(trial.trial_id, 0) + 1,
             "finished_at": finished_at,
         }
+        self._written.add(trial.trial_id)
         self._note(trial, outcome, columns)
         written = self._writer.add(
             {name: columns.get(name) for name in table.schema.names},
@@ -108,10 +135,18 @@ class Recorder:
             self._progress.best = (accuracy, trial.name)
 
     def _forget_checkpoints(self, trial_ids: list[str]) -> None:
-        """Remove what durable rows have replaced; `--retry-failed` goes on from the others."""
+        """Remove what durable rows have replaced; `--retry-failed` goes on from the others.
+
+        Those of a pack go together, since it goes on whole.
+        """
+        self._durable.update(trial_ids)
         for trial_id in trial_ids:
-            if trial_id not in self._failed:
-                self._plan.store.paths.checkpoint(trial_id).unlink(missing_ok=True)
+            pack = self._pack_of.get(trial_id)
+            ids = [trial_id] if pack is None else [member.trial_id for member in pack.members]
+            if self._durable.issuperset(ids):
+                for key in ids:
+                    if key not in self._failed:
+                        self._plan.store.paths.checkpoint(key).unlink(missing_ok=True)
 
 
 def failed(error: BaseException | str) -> Outcome:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import platform
 import resource
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -20,9 +20,11 @@ from nas_core.errors import InputError
 from nas_core.protocols.training import NetworkTraining
 from nas_core.training.checkpoint import Checkpoint
 from nas_core.training.epochs import EpochMetrics, SearchEpoch, Steps
+from nas_core.training.pack import Member, PackTraining
 from nas_core.training.search import Search, check_searchable
 from nas_core.training.training import Training, check_trainable
 from topo_sweep.runs.execution import Execution
+from topo_sweep.runs.packs import Pack, Together
 from topo_sweep.spec.trials import Evaluation, Planned, Runnable, SearchTrial, Trial
 from topo_sweep.store.paths import StorePaths
 
@@ -90,12 +92,15 @@ class TrialRunner:
         self._split = split.to(torch.device(execution.device))
         self._paths = paths
 
-    def run(self, trial: Runnable) -> Iterator[Report]:
-        """Train or search; yield what `Report` says.
+    def run(self, trial: Runnable | Pack) -> Iterator[Report | Together]:
+        """Train or search; yield what `Report` says, of a pack what members say together.
 
         A trial that raises ends with a `failed` outcome: one bad trial is a row, not the end
         of a sweep.
         """
+        if isinstance(trial, Pack):
+            yield from self._run_pack(trial.members)
+            return
         try:
             if self._execution.device == "cuda":
                 torch.cuda.reset_peak_memory_stats()
@@ -107,6 +112,61 @@ class TrialRunner:
             yield self._outcome(status="diverged" if running.diverged else "ok", facts=facts)
         except Exception as error:  # noqa: BLE001 - the boundary at which an error becomes a row
             yield self._outcome(status="failed", error=f"{type(error).__name__}: {error}")
+
+    def _run_pack(self, trials: Sequence[Trial]) -> Iterator[Together]:
+        """Train as one network; yield what members report at the same time."""
+        outcome = partial(self._outcome, execution=self._execution.to_json(len(trials)))
+        going_on = list(range(len(trials)))
+        try:
+            if self._execution.device == "cuda":
+                torch.cuda.reset_peak_memory_stats()
+            running = PackTraining(
+                [
+                    Member(trial.genotype, trial.seed, self._checkpoint(trial.trial_id))
+                    for trial in trials
+                ],
+                trials[0].protocol,
+                self._split,
+                test_every=self._execution.test_every,
+            )
+            if running.history:
+                yield Together(
+                    tuple((number, Resumed(running.history_of(number))) for number in going_on)
+                )
+                going_on = [number for number in going_on if not running.has_diverged(number)]
+                diverged = set(range(len(trials))) - set(going_on)
+                facts = {number: self._facts(running, number) for number in diverged}
+                yield Together(
+                    tuple(
+                        (number, outcome(status="diverged", facts=facts[number]))
+                        for number in sorted(diverged)
+                    )
+                )
+            for report in running.reports():
+                if isinstance(report, Steps):
+                    yield Together(tuple((number, report) for number in going_on))
+                    continue
+                reports: list[tuple[int, Report]] = [
+                    (number, report.members[number]) for number in going_on
+                ]
+                for number in tuple(going_on):
+                    if report.members[number].diverged:
+                        going_on.remove(number)
+                        facts = self._facts(running, number)
+                        reports.append((number, outcome(status="diverged", facts=facts)))
+                yield Together(tuple(reports))
+            ended = [
+                (number, outcome(status="ok", facts=self._facts(running, number)))
+                for number in going_on
+            ]
+            yield Together(tuple(ended), is_last=True)
+        except Exception as error:  # noqa: BLE001 - the boundary at which an error becomes a row
+            text = f"{type(error).__name__}: {error}"
+            failures = [(number, outcome(status="failed", error=text)) for number in going_on]
+            yield Together(tuple(failures), is_last=True)
+
+    def _facts(self, running: PackTraining, number: int) -> dict[str, Any]:
+        return running.facts(number) | {"peak_memory_bytes": self._peak_memory_bytes()}
 
     def _begun(self, trial: Runnable) -> Training | Search:
         checkpoint = self._checkpoint(trial.trial_id)

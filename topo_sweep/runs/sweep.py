@@ -142,7 +142,7 @@ def _run_locked(
     manifest = manifest.model_copy(update=counts)
     manifest.with_request(plan.spec).write(plan.store.paths.manifest)
     progress = Progress.of(plan, images=len(images.train))
-    agenda = Agenda(plan.left, plan.cells_found)
+    agenda = Agenda(plan.left, plan.cells_found, with_packs(plan.left, plan.trials, manifest.packs))
     recorder = Recorder(plan, agenda, progress, fingerprint=dataset.fingerprint)
     interrupts, interrupted = Interrupts(), False
     say(f"results: {plan.store.paths.folder}")

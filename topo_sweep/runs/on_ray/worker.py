@@ -9,6 +9,7 @@ from ray import tune
 
 from nas_core.data.splits import Split
 from topo_sweep.runs.execution import Execution
+from topo_sweep.runs.packs import Together
 from topo_sweep.runs.runner import Outcome, Report, TrialRunner
 from topo_sweep.store.paths import StorePaths
 
@@ -34,17 +35,20 @@ class TrialTrainable(tune.Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Begin another trial; nothing of the one before is left in the runner."""
-        self._reports: Iterator[Report] = self._runner.run(new_config["trial"])
+        self._reports: Iterator[Report | Together] = self._runner.run(new_config["trial"])
         return True
 
     def step(self) -> dict[str, Any]:
         """Return one report as an object, so that Tune does not take it to pieces."""
         report = next(self._reports)
-        if not isinstance(report, Outcome):
+        is_last = report.is_last if isinstance(report, Together) else isinstance(report, Outcome)
+        if not is_last:
             return {"report": report}
-        if report.status == "failed" and self._on_gpu:
+        ended = [each for _, each in report.reports] if isinstance(report, Together) else [report]
+        errors = [each.error for each in ended if isinstance(each, Outcome) and each.error]
+        if errors and self._on_gpu:
             # A CUDA error can outlive its trial: end the actor, so that the next one is clean.
-            raise RuntimeError(report.error)
+            raise RuntimeError(errors[0])
         return {"report": report, "done": True}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:

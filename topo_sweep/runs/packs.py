@@ -1,0 +1,104 @@
+"""Which trainings a worker trains together, as one network, and what they report together."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nas_core.cells.genotype import CellEdges, Genotype
+from topo_sweep.spec.trials import Planned, Trial
+
+if TYPE_CHECKING:
+    from topo_sweep.runs.runner import Report
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Trainings of one protocol whose networks have the same shape."""
+
+    members: tuple[Trial, ...]
+
+
+@dataclass(frozen=True)
+class Together:
+    """What members of a pack report at the same time, by their number; `is_last` of all."""
+
+    reports: tuple[tuple[int, Report], ...]
+    is_last: bool = False
+
+
+Packs = tuple[tuple[str, ...], ...]
+"""Ids of the trials of each pack, as `sweep.json` has them."""
+
+
+def planned_packs(
+    left: Mapping[str, Planned], trials: Mapping[str, Planned], known: Packs, size: int
+) -> Packs:
+    """Return the packs of a run: those that were planned before and have work left, then new ones.
+
+    A pack that was begun is run whole again, with the members that have ended: what they compute
+    depends, in the last digits, on who is beside them. Packs of another size are planned anew.
+
+    Args:
+        left: what has no row yet.
+        trials: all of the request, in running order.
+        known: packs that the store has.
+        size: trainings that go together.
+
+    """
+    if size < 2:
+        return ()
+    begun = [
+        pack
+        for pack in known
+        if len(pack) <= size and set(pack) <= set(trials) and any(key in left for key in pack)
+    ]
+    taken = {key for pack in begun for key in pack}
+    rest = [trial for key, trial in left.items() if key not in taken and isinstance(trial, Trial)]
+    return (*begun, *_chunks(rest, size))
+
+
+def with_packs(
+    left: Mapping[str, Planned], trials: Mapping[str, Planned], packs: Packs
+) -> Iterator[Planned | Pack]:
+    """Yield what a run hands out, a pack in the place of its first member that is left."""
+    by_member = {key: pack for pack in packs for key in pack}
+    for key, trial in left.items():
+        if key not in by_member:
+            yield trial
+            continue
+        pack = by_member[key]
+        if key == next(member for member in pack if member in left):
+            yield Pack(tuple(trial for k in pack if isinstance(trial := trials[k], Trial)))
+
+
+def _chunks(trials: Iterable[Trial], size: int) -> Iterator[tuple[str, ...]]:
+    """Yield packs of trainings that follow each other, have one seed and the same shape.
+
+    One seed, since its members then share every batch of images.
+    """
+    for _, group in itertools.groupby(trials, lambda trial: (trial.seed, shape(trial.genotype))):
+        alike = [trial.trial_id for trial in group]
+        # As equal in size as they can be: the last one would be slow if it were small.
+        count = -(-len(alike) // size)
+        for number in range(count):
+            start, end = (len(alike) * n // count for n in (number, number + 1))
+            if end - start > 1:
+                yield tuple(alike[start:end])
+
+
+def shape(genotype: Genotype) -> tuple[tuple[str, bool], ...]:
+    """Return what two genotypes share whose networks have parameters of the same shapes.
+
+    The operation of each slot, and whether it is a skip connection that halves the map.
+    """
+    return (*_shape(genotype.normal, strides=False), *_shape(genotype.reduction, strides=True))
+
+
+def _shape(cell: CellEdges, *, strides: bool) -> Sequence[tuple[str, bool]]:
+    return [
+        (edge.operation, strides and edge.operation == "skip_connect" and edge.source < 2)
+        for edge in cell.edges
+    ]
