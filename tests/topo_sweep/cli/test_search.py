@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.topo_sweep.analysis.choice_rows import topologies
 from tests.topo_sweep.cli.program import Program
 from topo_sweep.store.opened import open_sweep
