@@ -69,6 +69,7 @@ def test_only_edges_of_a_reduction_cell_that_read_its_inputs_have_stride_2() -> 
     assert [reduction.stride(source) for source in range(5)] == [2, 2, 1, 1, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cells", [1, 2, 3, 4, 7])
 def test_both_kinds_of_network_follow_the_plan(cells: int) -> None:
     images = torch.zeros(2, 3, 8, 8)

@@ -154,6 +154,7 @@ def take_weights(network: EvalNetwork, supernet: SearchNetwork, genotype: Genoty
     network.load_state_dict(taken)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "cells"), [(0, 3), (1, 3), (2, 4), (3, 5)])
 def test_with_one_hot_weights_it_is_the_evaluation_network(seed: int, cells: int) -> None:
     genotype = random_genotype(seed)

@@ -37,6 +37,7 @@ class Stopwatch:
         return self.now
 
 
+@pytest.mark.slow
 @KINDS
 def test_a_long_first_epoch_is_told_of_once_in_its_middle_and_changes_nothing(
     kind: str, monkeypatch: pytest.MonkeyPatch

@@ -33,6 +33,7 @@ from tests.nas_core.training.searches import (
 from tests.nas_core.training.trainings import DIGITS, copied, same, stopped_after, unchanged
 
 
+@pytest.mark.slow
 def test_another_seed_order_or_topology_is_another_search() -> None:
     searches = [reference(TINY), searched(seed=1), reference(FIRST)]
     searches.append(searched(TINY.with_values({"topology": 18})))

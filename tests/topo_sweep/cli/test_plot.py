@@ -22,6 +22,7 @@ def sweep(tmp_path: Path) -> Path:
     return searched(tmp_path / "results", [first, second], curve_with_alphas(second))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_picture_goes_to_the_figures_of_the_sweep_and_its_path_to_stdout(
     command: str, program: Program, sweep: Path
@@ -32,6 +33,7 @@ def test_a_picture_goes_to_the_figures_of_the_sweep_and_its_path_to_stdout(
     assert program.errors == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_picture_goes_where_it_is_told_in_the_format_of_its_name(
     command: str, program: Program, sweep: Path

@@ -74,6 +74,7 @@ def test_a_request_above_the_limit_runs_with_yes(program: Program) -> None:
     assert "10002: 0 done" in text
 
 
+@pytest.mark.slow
 def test_a_trial_that_raises_is_a_row_and_the_sweep_goes_on(
     program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:

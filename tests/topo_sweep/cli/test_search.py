@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.topo_sweep.analysis.choice_rows import topologies
 from tests.topo_sweep.cli.program import Program
 from topo_sweep.store.opened import open_sweep
@@ -37,6 +39,7 @@ def test_the_best_wiring_of_a_sweep_is_said_with_how_sure_that_is(
     assert choice.startswith("topology 17: the best of 2 networks of small-digits-")
 
 
+@pytest.mark.slow
 def test_a_search_that_found_nothing_is_a_failure_that_says_why(program: Program) -> None:
     lost = (*SMALL, "--set", "learning_rate=1e30", "--set", "batch_size=8")
 

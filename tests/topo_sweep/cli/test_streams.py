@@ -23,6 +23,7 @@ def shell(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(bash, cwd=folder, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "where"),
     [*((command, "> /dev/full") for command in PRINTS), (PRINTS[0], ">&-"), (PRINTS[1], "<&- >&-")],
@@ -36,12 +37,14 @@ def test_what_cannot_be_printed_is_told_in_one_line(
     assert line.startswith("topo-sweep: cannot write to stdout: ")
 
 
+@pytest.mark.slow
 def test_a_reader_who_has_read_enough_ends_a_command_in_silence(tmp_path: Path) -> None:
     for command in PRINTS:
         ended = shell(tmp_path, f"topo-sweep {command} | true")
         assert (ended.returncode, ended.stderr) == (0, ""), command
 
 
+@pytest.mark.slow
 def test_what_is_said_beside_data_may_be_lost(tmp_path: Path) -> None:
     for where in ("2> /dev/full", "2>&-"):
         listed = shell(tmp_path, f"topo-sweep enumerate --unique --format csv {where}")

@@ -275,6 +275,7 @@ def test_genotypes_are_compared_edge_by_edge_in_both_cells() -> None:
     assert (edges.n, edges.ours) == pytest.approx((3, 4 / 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "other",
     [

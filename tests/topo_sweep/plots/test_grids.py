@@ -331,6 +331,7 @@ def test_all_texts_can_be_read(draw: Any) -> None:
     assert unreadable(draw(*everything())) == []
 
 
+@pytest.mark.slow
 def test_all_texts_of_depth_can_be_read() -> None:
     assert unreadable(depth(*grid(("SS1",), (5, 10, 16, 20)))) == []
 

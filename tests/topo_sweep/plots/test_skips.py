@@ -114,6 +114,7 @@ def test_failed_searches_are_left_out_and_counted() -> None:
         skips(rows[:1], TABLE_2, PUBLISHED)
 
 
+@pytest.mark.slow
 def test_all_texts_can_be_read() -> None:
     every = (*TABLE_2, "search_darts_1st", "search_edarts", "search_pcdarts", "search_pdarts")
     assert unreadable(skips(table(), TABLE_2, PUBLISHED)) == []

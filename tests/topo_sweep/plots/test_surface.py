@@ -144,6 +144,7 @@ def test_colour_bars_are_in_percent_and_name_the_metric() -> None:
     assert "SD over seeds (percentage points)" in labels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", STYLES)
 def test_the_title_names_metric_data_protocol_phase_and_n(style: str) -> None:
     said = words(drawn(2, style))

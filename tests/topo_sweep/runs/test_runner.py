@@ -29,6 +29,7 @@ def reports(images: Split, trial: Trial | SearchTrial) -> tuple[list[SearchEpoch
     return [epoch for epoch in epochs if isinstance(epoch, SearchEpoch)], outcome
 
 
+@pytest.mark.slow
 def test_a_runner_yields_each_epoch_of_a_search_and_then_its_outcome(digits: Split) -> None:
     epochs, outcome = reports(digits, search_of(LONGER))
 

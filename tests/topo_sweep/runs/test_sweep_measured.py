@@ -55,6 +55,7 @@ def curves(results: Path) -> pd.DataFrame:
     return epochs.sort_values(["trial_id", "epoch"], ignore_index=True)
 
 
+@pytest.mark.slow
 def test_rows_are_the_same_however_often_accuracies_are_measured(
     always: Path, tmp_path: Path
 ) -> None:
@@ -82,6 +83,7 @@ def test_what_is_done_is_done_however_often_it_was_measured(always: Path) -> Non
     pd.testing.assert_frame_equal(load_results(always), before)
 
 
+@pytest.mark.slow
 def test_diverged_trainings_rank_the_same_however_often_they_were_measured(
     tmp_path: Path,
 ) -> None:
@@ -94,6 +96,7 @@ def test_diverged_trainings_rank_the_same_however_often_they_were_measured(
     pd.testing.assert_frame_equal(rank(one).table, rank(other).table)
 
 
+@pytest.mark.slow
 def test_the_first_steps_of_a_run_tell_how_long_it_takes_and_change_no_row(
     always: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

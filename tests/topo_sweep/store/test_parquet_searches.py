@@ -335,6 +335,7 @@ def test_a_crash_between_the_parts_of_an_append_shows_none_of_its_searches(
     assert len(store.search_epochs()) == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("target", "number"),
     [("write_durably", 0), ("write_durably", 3), ("Path.unlink", 0), ("Path.unlink", 5)],
