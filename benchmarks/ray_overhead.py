@@ -26,6 +26,7 @@ from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.interrupts import Interrupts
 from topo_sweep.runs.on_ray import cluster
 from topo_sweep.runs.on_ray.driver import run_on_ray
+from topo_sweep.runs.packs import Pack
 from topo_sweep.runs.plan import make_plan
 from topo_sweep.runs.progress import Progress
 from topo_sweep.runs.recorder import Recorder
@@ -97,6 +98,7 @@ def on_ray(agenda: Agenda, recorder: Recorder) -> None:
 def without_ray(agenda: Agenda, recorder: Recorder) -> None:
     """Record the same reports in a loop."""
     while (trial := agenda.next()) is not None:
+        assert not isinstance(trial, Pack)  # noqa: S101 - none go together here
         recorder.start(trial)
         for epoch in range(trial.epochs):
             recorder.take(trial, metrics(epoch))

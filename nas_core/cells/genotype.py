@@ -164,6 +164,19 @@ class Genotype:
         """
         return self.normal.topology if self.normal.uniform_operation else None
 
+    @property
+    def shape(self) -> tuple[tuple[str, bool], ...]:
+        """What genotypes share whose networks have parameters of the same shapes.
+
+        The operation of every slot, and whether it is a skip connection that halves the map.
+        """
+        halving = [
+            edge.operation == "skip_connect" and edge.source < INPUTS
+            for edge in self.reduction.edges
+        ]
+        operations = [edge.operation for edge in (*self.normal.edges, *self.reduction.edges)]
+        return tuple(zip(operations, [False] * len(self.normal.edges) + halving, strict=True))
+
     @classmethod
     def parse(cls, text: str) -> Genotype:
         """Read a known cell's name, the canonical string, JSON, or DARTS' printed notation.

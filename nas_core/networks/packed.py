@@ -261,23 +261,18 @@ def _common_shapes(genotypes: Sequence[Genotype], **network: Any) -> dict[str, t
     """Return the shapes of all parameters and buffers by name, which all models must share."""
     if not genotypes:
         raise InputError("a pack needs one model or more")
-    shapes = []
-    operations = []
-    for genotype in dict.fromkeys(genotypes):
-        with torch.device("meta"):
-            state = EvalNetwork(genotype, **network).state_dict()
-        shapes.append({name: tensor.shape for name, tensor in state.items()})
-        edges = (*genotype.normal.edges, *genotype.reduction.edges)
-        operations.append([edge.operation for edge in edges])
-    for other, names in zip(shapes, operations, strict=True):
-        if other != shapes[0] or names != operations[0]:
+    first = genotypes[0]
+    for other in genotypes:
+        if other.shape != first.shape:
             raise InputError(
                 "the models of a pack need the same operation in every slot, and skip connections "
-                f"of the same strides: {genotypes[0]} and {genotypes[1]} do not fit each other"
+                f"of the same strides: {first} and {other} do not fit each other"
             )
-    if "none" in operations[0]:
+    if any(operation == "none" for operation, _ in first.shape):
         raise InputError("a pack has no form of the operation none")
-    return shapes[0]
+    with torch.device("meta"):
+        state = EvalNetwork(first, **network).state_dict()
+    return {name: tensor.shape for name, tensor in state.items()}
 
 
 def _patches(images: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ The loop around it is in `training/loop.py`. Letters: K members, B batch.
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Generator, Sequence
@@ -26,6 +27,7 @@ from nas_core.training.epochs import EpochMetrics, PackEpoch, Steps
 from nas_core.training.loop import EVALUATION_BATCH, Loop, Meter, StepResult
 from nas_core.training.training import check_trainable, measured_after, work_of_epoch
 
+_LOGGER = logging.getLogger(__name__)
 _MOMENTUM: Final = "momentum_buffer"
 _FEWEST_EVALUATED: Final = 64
 """Images that are evaluated together, however many models there are."""
@@ -42,8 +44,9 @@ class Member(NamedTuple):
 class PackTraining(Loop[PackEpoch]):
     """Trainings that differ in wiring or seed; each is what `Training` would be, but for rounding.
 
-    Members that have a checkpoint must have the same number of epochs in it. One whose loss is no
-    longer finite has ended; the others go on as if it were not there.
+    It goes on from the checkpoints of its members where all hold equally many epochs; else, as
+    after a kill between two of their files, it starts over. A member whose loss is no longer finite
+    has ended; the others go on as if it were not there.
 
     Args:
         members: at least one; see `PackedNetwork` for what fits together.
@@ -68,20 +71,29 @@ class PackTraining(Loop[PackEpoch]):
         self.evaluation_batch = max(EVALUATION_BATCH // len(members), _FEWEST_EVALUATED)
         self.split = split
         self.test_every = test_every
+        self._facts: dict[object, dict[str, int | str | None]] = {}
         super().__init__(
             PackEpoch, protocol, split.train, split.info, seed=members[0].seed, checkpoint=None
         )
 
-    def has_ended(self, number: int) -> bool:
-        """Whether a member diverged in an epoch before the last."""
-        return any(epoch.members[number].diverged for epoch in self.history[:-1])
+    def history_of(self, number: int) -> tuple[EpochMetrics, ...]:
+        """Return the epochs of a member, up to that in which it diverged."""
+        epochs = [epoch.members[number] for epoch in self.history]
+        end = next((each.epoch + 1 for each in epochs if each.diverged), len(epochs))
+        return tuple(epochs[:end])
+
+    def has_diverged(self, number: int) -> bool:
+        """Whether the loss of a member is no longer finite, which ended it."""
+        return any(epoch.members[number].diverged for epoch in self.history)
 
     def resume(self) -> None:
         """Build, and go on from what the members have saved."""
         self.build(0)
         saved = [each.checkpoint.load() if each.checkpoint else None for each in self.members]
         states = [state for state in saved if state is not None]
-        if len(states) < len(saved):
+        if len(states) < len(saved) or len({len(history) for _, history in states}) > 1:
+            if states:
+                _LOGGER.warning("starting a pack over: its members' checkpoints differ in epochs")
             return
         histories = [[EpochMetrics(**epoch) for epoch in history] for _, history in states]
         self.history = [PackEpoch(epochs) for epochs in zip(*histories, strict=True)]
@@ -149,7 +161,7 @@ class PackTraining(Loop[PackEpoch]):
         means = meter.means_by_model()
         is_measured = [is_due or not math.isfinite(loss) for loss, _ in means]
         tested, validated = self._measured(any(is_measured))
-        going_on = sum(not self.has_ended(number) for number in range(len(means)))
+        going_on = sum(not self.has_diverged(number) for number in range(len(means)))
         seconds = (time.perf_counter() - started) / max(going_on, 1)
         return PackEpoch(
             tuple(
@@ -181,13 +193,18 @@ class PackTraining(Loop[PackEpoch]):
 
     def facts(self, number: int = 0) -> dict[str, int | str | None]:
         """Return `parameters` and the `multiply_adds` of one image of a member."""
-        height, width = self.split.train.pixels.shape[-2:]
-        with torch.device("meta"):
-            network = self._alone(number)
-        return {
-            "parameters": parameter_count(network),
-            "multiply_adds": multiply_adds(network, height, width),
-        }
+        genotype = self.members[number].genotype
+        # In a normal cell all maps are of one size, so its wiring does not matter.
+        key = genotype.shape, genotype.reduction
+        if key not in self._facts:
+            height, width = self.split.train.pixels.shape[-2:]
+            with torch.device("meta"):
+                network = self._alone(number)
+            self._facts[key] = {
+                "parameters": parameter_count(network),
+                "multiply_adds": multiply_adds(network, height, width),
+            }
+        return dict(self._facts[key])
 
     def _step(self, draws: dict[int, Draws]) -> StepResult:
         """Take one step of the weights; draws are by seed."""

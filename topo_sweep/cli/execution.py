@@ -64,6 +64,7 @@ def _execution(options: RunOptions, test_every: int) -> Execution:
         partial_data=options.partial_data,
         cpus=options.cpus_per_pack,
         gpus=options.gpus_per_pack,
+        pack_size=options.pack,
         test_every=test_every,
         verbose=options.verbose,
     )

@@ -104,6 +104,12 @@ class RunOptions:
     cpus_per_pack: int = option(
         type=FROM_ONE, default=1, show_default=True, help="Threads of a trial."
     )
+    pack: int = option(
+        type=FROM_ONE,
+        default=1,
+        show_default=True,
+        help="Trainings of one seed and shape that a worker trains as one network.",
+    )
     gpus_per_pack: float | None = option(
         type=click.FloatRange(min=0),
         help="May be a fraction.  [default: 1 where there are GPUs, else 0]",

@@ -26,7 +26,7 @@ class Execution:
         cpus: threads of a pack.
         gpus: of a pack, may be a fraction; None is one where there are any, and is settled
             before anything runs.
-        pack_size: trials that train together.
+        pack_size: trainings that a worker trains as one network at most.
         checkpoint_seconds: the least time between two saves of a trial.
         test_every: a training measures its accuracies every so many epochs, and always in its
             last. Rows are the same, but for the best test accuracy, which is the best of the

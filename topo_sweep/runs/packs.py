@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nas_core.cells.genotype import CellEdges, Genotype
 from topo_sweep.spec.trials import Planned, Trial
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ def _chunks(trials: Iterable[Trial], size: int) -> Iterator[tuple[str, ...]]:
 
     One seed, since its members then share every batch of images.
     """
-    for _, group in itertools.groupby(trials, lambda trial: (trial.seed, shape(trial.genotype))):
+    for _, group in itertools.groupby(trials, lambda trial: (trial.seed, trial.genotype.shape)):
         alike = [trial.trial_id for trial in group]
         # As equal in size as they can be: the last one would be slow if it were small.
         count = -(-len(alike) // size)
@@ -87,18 +86,3 @@ def _chunks(trials: Iterable[Trial], size: int) -> Iterator[tuple[str, ...]]:
             start, end = (len(alike) * n // count for n in (number, number + 1))
             if end - start > 1:
                 yield tuple(alike[start:end])
-
-
-def shape(genotype: Genotype) -> tuple[tuple[str, bool], ...]:
-    """Return what two genotypes share whose networks have parameters of the same shapes.
-
-    The operation of each slot, and whether it is a skip connection that halves the map.
-    """
-    return (*_shape(genotype.normal, strides=False), *_shape(genotype.reduction, strides=True))
-
-
-def _shape(cell: CellEdges, *, strides: bool) -> Sequence[tuple[str, bool]]:
-    return [
-        (edge.operation, strides and edge.operation == "skip_connect" and edge.source < 2)
-        for edge in cell.edges
-    ]

@@ -115,58 +115,49 @@ class TrialRunner:
 
     def _run_pack(self, trials: Sequence[Trial]) -> Iterator[Together]:
         """Train as one network; yield what members report at the same time."""
-        outcome = partial(self._outcome, execution=self._execution.to_json(len(trials)))
         going_on = list(range(len(trials)))
+        outcome = partial(self._outcome, execution=self._execution.to_json(len(trials)))
+
+        def ended(numbers: Iterable[int], status: str) -> tuple[tuple[int, Report], ...]:
+            outcomes = []
+            for number in tuple(numbers):
+                going_on.remove(number)
+                facts = running.facts(number) | {"peak_memory_bytes": self._peak_memory_bytes()}
+                outcomes.append((number, outcome(status=status, facts=facts)))
+            return tuple(outcomes)
+
         try:
             if self._execution.device == "cuda":
                 torch.cuda.reset_peak_memory_stats()
-            running = PackTraining(
-                [
-                    Member(trial.genotype, trial.seed, self._checkpoint(trial.trial_id))
-                    for trial in trials
-                ],
-                trials[0].protocol,
-                self._split,
-                test_every=self._execution.test_every,
-            )
+            running = self._pack(trials)
             if running.history:
                 yield Together(
                     tuple((number, Resumed(running.history_of(number))) for number in going_on)
                 )
-                going_on = [number for number in going_on if not running.has_diverged(number)]
-                diverged = set(range(len(trials))) - set(going_on)
-                facts = {number: self._facts(running, number) for number in diverged}
-                yield Together(
-                    tuple(
-                        (number, outcome(status="diverged", facts=facts[number]))
-                        for number in sorted(diverged)
-                    )
-                )
+                yield Together(ended(filter(running.has_diverged, going_on), "diverged"))
             for report in running.reports():
                 if isinstance(report, Steps):
                     yield Together(tuple((number, report) for number in going_on))
                     continue
-                reports: list[tuple[int, Report]] = [
-                    (number, report.members[number]) for number in going_on
-                ]
-                for number in tuple(going_on):
-                    if report.members[number].diverged:
-                        going_on.remove(number)
-                        facts = self._facts(running, number)
-                        reports.append((number, outcome(status="diverged", facts=facts)))
-                yield Together(tuple(reports))
-            ended = [
-                (number, outcome(status="ok", facts=self._facts(running, number)))
-                for number in going_on
-            ]
-            yield Together(tuple(ended), is_last=True)
+                epochs = tuple((number, report.members[number]) for number in going_on)
+                lost = [number for number in going_on if report.members[number].diverged]
+                yield Together((*epochs, *ended(lost, "diverged")))
+            yield Together(ended(going_on, "ok"), is_last=True)
         except Exception as error:  # noqa: BLE001 - the boundary at which an error becomes a row
             text = f"{type(error).__name__}: {error}"
-            failures = [(number, outcome(status="failed", error=text)) for number in going_on]
-            yield Together(tuple(failures), is_last=True)
+            failures = tuple((number, outcome(status="failed", error=text)) for number in going_on)
+            yield Together(failures, is_last=True)
 
-    def _facts(self, running: PackTraining, number: int) -> dict[str, Any]:
-        return running.facts(number) | {"peak_memory_bytes": self._peak_memory_bytes()}
+    def _pack(self, trials: Sequence[Trial]) -> PackTraining:
+        return PackTraining(
+            [
+                Member(trial.genotype, trial.seed, self._checkpoint(trial.trial_id))
+                for trial in trials
+            ],
+            trials[0].protocol,
+            self._split,
+            test_every=self._execution.test_every,
+        )
 
     def _begun(self, trial: Runnable) -> Training | Search:
         checkpoint = self._checkpoint(trial.trial_id)

@@ -18,6 +18,7 @@ from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.inline import run_inline
 from topo_sweep.runs.interrupts import Interrupts
+from topo_sweep.runs.packs import planned_packs, with_packs
 from topo_sweep.runs.plan import Plan, make_plan
 from topo_sweep.runs.progress import Progress, reported
 from topo_sweep.runs.recorder import Recorder
@@ -96,7 +97,7 @@ def run(
             say(where)
             for remark in _remarks(plan, images):
                 say(remark)
-            return _run_locked(plan, dataset, images, execute, say)
+            return _run_locked(plan, dataset, images, execute, say, pack_size=execution.pack_size)
 
 
 def _data_line(dataset: Dataset) -> str:
@@ -131,7 +132,7 @@ def _remarks(plan: Plan, images: Split) -> Iterator[str]:
 
 
 def _run_locked(
-    plan: Plan, dataset: Dataset, images: Split, execute: Execute, say: Say
+    plan: Plan, dataset: Dataset, images: Split, execute: Execute, say: Say, *, pack_size: int
 ) -> RunResult:
     # Another driver may have finished some of it while this one was starting.
     plan = make_plan(plan.spec, plan.store.paths.folder.parent, retry_failed=plan.retry_failed)
@@ -139,10 +140,11 @@ def _run_locked(
     check_fingerprint(manifest, dataset)
     # A store of an earlier version does not hold them yet.
     counts = {"train_images": len(dataset.train), "test_images": len(dataset.test)}
-    manifest = manifest.model_copy(update=counts)
-    manifest.with_request(plan.spec).write(plan.store.paths.manifest)
+    manifest = manifest.model_copy(update=counts).with_request(plan.spec)
+    packs = planned_packs(plan.left, plan.trials, manifest.packs, pack_size)
+    manifest.with_packs(packs).write(plan.store.paths.manifest)
     progress = Progress.of(plan, images=len(images.train))
-    agenda = Agenda(plan.left, plan.cells_found, with_packs(plan.left, plan.trials, manifest.packs))
+    agenda = Agenda(plan.left, plan.cells_found, with_packs(plan.left, plan.trials, packs))
     recorder = Recorder(plan, agenda, progress, fingerprint=dataset.fingerprint)
     interrupts, interrupted = Interrupts(), False
     say(f"results: {plan.store.paths.folder}")

@@ -11,7 +11,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -59,6 +59,8 @@ class Manifest(BaseModel):
     test_images: int | None = None
     """Images of the data set, before hold-out and limit; None in stores of earlier versions."""
     requests: tuple[Request, ...] = ()
+    packs: tuple[tuple[str, ...], ...] = ()
+    """Ids of trials that were planned to train together, as one network."""
 
     def specs(self) -> list[SweepSpec]:
         """Return the requests as sweeps; their trials together are what is planned."""
@@ -84,6 +86,13 @@ class Manifest(BaseModel):
             hardware=hardware(),
         )
         return self.model_copy(update={"requests": (*self.requests, request)})
+
+    def with_packs(self, packs: Iterable[tuple[str, ...]]) -> Manifest:
+        """Return the manifest with these packs; a trial is in the last one that names it."""
+        packs = tuple(packs)
+        again = {key for pack in packs for key in pack}
+        kept = (pack for pack in self.packs if not again.intersection(pack))
+        return self.model_copy(update={"packs": (*kept, *packs)})
 
     def write(self, path: Path) -> None:
         """Replace the file."""

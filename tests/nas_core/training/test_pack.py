@@ -129,8 +129,8 @@ def test_a_member_that_diverges_ends_and_the_others_do_not_notice(
     assert [members[1].diverged for members in epochs] == [True] * 3
     assert epochs[0][1].test_accuracy is not None, "what diverged is measured where it ends"
     assert epochs[0][0].test_accuracy is None
-    assert not pack.has_ended(0)
-    assert pack.has_ended(1)
+    assert [pack.has_diverged(number) for number in range(3)] == [False, True, False]
+    assert [len(pack.history_of(number)) for number in range(3)] == [3, 1, 3]
     for number in (0, 2):
         assert epochs[2][number].train_loss == expected[2][number].train_loss
         assert epochs[2][number].test_accuracy == expected[2][number].test_accuracy

@@ -13,6 +13,7 @@ from tests.topo_sweep.conftest import FINGERPRINT, make_sweep
 from tests.topo_sweep.runs.recorder_run import Recording
 from tests.topo_sweep.store.store_rows import T0
 from topo_sweep.runs.agenda import Agenda
+from topo_sweep.runs.packs import Pack
 from topo_sweep.runs.plan import make_plan
 from topo_sweep.runs.progress import Progress
 from topo_sweep.runs.recorder import Recorder
@@ -177,6 +178,7 @@ class SearchRun(Recording):
         trial = self.agenda.next()
         if trial is None:
             return None
+        assert not isinstance(trial, Pack)
         self._handed_out[trial.trial_id] = trial
         return trial.trial_id
 

@@ -10,6 +10,7 @@ from nas_core.cells.genotype import Genotype
 from tests.topo_sweep.conftest import small_spec
 from tests.topo_sweep.runs.search_run import FOUND, OTHER, search_spec
 from topo_sweep.runs.agenda import Agenda
+from topo_sweep.runs.packs import Pack
 from topo_sweep.spec.trials import Evaluation, Planned, Runnable, SearchTrial, Trial
 
 PLANNED = dict(search_spec(seeds=(0, 1), evaluation_seeds=(0, 1)).trials())
@@ -25,6 +26,7 @@ def handed_out(agenda: Agenda) -> list[Runnable]:
     """Take all that can start now."""
     taken = []
     while (trial := agenda.next()) is not None:
+        assert not isinstance(trial, Pack)
         taken.append(trial)
     return taken
 
@@ -157,6 +159,7 @@ def test_whenever_searches_end_everything_is_handed_out_once_and_nothing_before_
     while not work.is_exhausted or running:
         trial = work.next() if not running or data.draw(st.booleans()) else None
         if trial is not None:
+            assert not isinstance(trial, Pack)
             handed.append(trial.trial_id)
             if isinstance(trial, SearchTrial):
                 running.append(trial.trial_id)

@@ -13,6 +13,7 @@ from tests.topo_sweep.runs.recorder_run import IDS, Run, ended, metrics
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.inline import run_inline
 from topo_sweep.runs.interrupts import Interrupts
+from topo_sweep.runs.packs import Pack
 from topo_sweep.runs.runner import Report, TrialRunner
 from topo_sweep.spec.trials import Runnable
 
@@ -24,7 +25,8 @@ class Scripted(TrialRunner):
         self.started: list[str] = []
         self.fails, self.interrupted = fails, interrupted
 
-    def run(self, trial: Runnable) -> Iterator[Report]:
+    def run(self, trial: Runnable | Pack) -> Iterator[Report]:
+        assert not isinstance(trial, Pack)
         self.started.append(trial.trial_id)
         *epochs, outcome = ended("ok", metrics(0), metrics(1))
         if trial.trial_id == self.fails:
@@ -75,7 +77,7 @@ def test_a_trial_counts_as_running_before_its_first_report(tmp_path: Path) -> No
     running: list[dict[str, int]] = []
 
     class Watched(Scripted):
-        def run(self, trial: Runnable) -> Iterator[Report]:
+        def run(self, trial: Runnable | Pack) -> Iterator[Report]:
             running.append(dict(run.progress.running))
             yield from super().run(trial)
 
