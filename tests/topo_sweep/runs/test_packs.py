@@ -1,0 +1,204 @@
+"""Which trainings go together, and that a packed sweep loses, repeats and changes nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from nas_core.cells.genotype import KNOWN_CELLS
+from nas_core.protocols.training import PRESETS, DataOptions
+from nas_core.training.pack import PackTraining
+from tests.conftest import comparable
+from tests.topo_sweep.conftest import small_spec
+from tests.topo_sweep.runs.search_run import search_spec
+from topo_sweep.runs.execution import Execution
+from topo_sweep.runs.packs import Pack, planned_packs, with_packs
+from topo_sweep.runs.plan import make_plan
+from topo_sweep.runs.sweep import RunResult, run
+from topo_sweep.spec.networks import GenotypeSweep, TopologySweep
+from topo_sweep.spec.trials import Trial
+from topo_sweep.store.manifest import read_manifest
+from topo_sweep.store.opened import load_results, open_sweep
+
+SEVEN = small_spec(topologies=(0, 1, 17, 18, 60, 99, 120), seeds=(0, 1)).trials()
+
+
+def seeds_and_topologies(packs: tuple[tuple[str, ...], ...]) -> list[tuple[set[int], list[str]]]:
+    chosen = [[SEVEN[key] for key in pack] for pack in packs]
+    return [({t.seed for t in pack}, [t.name for t in pack]) for pack in chosen]
+
+
+# Which go together
+
+
+def test_trainings_of_one_seed_go_together_in_packs_of_about_one_size() -> None:
+    packs = planned_packs(SEVEN, SEVEN, (), 3)
+
+    assert [len(pack) for pack in packs] == [2, 2, 3, 2, 2, 3]
+    assert all(len(seeds) == 1 for seeds, _ in seeds_and_topologies(packs))
+    assert [key for pack in packs for key in pack] == list(SEVEN)
+    assert planned_packs(SEVEN, SEVEN, (), 1) == ()
+
+
+def test_trainings_of_other_shapes_and_searches_go_alone() -> None:
+    cells = ("DARTS_V1", "DARTS_V2", str(KNOWN_CELLS["PDARTS"]))
+    spec = GenotypeSweep(name="cells", protocol=PRESETS["demo"], genotypes=cells)
+    assert planned_packs(spec.trials(), spec.trials(), (), 8) == ()
+    searches = search_spec(seeds=(0, 1), evaluation_seeds=(0, 1)).trials()
+    assert planned_packs(searches, searches, (), 8) == ()
+
+
+def test_a_pack_that_was_begun_stays_whole_and_what_is_new_joins_none() -> None:
+    ids = list(SEVEN)
+    known = (tuple(ids[:3]), tuple(ids[3:6]))
+    left = {key: SEVEN[key] for key in (*ids[1:3], *ids[6:])}
+
+    packs = planned_packs(left, SEVEN, known, 3)
+
+    assert packs[0] == known[0], "with its first member, which has ended"
+    assert known[1] not in packs, "all of it has ended"
+    assert {key for pack in packs[1:] for key in pack} == set(ids[7:])
+    assert known[0] not in planned_packs(left, SEVEN, known, 2), "smaller packs, another plan"
+
+
+def test_a_pack_is_handed_out_in_the_place_of_its_first_member_that_is_left() -> None:
+    ids = list(SEVEN)
+    left = {key: SEVEN[key] for key in ids[1:5]}
+
+    handed_out = list(with_packs(left, SEVEN, ((ids[0], ids[2], ids[3]),)))
+
+    assert handed_out == [
+        SEVEN[ids[1]],
+        Pack(tuple(t for k in (0, 2, 3) if isinstance(t := SEVEN[ids[k]], Trial))),
+        SEVEN[ids[4]],
+    ]
+
+
+# Whole sweeps
+
+
+def spec(**values: object) -> TopologySweep:
+    """Return a sweep of four trainings of a fraction of a second each."""
+    small = {"init_channels": 2, "cells": 2, "epochs": 3, "batch_size": 8, "crop_padding": 1}
+    return small_spec(
+        protocol=PRESETS["demo"].with_values(small | {"precision": "float64"} | values),
+        data=DataOptions(dataset="digits", train_limit=40, holdout=1300),
+        topologies=(0, 17, 60, 99),
+        seeds=(0,),
+    )
+
+
+def curves(results: Path) -> pd.DataFrame:
+    epochs = open_sweep(results).store.epochs().drop(columns=["seconds", "finished_at"])
+    return epochs.sort_values(["trial_id", "epoch"], ignore_index=True)
+
+
+def swept(results: Path, *, pack_size: int, retry_failed: bool = False) -> RunResult:
+    execution = Execution(executor="inline", pack_size=pack_size, checkpoint_seconds=0)
+    return run(make_plan(spec(), results, retry_failed=retry_failed), execution)
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of a run of two packs; only to be looked at."""
+    results = tmp_path_factory.mktemp("together")
+    swept(results, pack_size=2)
+    return results
+
+
+def test_the_rows_of_a_pack_are_those_of_its_trainings_alone(
+    together: Path, tmp_path: Path
+) -> None:
+    swept(tmp_path, pack_size=1)
+
+    ours, theirs = (comparable(path).drop(columns="execution") for path in (together, tmp_path))
+    pd.testing.assert_frame_equal(ours, theirs, rtol=1e-9)
+    sizes = [json.loads(text)["pack_size"] for text in load_results(together)["execution"]]
+    assert sizes == [2] * 4
+    pd.testing.assert_frame_equal(curves(together), curves(tmp_path), rtol=1e-9)
+
+
+def test_packs_are_planned_once_and_leave_no_checkpoint(together: Path) -> None:
+    paths = open_sweep(together).store.paths
+
+    packs = read_manifest(paths.manifest).packs
+
+    assert [len(pack) for pack in packs] == [2, 2]
+    assert [key for pack in packs for key in pack] == list(spec().trials())
+    assert not list(paths.checkpoints.iterdir())
+
+
+@pytest.mark.parametrize("epochs", [1, 4])
+def test_a_pack_that_was_interrupted_goes_on_to_the_same_rows(
+    epochs: int, together: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_epoch, done = PackTraining.run_epoch, []
+
+    def interrupted(self: PackTraining, epoch: int) -> object:
+        if len(done) == epochs:
+            raise KeyboardInterrupt
+        done.append(epoch)
+        return run_epoch(self, epoch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PackTraining, "run_epoch", interrupted)
+        first = swept(tmp_path, pack_size=2)
+    assert first.interrupted
+    assert [text.partition(", seed 0, ")[2] for text in first.unfinished] == [
+        f"goes on from epoch {epochs % 3 + 1} of 3"
+    ] * 2
+
+    assert not swept(tmp_path, pack_size=2).interrupted
+
+    pd.testing.assert_frame_equal(comparable(tmp_path), comparable(together), check_exact=True)
+
+
+def test_a_member_whose_row_is_there_keeps_it_where_the_pack_runs_again(
+    together: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports = PackTraining.reports
+
+    def lost(self: PackTraining) -> object:
+        """Let the first member diverge, and end the process before the others end."""
+        self.network.extract(0)["classifier.bias"].fill_(float("inf"))
+        for epoch in reports(self):
+            yield epoch
+            if len(self.history) == 2:
+                raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PackTraining, "reports", lost)
+        assert swept(tmp_path, pack_size=2).interrupted
+    before = load_results(tmp_path)
+    assert before["status"].tolist() == ["diverged"]
+
+    result = swept(tmp_path, pack_size=2)
+
+    assert (result.progress.ok, result.progress.diverged) == (3, 1)
+    after = load_results(tmp_path).set_index("trial_id")
+    assert after.loc[before["trial_id"].iloc[0], "finished_at"] == before["finished_at"].iloc[0]
+    others = comparable(together).set_index("trial_id").drop(before["trial_id"])
+    pd.testing.assert_frame_equal(
+        comparable(tmp_path).set_index("trial_id").loc[others.index], others, check_exact=True
+    )
+
+
+def test_a_pack_that_raises_is_a_failed_row_of_each_member_and_can_be_tried_again(
+    together: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def out_of_memory(*_: object) -> object:
+        raise MemoryError("no room for so many")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PackTraining, "run_epoch", out_of_memory)
+        result = swept(tmp_path, pack_size=2)
+    assert result.progress.failed == 4
+    assert set(load_results(tmp_path)["error"]) == {"MemoryError: no room for so many"}
+
+    assert swept(tmp_path, pack_size=2, retry_failed=True).progress.ok == 4
+
+    ours, theirs = (comparable(path).drop(columns="attempt") for path in (tmp_path, together))
+    pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
