@@ -19,7 +19,6 @@ from topo_sweep.runs.packs import Pack, planned_packs, with_packs
 from topo_sweep.runs.plan import make_plan
 from topo_sweep.runs.sweep import RunResult, run
 from topo_sweep.spec.networks import GenotypeSweep, TopologySweep
-from topo_sweep.spec.trials import Trial
 from topo_sweep.store.manifest import read_manifest
 from topo_sweep.store.opened import load_results, open_sweep
 
@@ -72,7 +71,7 @@ def test_a_pack_is_handed_out_in_the_place_of_its_first_member_that_is_left() ->
 
     assert handed_out == [
         SEVEN[ids[1]],
-        Pack(tuple(t for k in (0, 2, 3) if isinstance(t := SEVEN[ids[k]], Trial))),
+        Pack(tuple(SEVEN[ids[k]] for k in (0, 2, 3))),
         SEVEN[ids[4]],
     ]
 
@@ -135,7 +134,8 @@ def test_packs_are_planned_once_and_leave_no_checkpoint(together: Path) -> None:
 def test_a_pack_that_was_interrupted_goes_on_to_the_same_rows(
     epochs: int, together: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_epoch, done = PackTraining.run_epoch, []
+    run_epoch = PackTraining.run_epoch
+    done: list[int] = []
 
     def interrupted(self: PackTraining, epoch: int) -> object:
         if len(done) == epochs:
