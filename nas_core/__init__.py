@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nas_core.networks.alphas import Alphas
     from nas_core.networks.evaluation import EvalNetwork
     from nas_core.networks.operations import OPS
+    from nas_core.networks.packed import PackedNetwork
     from nas_core.networks.supernet import SearchNetwork
     from nas_core.protocols.search import SearchProtocol
     from nas_core.protocols.training import Protocol
@@ -31,6 +32,7 @@ __all__ = [
     "Edge",
     "EvalNetwork",
     "Genotype",
+    "PackedNetwork",
     "Protocol",
     "Search",
     "SearchNetwork",
@@ -51,6 +53,7 @@ __getattr__, __dir__ = lazy_names(
         "networks.alphas": ("Alphas",),
         "networks.evaluation": ("EvalNetwork",),
         "networks.operations": ("OPS",),
+        "networks.packed": ("PackedNetwork",),
         "networks.supernet": ("SearchNetwork",),
         "protocols.search": ("SearchProtocol",),
         "protocols.training": ("Protocol",),

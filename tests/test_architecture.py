@@ -67,8 +67,6 @@ WITHOUT: Mapping[str, tuple[str, ...]] = {
 TESTED_ELSEWHERE: Mapping[str, str] = {
     # It runs the program, which only a process of its own can show.
     "topo_sweep.__main__": "topo_sweep/cli/test_main.py",
-    # A trainable that Ray makes and calls: only workers of a cluster show what it does.
-    "topo_sweep.runs.on_ray.worker": "integration/test_executors.py",
 }
 """Module without a test file of its name -> the file that tests it."""
 

@@ -1,0 +1,88 @@
+"""What members of a pack report together is recorded of each, and of each once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.topo_sweep.runs.recorder_run import IDS, SPEC, Run, ended, metrics
+from topo_sweep.runs.packs import Pack, Together
+from topo_sweep.runs.recorder import failed
+
+TRIALS = list(SPEC.trials().values())
+PACK = Pack(tuple(TRIALS[:3]))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run(tmp_path)
+
+
+def together(*numbers: int, epoch: int | None = None, is_last: bool = False) -> Together:
+    """Return an epoch of these members, or that they ended well."""
+    (outcome,) = ended("ok")
+    report = outcome if epoch is None else metrics(epoch)
+    return Together(tuple((number, report) for number in numbers), is_last=is_last)
+
+
+def statuses(run: Run) -> dict[str, str]:
+    rows = run.store.trials()
+    return dict(zip(rows["trial_id"], rows["status"], strict=True))
+
+
+def test_each_member_is_a_row_with_its_curve(run: Run) -> None:
+    run.recorder.start(PACK)
+    assert run.progress.running == dict.fromkeys(IDS[:3], 0)
+
+    assert not run.recorder.take(PACK, together(0, 1, 2, epoch=0))
+    assert not run.recorder.take(PACK, Together(((1, ended("diverged")[-1]),)))
+    assert not run.recorder.take(PACK, together(0, 2, epoch=1))
+    assert run.recorder.take(PACK, together(0, 2, is_last=True))
+    run.recorder.close()
+
+    assert statuses(run) == dict(zip(IDS[:3], ("ok", "diverged", "ok"), strict=True))
+    assert [run.curve(trial_id) for trial_id in IDS[:3]] == [[0, 1], [0], [0, 1]]
+    assert not run.progress.running
+
+
+def test_what_ends_a_pack_ends_all_that_had_not_ended(run: Run) -> None:
+    run.recorder.start(PACK)
+    run.recorder.take(PACK, together(0, 1, 2, epoch=0))
+    run.recorder.take(PACK, Together(((1, ended("diverged")[-1]),)))
+
+    assert run.recorder.take(PACK, failed("the worker died"))
+    run.recorder.close()
+
+    assert statuses(run) == dict(zip(IDS[:3], ("failed", "diverged", "failed"), strict=True))
+    assert len(run.recorder.errors) == 2
+
+
+def test_checkpoints_of_a_pack_go_when_its_last_row_is_durable(run: Run) -> None:
+    checkpoints = [run.checkpoint(trial_id) for trial_id in IDS[:3]]
+    run.recorder.start(PACK)
+    run.recorder.take(PACK, together(0, 1, 2, epoch=0))
+    run.recorder.take(PACK, Together(((1, ended("diverged")[-1]),)))
+    run.recorder.close()
+    assert all(path.exists() for path in checkpoints), "the pack may have to go on whole"
+
+    run.recorder.take(PACK, together(0, 2, is_last=True))
+    run.recorder.close()
+
+    assert not any(path.exists() for path in checkpoints)
+
+
+def test_a_member_that_has_a_row_runs_beside_the_others_unrecorded(tmp_path: Path) -> None:
+    first = Run(tmp_path)
+    first.report(IDS[1], metrics(0, test_accuracy=0.5), *ended("ok"))
+    first.recorder.close()
+    run = Run(tmp_path)
+
+    run.recorder.start(PACK)
+    assert set(run.progress.running) == {IDS[0], IDS[2]}
+    run.recorder.take(PACK, together(0, 1, 2, epoch=0))
+    assert run.recorder.take(PACK, together(0, 1, 2, is_last=True))
+    run.recorder.close()
+
+    assert statuses(run) == dict.fromkeys(IDS[:3], "ok")
+    assert run.row(IDS[1])["test_accuracy"] == 0.5
