@@ -1,9 +1,10 @@
-"""A 1x1 convolution and the batch norm behind it as one function, for several models at once.
+"""A 1x1 convolution and the batch norm behind it, for several models at once.
 
-What the batch norm needs is in the moments of the convolution's input d: with p = d W^T, mean(p) =
-W mean(d) and cov(p) = W cov(d) W^T. So the input is read twice, the normalised output is written
-once, and p never exists; forwards and backwards the rest is algebra on matrices of C x C. Where
-outputs are summed at a node, the sum is taken in the same product.
+For large maps both are one function. What a batch norm needs is in the moments of the convolution's
+input d: with p = d W^T, mean(p) = W mean(d) and cov(p) = W cov(d) W^T. So the input is read twice,
+the normalised output is written once, and p never exists; forwards and backwards the rest is
+algebra on matrices of C x C. Where outputs are summed at a node, the sum is taken in the same
+product. For small maps, where the number of operations decides, it is PyTorch's own batch norm.
 
 Letters: N pixels of a batch, K models, S inputs that are summed, I and O channels in and out. Maps
 are (N, K, channels): what a channels-last map of K * channels is in memory.
@@ -16,6 +17,8 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+from nas_core.networks.kernels.switch import moments_pay
 
 EPS = 1e-5
 """Added to a variance, as PyTorch's batch norm does by default."""
@@ -51,8 +54,39 @@ def pointwise_norm(
         (N, K, O), and the moments, through which no gradient flows.
 
     """
+    if not moments_pay(inputs[0]):
+        return _apart(inputs, weight, scale, offset, relu=relu, keep=keep)
     y, mean, variance = _PointwiseNorm.apply(relu, keep, weight, scale, offset, *inputs)
     return y, Moments(mean, variance)
+
+
+def _apart(
+    inputs: Sequence[Tensor],
+    weight: Tensor,
+    scale: Tensor,
+    offset: Tensor,
+    *,
+    relu: bool,
+    keep: Tensor | None,
+) -> tuple[Tensor, Moments]:
+    """Return the same by PyTorch's batch norm: fewer operations, but more passes over maps."""
+    products = [
+        torch.bmm(d.transpose(0, 1), weight[:, s].transpose(1, 2)) for s, d in enumerate(inputs)
+    ]
+    p = torch.stack([each.transpose(0, 1) for each in products], dim=2)  # (N, K, S, O)
+    # As a channels-last image of N pixels, for which there is a kernel that reads rows.
+    rows = p.view(1, len(p), 1, -1).permute(0, 3, 1, 2)
+    y, mean, inverse = torch.native_batch_norm(
+        rows, scale.flatten(), offset.flatten(), None, None, True, 0.0, EPS
+    )
+    terms = y.permute(0, 2, 3, 1).view(p.shape)
+    if keep is not None:
+        images = terms.view(len(keep), -1, *p.shape[1:])
+        terms = (images * keep[:, None, :, :, None].to(p.dtype)).view(p.shape)
+    total = terms.sum(2) if len(inputs) > 1 else terms[:, :, 0]
+    with torch.no_grad():
+        moments = Moments(*(part.view(scale.shape) for part in (mean, inverse.pow(-2) - EPS)))
+    return total.relu_() if relu else total, moments
 
 
 def normalised_by(

@@ -20,6 +20,19 @@ as long at 2**20 and 1.3 times as long at 2**22.
 """
 
 
+MOMENTS_FROM = 2**18
+"""Maps as large as this (N * K * C), of at least `MOMENTS_CHANNELS` channels a model, are convolved
+and normalised in one function; it takes three times as many operations."""
+
+MOMENTS_CHANNELS = 16
+
+
+def moments_pay(x: Tensor) -> bool:
+    """Whether rows (N, K, C) are convolved and normalised faster by their moments, on a CPU."""
+    large = x.numel() >= MOMENTS_FROM and x.shape[2] >= MOMENTS_CHANNELS
+    return large and x.device.type == "cpu" and x.dtype != torch.bfloat16
+
+
 def layers_pay(x: Tensor) -> bool:
     """Return whether maps are so large, on a CPU, that the faster layers gain from more calls.
 

@@ -15,6 +15,7 @@ from nas_core.cells.genotype import KNOWN_CELLS, Genotype
 from nas_core.cells.topology import Topology
 from nas_core.errors import InputError
 from nas_core.networks.evaluation import EvalNetwork
+from nas_core.networks.kernels import switch
 from nas_core.networks.packed import PackedNetwork
 from nas_core.streams import initialise_
 
@@ -113,8 +114,14 @@ def check_training(
             )
 
 
-def test_topologies_train_as_they_would_alone() -> None:
-    check_training(pack(SOME), steps=4)
+@pytest.mark.parametrize("moments_from", [0, 2**62])
+def test_large_maps_and_small_ones_train_alike(
+    moments_from: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(switch, "MOMENTS_FROM", moments_from)
+    monkeypatch.setattr(switch, "MOMENTS_CHANNELS", 1)
+
+    check_training(pack(SOME), steps=3)
 
 
 @pytest.mark.slow
