@@ -17,7 +17,7 @@ from nas_core.cells.genotype import CellEdges, Genotype
 from nas_core.cells.topology import Topology
 from nas_core.errors import InputError
 from nas_core.networks.evaluation import EvalNetwork
-from nas_core.networks.kernels.pointwise import Moments
+from nas_core.networks.kernels.pointwise import EPS, Moments
 from nas_core.networks.packs.blocks import Memory, Pass
 from nas_core.networks.packs.cell import PackedCell
 from nas_core.networks.packs.edges import as_images, as_map
@@ -112,6 +112,7 @@ class PackedNetwork(nn.Module):
             )
         self._classifier = block("classifier.weight"), block("classifier.bias")
         self._parameters_of, self._statistics = memory.parameters, memory.statistics
+        self._unbiased: dict[tuple[int, ...], Tensor] = {}
         self.flat = nn.Parameter(torch.zeros(self._parameters_of.size))
         self.register_buffer("running_means", torch.zeros(self._statistics.size))
         self.register_buffer("running_variances", torch.ones(self._statistics.size))
@@ -200,21 +201,26 @@ class PackedNetwork(nn.Module):
     def _running(self) -> list[Moments] | None:
         if self.training:
             return None
-        parts = (
-            self._statistics.split(flat) for flat in (self.running_means, self.running_variances)
-        )
-        return [Moments(mean, variance) for mean, variance in zip(*parts, strict=True)]
+        inverses = torch.rsqrt(self.running_variances + EPS)
+        parts = (self._statistics.split(flat) for flat in (self.running_means, inverses))
+        return [Moments(mean, inverse) for mean, inverse in zip(*parts, strict=True)]
 
     @torch.no_grad()
     def _remember(self, run: Pass) -> None:
         """Let the running statistics follow what the batch norms saw."""
-        means, variances = [], []
-        for block in self._statistics.blocks:
-            moments, count = run.seen[block.number]
-            means.append(moments.mean.flatten())
-            variances.append(moments.variance.flatten() * (count / (count - 1)))
-        self.running_means.lerp_(torch.cat(means), _MOMENTUM)
-        self.running_variances.lerp_(torch.cat(variances), _MOMENTUM)
+        seen = [run.seen[block.number] for block in self._statistics.blocks]
+        counts = tuple(count for _, count in seen)
+        if counts not in self._unbiased:  # a few: those of a whole batch and of the last
+            factors = [
+                torch.full((block.size,), count / (count - 1))
+                for block, count in zip(self._statistics.blocks, counts, strict=True)
+            ]
+            self._unbiased[counts] = torch.cat(factors).to(self.running_means)
+        means = torch.cat([moments.mean.flatten() for moments, _ in seen])
+        inverses = torch.cat([moments.inverse.flatten() for moments, _ in seen])
+        variances = (inverses.pow(-2) - EPS) * self._unbiased[counts]
+        self.running_means.lerp_(means, _MOMENTUM)
+        self.running_variances.lerp_(variances, _MOMENTUM)
         self.batches += 1
 
     def _auxiliary_logits(self, run: Pass, x: Tensor) -> Tensor:

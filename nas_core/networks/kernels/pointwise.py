@@ -25,10 +25,10 @@ EPS = 1e-5
 
 
 class Moments(NamedTuple):
-    """Mean and (biased) variance of what a batch norm sees, (K, S, O) each."""
+    """What a batch norm sees, (K, S, O) each: `inverse` is 1 / sqrt(biased variance + EPS)."""
 
     mean: Tensor
-    variance: Tensor
+    inverse: Tensor
 
 
 def pointwise_norm(
@@ -56,8 +56,8 @@ def pointwise_norm(
     """
     if not moments_pay(inputs[0]):
         return _apart(inputs, weight, scale, offset, relu=relu, keep=keep)
-    y, mean, variance = _PointwiseNorm.apply(relu, keep, weight, scale, offset, *inputs)
-    return y, Moments(mean, variance)
+    y, mean, inverse = _PointwiseNorm.apply(relu, keep, weight, scale, offset, *inputs)
+    return y, Moments(mean, inverse)
 
 
 def _apart(
@@ -70,23 +70,21 @@ def _apart(
     keep: Tensor | None,
 ) -> tuple[Tensor, Moments]:
     """Return the same by PyTorch's batch norm: fewer operations, but more passes over maps."""
-    products = [
-        torch.bmm(d.transpose(0, 1), weight[:, s].transpose(1, 2)) for s, d in enumerate(inputs)
-    ]
-    p = torch.stack([each.transpose(0, 1) for each in products], dim=2)  # (N, K, S, O)
+    count, models, terms = len(inputs[0]), len(weight), len(inputs)
+    d = inputs[0] if terms == 1 else torch.stack(tuple(inputs), dim=2).flatten(1, 2)
+    products = torch.bmm(d.transpose(0, 1), weight.flatten(0, 1).transpose(1, 2))  # (K * S, N, O)
     # As a channels-last image of N pixels, for which there is a kernel that reads rows.
-    rows = p.view(1, len(p), 1, -1).permute(0, 3, 1, 2)
+    rows = products.transpose(0, 1).reshape(1, count, 1, -1).permute(0, 3, 1, 2)
     y, mean, inverse = torch.native_batch_norm(
         rows, scale.flatten(), offset.flatten(), None, None, True, 0.0, EPS
     )
-    terms = y.permute(0, 2, 3, 1).view(p.shape)
+    y = y.permute(0, 2, 3, 1).view(count, models, terms, -1)
     if keep is not None:
-        images = terms.view(len(keep), -1, *p.shape[1:])
-        terms = (images * keep[:, None, :, :, None].to(p.dtype)).view(p.shape)
-    total = terms.sum(2) if len(inputs) > 1 else terms[:, :, 0]
-    with torch.no_grad():
-        moments = Moments(*(part.view(scale.shape) for part in (mean, inverse.pow(-2) - EPS)))
-    return total.relu_() if relu else total, moments
+        images = y.view(len(keep), -1, *y.shape[1:])
+        y = (images * keep[:, None, :, :, None].to(y.dtype)).view(y.shape)
+    total = y.sum(2) if terms > 1 else y.view(count, models, -1)
+    seen = Moments(mean.view(scale.shape), inverse.view(scale.shape))
+    return total.relu_() if relu else total, seen
 
 
 def normalised_by(
@@ -99,7 +97,7 @@ def normalised_by(
     relu: bool = False,
 ) -> Tensor:
     """Return the same normalised by moments that are given, as in evaluation: (N, K, O)."""
-    factor = scale * torch.rsqrt(moments.variance + EPS)
+    factor = scale * moments.inverse
     shift = (offset - moments.mean * factor).sum(1)
     y = _products(inputs, weight * factor[..., None], shift)
     return y.relu_() if relu else y
@@ -170,8 +168,8 @@ class _PointwiseNorm(torch.autograd.Function):
         ctx.save_for_backward(
             keep, weight, centre, w_cov, mean, inverse, factor, folded, result, *inputs
         )
-        ctx.mark_non_differentiable(mean, variance)
-        return y, mean, variance
+        ctx.mark_non_differentiable(mean, inverse)
+        return y, mean, inverse
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401

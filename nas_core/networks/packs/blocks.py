@@ -126,9 +126,9 @@ class Pass:
         ]
         ys, moments = zip(*halves, strict=True)
         if self.running is None:
-            means, variances = (torch.cat(part, 2) for part in zip(*moments, strict=True))
+            means, inverses = (torch.cat(part, 2) for part in zip(*moments, strict=True))
             self.seen[reduce.statistics.number] = (
-                Moments(means, variances),
+                Moments(means, inverses),
                 maps[0].shape[:3].numel(),
             )
         shape = *maps[0].shape[:3], reduce.scale.shape[0]
@@ -151,8 +151,8 @@ class Pass:
             return pointwise_norm(inputs, weight, scale, offset, relu=relu, keep=keep)
         running = self.running[norm.statistics.number]
         if half is not None:
-            mean, variance = (part.chunk(2, 2)[half] for part in running)
+            mean, inverse = (part.chunk(2, 2)[half] for part in running)
         else:
-            mean, variance = (part.reshape(scale.shape) for part in running)
-        moments = Moments(mean, variance)
+            mean, inverse = (part.reshape(scale.shape) for part in running)
+        moments = Moments(mean, inverse)
         return normalised_by(inputs, weight, scale, offset, moments, relu=relu), None

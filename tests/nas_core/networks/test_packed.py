@@ -121,7 +121,7 @@ def test_large_maps_and_small_ones_train_alike(
     monkeypatch.setattr(switch, "MOMENTS_FROM", moments_from)
     monkeypatch.setattr(switch, "MOMENTS_CHANNELS", 1)
 
-    check_training(pack(SOME), steps=3)
+    check_training(pack(SOME), steps=2)
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import batch_norm, conv2d
 
 from nas_core.networks.kernels import switch
-from nas_core.networks.kernels.pointwise import Moments, normalised_by, pointwise_norm
+from nas_core.networks.kernels.pointwise import EPS, Moments, normalised_by, pointwise_norm
 
 IMAGES, SIDE, MODELS, TERMS, CHANNELS_IN, CHANNELS_OUT = 5, 4, 3, 2, 4, 6
 PIXELS = IMAGES * SIDE * SIDE
@@ -54,7 +54,7 @@ def by_pytorch(
             y = batch_norm(
                 conv2d(maps, weight[k, s, :, :, None, None]),
                 None if moments is None else moments.mean[k, s],
-                None if moments is None else moments.variance[k, s],
+                None if moments is None else moments.inverse[k, s] ** -2 - EPS,
                 scale[k, s],
                 offset[k, s],
                 training=moments is None,
@@ -91,14 +91,15 @@ def test_the_moments_are_those_that_a_batch_norm_remembers() -> None:
     for s, d in enumerate(inputs):
         p = torch.einsum("nki,koi->nko", d, parameters[0][:, s])
         torch.testing.assert_close(moments.mean[:, s], p.mean(0))
-        torch.testing.assert_close(moments.variance[:, s], p.var(0, correction=0))
+        deviation = (p.var(0, correction=0) + EPS).sqrt()
+        torch.testing.assert_close(1 / moments.inverse[:, s], deviation)
     assert not moments.mean.requires_grad
 
 
 def test_moments_that_are_given_replace_those_of_the_batch() -> None:
     inputs, parameters = arguments()
     mean, variance = (drawn(MODELS, TERMS, CHANNELS_OUT).detach() for _ in range(2))
-    moments = Moments(mean, variance.abs())
+    moments = Moments(mean, 1 / (variance.abs() + EPS).sqrt())
 
     weight, scale, offset = parameters
     y = normalised_by(inputs, weight, scale, offset, moments)

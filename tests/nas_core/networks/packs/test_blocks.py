@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nas_core.networks.kernels.pointwise import Moments
+from nas_core.networks.kernels.pointwise import EPS, Moments
 from nas_core.networks.operations import FactorizedReduce, ReluConvBn
 from nas_core.networks.packs.blocks import Memory, Pass
 
@@ -32,8 +32,8 @@ def filled(memory: Memory, modules: list[nn.Module], *, running: bool = False) -
         for name, part in memory.statistics.model(variances, number).items():
             part.copy_(state[name.replace("mean", "var")])
     parts = zip(memory.statistics.split(means), memory.statistics.split(variances), strict=True)
-    moments = [Moments(mean, variance) for mean, variance in parts] if running else None
-    return Pass(memory.parameters.split(flat), moments)
+    seen = [Moments(mean, 1 / (variance + EPS).sqrt()) for mean, variance in parts]
+    return Pass(memory.parameters.split(flat), seen if running else None)
 
 
 def maps(models: int = MODELS) -> Tensor:
