@@ -212,7 +212,7 @@ class PackedNetwork(nn.Module):
         counts = tuple(count for _, count in seen)
         if counts not in self._unbiased:  # a few: those of a whole batch and of the last
             factors = [
-                torch.full((block.size,), count / (count - 1))
+                torch.full((block.size,), count / (count - 1), dtype=torch.float64)
                 for block, count in zip(self._statistics.blocks, counts, strict=True)
             ]
             self._unbiased[counts] = torch.cat(factors).to(self.running_means)
