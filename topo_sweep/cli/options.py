@@ -104,11 +104,10 @@ class RunOptions:
     cpus_per_pack: int = option(
         type=FROM_ONE, default=1, show_default=True, help="Threads of a trial."
     )
-    pack: int = option(
+    pack: int | None = option(
         type=FROM_ONE,
-        default=1,
-        show_default=True,
-        help="Trainings of one seed and shape that a worker trains as one network.",
+        help="Train up to so many trainings of one seed and shape as one network.  [default: each "
+        "alone, by PyTorch's own layers]",
     )
     gpus_per_pack: float | None = option(
         type=click.FloatRange(min=0),

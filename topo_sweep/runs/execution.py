@@ -26,7 +26,8 @@ class Execution:
         cpus: threads of a pack.
         gpus: of a pack, may be a fraction; None is one where there are any, and is settled
             before anything runs.
-        pack_size: trainings that a worker trains as one network at most.
+        pack_size: trainings that a worker trains as one network at most; None trains each by the
+            network of one, with PyTorch's own layers.
         checkpoint_seconds: the least time between two saves of a trial.
         test_every: a training measures its accuracies every so many epochs, and always in its
             last. Rows are the same, but for the best test accuracy, which is the best of the
@@ -46,7 +47,7 @@ class Execution:
     partial_data: bool = False
     cpus: int = 1
     gpus: float | None = None
-    pack_size: int = 1
+    pack_size: int | None = None
     checkpoint_seconds: float = 20.0
     test_every: int = 1
     verbose: bool = False
@@ -66,7 +67,9 @@ class Execution:
         """'cuda' where a pack gets a GPU or a part of one, else 'cpu'."""
         return "cuda" if self.gpus else "cpu"
 
-    def to_json(self, members: int = 1) -> str:
+    def to_json(self, members: int | None = None) -> str:
         """Return the text of a row's `execution` column; `members` are those of its pack."""
-        recorded = {"device": self.device, "pack_size": members, "threads": self.cpus}
+        recorded = {"device": self.device, "pack_size": members or 1, "threads": self.cpus}
+        if members is not None:
+            recorded["packed"] = True
         return json.dumps(recorded, sort_keys=True)

@@ -33,7 +33,7 @@ Packs = tuple[tuple[str, ...], ...]
 
 
 def planned_packs(
-    left: Mapping[str, Planned], trials: Mapping[str, Planned], known: Packs, size: int
+    left: Mapping[str, Planned], trials: Mapping[str, Planned], known: Packs, size: int | None
 ) -> Packs:
     """Return the packs of a run: those that were planned before and have work left, then new ones.
 
@@ -44,10 +44,10 @@ def planned_packs(
         left: what has no row yet.
         trials: all of the request, in running order.
         known: packs that the store has.
-        size: trainings that go together.
+        size: trainings that go together at most; None trains each by the network of one.
 
     """
-    if size < 2:
+    if size is None:
         return ()
     begun = [
         pack
@@ -84,5 +84,4 @@ def _chunks(trials: Iterable[Trial], size: int) -> Iterator[tuple[str, ...]]:
         count = -(-len(alike) // size)
         for number in range(count):
             start, end = (len(alike) * n // count for n in (number, number + 1))
-            if end - start > 1:
-                yield tuple(alike[start:end])
+            yield tuple(alike[start:end])

@@ -132,7 +132,13 @@ def _remarks(plan: Plan, images: Split) -> Iterator[str]:
 
 
 def _run_locked(
-    plan: Plan, dataset: Dataset, images: Split, execute: Execute, say: Say, *, pack_size: int
+    plan: Plan,
+    dataset: Dataset,
+    images: Split,
+    execute: Execute,
+    say: Say,
+    *,
+    pack_size: int | None,
 ) -> RunResult:
     # Another driver may have finished some of it while this one was starting.
     plan = make_plan(plan.spec, plan.store.paths.folder.parent, retry_failed=plan.retry_failed)

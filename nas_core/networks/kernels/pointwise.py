@@ -208,9 +208,8 @@ class _PointwiseNorm(torch.autograd.Function):
 def _mean_and_covariance(d: Tensor) -> tuple[Tensor, Tensor]:
     """(N, K, I) -> mean (K, I, 1) and biased covariance (K, I, I)."""
     count = len(d)
-    exact = d if d.dtype != torch.bfloat16 else d.float()
-    by_model = exact.transpose(0, 1)
-    mean = (_pixel_sums(exact) / count)[..., None]
+    by_model = d.transpose(0, 1)
+    mean = (_pixel_sums(d) / count)[..., None]
     second = torch.bmm(by_model.transpose(1, 2), by_model)
     return mean, torch.baddbmm(second, mean, mean.transpose(1, 2), beta=1 / count, alpha=-1)
 

@@ -28,9 +28,12 @@ MOMENTS_CHANNELS = 16
 
 
 def moments_pay(x: Tensor) -> bool:
-    """Whether rows (N, K, C) are convolved and normalised faster by their moments, on a CPU."""
+    """Whether rows (N, K, C) are convolved and normalised faster by their moments, on a CPU.
+
+    Not under autocast: moments of 8 bits would be wrong.
+    """
     large = x.numel() >= MOMENTS_FROM and x.shape[2] >= MOMENTS_CHANNELS
-    return large and x.device.type == "cpu" and x.dtype != torch.bfloat16
+    return large and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
 
 
 def layers_pay(x: Tensor) -> bool:

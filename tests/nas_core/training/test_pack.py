@@ -147,6 +147,16 @@ def test_a_pack_ends_where_all_have_diverged(images: Split) -> None:
     assert pack.diverged
 
 
+def test_maps_of_bfloat16_train_too(images: Split) -> None:
+    protocol = EXACT.with_values({"precision": "bfloat16", "epochs": 1})
+
+    (epoch,) = PackTraining(MEMBERS, protocol, images).epochs()
+
+    alone = Training(MEMBERS[0].genotype, protocol, images, seed=0)
+    assert epoch.members[0].train_loss == pytest.approx(next(alone.epochs()).train_loss, rel=0.05)
+    assert not epoch.diverged
+
+
 def test_what_does_not_fit_together_is_refused(images: Split) -> None:
     other = Genotype(MEMBERS[0].genotype.normal, MEMBERS[0].genotype.normal)
     with pytest.raises(InputError, match="the same operation in every slot"):

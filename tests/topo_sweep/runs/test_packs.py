@@ -39,13 +39,14 @@ def test_trainings_of_one_seed_go_together_in_packs_of_about_one_size() -> None:
     assert [len(pack) for pack in packs] == [2, 2, 3, 2, 2, 3]
     assert all(len(seeds) == 1 for seeds, _ in seeds_and_topologies(packs))
     assert [key for pack in packs for key in pack] == list(SEVEN)
-    assert planned_packs(SEVEN, SEVEN, (), 1) == ()
+    assert planned_packs(SEVEN, SEVEN, (), 1) == tuple((key,) for key in SEVEN)
+    assert planned_packs(SEVEN, SEVEN, (), None) == ()
 
 
 def test_trainings_of_other_shapes_and_searches_go_alone() -> None:
     cells = ("DARTS_V1", "DARTS_V2", str(KNOWN_CELLS["PDARTS"]))
     spec = GenotypeSweep(name="cells", protocol=PRESETS["demo"], genotypes=cells)
-    assert planned_packs(spec.trials(), spec.trials(), (), 8) == ()
+    assert planned_packs(spec.trials(), spec.trials(), (), 8) == tuple((k,) for k in spec.trials())
     searches = search_spec(seeds=(0, 1), evaluation_seeds=(0, 1)).trials()
     assert planned_packs(searches, searches, (), 8) == ()
 
@@ -59,7 +60,7 @@ def test_a_pack_that_was_begun_stays_whole_and_what_is_new_joins_none() -> None:
 
     assert packs[0] == known[0], "with its first member, which has ended"
     assert known[1] not in packs, "all of it has ended"
-    assert {key for pack in packs[1:] for key in pack} == set(ids[7:])
+    assert {key for pack in packs[1:] for key in pack} == set(ids[6:])
     assert known[0] not in planned_packs(left, SEVEN, known, 2), "smaller packs, another plan"
 
 
@@ -95,7 +96,7 @@ def curves(results: Path) -> pd.DataFrame:
     return epochs.sort_values(["trial_id", "epoch"], ignore_index=True)
 
 
-def swept(results: Path, *, pack_size: int, retry_failed: bool = False) -> RunResult:
+def swept(results: Path, *, pack_size: int | None, retry_failed: bool = False) -> RunResult:
     execution = Execution(executor="inline", pack_size=pack_size, checkpoint_seconds=0)
     return run(make_plan(spec(), results, retry_failed=retry_failed), execution)
 
@@ -111,12 +112,12 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_rows_of_a_pack_are_those_of_its_trainings_alone(
     together: Path, tmp_path: Path
 ) -> None:
-    swept(tmp_path, pack_size=1)
+    swept(tmp_path, pack_size=None)
 
     ours, theirs = (comparable(path).drop(columns="execution") for path in (together, tmp_path))
     pd.testing.assert_frame_equal(ours, theirs, rtol=1e-9)
-    sizes = [json.loads(text)["pack_size"] for text in load_results(together)["execution"]]
-    assert sizes == [2] * 4
+    execution = [json.loads(text) for text in load_results(together)["execution"]]
+    assert [(how["pack_size"], how["packed"]) for how in execution] == [(2, True)] * 4
     pd.testing.assert_frame_equal(curves(together), curves(tmp_path), rtol=1e-9)
 
 
