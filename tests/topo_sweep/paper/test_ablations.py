@@ -161,7 +161,7 @@ def test_a_small_final_evaluation_says_what_differs() -> None:
     trials = [training(cell(0), 0, 0.5, protocol_hash=small.protocol_hash)]
     comparison = only([source(trials, [deep(0)], protocols=[small])], "ablations")
 
-    assert comparison.differs == ("final evaluation: epochs 3 (paper 600)",)
+    assert comparison.differs == ("final evaluation: epochs 3 (preset 600)",)
 
 
 def test_other_searches_are_no_deep_ones() -> None:

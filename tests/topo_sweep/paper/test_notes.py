@@ -12,7 +12,14 @@ from pydantic import ValidationError
 
 from nas_core.protocols.search import ATTENTION, NEEDS_TOPOLOGY, SEARCH_PRESETS, SearchProtocol
 from nas_core.protocols.training import PRESETS, Protocol
-from topo_sweep.paper.notes import KINDS, NotesFile, PaperNote, notes, notes_file
+from topo_sweep.paper.notes import (
+    KINDS,
+    NotesFile,
+    PaperNote,
+    notes,
+    notes_file,
+    printed_settings,
+)
 from topo_sweep.spec import presets
 from topo_sweep.spec.presets import ALL_PRESETS, find_preset, preset_difference, value_text
 
@@ -87,9 +94,21 @@ def test_every_deviation_in_value_is_noted_with_both_values(name: str, reference
     different = preset_difference(find_preset(name), find_preset(reference)).different
     for setting, (ours, theirs) in different.items():
         said = note(name, setting)
-        assert (said.ours, said.paper) == (value_text(ours), value_text(theirs))
-        assert said.kind == "differs"
+        if setting in printed_settings(reference):
+            assert (said.ours, said.paper) == (value_text(ours), value_text(theirs))
+            assert said.kind == "differs"
+        else:
+            assert said.ours == f"{value_text(ours)}, where {reference} has {value_text(theirs)}"
+            assert said.paper.startswith("not given")
+            assert said.kind == "open"
     assert different
+
+
+def test_a_preset_in_small_says_of_the_paper_what_the_followed_one_says() -> None:
+    assert note("demo", "epochs").paper == "100"
+    assert note("demo", "crop_padding").paper == note("shallow", "crop_padding").paper
+    assert note("demo", "flip").paper == note("search_demo", "flip").paper == "not given"
+    assert note("search_demo", "images").paper == note("search_edarts", "images").paper
 
 
 def test_the_paper_values_of_exact_presets_are_those_of_the_design() -> None:
@@ -192,6 +211,10 @@ def test_the_papers_attention_is_the_one_that_searches_add() -> None:
         (lambda data: data["presets"]["demo"].update(silent=["final"]), "final is silent but none"),
         (lambda data: data["groups"].update(speed=[]), "no preset has the group speed"),
         (lambda data: data["presets"]["demo"].update(reasons={"epoch": "Few."}), "demo: epoch is "),
+        (
+            lambda data: data["presets"]["demo"].update(printed=["data"]),
+            "demo: data is printed but",
+        ),
         (
             lambda data: data["groups"]["digits"][0].update(setting="date"),
             "demo: date is neither",
