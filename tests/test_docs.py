@@ -35,6 +35,7 @@ from tests.pages import (
     section,
 )
 from tests.program import done
+from topo_sweep.paper.published import printed
 from topo_sweep.spec.load import shipped_names
 from topo_sweep.spec.networks import GenotypeSweep, TopologySweep
 from topo_sweep.spec.searches import SearchSweep
@@ -91,6 +92,8 @@ def shrunk(command: str, folder: Path) -> list[str]:
         return [*arguments, "--dataset", "digits", "--train-limit", "64", *sizes]
     if arguments[0] == "evaluate":
         return [*arguments, *SMALL]
+    if arguments[0] == "promote":
+        return [*arguments, "--top", "2", "--executor", "inline"]
     kind = kind_of_run(command)
     return arguments if kind is None else [*arguments, *SMALL, *MORE[kind]]
 
@@ -98,7 +101,8 @@ def shrunk(command: str, folder: Path) -> list[str]:
 def existing(argument: str, folder: Path) -> str:
     if not argument.endswith("-cifar10-HASH"):
         return argument
-    return str(min(folder.glob(argument.replace("cifar10-HASH", "digits-*"))))
+    pattern = argument.replace("cifar10-HASH", "digits-*").replace("-top20-", "-top2-")
+    return str(min(folder.glob(pattern)))
 
 
 def test_the_pages_have_commands_of_every_kind() -> None:
@@ -124,6 +128,21 @@ def test_every_shipped_sweep_is_listed_and_all_but_the_small_ones_are_experiment
     run = {shlex.split(command)[2] for command in experiments() if " run " in command}
     unified = {"unified"}  # `promote` makes it from a sweep's own ranking
     assert run | unified == set(shipped_names()) - {"demo", "search_demo", "classes"}
+
+
+def test_the_chain_of_the_paper_searches_along_what_promote_made() -> None:
+    promoted, searched = "".join(blocks("sh", "docs/experiments.md")).splitlines()[:2]
+    _, _, source, _, top, *_ = shlex.split(promoted)
+    made = re.search(r"--topology-from (\S+)", searched)
+    assert made is not None
+    assert made[1] == source.replace("-cifar10", f"-top{top}-cifar10")
+
+
+def test_a_training_of_the_known_networks_costs_what_is_printed() -> None:
+    table = section("docs/experiments.md", "Experiments")
+    (cost,) = re.findall(r"--protocol final_36` \| (.*?) \|", table)
+    hours = printed("text", "20 cells, 36 channels", "evaluation_gpu_hours_about").value
+    assert cost == f"4 x about {hours} h, as printed"
 
 
 @pytest.mark.parametrize("command", [c for c in commands() if c.startswith("make ")])

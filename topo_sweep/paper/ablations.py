@@ -228,8 +228,8 @@ def _equal_table(
 def _below(accuracy: pd.Series[float], bound: Published, *, applies: bool) -> Entry:
     """Return the paper's claim: every search stays below its bound.
 
-    One search above it contradicts that, one below it supports nothing. The bound `applies` to the
-    images on which the paper measured it.
+    One search above it contradicts that; fewer below it than the paper ran support nothing. The
+    bound `applies` to the images on which the paper measured it.
     """
     above, verdict, note = None, "undecided", "no evaluation yet"
     if not applies:
@@ -238,8 +238,9 @@ def _below(accuracy: pd.Series[float], bound: Published, *, applies: bool) -> En
         # A mean of equal accuracies leaves a rounding error, which must not pass for 'below'.
         above = round(accuracy.max() - bound.number, 9)
         verdict, note = "supported" if above < 0 else "contradicted", ""
-        if len(accuracy) == 1 and above < 0:
-            verdict, note = "undecided", "one search"
+        asked = printed("ablation", EQUAL, "searches")
+        if above < 0 and len(accuracy) < asked.number:
+            verdict, note = "undecided", f"fewer searches than the paper's {asked.value}"
     return entry(
         f"every search with equal attention stays below {bound.value}% shallow accuracy",
         f"best of the searches - {bound.value}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import pandas as pd
@@ -12,16 +12,17 @@ from nas_core.protocols.search import SEARCH_PRESETS
 from nas_core.protocols.training import PRESETS, Protocol
 from topo_sweep.analysis.accuracy import common_count, is_whole
 from topo_sweep.paper.evidence import Evidence, groups, protocol_text, setting_text, sweeps_text
+from topo_sweep.paper.notes import printed_settings
 
 _ORIGINAL_LAYOUT: Final = "torchvision layout"
 """How the layout of CIFAR's original files begins."""
 
 _OF_AUTHORS: Final[Mapping[str, Mapping[str, Any]]] = {
     "DARTS": {"drop_path": 0.2},
-    "P-DARTS": {"batch_size": 128},
-    "PC-DARTS": {"batch_size": 128},
+    "P-DARTS": {"batch_size": 128, "drop_path": 0.3},
+    "PC-DARTS": {"batch_size": 128, "drop_path": 0.3},
 }
-"""What section IV-A has of the final networks of others that is not as in `final_36`."""
+"""What section IV-A prints of the final networks of others; all else is that of `final_36`."""
 
 TAKEN_OVER: Final = (
     "The final accuracies of known cells and of other methods are those of their authors, each by "
@@ -76,9 +77,21 @@ def paper_protocol(role: str, beside: str = "") -> Protocol:
         beside: the row of Table IV that ours stands beside, '' for none.
 
     """
+    preset, values = _paper_preset(role, beside)
+    return PRESETS[preset].with_values(values)
+
+
+def _paper_preset(role: str, beside: str) -> tuple[str, Mapping[str, Any]]:
+    """Return the preset of `paper_protocol`, and what the text prints of that row beyond it."""
     if role == "shallow" or not is_taken_over(beside):
-        return PRESETS[role]
-    return PRESETS["final_36"].with_values(_OF_AUTHORS.get(beside.partition(" ")[0], {}))
+        return role, {}
+    return "final_36", _OF_AUTHORS.get(beside.partition(" ")[0], {})
+
+
+def _evaluation_difference(ours: Protocol, role: str, beside: str) -> str:
+    preset, values = _paper_preset(role, beside)
+    theirs = paper_protocol(role, beside).model_dump()
+    return _changed(ours.model_dump(), theirs, printed_settings(preset) | set(values))
 
 
 def evaluation_differences(
@@ -106,11 +119,10 @@ def evaluation_differences(
     if protocol is None:
         sentences = [f"{name} protocol {key}: unknown here, so it could not be compared"]
     else:
-        ours = protocol.model_dump()
         sentences = _told(
             name,
             (
-                (label, _changed(ours, paper_protocol(role, row).model_dump()))
+                (label, _evaluation_difference(protocol, role, row))
                 for label, row in (beside or {"": ""}).items()
             ),
         )
@@ -124,7 +136,9 @@ def data_differences(rows: pd.DataFrame, dataset: str = "cifar10") -> list[str]:
     if first["dataset"] != dataset:
         parts.append(f"{first['dataset']} (paper {dataset})")
     if first["holdout"]:
-        parts.append(f"{first['holdout']:,} training images held out (paper 0)")
+        parts.append(
+            f"{first['holdout']:,} training images held out (paper: none, as far as it says)"
+        )
     if not pd.isna(first["train_limit"]):
         images = DATASETS[dataset].train_images
         parts.append(f"{first['train_limit']:,} training images (paper {images:,})")
@@ -189,7 +203,11 @@ def _search_difference(evidence: Evidence, row: pd.Series[Any], free: Sequence[s
     # Where a data set has fewer images than were asked for, half of them are what was used.
     protocol = evidence.search_protocols[key]
     ours = protocol.model_dump(exclude={"topology", "alpha_at", *free})
-    changed = _changed(ours | {"images": int(row["images"])}, SEARCH_PRESETS[method].model_dump())
+    changed = _changed(
+        ours | {"images": int(row["images"])},
+        SEARCH_PRESETS[method].model_dump(),
+        printed_settings(method),
+    )
     parts = [changed] if changed else []
     if not pd.isna(row["topology"]):
         wirings = dict.fromkeys(int(row[name]) for name in ("topology", "reduction_topology"))
@@ -199,9 +217,11 @@ def _search_difference(evidence: Evidence, row: pd.Series[Any], free: Sequence[s
     return ", ".join(parts)
 
 
-def _changed(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
+def _changed(ours: Mapping[str, Any], theirs: Mapping[str, Any], printed: Collection[str]) -> str:
+    """Return both values of what differs; theirs is the paper's only where it is printed."""
     return ", ".join(
-        f"{key} {_value_text(value)} (paper {_value_text(theirs[key])})"
+        f"{key} {_value_text(value)} "
+        f"({'paper' if key in printed else 'preset'} {_value_text(theirs[key])})"
         for key, value in ours.items()
         if value != theirs[key]
     )

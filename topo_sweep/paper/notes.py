@@ -56,6 +56,7 @@ class PaperNote(_Data):
 class PresetNotes(_Data):
     """Which notes belong to a preset; see the head of `choices.yaml`."""
 
+    printed: list[str] = []
     groups: list[str]
     silent: list[str] = []
     follows: str | None = None
@@ -104,6 +105,8 @@ class NotesFile(_Data):
             about = {note.setting for note in self.of(preset)} | set(chosen.reasons)
             for name in sorted(about - settings - set(self.topics)):
                 yield f"{preset}: {name} is neither a setting nor a topic"
+            for name in sorted(set(chosen.printed) - settings):
+                yield f"{preset}: {name} is printed but no setting"
             texts = " ".join(note.ours + note.why for note in self.of(preset))
             fields = {field for _, field, _, _ in string.Formatter().parse(texts) if field}
             for name in sorted(fields - settings):
@@ -122,17 +125,25 @@ def notes_file() -> NotesFile:
     return NotesFile.model_validate(read_yaml(file, "choices.yaml"))
 
 
+def printed_settings(name: str) -> frozenset[str]:
+    """Return the settings of a preset whose values the paper's text has."""
+    return frozenset(notes_file().presets[name].printed)
+
+
 def notes(name: str) -> list[PaperNote]:
     """Return the differences and open choices of a preset, differences first.
 
-    A preset that follows another differs from the paper in what differs in value from that one.
+    A preset that follows another differs from the paper in what differs in value from that one and
+    is printed; of other values the paper's text is that of the followed preset's own note.
 
     Raises:
         InputError: no such preset.
 
     """
     preset, chosen = find_preset(name), notes_file().presets[name]
-    different = preset_difference(preset, ALL_PRESETS[chosen.follows or name]).different
+    followed = chosen.follows or name
+    different = preset_difference(preset, ALL_PRESETS[followed]).different
+    its_notes = {note.setting: note.paper for note in notes_file().of(followed)}
     deviations = [
         PaperNote(
             setting=setting,
@@ -140,6 +151,13 @@ def notes(name: str) -> list[PaperNote]:
             ours=value_text(ours),
             why=chosen.reasons[setting],
             kind="differs",
+        )
+        if setting in printed_settings(followed)
+        else PaperNote(
+            setting=setting,
+            paper=its_notes.get(setting, "not given"),
+            ours=f"{value_text(ours)}, where {followed} has {value_text(theirs)}",
+            why=chosen.reasons[setting],
         )
         for setting, (ours, theirs) in different.items()
     ]

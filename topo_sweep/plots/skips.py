@@ -60,7 +60,7 @@ def skips(
     Args:
         searches: one row a search.
         table_2: methods that Table II has, in its order, and what it calls them.
-        published: of each method that Table II has, what it prints: skips a cell, by the columns
+        published: of each method that Table II has, its skips a cell, by the columns
             of `SKIPS`. It stands beside the searches of that method.
 
     Raises:
@@ -83,7 +83,7 @@ def skips(
     tables = [summary(counts[column], ("group",)) for column in SKIPS]
     notes += dict.fromkeys(note for table in tables for note in cautions(table))
     if beside:
-        text = "published: total over five runs, divided by five (the paper's Table II)"
+        text = "published: the paper's Table II, read as totals over five runs, divided by five"
         notes.append((Line2D([], [], **_PUBLISHED), text))
     figure, panels = framed(
         "Skip connections of found cells by method",

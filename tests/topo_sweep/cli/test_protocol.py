@@ -81,7 +81,8 @@ def test_against_the_paper_says_what_the_reader_asks_for() -> None:
         "Ours: 0: every node reads inputs 0 and 1. "
     ) in text
     text = run("show", "search_demo", "--against", "paper").stdout
-    assert "differs   images. Paper: 2500. Ours: 192. Smaller" in text
+    assert "differs   init_channels. Paper: 16. Ours: 4. Smaller" in text
+    assert "Ours: 192, where search_edarts has 2500. Smaller" in text
 
 
 def test_against_the_paper_gives_programs_records() -> None:

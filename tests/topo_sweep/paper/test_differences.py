@@ -43,10 +43,31 @@ def test_each_setting_that_differs_is_named_with_both_values() -> None:
     evaluated, data, searched = comparison.differs
     assert evaluated == "evaluation: init_channels 4 (paper 16), epochs 5 (paper 100)"
     assert data == (
-        "data: digits (paper cifar10); 100 training images held out (paper 0); "
-        "500 training images (paper 50,000)"
+        "data: digits (paper cifar10); 100 training images held out (paper: none, as far as it "
+        "says); 500 training images (paper 50,000)"
     )
-    assert searched == "search: epochs 10 (paper 50), images 200 (paper 2,500)"
+    assert searched == "search: epochs 10 (paper 50), images 200 (preset 2,500)"
+
+
+def test_a_value_that_the_paper_does_not_print_is_called_the_presets() -> None:
+    asked: dict[str, Any] = {"images": 200, "epochs": 4, "cells": 16}
+    searched_row = search("search_subspace", 0, "SS3", **asked)
+    protocol = Protocol(init_channels=4, crop_padding=0, flip=False)
+    trial = evaluation(searched_row, 0.9, protocol_hash=protocol.protocol_hash)
+    comparison = only([source([trial], [searched_row], protocols=[protocol])], "ablations")
+
+    evaluated, searched = comparison.differs
+    assert evaluated == (
+        "evaluation: init_channels 4 (paper 16), crop_padding 0 (preset 4), "
+        "flip False (preset True)"
+    )
+    assert searched == "search: epochs 4 (preset 50), images 200 (preset 2,500)"
+
+
+def test_the_images_of_the_combination_are_printed() -> None:
+    row = search("search_subset_sparse", 0, images=200)
+
+    assert only([source([], [row])], "2").differs == ("search: images 200 (paper 2,500)",)
 
 
 def test_a_known_search_protocol_is_compared_whole() -> None:

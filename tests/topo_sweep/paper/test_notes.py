@@ -12,7 +12,14 @@ from pydantic import ValidationError
 
 from nas_core.protocols.search import ATTENTION, NEEDS_TOPOLOGY, SEARCH_PRESETS, SearchProtocol
 from nas_core.protocols.training import PRESETS, Protocol
-from topo_sweep.paper.notes import KINDS, NotesFile, PaperNote, notes, notes_file
+from topo_sweep.paper.notes import (
+    KINDS,
+    NotesFile,
+    PaperNote,
+    notes,
+    notes_file,
+    printed_settings,
+)
 from topo_sweep.spec import presets
 from topo_sweep.spec.presets import ALL_PRESETS, find_preset, preset_difference, value_text
 
@@ -87,9 +94,21 @@ def test_every_deviation_in_value_is_noted_with_both_values(name: str, reference
     different = preset_difference(find_preset(name), find_preset(reference)).different
     for setting, (ours, theirs) in different.items():
         said = note(name, setting)
-        assert (said.ours, said.paper) == (value_text(ours), value_text(theirs))
-        assert said.kind == "differs"
+        if setting in printed_settings(reference):
+            assert (said.ours, said.paper) == (value_text(ours), value_text(theirs))
+            assert said.kind == "differs"
+        else:
+            assert said.ours == f"{value_text(ours)}, where {reference} has {value_text(theirs)}"
+            assert said.paper.startswith("not given")
+            assert said.kind == "open"
     assert different
+
+
+def test_a_preset_in_small_says_of_the_paper_what_the_followed_one_says() -> None:
+    assert note("demo", "epochs").paper == "100"
+    assert note("demo", "crop_padding").paper == note("shallow", "crop_padding").paper
+    assert note("demo", "flip").paper == note("search_demo", "flip").paper == "not given"
+    assert note("search_demo", "images").paper == note("search_edarts", "images").paper
 
 
 def test_the_paper_values_of_exact_presets_are_those_of_the_design() -> None:
@@ -101,6 +120,7 @@ def test_the_paper_values_of_exact_presets_are_those_of_the_design() -> None:
     assert "600 epochs, batch 96, cutout 16, auxiliary weight 0.4" in note("final", "epochs").ours
     assert note("final_36", "init_channels").ours == "20-36"
     assert note("search_darts_20", "cells").ours == "20 cells, 16 channels, batch 16"
+    assert note("search_darts_20", "learning_rate").paper.startswith("batch 16 (III-A)")
 
 
 def test_the_settings_that_section_iv_a_prints_are_said_to_be_printed() -> None:
@@ -117,8 +137,38 @@ def test_the_settings_that_section_iv_a_prints_are_said_to_be_printed() -> None:
     assert "not given" in note("shallow", "crop_padding").paper
     assert "not given how it grows" in note("shallow", "drop_path").paper
     for name in ("final", "final_36"):
-        assert "pipeline of P-DARTS and PC-DARTS" in note(name, "learning_rate").paper
+        assert note(name, "drop_path").paper == "0.3 in P-DARTS and PC-DARTS (IV-A)"
         assert "Unchecked" in note(name, "weight_decay").why
+
+
+def test_the_pipeline_of_section_iv_e_is_of_the_papers_own_networks_alone() -> None:
+    for setting in ("epochs", "learning_rate", "weight_decay"):
+        assert "pipeline of P-DARTS and PC-DARTS" in note("final", setting).paper
+    assert not any("IV-E" in each.paper for each in notes("final_36"))
+    assert note("final_36", "learning_rate").paper == "not given"
+    assert "batch 128 for P-DARTS and PC-DARTS (IV-A)" in note("final_36", "epochs").paper
+    assert note("final", "init_channels").paper.startswith("32 channels (IV-E); 20 layers")
+
+
+def test_what_the_text_says_of_paths_and_of_sparse_updates_is_said() -> None:
+    assert "IV-D" in note("search_edarts", "wiring of both cells").paper
+    for name in ("search_sparse", "search_subset_sparse", "search_edarts", "search_subspace"):
+        assert "after a sufficient number of samples" in note(name, "alpha_every").paper
+    assert note("search_pcdarts", "warmup_epochs").paper.endswith("(III-C)")
+    assert "(III-A)" in note("search_pdarts", "stages").paper
+
+
+def test_the_batch_of_the_look_ahead_is_that_of_the_presets_own_images() -> None:
+    for name, rest in (
+        ("search_sparse", "40 of 25,000 images"),
+        ("search_subset_sparse", "4 of 2,500 images"),
+        ("search_edarts", "4 of 2,500 images"),
+        ("search_demo", "192 images leave no rest"),
+    ):
+        preset = SEARCH_PRESETS[name]
+        assert rest in note(name, "alpha_at").why
+        left = preset.images % preset.batch_size
+        assert rest.startswith(f"{left or preset.images} ")
 
 
 def test_trainings_say_which_epoch_counts_and_how_weights_start() -> None:
@@ -127,14 +177,17 @@ def test_trainings_say_which_epoch_counts_and_how_weights_start() -> None:
         assert note(name, "initial weights").kind == "inferred"
 
 
-def test_search_settings_are_darts_own_but_for_the_searches_of_others() -> None:
+def test_search_settings_are_darts_own_but_for_searches_of_which_iv_b_does_not_tell() -> None:
     own = "DARTS' own"
     settings = ("learning_rate", "alpha_learning_rate", "alpha images", "validation accuracy")
     for name in SEARCH_PRESETS:
-        others = name in {"search_pcdarts", "search_pdarts"}
+        others = name in {"search_darts_20", "search_pcdarts", "search_pdarts"}
         for setting in settings:
             said = note(name, setting)
-            assert said.paper == "not given" if others else said.paper.startswith(own)
+            if (name, setting) == ("search_darts_20", "learning_rate"):
+                assert own not in said.paper
+            else:
+                assert said.paper == "not given" if others else said.paper.startswith(own)
             if setting in {"alpha images", "validation accuracy"}:
                 assert said.kind == ("open" if others else "differs")
 
@@ -192,6 +245,10 @@ def test_the_papers_attention_is_the_one_that_searches_add() -> None:
         (lambda data: data["presets"]["demo"].update(silent=["final"]), "final is silent but none"),
         (lambda data: data["groups"].update(speed=[]), "no preset has the group speed"),
         (lambda data: data["presets"]["demo"].update(reasons={"epoch": "Few."}), "demo: epoch is "),
+        (
+            lambda data: data["presets"]["demo"].update(printed=["data"]),
+            "demo: data is printed but",
+        ),
         (
             lambda data: data["groups"]["digits"][0].update(setting="date"),
             "demo: date is neither",

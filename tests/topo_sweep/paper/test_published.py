@@ -145,6 +145,20 @@ def test_every_entry_has_a_place_of_its_own_and_a_value_in_its_unit() -> None:
         assert (entry.unit == "text") or entry.number > 0
 
 
+def test_that_skips_are_totals_is_said_to_be_a_reading() -> None:
+    for row in rows_of("2"):
+        for cell in ("normal", "reduction"):
+            said = printed("2", row, f"skips_{cell}").note
+            assert said == "read as a total over the five runs, which the caption does not say"
+    (statement,) = [each for each in statements("text", "statement") if "five runs" in each]
+    assert "which the caption does not say" in statement
+
+
+def test_methods_of_table_4_are_called_as_printed() -> None:
+    methods = {entry.value for entry in published() if entry.column == "method"}
+    assert methods == {"manual", "RL", "evolution", "SMBO", "gradient-based"}
+
+
 def test_what_the_paper_does_not_print_is_none_not_a_guess() -> None:
     assert find("4", "PNAS", "cifar100_test_error_percent") is None
     with pytest.raises(KeyError):

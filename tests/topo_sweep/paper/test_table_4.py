@@ -118,7 +118,7 @@ def test_a_shallow_evaluation_is_no_row_of_table_4_and_a_small_final_one_says_so
     rows = [known("DARTS_V2", 0, 0.9), known("DARTS_V2", 0, 0.5, protocol_hash=small.protocol_hash)]
     comparison = only([source(rows, protocols=[small])], "4")
 
-    assert comparison.differs == ("evaluation: epochs 3 (paper 600)",)
+    assert comparison.differs == ("evaluation: epochs 3 (preset 600)",)
     assert find(comparison, "test error", "DARTS_V2").ours == pytest.approx(50)
 
 

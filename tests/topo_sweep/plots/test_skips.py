@@ -76,7 +76,7 @@ def test_methods_of_table_2_come_first_and_others_have_nothing_published() -> No
     labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
     assert labels == ["DARTS\n2nd order\nn = 5", "data\nsubset\nn = 5", "eDARTS\nn = 5"]
     assert [value for _, value in marks(figure.axes[0], "published")] == [4.0, 3.0]
-    assert "Table II" in words(figure)
+    assert "Table II, read as totals" in words(figure)
     labels = [
         label.get_text() for label in skips(table(), TABLE_2, PUBLISHED).axes[0].get_xticklabels()
     ]
