@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Final
+
+_DEVICE_FAILED: Final = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EPIPE}
 
 
 class TopoSweepError(Exception):
@@ -15,6 +20,15 @@ class InputError(TopoSweepError, ValueError):
 
     A ValueError, so that pydantic reports one that a validator raises beside its own.
     """
+
+
+def unwritable(path: Path, error: OSError, hint: str = "") -> TopoSweepError:
+    """Return the error of a file that could not be written: an InputError unless a device failed.
+
+    `hint` is what to do, as in '; -o names another place'.
+    """
+    kind = TopoSweepError if error.errno in _DEVICE_FAILED else InputError
+    return kind(f"cannot write {path}: {error.strerror or error}{hint}")
 
 
 def nearest(name: object, valid: Iterable[str], *, most: int = 3, cutoff: float = 0.6) -> str:

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pytest
 import yaml
 
@@ -35,12 +36,15 @@ from tests.pages import (
     section,
 )
 from tests.program import done
+from tests.topo_sweep.conftest import make_sweep, small_spec
+from tests.topo_sweep.store.store_rows import trial_row
+from topo_sweep.analysis.comparable import EXPERIMENT
 from topo_sweep.paper.published import printed
 from topo_sweep.spec.load import shipped_names
 from topo_sweep.spec.networks import GenotypeSweep, TopologySweep
 from topo_sweep.spec.searches import SearchSweep
 from topo_sweep.store.opened import open_sweep
-from topo_sweep.store.tables import TABLES
+from topo_sweep.store.tables import TABLES, TRIAL_SCHEMA
 
 SMALL = ("--executor", "inline", *TINY, "--holdout", "0", "--seeds", "0")
 SEARCH_SIZES = ("init_channels=2", "cells=3", "epochs=1", "images=32")
@@ -176,9 +180,31 @@ def test_what_reads_a_store_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (python,), (sql,) = (blocks(language, "docs/store.md") for language in ("python", "sql"))
 
     exec(compile(python, "docs/store.md", "exec"), {})  # noqa: S102 - the page is ours
-    rows = duckdb.connect().execute(sql).fetchall()
-    assert sorted(row[4] for row in rows) == [0, 1]
-    assert all(0 <= accuracy <= 1 and count == 1 for *_, accuracy, count in rows)
+    rows = duckdb.connect().execute(sql).df()
+    assert sorted(rows["topology"]) == [0, 1]
+    assert rows["accuracy"].between(0, 1).all()
+    assert set(rows["n"]) == {1}
+
+
+@pytest.mark.parametrize("column", [*EXPERIMENT, "sweep", "genotype", "topology"])
+def test_the_query_of_the_store_averages_seeds_and_nothing_else(
+    column: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, name in enumerate(("one", "one-phase2")):
+        values = ({column: number}, {column: f"other {number}"})
+        rows = [
+            trial_row(f"{name} {seed}", seed=seed, kind="topologies", test_accuracy=number / 2)
+            for seed in (0, 1)
+        ]
+        other = values[pa.types.is_string(TRIAL_SCHEMA.field(column).type)]
+        store = make_sweep(tmp_path / "results", small_spec(name=name))
+        store.append([row | other for row in rows], [])
+    monkeypatch.chdir(tmp_path)
+    (sql,) = blocks("sql", "docs/store.md")
+
+    means = duckdb.connect().execute(sql).df()
+    assert sorted(means["accuracy"]) == [0.0, 0.5]
+    assert list(means["n"]) == [2, 2]
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from nas_core.errors import InputError
+from nas_core.errors import InputError, unwritable
 from nas_core.files import write_output
 from topo_sweep.store.paths import RESULTS
 
@@ -157,7 +157,8 @@ def print_records(
     `remarks` are what `text` says beside the records; where a program reads, they go to stderr.
 
     Raises:
-        InputError: the file cannot be written.
+        InputError: the file cannot be written there.
+        TopoSweepError: writing it failed, as on a full disk.
 
     """
     if output_format == "json":
@@ -172,7 +173,7 @@ def print_records(
     try:
         write_output(output, (text + "\n").encode())
     except OSError as error:
-        raise InputError(f"cannot write {output}: {error.strerror or error}") from None
+        raise unwritable(output, error) from None
 
 
 def _csv(records: Sequence[Mapping[str, Any]]) -> str:

@@ -30,6 +30,14 @@ def list_command(results: Path, output_format: str) -> None:
     say(*problems)
 
 
+def _settings(record: dict[str, Any]) -> str:
+    """Return how it searches, and the protocol of its trainings."""
+    if not record["search"]:
+        return str(record["protocol"])
+    trained = f"; trained by {record['protocol']}" if record["protocol"] else ""
+    return f"{record['search']}{trained}"
+
+
 def _table(records: list[dict[str, Any]]) -> str:
     header = ["folder", "what", "protocol", "data", "seeds", "done", "failed", "best"]
     rows = [
@@ -37,7 +45,7 @@ def _table(records: list[dict[str, Any]]) -> str:
             Path(record["folder"]).name,
             record["asked"]
             + f" (last of {record['requests']} requests)" * (record["requests"] > 1),
-            ", ".join(text for text in (record["protocol"], record["search"]) if text),
+            _settings(record),
             record["data"],
             record["seeds"],
             f"{record['ok'] + record['diverged']}/{record['planned']}"

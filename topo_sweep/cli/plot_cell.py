@@ -25,7 +25,10 @@ def output_option(default: str) -> Callable[[Command], Command]:
         "-o",
         "--output",
         type=OUTPUT,
-        help=f"PNG, SVG or PDF by suffix; - is a PNG on stdout.  [default: {default}]",
+        help=(
+            "PNG, SVG or PDF by suffix; - is a PNG on stdout, and devices and pipes get one.  "
+            f"[default: {default}]"
+        ),
     )
 
 
@@ -110,10 +113,11 @@ def _operations(operations: str | None, space: str | None) -> tuple[str, ...]:
 
 
 def write_picture(figure: Figure, target: Path) -> None:
-    """Write a picture and print where it is, or print the picture itself.
+    """Write a picture and print in which file it is, or print the picture itself.
 
     Raises:
-        InputError: it cannot be written.
+        InputError: it cannot be written there.
+        TopoSweepError: writing it failed.
 
     """
     from topo_sweep.plots.parts import encoded, write_figure
@@ -123,4 +127,5 @@ def write_picture(figure: Figure, target: Path) -> None:
         sys.stdout.buffer.flush()
     else:
         write_figure(figure, target)
-        click.echo(target)
+        if target.is_file():  # a device or a pipe may be where this goes itself
+            click.echo(target)

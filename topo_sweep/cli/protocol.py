@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -17,6 +17,8 @@ from topo_sweep.store.paths import RESULTS
 if TYPE_CHECKING:
     from nas_core.protocols.training import NetworkTraining
     from topo_sweep.spec.presets import PresetDifference
+
+_HASH: Final = re.compile("[0-9a-f]{6,16}")
 
 _Printed = tuple[list[str], list[dict[str, Any]], str]
 """Remarks, records, and these as a table for people."""
@@ -43,8 +45,9 @@ def protocol() -> None:
 def show(name: str | None, *, against: str | None, output_format: str) -> None:
     """Print every setting of a protocol, its hash, and what differs from the defaults.
 
-    NAME is a preset, a folder of results, or the beginning of a hash, of a preset or of what a
-    sweep in results/ was trained or searched by. Without it all presets are listed.
+    NAME is a preset, a folder of results, or the beginning of a hash: of a preset, of what a
+    sweep in results/ was trained or searched by, or in the name of its folder. Without it all
+    presets are listed.
 
     \b
     Example:
@@ -52,11 +55,15 @@ def show(name: str | None, *, against: str | None, output_format: str) -> None:
       topo-sweep protocol show search_edarts --against paper
       topo-sweep protocol show 86a477f5
     """
-    from topo_sweep.spec.presets import find_preset
+    from topo_sweep.spec.presets import ALL_PRESETS, find_preset
 
     if against is not None:
         if name is None:
             raise InputError("--against paper is about one preset: name it")
+        if name not in ALL_PRESETS and (is_folder(Path(name)) or _HASH.fullmatch(name)):
+            raise InputError(
+                f"--against paper takes a preset, got {name}: `topo-sweep protocol show` lists them"
+            )
         shown = [_notes(name, find_preset(name))]
     else:
         shown = [_presets()] if name is None else [_settings(*each) for each in _named(name)]
@@ -116,14 +123,18 @@ def _named(name: str) -> list[tuple[str, NetworkTraining]]:
 
     if name not in ALL_PRESETS and is_folder(Path(name)):
         return open_sweep(Path(name)).protocols()
-    if name in ALL_PRESETS or not re.fullmatch("[0-9a-f]{6,16}", name):
+    if name in ALL_PRESETS or not _HASH.fullmatch(name):
         return [(name, find_preset(name))]
+    sweeps = sweeps_in(RESULTS)
     known = [*ALL_PRESETS.items()]
-    known += [each for sweep in sweeps_in(RESULTS) for each in sweep.protocols()]
+    known += [each for sweep in sweeps for each in sweep.protocols()]
     alike = {p.protocol_hash: (label, p) for label, p in reversed(known)}
-    if chosen := [each for key, each in alike.items() if key.startswith(name)]:
-        return chosen
-    raise InputError(f"no preset and no sweep in {RESULTS} has a protocol {name}")
+    named = [sweep for sweep in sweeps if sweep.folder.name.rpartition("-")[2].startswith(name)]
+    chosen = {key: each for key, each in alike.items() if key.startswith(name)}
+    chosen |= {p.protocol_hash: (label, p) for sweep in named for label, p in sweep.protocols()}
+    if chosen:
+        return list(chosen.values())
+    raise InputError(f"no preset and no sweep in {RESULTS} has a hash {name}")
 
 
 def _settings(name: str, preset: NetworkTraining) -> _Printed:

@@ -24,6 +24,7 @@ from topo_sweep.cli.wiring import chosen_wiring
 from topo_sweep.store.paths import RESULTS
 
 if TYPE_CHECKING:
+    from topo_sweep.analysis.selection import Choice
     from topo_sweep.spec.load import SweepSpec
 
 
@@ -62,7 +63,6 @@ def run(request: RunRequest, spec: str) -> None:
 
 def _sweep(source: str, request: RunRequest) -> SweepSpec:
     """Return the sweep that is asked for; print where its choices come from."""
-    from topo_sweep.analysis.selection import Choice, found_by
     from topo_sweep.spec.load import Overrides, load_spec
 
     wiring = chosen_wiring(request.wiring, request.settings)
@@ -78,6 +78,8 @@ def _sweep(source: str, request: RunRequest) -> SweepSpec:
     choices: dict[str, Choice] = {}
 
     def best_cell(sweep: str, dataset: str) -> str:
+        from topo_sweep.analysis.selection import found_by
+
         choices[sweep] = found_by(request.run.results or RESULTS, sweep, dataset)
         return str(choices[sweep].genotypes[0])
 

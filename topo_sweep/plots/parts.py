@@ -21,10 +21,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from nas_core.errors import InputError
+from nas_core.errors import InputError, unwritable
 from nas_core.files import write_output
 
 SUFFIXES: Final = (".png", ".svg", ".pdf")
+_DEVICES: Final = (Path("/dev"), Path("/dev/fd"))
+"""Where names stand for what is open, such as a pipe or a file of another name."""
 
 _TITLE_POINTS, _SETTING_POINTS, _NOTE_POINTS = 13.0, 8.5, 9.0
 _LINE = 1.35 / 72  # inches a line of text needs for each point of its size
@@ -165,25 +167,26 @@ def write_figure(figure: Figure, path: Path) -> None:
     """Write a PNG, SVG or PDF file, whole or not at all; equal figures give equal bytes.
 
     Raises:
-        InputError: another suffix, or the file cannot be written.
+        InputError: another suffix, or the file cannot be written there.
+        TopoSweepError: writing it failed, as on a full disk.
 
     """
     content = encoded(figure, path)
     try:
         write_output(path, content)
     except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"cannot write {path}: {reason}; -o names another place") from None
+        raise unwritable(path, error, "; -o names another place") from None
 
 
 def encoded(figure: Figure, path: Path) -> bytes:
-    """Return the content of a file of this name.
+    """Return the content of a file of this name; that of a device or a pipe is a PNG.
 
     Raises:
         InputError: another suffix.
 
     """
-    suffix = path.suffix.lower()
+    is_file = path.parent not in _DEVICES and (path.is_file() or not path.exists())
+    suffix = path.suffix.lower() if is_file else ".png"
     if suffix not in SUFFIXES:
         raise InputError(
             f"a figure is written as {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}, got {path}"

@@ -37,7 +37,9 @@ def overview(results: Path) -> tuple[list[dict[str, Any]], list[str]]:
 
 def _record(sweep: OpenedSweep) -> dict[str, Any]:
     manifest, status = sweep.manifest, sweep_status(sweep)
-    last = manifest.specs()[-1] if manifest.requests else None
+    specs = manifest.specs()
+    last = specs[-1] if specs else None
+    trains = any(spec.trains_cells for spec in specs) or not specs
     data = manifest.data.model_dump() | manifest.model_dump(include={"train_images", "test_images"})
     counts = ("planned", "ok", "diverged", "failed", "left", "is_running")
     return {
@@ -48,8 +50,8 @@ def _record(sweep: OpenedSweep) -> dict[str, Any]:
         "requests": len(manifest.requests),
         **data,
         "data": split_words(**data),
-        "protocol": protocol_words(manifest.protocol),
-        "search": last.store_key if last else "",
+        "protocol": protocol_words(manifest.protocol) if trains else "",
+        "search": last.search_words() if last else "",
         "protocol_hash": manifest.protocol_hash,
         **{name: status[name] for name in counts},
         **_best(sweep),
@@ -57,11 +59,18 @@ def _record(sweep: OpenedSweep) -> dict[str, Any]:
 
 
 def _best(sweep: OpenedSweep) -> dict[str, Any]:
-    """Return seeds, metric, and the best mean accuracy (a fraction) with its network, if any."""
+    """Return seeds, metric, and the best mean accuracy (a fraction) with its network, if any.
+
+    Seeds are those of searches where there are any, else those of trainings.
+    """
     trials = sweep.trials()
     finished = trials[trials["status"] != "failed"]
     metric = "val" if sweep.manifest.data.holdout else "test"
-    seeds = int(finished["seed"].nunique())
+    seeded = finished
+    if sweep.holds_searches:
+        searches = sweep.searches()
+        seeded = searches[searches["status"] != "failed"]
+    seeds = int(seeded["seed"].nunique())
     best: dict[str, Any] = {"seeds": seeds, "metric": metric, "best": None, "best_genotype": None}
     if len(finished):
         values = accuracies(finished, metric)

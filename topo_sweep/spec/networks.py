@@ -89,6 +89,10 @@ class Sweep(BaseModel):
         """Return what is asked for beside seeds and protocol, in a few words."""
         raise NotImplementedError
 
+    def search_words(self) -> str:
+        """Return how it searches, in words; '' where nothing is searched."""
+        return ""
+
     def trials(self) -> Mapping[str, Planned]:
         """Return what is trained and searched by id, in the order in which it runs.
 

@@ -8,11 +8,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from nas_core.cells.spaces import canonical_operations, space_name, space_operations
+from nas_core.cells.spaces import SPACES, canonical_operations, space_name, space_operations
 from nas_core.errors import nearest
 from nas_core.protocols.search import SEARCH_PRESETS, SearchProtocol, check_topology_given
 from topo_sweep.spec.int_sets import format_int_set, members
 from topo_sweep.spec.networks import AS_TEXT, Sweep
+from topo_sweep.spec.presets import preset_difference, value_text
 from topo_sweep.spec.trials import Evaluation, Planned, SearchTrial
 
 _IN_COLUMNS = ("operations", "cells", "attention")
@@ -128,6 +129,29 @@ class SearchSweep(Sweep):
         searches = f"{count} search{'' if count == 1 else 'es'} by {', '.join(self.methods)}"
         return f"{searches}, evaluation seeds {format_int_set(self.evaluation_seeds) or 'none'}"
 
+    def search_words(self) -> str:
+        """Return spaces, depths and attention, and what differs from this version's presets."""
+        searches = self._searches(self.seeds[:1])
+        spaces = dict.fromkeys(search.space for search in searches)
+        depths = sorted({search.protocol.cells for search in searches})
+        in_spaces = "SS1 to SS8" if set(spaces) == set(SPACES) else ", ".join(spaces)
+        words = [
+            "all operations" if in_spaces == "all" else in_spaces,
+            f"{' and '.join(map(str, depths))} cells",
+        ]
+        changed: dict[str, set[str]] = {}
+        for search in searches:
+            usual = SEARCH_PRESETS.get(search.method, SearchProtocol())
+            differs = preset_difference(usual, search.protocol).different
+            settings = {name: value for name, (_, value) in differs.items()}
+            if "attention" in settings or search.protocol.attention != "none":
+                settings = {"attention": search.protocol.attention} | settings
+            for name, value in settings.items():
+                if name not in ("operations", "cells"):
+                    changed.setdefault(name, set()).add(value_text(value))
+        words += [f"{name} {' and '.join(sorted(values))}" for name, values in changed.items()]
+        return ", ".join(words)
+
     def trials(self) -> dict[str, Planned]:
         """Return each search by id, followed by the evaluations of what it will find."""
         planned: dict[str, Planned] = {}
@@ -142,15 +166,20 @@ class SearchSweep(Sweep):
     def store_key(self) -> str:
         """Settings of the searches that differ from their presets and that no column tells apart.
 
-        However they were written: the same search never has two folders.
+        However they were written: the same search never has two folders. Of `alpha_at` not the
+        preset counts, which once was another, but whether any search has another than `last`.
         """
         resolved = self._grid(self.seeds[:1])[0].protocol.model_dump(mode="json")
         presets = [self._base(name).model_dump(mode="json") for name in self.methods]
         changed = {
             name: resolved[name]
             for name in self.search
-            if name not in _IN_COLUMNS and any(preset[name] != resolved[name] for preset in presets)
+            if name not in (*_IN_COLUMNS, "alpha_at")
+            and any(preset[name] != resolved[name] for preset in presets)
         }
+        looks_ahead = {search.protocol.alpha_at for search in self._grid(self.seeds[:1])}
+        if others := looks_ahead - {"last"}:
+            changed["alpha_at"] = min(others)
         return json.dumps(changed, sort_keys=True) if changed else ""
 
     def to_json_value(self) -> dict[str, Any]:

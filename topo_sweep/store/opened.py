@@ -54,11 +54,19 @@ class OpenedSweep:
         the data set as it was found; missing where the sweep does not hold them.
 
         Raises:
-            InputError: rows that were trained on other images than the sweep says, or accuracies
-                that cannot be.
+            InputError: rows that were trained on other images or by another protocol than the sweep
+                says, or accuracies that cannot be.
 
         """
-        return self._counted(self._checked(self.store.trials(), TRIALS))
+        rows = self._checked(self.store.trials(), TRIALS)
+        protocol = self.manifest.protocol_hash
+        if others := set(rows["protocol_hash"]) - {protocol}:
+            raise InputError(
+                f"{self.folder} holds rows of another protocol: its sweep.json says {protocol}, "
+                f"these rows {', '.join(sorted(others))}; put sweep.json back as it was, or move "
+                "the foreign Parquet parts away"
+            )
+        return self._counted(rows)
 
     def searches(self) -> pd.DataFrame:
         """Return one row a search, with `train_images` and `test_images` as in `trials`.

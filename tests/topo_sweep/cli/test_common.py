@@ -12,7 +12,7 @@ import click
 import pytest
 
 from nas_core.cells.genotype import KNOWN_CELLS
-from nas_core.errors import InputError
+from nas_core.errors import InputError, TopoSweepError
 from nas_core.protocols.training import DataOptions
 from tests.topo_sweep.analysis.choice_rows import searched, topologies
 from topo_sweep.cli.common import OUTPUT, STDOUT, beside, evaluated, print_records
@@ -97,6 +97,12 @@ def test_a_file_that_cannot_be_written_is_named_with_the_reason(tmp_path: Path) 
         print_records([], "table", "text", output=target)
 
     assert str(refused.value) == f"cannot write {target}: No such file or directory"
+
+
+def test_a_device_that_fails_is_no_mistake_of_the_user() -> None:
+    with pytest.raises(TopoSweepError, match="cannot write /dev/full: No space left") as failed:
+        print_records([], "table", "text", output=Path("/dev/full"))
+    assert not isinstance(failed.value, InputError)
 
 
 @pytest.mark.parametrize(

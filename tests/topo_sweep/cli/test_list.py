@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.program import done
 from tests.topo_sweep.cli.program import RUN, Program
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.usefixtures("results")
@@ -36,6 +39,19 @@ def test_each_sweep_has_a_line_that_tells_it_from_the_others(program: Program) -
         line.split()[0] for line in lines
     ]
     assert json.loads(program("list", records[0]["folder"], "--format", "json")) == records[:1]
+
+
+def test_searches_are_told_apart_by_their_settings_and_what_trains_their_cells() -> None:
+    shown = {
+        name: done(ROOT, "list", f"results/studies/{name}").output
+        for name in ("edarts-cifar10", "table2-digits")
+    }
+    _, with_attention, without = shown["edarts-cifar10"].splitlines()
+    assert "attention once, topology [1, 1], alpha_at last  cifar10" in with_attention
+    assert "attention none, topology [1, 1], alpha_at last  cifar10" in without
+    for line in shown["table2-digits"].splitlines()[1:]:
+        assert "all operations, 3 cells, init_channels 4" in line
+        assert "alpha_at last; trained by demo  digits" in line
 
 
 def test_a_sweep_that_cannot_be_opened_is_named_beside_the_others(

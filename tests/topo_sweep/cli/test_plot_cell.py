@@ -85,6 +85,10 @@ def test_a_picture_can_go_to_stdout_which_must_take_it(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_pipe_gets_the_picture_and_nothing_behind_it(program: Program) -> None:
+    assert program("plot", "cell", "DARTS_V2", "-o", "/dev/null") == ""
+
+
 def test_figures_that_cannot_be_made_are_said_with_the_way_out(tmp_path: Path) -> None:
     folder = make_sweep(tmp_path, small_spec()).paths.folder
     (folder / "figures").write_text("in the way")

@@ -149,7 +149,7 @@ def test_the_beginning_of_a_hash_names_a_preset() -> None:
     whole = run("show", "demo").output
     assert run("show", ALL_PRESETS["demo"].protocol_hash[:6]).output == whole
     refused = CliRunner().invoke(protocol, ["show", "123abc"])
-    assert str(refused.exception) == "no preset and no sweep in results has a protocol 123abc"
+    assert str(refused.exception) == "no preset and no sweep in results has a hash 123abc"
 
 
 def test_a_sweep_shows_what_it_was_trained_and_searched_by(
@@ -164,6 +164,7 @@ def test_a_sweep_shows_what_it_was_trained_and_searched_by(
     assert shown.startswith(f"{folder.name}: settings of evaluation, hash ")
     assert ["epochs", "7", "(default", "100)"] in [line.split() for line in shown.splitlines()]
     assert run("show", spec.protocol.protocol_hash[:8]).output == shown
+    assert run("show", folder.name[-8:]).output == shown
     records = json.loads(run("show", str(folder), "--format", "json").stdout)
     assert [each["value"] for each in records if each["setting"] == "epochs"] == [7]
 
@@ -175,3 +176,11 @@ def test_a_kept_study_shows_each_search_beside_its_trainings() -> None:
         "full, search 380996b2a3d119ba",
         "full, search 2bd02797d283d865",
     ]
+
+
+@pytest.mark.parametrize("name", ["results/studies/table2-digits/full", "86a477f5"])
+def test_against_the_paper_a_folder_or_a_hash_is_refused_with_what_to_give(name: str) -> None:
+    refused = CliRunner().invoke(protocol, ["show", name, "--against", "paper"])
+    assert str(refused.exception) == (
+        f"--against paper takes a preset, got {name}: `topo-sweep protocol show` lists them"
+    )

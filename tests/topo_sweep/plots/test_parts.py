@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from nas_core.errors import InputError
+from nas_core.errors import InputError, TopoSweepError
 from topo_sweep.plots.parts import draw_map, ink, write_figure
 
 
@@ -60,3 +61,24 @@ def test_text_stays_text_in_vector_pictures(tmp_path: Path) -> None:
     content = (tmp_path / "a.pdf").read_bytes()
     assert b"/Type0" in content
     assert b"/Type3" not in content
+
+
+def test_a_pipe_gets_a_png_whatever_it_is_called(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_figure(Figure(), pipe)
+        assert os.read(reader, 4) == b"\x89PNG"
+    finally:
+        os.close(reader)
+
+
+def test_a_device_takes_a_picture_and_a_full_one_is_no_mistake_of_the_user(tmp_path: Path) -> None:
+    write_figure(Figure(), Path("/dev/null"))
+    with (tmp_path / "redirected").open("wb") as file:
+        write_figure(Figure(), Path(f"/dev/fd/{file.fileno()}"))
+    assert (tmp_path / "redirected").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(TopoSweepError, match="cannot write /dev/full: No space left") as failed:
+        write_figure(Figure(), Path("/dev/full"))
+    assert not isinstance(failed.value, InputError)

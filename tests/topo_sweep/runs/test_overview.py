@@ -9,8 +9,12 @@ import pytest
 from nas_core.errors import InputError
 from nas_core.protocols.training import PRESETS, DataOptions
 from tests.topo_sweep.conftest import make_sweep, small_spec
+from tests.topo_sweep.runs.search_run import search_spec, stored_search
 from tests.topo_sweep.store.store_rows import trial_row
 from topo_sweep.runs.overview import overview
+from topo_sweep.store.tables import SEARCHES
+
+STUDIES = Path(__file__).parents[3] / "results" / "studies"
 
 
 def test_sweeps_are_told_apart_by_protocol_data_and_what_they_have(tmp_path: Path) -> None:
@@ -28,7 +32,8 @@ def test_sweeps_are_told_apart_by_protocol_data_and_what_they_have(tmp_path: Pat
         trial_row(ids[1], genotype="y", seed=0, test_accuracy=0.55),
         trial_row(ids[2], genotype="z", seed=5, status="failed", test_accuracy=None),
     ]
-    store.append(rows, [])
+    by_demo = {"protocol_hash": PRESETS["demo"].protocol_hash}
+    store.append([row | by_demo for row in rows], [])
     make_sweep(tmp_path, other)
 
     (first, second), problems = overview(tmp_path)
@@ -41,6 +46,50 @@ def test_sweeps_are_told_apart_by_protocol_data_and_what_they_have(tmp_path: Pat
     assert first["asked"] == "topologies 0-1,17"
     assert second["protocol"] == "demo, epochs 9 (not 5)"
     assert (second["metric"], second["best"], second["seeds"]) == ("val", None, 0)
+
+
+def test_sweeps_of_searches_are_told_apart_by_how_they_search(tmp_path: Path) -> None:
+    small = search_spec(name="a", seeds=(0, 1, 2))
+    store = make_sweep(tmp_path, small)
+    store.append([stored_search(str(seed), seed=seed) for seed in small.seeds], [], table=SEARCHES)
+    alone = {"spaces": ("all",), "evaluation_seeds": ()}
+    make_sweep(tmp_path, search_spec(name="b", attention=("once",), **alone))
+    make_sweep(
+        tmp_path, search_spec(name="c", cells=(5, 16), **(alone | {"spaces": ("SS1", "SS2")}))
+    )
+
+    (first, second, third), problems = overview(tmp_path)
+
+    assert problems == []
+    assert first["search"] == (
+        "none+skip_connect+sep_conv_3x3, 3 cells, init_channels 2, epochs 1, batch_size 16, "
+        "crop_padding 0, flip false, images 32"
+    )
+    assert first["protocol"].startswith("demo, ")
+    assert first["seeds"] == 3
+    assert second["search"].startswith("all operations, 3 cells, attention once, init_channels 2,")
+    assert third["search"].startswith("SS1, SS2, 5 and 16 cells, init_channels 2,")
+    assert second["protocol"] == third["protocol"] == ""
+
+
+@pytest.mark.parametrize(
+    ("study", "said"),
+    [
+        (
+            "with-attention",
+            "all operations, 5 cells, attention once, topology [1, 1], alpha_at last",
+        ),
+        (
+            "without-attention",
+            "all operations, 5 cells, attention none, topology [1, 1], alpha_at last",
+        ),
+    ],
+)
+def test_a_kept_search_says_its_attention_and_on_which_batch_it_looked_ahead(
+    study: str, said: str
+) -> None:
+    ((record,), _) = overview(STUDIES / "edarts-cifar10" / study)
+    assert (record["search"], record["seeds"], record["protocol"]) == (said, 1, "")
 
 
 def test_a_sweep_that_cannot_be_opened_hides_no_other(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,18 +16,10 @@ from nas_core.errors import InputError
 from nas_core.protocols.search import SEARCH_PRESETS
 from nas_core.protocols.training import PRESETS
 from tests.topo_sweep.spec.refusals import refused
+from tests.topo_sweep.spec.search_sweeps import sweep
 from topo_sweep.spec.load import Overrides, load_spec, make_spec, spec_from_json_value
 from topo_sweep.spec.searches import SearchSweep
 from topo_sweep.spec.trials import Evaluation, SearchTrial
-from topo_sweep.store.paths import StorePaths
-
-
-def sweep(**values: Any) -> SearchSweep:
-    """Return the sweep that a file with these keys means; some have a default here."""
-    defaults = {"name": "s", "kind": "search", "methods": ["search_subspace"]}
-    spec = make_spec(defaults | values)
-    assert isinstance(spec, SearchSweep)
-    return spec
 
 
 def refusal(**values: Any) -> str:
@@ -226,43 +217,6 @@ def test_a_sweep_survives_its_manifest(**values: Any) -> None:
     assert again.trials() == spec.trials()
     assert again.to_json_value() == spec.to_json_value()
     assert set(spec.to_json_value()["presets"]) == set(spec.methods)
-
-
-# Stores
-
-
-def folder(spec: SearchSweep) -> Path:
-    return StorePaths.of(
-        Path("results"), sweep="s", protocol=spec.protocol, data=spec.data, more=spec.store_key
-    ).folder
-
-
-@pytest.mark.parametrize("values", [{"search": {"epochs": 3}}, {"search": {"topology": 3}}])
-def test_searches_with_other_settings_have_a_store_of_their_own(values: dict[str, Any]) -> None:
-    assert sweep(**values).store_key != sweep().store_key
-    assert folder(sweep(**values)) != folder(sweep())
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        {"spaces": ["SS2"]},
-        {"cells": [16]},
-        {"seeds": "5-9"},
-        {"evaluation_seeds": "0-3"},
-        {"attention": "once"},
-        {"methods": ["search_subset"]},
-    ],
-)
-def test_more_of_a_grid_goes_into_the_same_store(values: dict[str, Any]) -> None:
-    assert sweep(**values).store_key == sweep().store_key
-    assert folder(sweep(**values)) == folder(sweep())
-
-
-def test_the_order_of_settings_names_no_other_store() -> None:
-    first, second = {"epochs": 3, "images": 50}, {"images": 50, "epochs": 3}
-
-    assert sweep(search=first).store_key == sweep(search=second).store_key
 
 
 # What is wrong

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import pandas as pd
 from hypothesis import HealthCheck, settings
 
+from tests.topo_sweep.conftest import small_spec
 from topo_sweep.store.parquet import Row
 
 ON_DISK = settings(
@@ -45,7 +46,7 @@ NewStore = Callable[[], Store]
 
 
 def trial_row(trial_id: str = "trial", **values: Any) -> dict[str, Any]:
-    """Return a whole row of a made-up trial; `values` replace some columns."""
+    """Return a whole row of a made-up trial of `small_spec`; `values` replace some columns."""
     return {
         "trial_id": trial_id,
         "sweep": "demo",
@@ -55,7 +56,7 @@ def trial_row(trial_id: str = "trial", **values: Any) -> dict[str, Any]:
         "class_id": 3,
         "reduction_topology": 0,
         "seed": 0,
-        "protocol_hash": "0123456789abcdef",
+        "protocol_hash": small_spec().protocol.protocol_hash,
         "dataset": "digits",
         "holdout": 0,
         "train_limit": None,

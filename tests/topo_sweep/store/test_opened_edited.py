@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from nas_core.errors import InputError
+from nas_core.protocols.training import PRESETS
 from tests.topo_sweep.conftest import make_sweep, small_spec
 from tests.topo_sweep.store.store_rows import trial_row
 from topo_sweep.store.opened import load_results, open_sweep
@@ -66,3 +67,16 @@ def test_missing_and_extreme_accuracies_are_read(store: ResultStore) -> None:
     edges = {"test_accuracy": 0.0, "train_accuracy": 1.0, "val_accuracy": None}
     store.append([trial_row("b", **edges)], [])
     assert len(load_results(store.paths.folder)) == 2
+
+
+def test_rows_of_another_protocol_than_the_file_says_are_refused_naming_both(
+    tmp_path: Path,
+) -> None:
+    # As where sweep.json was replaced by one that agrees with itself.
+    store = make_sweep(tmp_path, small_spec(protocol=PRESETS["shallow"]))
+    store.append([trial_row("a")], [])
+    with pytest.raises(InputError, match="holds rows of another protocol") as refusal:
+        load_results(store.paths.folder)
+    assert "\n" not in str(refusal.value)
+    for protocol in (PRESETS["shallow"], small_spec().protocol):
+        assert protocol.protocol_hash in str(refusal.value)

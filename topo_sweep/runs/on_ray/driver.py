@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +30,7 @@ from topo_sweep.store.paths import StorePaths
 
 _SCRATCH: Final = "topo-sweep-tune-"
 _LOCK: Final = "driver.lock"
+_ONE_DAY: Final = 24 * 3600.0
 
 
 def run_on_ray(
@@ -86,16 +89,33 @@ def run_on_ray(
 def scratch_folder() -> Iterator[Path]:
     """Make a folder for Ray's state and remove it, and those of drivers that were killed.
 
-    A driver that lives holds a lock in its own.
+    A driver that lives holds a lock in its own; those of earlier versions had none, and theirs go
+    where nothing was written for a day.
     """
     for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
         # Locked by its driver, being made right now, or another user's: not ours to remove.
-        with contextlib.suppress(OSError), (folder / _LOCK).open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder)
+        with contextlib.suppress(OSError):
+            _remove_if_left(folder)
     with tempfile.TemporaryDirectory(prefix=_SCRATCH) as name, Path(name, _LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield Path(name)
+
+
+def _remove_if_left(folder: Path) -> None:
+    """Remove a driver's folder unless the driver may be alive.
+
+    Raises:
+        OSError: it is alive, or the folder is not ours.
+
+    """
+    if (folder / _LOCK).exists():
+        with (folder / _LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder)
+    elif folder.lstat().st_uid == os.getuid():
+        newest = max(path.lstat().st_mtime for path in (folder, *folder.rglob("*")))
+        if time.time() - newest > _ONE_DAY:
+            shutil.rmtree(folder)
 
 
 class _Queue(Searcher):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -27,3 +29,18 @@ def test_what_killed_drivers_left_goes_and_what_living_ones_use_stays(temporary:
             assert {living, second, temporary / "other"} == set(temporary.iterdir())
         assert living.is_dir()
     assert [path.name for path in temporary.iterdir()] == ["other"]
+
+
+def test_what_drivers_without_a_lock_left_goes_where_nothing_was_written_for_a_day(
+    temporary: Path,
+) -> None:
+    old, used, new = (temporary / f"topo-sweep-tune-{name}" for name in ("old", "used", "new"))
+    for folder in (old, used, new):
+        (folder / "sweep").mkdir(parents=True)
+        (folder / "sweep" / "state.json").touch()
+    two_days_ago = time.time() - 48 * 3600
+    for path in (old / "sweep" / "state.json", old / "sweep", old, used):
+        os.utime(path, (two_days_ago, two_days_ago))
+
+    with scratch_folder() as living:
+        assert {living, used, new} == set(temporary.iterdir())
