@@ -16,7 +16,8 @@ from topo_sweep.store.tables import SEARCHES
 
 def searched(results: Path, searches: Sequence[Row], epochs: Sequence[Row] = ()) -> Path:
     """Make a sweep with these searches, the cell of each trained once; return its folder."""
-    store = make_sweep(results, search_spec())
+    spec = search_spec()
+    store = make_sweep(results, spec)
     store.append(searches, epochs, table=SEARCHES)
     trainings = [
         trial_row(
@@ -24,6 +25,7 @@ def searched(results: Path, searches: Sequence[Row], epochs: Sequence[Row] = ())
             kind="search",
             genotype=search["genotype"],
             search_id=search["search_id"],
+            protocol_hash=spec.protocol.protocol_hash,
             test_accuracy=0.9 - number / 10,
         )
         for number, search in enumerate(searches)
