@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +50,12 @@ class PackEpoch:
     """What one epoch of trainings that run as one gave, a member each."""
 
     members: tuple[EpochMetrics, ...]
+
+    def __post_init__(self) -> None:
+        """Take members also as a checkpoint's JSON has them."""
+        members: Iterable[Any] = self.members
+        read = [EpochMetrics(**each) if isinstance(each, dict) else each for each in members]
+        object.__setattr__(self, "members", tuple(read))
 
     @property
     def diverged(self) -> bool:

@@ -271,7 +271,7 @@ class Meter:
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         """Count one step: loss () or (K,), logits (..., B, classes), labels (B,) or (K, B)."""
         batch = labels.shape[-1]
-        self._loss = self._loss + loss.detach() * batch
+        self._loss = self._loss + loss.detach().double() * batch
         self._correct = self._correct + (logits.argmax(dim=-1) == labels).sum(dim=-1)
         self._images += batch
         self.steps += 1

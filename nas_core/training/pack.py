@@ -5,11 +5,9 @@ The loop around it is in `training/loop.py`. Letters: K members, B batch.
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import asdict
 from typing import Final, NamedTuple
 
 import torch
@@ -18,6 +16,7 @@ from torch.nn.functional import cross_entropy
 
 from nas_core.cells.genotype import Genotype
 from nas_core.data.splits import Split
+from nas_core.errors import InputError
 from nas_core.networks.evaluation import EvalNetwork, multiply_adds, parameter_count
 from nas_core.networks.packed import PackedNetwork
 from nas_core.protocols.training import Protocol
@@ -25,37 +24,38 @@ from nas_core.streams import Draws, initialise_
 from nas_core.training.checkpoint import Checkpoint
 from nas_core.training.epochs import EpochMetrics, PackEpoch, Steps
 from nas_core.training.loop import EVALUATION_BATCH, Loop, Meter, StepResult
-from nas_core.training.training import check_trainable, measured_after, work_of_epoch
+from nas_core.training.training import (
+    check_test_every,
+    check_trainable,
+    measured_after,
+    work_of_epoch,
+)
 
-_LOGGER = logging.getLogger(__name__)
-_MOMENTUM: Final = "momentum_buffer"
 _FEWEST_EVALUATED: Final = 64
 """Images that are evaluated together, however many models there are."""
 
 
 class Member(NamedTuple):
-    """One training of a pack, and where its state is saved, in the form of `Training`."""
+    """One training of a pack."""
 
     genotype: Genotype
     seed: int
-    checkpoint: Checkpoint | None = None
 
 
 class PackTraining(Loop[PackEpoch]):
     """Trainings that differ in wiring or seed; each is what `Training` would be, but for rounding.
 
-    It goes on from the checkpoints of its members where all hold equally many epochs; else, as
-    after a kill between two of their files, it starts over. A member whose loss is no longer finite
-    has ended; the others go on as if it were not there.
+    A member whose loss is no longer finite has ended; the others go on as if it were not there.
 
     Args:
         members: at least one; see `PackedNetwork` for what fits together.
         protocol: every setting.
         split: the images; their device is where everything runs.
+        checkpoint: of the whole pack: where to go on from, and where to save whenever it is due.
         test_every: see `Training`.
 
     Raises:
-        InputError: see `check_trainable` and `PackedNetwork`.
+        InputError: see `check_trainable` and `PackedNetwork`; or `test_every` below 1.
 
     """
 
@@ -63,17 +63,31 @@ class PackTraining(Loop[PackEpoch]):
     network: PackedNetwork
 
     def __init__(
-        self, members: Sequence[Member], protocol: Protocol, split: Split, *, test_every: int = 1
+        self,
+        members: Sequence[Member],
+        protocol: Protocol,
+        split: Split,
+        *,
+        checkpoint: Checkpoint | None = None,
+        test_every: int = 1,
     ) -> None:
+        if not members:
+            raise InputError("a pack needs one member or more")
         for member in members:
             check_trainable(member.genotype, protocol, split)
+        check_test_every(test_every)
         self.members = tuple(members)
         self.evaluation_batch = max(EVALUATION_BATCH // len(members), _FEWEST_EVALUATED)
         self.split = split
         self.test_every = test_every
         self._facts: dict[object, dict[str, int | str | None]] = {}
         super().__init__(
-            PackEpoch, protocol, split.train, split.info, seed=members[0].seed, checkpoint=None
+            PackEpoch,
+            protocol,
+            split.train,
+            split.info,
+            seed=members[0].seed,
+            checkpoint=checkpoint,
         )
 
     def history_of(self, number: int) -> tuple[EpochMetrics, ...]:
@@ -85,39 +99,6 @@ class PackTraining(Loop[PackEpoch]):
     def has_diverged(self, number: int) -> bool:
         """Whether the loss of a member is no longer finite, which ended it."""
         return any(epoch.members[number].diverged for epoch in self.history)
-
-    def resume(self) -> None:
-        """Build, and go on from what the members have saved."""
-        self.build(0)
-        saved = [each.checkpoint.load() if each.checkpoint else None for each in self.members]
-        states = [state for state in saved if state is not None]
-        if len(states) < len(saved) or len({len(history) for _, history in states}) > 1:
-            if states:
-                _LOGGER.warning("starting a pack over: its members' checkpoints differ in epochs")
-            return
-        histories = [[EpochMetrics(**epoch) for epoch in history] for _, history in states]
-        self.history = [PackEpoch(epochs) for epochs in zip(*histories, strict=True)]
-        self.network.load_models([_without_prefix(state, "network.") for state, _ in states])
-        momenta = [_without_prefix(state, "momentum.") for state, _ in states]
-        if all(momenta):
-            buffer = torch.zeros_like(self.network.flat)
-            for number, momentum in enumerate(momenta):
-                for name, part in self.network.parts(buffer, number).items():
-                    part.copy_(momentum[name])
-            self.optimizer.state[self.network.flat][_MOMENTUM] = buffer
-
-    def save(self) -> None:
-        """Save the state of every member where that is due, also of one that has ended."""
-        buffer = self.optimizer.state[self.network.flat].get(_MOMENTUM)
-        for number, member in enumerate(self.members):
-            checkpoint = member.checkpoint
-            if checkpoint is None or not checkpoint.is_due:
-                continue
-            state = {f"network.{name}": t for name, t in self.network.extract(number).items()}
-            if buffer is not None:
-                parts = self.network.parts(buffer, number)
-                state |= {f"momentum.{name}": t for name, t in parts.items()}
-            checkpoint.save(state, [asdict(epoch.members[number]) for epoch in self.history])
 
     def build(self, epoch: int) -> None:
         """Build the network; a member starts as its training would alone."""
@@ -159,10 +140,13 @@ class PackTraining(Loop[PackEpoch]):
             meter.add(*self._step(dict(zip(seeds, draws, strict=True))))
             yield from self.told(meter.steps, work)
         means = meter.means_by_model()
-        is_measured = [is_due or not math.isfinite(loss) for loss, _ in means]
+        going_on = [not self.has_diverged(number) for number in range(len(means))]
+        is_measured = [
+            is_due or (goes_on and not math.isfinite(loss))  # what diverges is measured at its end
+            for goes_on, (loss, _) in zip(going_on, means, strict=True)
+        ]
         tested, validated = self._measured(any(is_measured))
-        going_on = sum(not self.has_diverged(number) for number in range(len(means)))
-        seconds = (time.perf_counter() - started) / max(going_on, 1)
+        seconds = (time.perf_counter() - started) / sum(going_on)
         return PackEpoch(
             tuple(
                 EpochMetrics(
@@ -242,8 +226,3 @@ def _losses(logits: Tensor, labels: Tensor) -> Tensor:
     """Return the mean cross entropy of each member: (K, B, classes), (K, B) -> (K,)."""
     each = cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
     return each.view(labels.shape).mean(1)
-
-
-def _without_prefix(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Return what begins with a prefix, without it."""
-    return {name.removeprefix(prefix): t for name, t in state.items() if name.startswith(prefix)}

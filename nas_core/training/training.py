@@ -92,8 +92,7 @@ class Training(Loop[EpochMetrics]):
         check_trainable(genotype, protocol, split)
         self.genotype = genotype
         self.split = split
-        if test_every < 1:
-            raise InputError(f"test_every counts epochs from 1, got {test_every}")
+        check_test_every(test_every)
         self.test_every = test_every
         super().__init__(
             EpochMetrics, protocol, split.train, split.info, seed=seed, checkpoint=checkpoint
@@ -160,6 +159,12 @@ class Training(Loop[EpochMetrics]):
                 loss = loss + self.protocol.auxiliary_weight * cross_entropy(auxiliary, labels)
         self.descend(loss)
         return loss, logits, labels
+
+
+def check_test_every(test_every: int) -> None:
+    """Refuse a number of epochs that is none."""
+    if test_every < 1:
+        raise InputError(f"test_every counts epochs from 1, got {test_every}")
 
 
 def measured_after(epoch: int, protocol: Protocol, test_every: int) -> bool:

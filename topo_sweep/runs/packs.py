@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nas_core.protocols.training import stable_hash
 from topo_sweep.spec.trials import Planned, Trial
 
 if TYPE_CHECKING:
@@ -19,6 +19,11 @@ class Pack:
 
     members: tuple[Trial, ...]
 
+    @property
+    def pack_id(self) -> str:
+        """Sixteen hexadecimal digits that name its members."""
+        return pack_id(trial.trial_id for trial in self.members)
+
 
 @dataclass(frozen=True)
 class Together:
@@ -26,6 +31,11 @@ class Together:
 
     reports: tuple[tuple[int, Report], ...]
     is_last: bool = False
+
+
+def pack_id(trial_ids: Iterable[str]) -> str:
+    """Return sixteen hexadecimal digits that name the pack of these trials."""
+    return stable_hash("pack", *trial_ids)
 
 
 Packs = tuple[tuple[str, ...], ...]
@@ -43,7 +53,7 @@ def planned_packs(
     Args:
         left: what has no row yet.
         trials: all of the request, in running order.
-        known: packs that the store has.
+        known: packs that were planned before and of which something was done.
         size: trainings that go together at most; None trains each by the network of one.
 
     """
@@ -55,7 +65,11 @@ def planned_packs(
         if len(pack) <= size and set(pack) <= set(trials) and any(key in left for key in pack)
     ]
     taken = {key for pack in begun for key in pack}
-    rest = [trial for key, trial in left.items() if key not in taken and isinstance(trial, Trial)]
+    rest = [
+        trial
+        for key, trial in left.items()
+        if key not in taken and isinstance(trial, Trial) and _fits(trial)
+    ]
     return (*begun, *_chunks(rest, size))
 
 
@@ -74,14 +88,21 @@ def with_packs(
 
 
 def _chunks(trials: Iterable[Trial], size: int) -> Iterator[tuple[str, ...]]:
-    """Yield packs of trainings that follow each other, have one seed and the same shape.
+    """Yield packs of trainings that have one seed and the same shape.
 
     One seed, since its members then share every batch of images.
     """
-    for _, group in itertools.groupby(trials, lambda trial: (trial.seed, trial.genotype.shape)):
-        alike = [trial.trial_id for trial in group]
+    groups: dict[object, list[str]] = {}
+    for trial in trials:
+        groups.setdefault((trial.seed, trial.genotype.shape), []).append(trial.trial_id)
+    for alike in groups.values():
         # As equal in size as they can be: the last one would be slow if it were small.
         count = -(-len(alike) // size)
         for number in range(count):
             start, end = (len(alike) * n // count for n in (number, number + 1))
             yield tuple(alike[start:end])
+
+
+def _fits(trial: Trial) -> bool:
+    """Whether a packed network has all operations of a trial's."""
+    return all(operation != "none" for operation, _ in trial.genotype.shape)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from nas_core.cells.genotype import Genotype
-from nas_core.training.epochs import Steps
+from nas_core.training.epochs import EpochMetrics, Steps
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.packs import Pack, Together
 from topo_sweep.runs.plan import Plan
@@ -53,8 +53,11 @@ class Recorder:
         elif trial.trial_id not in self._written:
             self._progress.start(trial.trial_id)
 
-    def take(self, trial: Runnable | Pack, report: Report | Together) -> bool:
-        """Take what a trial reports; return whether it has ended."""
+    def take(self, trial: Runnable | Pack, report: Report | Together, *, beside: int = 1) -> bool:
+        """Take what a trial reports; return whether it has ended.
+
+        `beside` says of how many trials an epoch is that share its worker's seconds.
+        """
         if isinstance(trial, Pack):
             return self._take_all(trial, report)
         assert not isinstance(report, Together), "only a pack reports for several"  # noqa: S101
@@ -71,14 +74,16 @@ class Recorder:
                 self._progress.steps(trial.trial_id, report)
             case _:
                 self._epochs.setdefault(trial.trial_id, []).append(report)
-                self._progress.epoch(trial.trial_id, report.epoch + 1, seconds=report.seconds)
+                seconds = report.seconds * beside
+                self._progress.epoch(trial.trial_id, report.epoch + 1, seconds=seconds)
         return False
 
     def _take_all(self, pack: Pack, report: Report | Together) -> bool:
         """Take what the members of a pack report, or what ended all that had not ended."""
         if isinstance(report, Together):
+            beside = sum(isinstance(each, EpochMetrics) for _, each in report.reports)
             for number, each in report.reports:
-                self.take(pack.members[number], each)
+                self.take(pack.members[number], each, beside=beside)
             return report.is_last
         for member in pack.members:
             self.take(member, report)
@@ -137,16 +142,17 @@ class Recorder:
     def _forget_checkpoints(self, trial_ids: list[str]) -> None:
         """Remove what durable rows have replaced; `--retry-failed` goes on from the others.
 
-        Those of a pack go together, since it goes on whole.
+        That of a pack goes with the last row of its members, since a pack goes on whole.
         """
         self._durable.update(trial_ids)
         for trial_id in trial_ids:
             pack = self._pack_of.get(trial_id)
-            ids = [trial_id] if pack is None else [member.trial_id for member in pack.members]
-            if self._durable.issuperset(ids):
-                for key in ids:
-                    if key not in self._failed:
-                        self._plan.store.paths.checkpoint(key).unlink(missing_ok=True)
+            if pack is None:
+                key, ids = trial_id, {trial_id}
+            else:
+                key, ids = pack.pack_id, {member.trial_id for member in pack.members}
+            if ids <= self._durable and not ids & self._failed:
+                self._plan.store.paths.checkpoint(key).unlink(missing_ok=True)
 
 
 def failed(error: BaseException | str) -> Outcome:

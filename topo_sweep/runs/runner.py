@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import platform
 import resource
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -99,7 +99,7 @@ class TrialRunner:
         of a sweep.
         """
         if isinstance(trial, Pack):
-            yield from self._run_pack(trial.members)
+            yield from self._run_pack(trial)
             return
         try:
             if self._execution.device == "cuda":
@@ -113,10 +113,10 @@ class TrialRunner:
         except Exception as error:  # noqa: BLE001 - the boundary at which an error becomes a row
             yield self._outcome(status="failed", error=f"{type(error).__name__}: {error}")
 
-    def _run_pack(self, trials: Sequence[Trial]) -> Iterator[Together]:
+    def _run_pack(self, pack: Pack) -> Iterator[Together]:
         """Train as one network; yield what members report at the same time."""
-        going_on = list(range(len(trials)))
-        outcome = partial(self._outcome, execution=self._execution.to_json(len(trials)))
+        going_on = list(range(len(pack.members)))
+        outcome = partial(self._outcome, execution=self._execution.to_json(len(going_on)))
 
         def ended(numbers: Iterable[int], status: str) -> tuple[tuple[int, Report], ...]:
             outcomes = []
@@ -129,7 +129,7 @@ class TrialRunner:
         try:
             if self._execution.device == "cuda":
                 torch.cuda.reset_peak_memory_stats()
-            running = self._pack(trials)
+            running = self._pack(pack)
             if running.history:
                 yield Together(
                     tuple((number, Resumed(running.history_of(number))) for number in going_on)
@@ -148,14 +148,12 @@ class TrialRunner:
             failures = tuple((number, outcome(status="failed", error=text)) for number in going_on)
             yield Together(failures, is_last=True)
 
-    def _pack(self, trials: Sequence[Trial]) -> PackTraining:
+    def _pack(self, pack: Pack) -> PackTraining:
         return PackTraining(
-            [
-                Member(trial.genotype, trial.seed, self._checkpoint(trial.trial_id))
-                for trial in trials
-            ],
-            trials[0].protocol,
+            [Member(trial.genotype, trial.seed) for trial in pack.members],
+            pack.members[0].protocol,
             self._split,
+            checkpoint=self._checkpoint(pack.pack_id),
             test_every=self._execution.test_every,
         )
 
@@ -173,11 +171,11 @@ class TrialRunner:
             test_every=self._execution.test_every,
         )
 
-    def _checkpoint(self, trial_id: str) -> Checkpoint | None:
+    def _checkpoint(self, key: str) -> Checkpoint | None:
         if self._paths is None or not self._paths.checkpoints.is_dir():
             return None
-        path = self._paths.checkpoint(trial_id)
-        return Checkpoint(path, key=trial_id, every_seconds=self._execution.checkpoint_seconds)
+        path = self._paths.checkpoint(key)
+        return Checkpoint(path, key=key, every_seconds=self._execution.checkpoint_seconds)
 
     def _peak_memory_bytes(self) -> int:
         if self._execution.device == "cuda":
@@ -207,9 +205,9 @@ def check_trials(trials: Iterable[Planned], images: Split) -> None:
                 check_trainable(genotype, training, images)
 
 
-def saved_epochs(paths: StorePaths, trial_id: str) -> int:
-    """Return how many epochs of an unfinished trial its checkpoint holds; 0 where there is none."""
-    saved = Checkpoint(paths.checkpoint(trial_id), key=trial_id).load()
+def saved_epochs(paths: StorePaths, key: str) -> int:
+    """Return how many epochs of an unfinished trial or pack are saved; 0 where there are none."""
+    saved = Checkpoint(paths.checkpoint(key), key=key).load()
     return 0 if saved is None else len(saved[1])
 
 

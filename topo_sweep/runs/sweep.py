@@ -18,7 +18,7 @@ from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.inline import run_inline
 from topo_sweep.runs.interrupts import Interrupts
-from topo_sweep.runs.packs import planned_packs, with_packs
+from topo_sweep.runs.packs import Packs, pack_id, planned_packs, with_packs
 from topo_sweep.runs.plan import Plan, make_plan
 from topo_sweep.runs.progress import Progress, reported
 from topo_sweep.runs.recorder import Recorder
@@ -147,7 +147,8 @@ def _run_locked(
     # A store of an earlier version does not hold them yet.
     counts = {"train_images": len(dataset.train), "test_images": len(dataset.test)}
     manifest = manifest.model_copy(update=counts).with_request(plan.spec)
-    packs = planned_packs(plan.left, plan.trials, manifest.packs, pack_size)
+    begun = (pack for pack in manifest.packs if _is_begun(plan, pack))
+    packs = planned_packs(plan.left, plan.trials, tuple(begun), pack_size)
     manifest.with_packs(packs).write(plan.store.paths.manifest)
     progress = Progress.of(plan, images=len(images.train))
     agenda = Agenda(plan.left, plan.cells_found, with_packs(plan.left, plan.trials, packs))
@@ -162,13 +163,34 @@ def _run_locked(
             interrupted = True
         finally:
             recorder.close()
-    unfinished = tuple(_where_it_goes_on(plan, key) for key in progress.running)
+    checkpoint_of = {key: pack_id(pack) for pack in packs for key in pack}
+    unfinished = tuple(
+        _where_it_goes_on(plan, key, checkpoint_of.get(key, key)) for key in progress.running
+    )
+    _forget_packs(plan, manifest.packs)
     return RunResult(progress, tuple(recorder.errors), interrupted, unfinished)
 
 
-def _where_it_goes_on(plan: Plan, trial_id: str) -> str:
+def _is_begun(plan: Plan, pack: tuple[str, ...]) -> bool:
+    """Whether anything of a planned pack was done: a row, or a checkpoint."""
+    saved = plan.store.paths.checkpoint(pack_id(pack)).exists()
+    return saved or any(key in plan.finished and key not in plan.left for key in pack)
+
+
+def _forget_packs(plan: Plan, packs: Packs) -> None:
+    """Remove what packs of earlier runs saved whose members have all ended in another way."""
+    if not packs:
+        return
+    rows = plan.store.trials()
+    ended = set(rows.loc[rows["status"] != "failed", "trial_id"])
+    for pack in packs:
+        if ended.issuperset(pack):
+            plan.store.paths.checkpoint(pack_id(pack)).unlink(missing_ok=True)
+
+
+def _where_it_goes_on(plan: Plan, trial_id: str, checkpoint: str) -> str:
     """Return the trial and the epoch with which another run would begin, in words."""
-    trial, saved = plan.trials[trial_id], saved_epochs(plan.store.paths, trial_id)
+    trial, saved = plan.trials[trial_id], saved_epochs(plan.store.paths, checkpoint)
     first = f"goes on from epoch {saved + 1}" if saved else "starts over: no checkpoint was due"
     return f"{trial.name}, seed {trial.seed}, {first} of {trial.epochs}"
 

@@ -12,6 +12,7 @@ are (N, K, channels): what a channels-last map of K * channels is in memory.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -19,6 +20,8 @@ import torch
 from torch import Tensor
 
 from nas_core.networks.kernels.switch import moments_pay
+
+_PARTS = 64
 
 EPS = 1e-5
 """Added to a variance, as PyTorch's batch norm does by default."""
@@ -206,12 +209,19 @@ class _PointwiseNorm(torch.autograd.Function):
 
 
 def _mean_and_covariance(d: Tensor) -> tuple[Tensor, Tensor]:
-    """(N, K, I) -> mean (K, I, 1) and biased covariance (K, I, I)."""
-    count = len(d)
-    by_model = d.transpose(0, 1)
-    mean = (_pixel_sums(d) / count)[..., None]
-    second = torch.bmm(by_model.transpose(1, 2), by_model)
-    return mean, torch.baddbmm(second, mean, mean.transpose(1, 2), beta=1 / count, alpha=-1)
+    """(N, K, I) -> mean (K, I, 1) and biased covariance (K, I, I).
+
+    Of one model the pixels are added up in parts, and those in float64: the covariance is a
+    difference of sums that are much larger where the mean is far from zero.
+    """
+    count, models, channels = d.shape
+    parts = math.gcd(count, _PARTS) if models == 1 else 1
+    maps = d.reshape(parts, -1, models, channels).transpose(1, 2).flatten(0, 1)  # (parts * K, n, I)
+    second = torch.bmm(maps.transpose(1, 2), maps).unflatten(0, (parts, models))
+    first = torch.bmm(maps.new_ones(1, 1, 1).expand(len(maps), 1, maps.shape[1]), maps)
+    mean = first.unflatten(0, (parts, models)).double().sum(0).transpose(1, 2) / count
+    covariance = second.double().sum(0) / count - mean * mean.transpose(1, 2)
+    return mean.to(d.dtype), covariance.to(d.dtype)
 
 
 def _pixel_sums(x: Tensor) -> Tensor:

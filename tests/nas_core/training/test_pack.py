@@ -11,7 +11,7 @@ import torch
 
 from nas_core.cells.genotype import CellEdges, Genotype
 from nas_core.cells.topology import Topology
-from nas_core.data.splits import Split, load_dataset, split
+from nas_core.data.splits import Images, Split, load_dataset, split
 from nas_core.errors import InputError
 from nas_core.protocols.training import DataOptions, Protocol
 from nas_core.training.checkpoint import Checkpoint
@@ -44,16 +44,12 @@ def packed(members: Sequence[Member], images: Split, **arguments: Any) -> PackTr
 
 
 def alone(member: Member, images: Split, **arguments: Any) -> Training:
-    arguments = {"checkpoint": member.checkpoint} | arguments
     return Training(member.genotype, EXACT, images, seed=member.seed, **arguments)
 
 
-def saved_in(folder: Path, members: Sequence[Member] = MEMBERS) -> list[Member]:
-    """Return the members with a checkpoint of their own each, which is always due."""
-    return [
-        Member(graph, seed, Checkpoint(folder / str(number), key="k", every_seconds=0))
-        for number, (graph, seed, _) in enumerate(members)
-    ]
+def saved_in(folder: Path) -> Checkpoint:
+    """Return a checkpoint that is always due."""
+    return Checkpoint(folder / "pack", key="k", every_seconds=0)
 
 
 def close(ours: EpochMetrics, theirs: EpochMetrics) -> None:
@@ -88,9 +84,9 @@ def test_it_goes_on_from_what_its_members_saved_to_the_same_end(
 ) -> None:
     whole = packed(MEMBERS, images)
     ends = [epoch.members for epoch in whole.epochs()]
-    next(iter(packed(saved_in(tmp_path), images).epochs()))
+    next(iter(packed(MEMBERS, images, checkpoint=saved_in(tmp_path)).epochs()))
 
-    resumed = packed(saved_in(tmp_path), images)
+    resumed = packed(MEMBERS, images, checkpoint=saved_in(tmp_path))
 
     assert len(resumed.history) == 1
     for ours, theirs in zip(resumed.epochs(), ends, strict=True):
@@ -99,29 +95,19 @@ def test_it_goes_on_from_what_its_members_saved_to_the_same_end(
     assert torch.equal(resumed.network.flat, whole.network.flat)
 
 
-def test_a_member_can_go_on_alone_and_a_training_in_a_pack(images: Split, tmp_path: Path) -> None:
-    members = saved_in(tmp_path)
-    next(iter(packed(members, images).epochs()))
-    expected = list(alone(MEMBERS[2], images).epochs())
-
-    by_itself = alone(members[2], images)
-    assert len(by_itself.history) == 1
-    for ours, theirs in zip(by_itself.epochs(), expected, strict=True):
-        close(ours, theirs)
-
-    again = saved_in(tmp_path / "again", MEMBERS[2:])
-    (tmp_path / "again").mkdir()
-    next(iter(alone(again[0], images).epochs()))
-    for together, theirs in zip(packed(again, images).epochs(), expected, strict=True):
-        close(together.members[0], theirs)
-
-
 def test_a_member_that_diverges_ends_and_the_others_do_not_notice(
-    images: Split, tmp_path: Path
+    images: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = [epoch.members for epoch in packed(MEMBERS, images).epochs()]
-    members = saved_in(tmp_path)
-    pack = packed(members, images, test_every=3)
+    pack = packed(MEMBERS, images, checkpoint=saved_in(tmp_path), test_every=3)
+    evaluated: list[Images] = []
+    accuracies = PackTraining.accuracies
+
+    def counted(self: PackTraining, of: Images) -> torch.Tensor:
+        evaluated.append(of)
+        return accuracies(self, of)
+
+    monkeypatch.setattr(PackTraining, "accuracies", counted)
     pack.network.extract(1)["classifier.bias"].fill_(torch.inf)
 
     epochs = [epoch.members for epoch in pack.epochs()]
@@ -134,8 +120,9 @@ def test_a_member_that_diverges_ends_and_the_others_do_not_notice(
     for number in (0, 2):
         assert epochs[2][number].train_loss == expected[2][number].train_loss
         assert epochs[2][number].test_accuracy == expected[2][number].test_accuracy
-    saved = [member.checkpoint.load() for member in members if member.checkpoint]
-    assert [len(state[1]) for state in saved if state] == [3, 3, 3], "a pack goes on whole"
+    assert len(evaluated) == 2 * 2, "test and validation where one diverged, and in the last epoch"
+    resumed = packed(MEMBERS, images, checkpoint=saved_in(tmp_path))
+    assert [len(resumed.history_of(number)) for number in range(3)] == [3, 1, 3]
 
 
 def test_a_pack_ends_where_all_have_diverged(images: Split) -> None:
@@ -161,3 +148,7 @@ def test_what_does_not_fit_together_is_refused(images: Split) -> None:
     other = Genotype(MEMBERS[0].genotype.normal, MEMBERS[0].genotype.normal)
     with pytest.raises(InputError, match="the same operation in every slot"):
         packed([MEMBERS[0], Member(other, 0)], images)
+    with pytest.raises(InputError, match="one member or more"):
+        packed([], images)
+    with pytest.raises(InputError, match="from 1, got 0"):
+        packed(MEMBERS, images, test_every=0)

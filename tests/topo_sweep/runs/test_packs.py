@@ -47,6 +47,11 @@ def test_trainings_of_other_shapes_and_searches_go_alone() -> None:
     cells = ("DARTS_V1", "DARTS_V2", str(KNOWN_CELLS["PDARTS"]))
     spec = GenotypeSweep(name="cells", protocol=PRESETS["demo"], genotypes=cells)
     assert planned_packs(spec.trials(), spec.trials(), (), 8) == tuple((k,) for k in spec.trials())
+    nothing = ";".join(["none@0+none@1"] * 4)
+    empty = GenotypeSweep(
+        name="cells", protocol=PRESETS["demo"], genotypes=(f"{nothing}|{nothing}",)
+    ).trials()
+    assert planned_packs(empty, empty, (), 8) == (), "a pack has no form of the operation none"
     searches = search_spec(seeds=(0, 1), evaluation_seeds=(0, 1)).trials()
     assert planned_packs(searches, searches, (), 8) == ()
 
@@ -131,23 +136,53 @@ def test_packs_are_planned_once_and_leave_no_checkpoint(together: Path) -> None:
     assert not list(paths.checkpoints.iterdir())
 
 
-@pytest.mark.parametrize("epochs", [1, 4])
-def test_a_pack_that_was_interrupted_goes_on_to_the_same_rows(
-    epochs: int, together: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def stopped(
+    results: Path, monkeypatch: pytest.MonkeyPatch, *, pack_size: int, after: int
+) -> RunResult:
+    """Run until so many epochs of packs are over, and then Ctrl-C."""
     run_epoch = PackTraining.run_epoch
     done: list[int] = []
 
     def interrupted(self: PackTraining, epoch: int) -> object:
-        if len(done) == epochs:
+        if len(done) == after:
             raise KeyboardInterrupt
         done.append(epoch)
         return run_epoch(self, epoch)
 
     with monkeypatch.context() as patch:
         patch.setattr(PackTraining, "run_epoch", interrupted)
-        first = swept(tmp_path, pack_size=2)
-    assert first.interrupted
+        result = swept(results, pack_size=pack_size)
+    assert result.interrupted
+    return result
+
+
+def test_packs_that_were_only_planned_are_planned_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped(tmp_path, monkeypatch, pack_size=1, after=0)
+
+    swept(tmp_path, pack_size=4)
+
+    assert [len(p) for p in read_manifest(open_sweep(tmp_path).store.paths.manifest).packs] == [4]
+
+
+def test_nothing_of_a_pack_stays_behind_where_its_members_end_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped(tmp_path, monkeypatch, pack_size=4, after=1)
+    checkpoints = open_sweep(tmp_path).store.paths.checkpoints
+    assert len(list(checkpoints.iterdir())) == 1
+
+    assert swept(tmp_path, pack_size=None).progress.ok == 4
+
+    assert not list(checkpoints.iterdir())
+
+
+@pytest.mark.parametrize("epochs", [1, 4])
+def test_a_pack_that_was_interrupted_goes_on_to_the_same_rows(
+    epochs: int, together: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = stopped(tmp_path, monkeypatch, pack_size=2, after=epochs)
     assert [text.partition(", seed 0, ")[2] for text in first.unfinished] == [
         f"goes on from epoch {epochs % 3 + 1} of 3"
     ] * 2

@@ -58,18 +58,42 @@ def test_what_ends_a_pack_ends_all_that_had_not_ended(run: Run) -> None:
     assert len(run.recorder.errors) == 2
 
 
-def test_checkpoints_of_a_pack_go_when_its_last_row_is_durable(run: Run) -> None:
-    checkpoints = [run.checkpoint(trial_id) for trial_id in IDS[:3]]
+def test_the_checkpoint_of_a_pack_goes_when_its_last_row_is_durable(run: Run) -> None:
+    checkpoint = run.checkpoint(PACK.pack_id)
     run.recorder.start(PACK)
     run.recorder.take(PACK, together(0, 1, 2, epoch=0))
     run.recorder.take(PACK, Together(((1, ended("diverged")[-1]),)))
     run.recorder.close()
-    assert all(path.exists() for path in checkpoints), "the pack may have to go on whole"
+    assert checkpoint.exists(), "the pack may have to go on whole"
 
     run.recorder.take(PACK, together(0, 2, is_last=True))
     run.recorder.close()
 
-    assert not any(path.exists() for path in checkpoints)
+    assert not checkpoint.exists()
+
+
+def test_the_checkpoint_stays_where_a_member_failed(run: Run) -> None:
+    checkpoint = run.checkpoint(PACK.pack_id)
+    run.recorder.start(PACK)
+    run.recorder.take(PACK, Together(((1, ended("diverged")[-1]),)))
+    run.recorder.take(PACK, failed("the worker died"))
+    run.recorder.close()
+
+    assert checkpoint.exists(), "another try goes on from it"
+
+
+def test_an_epoch_takes_a_worker_what_its_members_take_together(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds: list[float] = []
+    monkeypatch.setattr(
+        type(run.progress), "epoch", lambda *_, **values: seconds.append(values["seconds"])
+    )
+
+    run.recorder.start(PACK)
+    run.recorder.take(PACK, Together(tuple((n, metrics(0, seconds=2.0)) for n in range(3))))
+
+    assert seconds == [6.0] * 3
 
 
 def test_a_member_that_has_a_row_runs_beside_the_others_unrecorded(tmp_path: Path) -> None:

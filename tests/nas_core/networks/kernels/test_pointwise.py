@@ -124,3 +124,15 @@ def test_a_model_that_is_not_finite_leaves_the_others_as_they_are() -> None:
         of_models = mine.movedim(1, 0) if number < TERMS else mine
         expected = reference.movedim(1, 0) if number < TERMS else reference
         assert torch.equal(of_models[[0, 2]], expected[[0, 2]])
+
+
+def test_maps_whose_mean_is_far_from_zero_lose_few_digits_in_float32() -> None:
+    torch.manual_seed(0)
+    d = torch.randn(4096, 1, 8, dtype=torch.float64) + 10
+    weight = torch.randn(1, 1, 8, 8, dtype=torch.float64)
+    ones, zeros = torch.ones(1, 1, 8, dtype=torch.float64), torch.zeros(1, 1, 8).double()
+    exact, _ = pointwise_norm([d], weight, ones, zeros)
+
+    y, _ = pointwise_norm([d.float()], weight.float(), ones.float(), zeros.float())
+
+    assert (y - exact).abs().max() < 1e-4  # of a spread of 1
