@@ -131,6 +131,7 @@ def test_packs_of_any_size_train_as_their_models_would_alone(count: int, steps: 
     check_training(packed, steps=steps, every=max(1, count // 6))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "reductions",
     [
@@ -150,6 +151,7 @@ def test_models_of_several_seeds_see_other_images() -> None:
     check_training(pack(SOME), steps=2, shared=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["DARTS_V2", "PDARTS", "PC_DARTS"])
 def test_one_genotype_trains_with_several_seeds(name: str) -> None:
     check_training(pack([KNOWN_CELLS[name]] * 2), steps=2, shared=False)
@@ -159,6 +161,7 @@ def test_images_of_odd_sizes_are_halved_alike() -> None:
     check_training(pack([KNOWN_CELLS["DARTS_V1"]] * 2), steps=2, side=9)
 
 
+@pytest.mark.slow
 def test_the_auxiliary_head_of_each_model_learns() -> None:
     packed = pack([KNOWN_CELLS["DARTS_V2"]] * 2, auxiliary=True)
     check_training(packed, steps=2, auxiliary=True, side=32)

@@ -53,6 +53,7 @@ def mixed_ops(network: SearchNetwork) -> list[MixedOp]:
     return [module for module in network.modules() if isinstance(module, MixedOp)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cells", PARAMETERS)
 def test_parameter_counts_are_the_authors_and_leave_alphas_out(cells: int) -> None:
     with torch.device("meta"):

@@ -51,6 +51,7 @@ def test_the_state_holds_momentum_and_all_of_adam() -> None:
         assert {f"{part}.{alpha}" for part in parts} <= names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [

@@ -72,6 +72,7 @@ def test_the_epoch_that_diverges_is_the_last_and_is_measured() -> None:
     assert [one[name] for name in ACCURACIES] == [other[name] for name in ACCURACIES]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("before", "after"), [(3, 1), (1, 3), (3, 2)])
 def test_a_checkpoint_goes_on_with_another_number_to_the_same_end(
     before: int, after: int, tmp_path: Path

@@ -72,6 +72,7 @@ def test_cells_in_any_form_are_each_trained_once_a_seed(program: Program, tmp_pa
     assert not Path("results").exists()
 
 
+@pytest.mark.slow
 def test_a_sweep_s_cell_is_trained_beside_it_and_any_other_in_results(
     program: Program, tmp_path: Path
 ) -> None:

@@ -72,6 +72,7 @@ def named(refusal: str, request: tuple[str, ...]) -> set[tuple[str, ...]]:
     return commands
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "refused"),
     [

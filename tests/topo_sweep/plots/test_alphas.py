@@ -47,6 +47,7 @@ def titles(figure: Figure) -> list[str]:
     return [axes.get_title().partition(":")[0] for axes in panels(figure)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("edges", [ALL, FIXED])
 def test_every_edge_of_both_cells_has_a_panel(edges: Edges) -> None:
     assert titles(drawn(edges=edges)) == 2 * [f"{source} → {node}" for source, node in edges]

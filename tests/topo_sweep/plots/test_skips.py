@@ -68,6 +68,7 @@ def test_what_was_published_of_a_method_stands_beside_its_searches() -> None:
     assert [round(x) for x, _ in marks(normal, "published")] == [0, 1, 2, 3]
 
 
+@pytest.mark.slow
 def test_methods_of_table_2_come_first_and_others_have_nothing_published() -> None:
     figure = skips(
         table(("search_edarts", "search_subset", "search_darts_2nd")), TABLE_2, PUBLISHED

@@ -155,6 +155,7 @@ def test_the_title_names_metric_data_protocol_phase_and_n(style: str) -> None:
     assert "reduction all max_pool_3x3 on wiring 0" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", STYLES)
 def test_one_seed_says_that_the_spread_is_unknown(style: str) -> None:
     note = "n = 1: the spread over seeds is unknown, and the order is not evidence"
@@ -170,6 +171,7 @@ def test_one_seed_draws_no_panel_of_spread() -> None:
     assert sum(bool(axes.images) for axes in figure.axes) == 1
 
 
+@pytest.mark.slow
 def test_missing_topologies_show_the_hatched_background_and_are_counted() -> None:
     figure = surface(ranked(without={0, 55, 179}))
 

@@ -114,6 +114,7 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return results
 
 
+@pytest.mark.slow
 def test_the_rows_of_a_pack_are_those_of_its_trainings_alone(
     together: Path, tmp_path: Path
 ) -> None:
@@ -156,6 +157,7 @@ def stopped(
     return result
 
 
+@pytest.mark.slow
 def test_packs_that_were_only_planned_are_planned_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,6 +168,7 @@ def test_packs_that_were_only_planned_are_planned_anew(
     assert [len(p) for p in read_manifest(open_sweep(tmp_path).store.paths.manifest).packs] == [4]
 
 
+@pytest.mark.slow
 def test_nothing_of_a_pack_stays_behind_where_its_members_end_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,6 +181,7 @@ def test_nothing_of_a_pack_stays_behind_where_its_members_end_alone(
     assert not list(checkpoints.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [1, 4])
 def test_a_pack_that_was_interrupted_goes_on_to_the_same_rows(
     epochs: int, together: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -192,6 +196,7 @@ def test_a_pack_that_was_interrupted_goes_on_to_the_same_rows(
     pd.testing.assert_frame_equal(comparable(tmp_path), comparable(together), check_exact=True)
 
 
+@pytest.mark.slow
 def test_a_member_whose_row_is_there_keeps_it_where_the_pack_runs_again(
     together: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,6 +227,7 @@ def test_a_member_whose_row_is_there_keeps_it_where_the_pack_runs_again(
     )
 
 
+@pytest.mark.slow
 def test_a_pack_that_raises_is_a_failed_row_of_each_member_and_can_be_tried_again(
     together: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,6 +62,7 @@ def test_a_search_of_less_data_than_asked_for_says_on_how_much_it_was(digits: Sp
     assert reports(digits, search_of(spec))[1].facts["images"] == 32, "half of 64"
 
 
+@pytest.mark.slow
 def test_a_search_that_raises_is_a_failed_outcome_with_the_epochs_until_then(
     digits: Split, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,6 +76,7 @@ def test_rows_are_the_same_however_often_accuracies_are_measured(
     assert dict(rows["best_test_accuracy"]) == dict(best)
 
 
+@pytest.mark.slow
 def test_what_is_done_is_done_however_often_it_was_measured(always: Path) -> None:
     before = load_results(always)
     assert make_plan(spec(), always).left == {}
