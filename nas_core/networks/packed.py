@@ -166,10 +166,6 @@ class PackedNetwork(nn.Module):
             state[f"{norm}{_COUNT}"] = self.batches[number].clone()
         return state
 
-    def parts(self, flat: Tensor, number: int) -> dict[str, Tensor]:
-        """Return views of a model's parameters, by name, in any memory laid out like `flat`."""
-        return self._parameters_of.model(flat, number)
-
     def load_models(self, states: Sequence[Mapping[str, Tensor]]) -> None:
         """Take over the state of each model, a state dict of `EvalNetwork`.
 

@@ -76,24 +76,14 @@ class Loop(ABC, Generic[E]):
         self.checkpoint = checkpoint
         self.history: list[E] = []
         """All epochs so far, those that the checkpoint held first."""
-        self._epoch_type = epoch_type
         self._tells_steps = True
         self._first_step_ended = 0.0
-        self.resume()
-
-    def resume(self) -> None:
-        """Build, and go on from the checkpoint where there is one."""
-        saved = None if self.checkpoint is None else self.checkpoint.load()
+        saved = None if checkpoint is None else checkpoint.load()
         if saved is not None:
-            self.history = [self._epoch_type(**epoch) for epoch in saved[1]]
+            self.history = [epoch_type(**epoch) for epoch in saved[1]]
         self.build(max(len(self.history) - 1, 0))
         if saved is not None:
             self.restore(saved[0])
-
-    def save(self) -> None:
-        """Save the state where that is due."""
-        if self.checkpoint is not None and self.checkpoint.is_due:
-            self.checkpoint.save(self.tensors(), [asdict(past) for past in self.history])
 
     @abstractmethod
     def build(self, epoch: int) -> None:
@@ -133,7 +123,8 @@ class Loop(ABC, Generic[E]):
                 return
             self.history.append((yield from self.run_epoch(epoch)))
             self._tells_steps = False
-            self.save()
+            if self.checkpoint is not None and self.checkpoint.is_due:
+                self.checkpoint.save(self.tensors(), [asdict(past) for past in self.history])
             yield self.history[-1]
 
     def told(self, step: int, of: float) -> Iterator[Steps]:
@@ -223,9 +214,13 @@ class Loop(ABC, Generic[E]):
     def descend(self, loss: Tensor) -> None:
         """Take one step of the weights down the clipped gradient of this loss ()."""
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.protocol.gradient_clip)
+        self.clip()
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+
+    def clip(self) -> None:
+        """Bring the gradient of the weights to the protocol's greatest norm."""
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.protocol.gradient_clip)
 
     def accuracy(self, images: Images) -> float:
         """Return the fraction of these images that the network classifies correctly."""

@@ -27,6 +27,8 @@ from nas_core.training.loop import EVALUATION_BATCH, Loop, Meter, StepResult
 from nas_core.training.training import (
     check_test_every,
     check_trainable,
+    evaluation_network,
+    keep_masks,
     measured_after,
     work_of_epoch,
 )
@@ -111,21 +113,14 @@ class PackTraining(Loop[PackEpoch]):
         )
         starts = {}
         for seed in {member.seed for member in self.members}:
-            alone = self._alone(0)
+            alone = self._alone(self.members[0].genotype)
             initialise_(alone, seed)
             starts[seed] = alone.state_dict()
         network.load_models([starts[member.seed] for member in self.members])
         self.network = self.optimised(network)
 
-    def _alone(self, number: int) -> EvalNetwork:
-        """Return the network of a member."""
-        return EvalNetwork(
-            self.members[number].genotype,
-            init_channels=self.protocol.init_channels,
-            cells=self.protocol.cells,
-            num_classes=self.info.num_classes,
-            auxiliary=self.protocol.auxiliary,
-        )
+    def _alone(self, genotype: Genotype) -> EvalNetwork:
+        return evaluation_network(genotype, self.protocol, self.info.num_classes)
 
     def run_epoch(self, epoch: int) -> Generator[Steps, None, PackEpoch]:
         """Train one epoch and, where that is due, evaluate."""
@@ -183,7 +178,7 @@ class PackTraining(Loop[PackEpoch]):
         if key not in self._facts:
             height, width = self.split.train.pixels.shape[-2:]
             with torch.device("meta"):
-                network = self._alone(number)
+                network = self._alone(genotype)
             self._facts[key] = {
                 "parameters": parameter_count(network),
                 "multiply_adds": multiply_adds(network, height, width),
@@ -193,7 +188,7 @@ class PackTraining(Loop[PackEpoch]):
     def _step(self, draws: dict[int, Draws]) -> StepResult:
         """Take one step of the weights; draws are by seed."""
         batches = {seed: self.batch(self.split.train, each) for seed, each in draws.items()}
-        keeps = {seed: self._keep(each) for seed, each in draws.items()}
+        keeps = {seed: keep_masks(each, batches[seed][0]) for seed, each in draws.items()}
         seeds = [member.seed for member in self.members]
         if len(draws) == 1:
             (images, labels), keep = batches[seeds[0]], keeps[seeds[0]]
@@ -210,16 +205,12 @@ class PackTraining(Loop[PackEpoch]):
             losses = _losses(logits, labels)
             if auxiliary is not None:
                 losses = losses + self.protocol.auxiliary_weight * _losses(auxiliary, labels)
-        losses.sum().backward()
-        self.network.clip_gradients(self.protocol.gradient_clip)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.descend(losses.sum())
         return losses, logits, labels
 
-    def _keep(self, draws: Draws) -> Tensor | None:
-        if draws.keep is None:
-            return None
-        return draws.keep.to(self.device, self.dtype) / draws.keep_probability
+    def clip(self) -> None:
+        """Bring the gradient of each member to the protocol's greatest norm."""
+        self.network.clip_gradients(self.protocol.gradient_clip)
 
 
 def _losses(logits: Tensor, labels: Tensor) -> Tensor:

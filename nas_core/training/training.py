@@ -100,15 +100,8 @@ class Training(Loop[EpochMetrics]):
 
     def build(self, epoch: int) -> None:
         """Build the network, which is the same in every epoch."""
-        self.network = self.ready(
-            EvalNetwork(
-                self.genotype,
-                init_channels=self.protocol.init_channels,
-                cells=self.protocol.cells,
-                num_classes=self.info.num_classes,
-                auxiliary=self.protocol.auxiliary,
-            )
-        )
+        network = evaluation_network(self.genotype, self.protocol, self.info.num_classes)
+        self.network = self.ready(network)
 
     def run_epoch(self, epoch: int) -> Generator[Steps, None, EpochMetrics]:
         """Train one epoch and, where that is due, evaluate."""
@@ -148,17 +141,30 @@ class Training(Loop[EpochMetrics]):
     def _step(self, draws: Draws) -> StepResult:
         """Take one step of the weights."""
         images, labels = self.batch(self.split.train, draws)
-        keep = None
-        if draws.keep is not None:
-            keep = draws.keep.to(self.device, self.dtype) / draws.keep_probability
         with self.autocast():
-            output = self.network(images, keep)
+            output = self.network(images, keep_masks(draws, images))
             logits, auxiliary = output if isinstance(output, tuple) else (output, None)
             loss = cross_entropy(logits, labels)
             if auxiliary is not None:
                 loss = loss + self.protocol.auxiliary_weight * cross_entropy(auxiliary, labels)
         self.descend(loss)
         return loss, logits, labels
+
+
+def evaluation_network(genotype: Genotype, protocol: Protocol, num_classes: int) -> EvalNetwork:
+    """Return the network that a protocol trains, as PyTorch initialises it."""
+    return EvalNetwork(
+        genotype,
+        init_channels=protocol.init_channels,
+        cells=protocol.cells,
+        num_classes=num_classes,
+        auxiliary=protocol.auxiliary,
+    )
+
+
+def keep_masks(draws: Draws, images: Tensor) -> Tensor | None:
+    """Return the multipliers of drop path for a step's images; None where no path is dropped."""
+    return None if draws.keep is None else draws.keep.to(images) / draws.keep_probability
 
 
 def check_test_every(test_every: int) -> None:

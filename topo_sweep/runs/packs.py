@@ -62,7 +62,7 @@ def planned_packs(
     begun = [
         pack
         for pack in known
-        if len(pack) <= size and set(pack) <= set(trials) and any(key in left for key in pack)
+        if len(pack) <= size and trials.keys() >= set(pack) and not left.keys().isdisjoint(pack)
     ]
     taken = {key for pack in begun for key in pack}
     rest = [

@@ -18,8 +18,8 @@ from nas_core.networks.packs.blocks import Memory, Norm, Pass
 from nas_core.networks.packs.packing import Block
 from nas_core.networks.stack import CellPlan
 
-States = Sequence[Tensor]
-"""The maps of a cell so far: its two inputs, then its nodes."""
+States = Callable[[int], Tensor]
+"""A form of each map of a cell so far, (B, H, W, K, C), by number: two inputs, then the nodes."""
 
 Sources = Sequence[int]
 """The state that each of K models reads in a slot."""
@@ -62,17 +62,18 @@ class Wires(nn.Module):
         super().__init__()
         everything, models = len(chosen) == len(sources), len(sources)
         read = sorted({sources[model] for model in chosen})
-        self.common = read[0] if everything and len(read) == 1 else None
-        self.read = slice(read[0], read[-1] + 1)
-        places = torch.tensor([(sources[model] - read[0]) * models + model for model in chosen])
+        self.common = everything and len(read) == 1
+        self.read = read
+        places = torch.tensor([read.index(sources[model]) * models + model for model in chosen])
         index = (places[:, None] * channels + torch.arange(channels)).flatten()
         self.register_buffer("index", index, persistent=False)
 
     def forward(self, states: States) -> Tensor:
-        """Gather from (B, H, W, K, C) each."""
-        if self.common is not None:
-            return states[self.common]
-        together = torch.cat(tuple(states[self.read]), dim=3)
+        """Gather what is read, and ask for nothing else."""
+        maps = [states(number) for number in self.read]
+        if self.common:
+            return maps[0]
+        together = torch.cat(maps, dim=3)
         pixels = together.flatten(0, 2).flatten(1)
         chosen = pixels.index_select(1, self.index)
         return chosen.view(*together.shape[:3], -1, together.shape[4])
@@ -102,8 +103,9 @@ class Depthwise(nn.Module):
         self.register_buffer("order", order, persistent=False)
         self.sizes = [len(some) for some in chosen]
 
-    def forward(self, states: States, weight: Tensor) -> Tensor:
+    def forward(self, run: Pass, states: States) -> Tensor:
         """Convolve."""
+        weight = run.blocks[self.weight.number]
         if len(self.strides) == 1:
             return depthwise(self.wires[0](states), weight, self.filters, self.strides[0])
         parts = zip(self.wires, self.order.split(self.sizes), self.strides, strict=True)
@@ -145,15 +147,14 @@ class Reads:
         self._plan = plan
         self._made: dict[tuple[str, int], Tensor] = {}
 
-    def after(self, form: str) -> list[Tensor]:
-        """Return all states so far after 'relu', or after a pooling by its name."""
+    def after(self, form: str, number: int) -> Tensor:
+        """Return a state after 'relu', or after a pooling by its name."""
         if self._rectified:
-            return self.states
-        for number, state in enumerate(self.states):
-            if (form, number) not in self._made:
-                made = relu(state) if form == "relu" else self._pooled(form, number)
-                self._made[form, number] = made
-        return [self._made[form, number] for number in range(len(self.states))]
+            return self.states[number]
+        if (form, number) not in self._made:
+            made = relu(self.states[number]) if form == "relu" else self._pooled(form, number)
+            self._made[form, number] = made
+        return self._made[form, number]
 
     def _pooled(self, name: str, number: int) -> Tensor:
         state = self.states[number]
@@ -186,11 +187,10 @@ class Convolutions(nn.Module):
         super().__init__()
         self.slots, self.filters = slots, filters
         names = [f"{name}.{slot}" for slot in slots]
-        self.first = [
+        self.first = nn.ModuleList(
             Depthwise(memory.parameters.block(f"{name}.1.weight"), filters, sources, plan)
             for name, sources in zip(names, wiring, strict=True)
-        ]
-        self.modules_of_first = nn.ModuleList(self.first)
+        )
         # A stage of `Convolution` is a ReLU and three layers: 1 to 3, and 5 to 7 of the second.
         self.second: list[tuple[Norm, Block]] = []
         if filters.stages == 2:
@@ -210,7 +210,7 @@ class Convolutions(nn.Module):
         self, run: Pass, reads: Reads, keep: Tensor | None, *, rectify: bool = False
     ) -> Tensor:
         """Compute; `keep` is (B, K, edges), `rectify` asks for what is behind a ReLU."""
-        maps = [first(reads.after("relu"), run.blocks[first.weight.number]) for first in self.first]
+        maps = [first(run, partial(reads.after, "relu")) for first in self.first]
         if self.second:
             maps = [
                 depthwise(run.norm(norm, [x], relu=True), run.blocks[weight.number], self.filters)
@@ -231,8 +231,8 @@ class Unweighted(nn.Module):
     def forward(self, run: Pass, reads: Reads, keep: Tensor | None) -> Tensor:
         """Compute; `keep` is (B, K, edges)."""
         if self.operation == "skip_connect":
-            return self.wires(reads.states)
-        return _kept(self.wires(reads.after(self.operation)), keep, self.slot)
+            return self.wires(reads.states.__getitem__)
+        return _kept(self.wires(partial(reads.after, self.operation)), keep, self.slot)
 
 
 class HalvingSkip(nn.Module):
@@ -248,7 +248,7 @@ class HalvingSkip(nn.Module):
 
     def forward(self, run: Pass, reads: Reads, keep: Tensor | None) -> Tensor:
         """Compute; `keep` is (B, K, edges)."""
-        y = run.halved(self.reduce, self.wires(reads.after("relu")))
+        y = run.halved(self.reduce, self.wires(partial(reads.after, "relu")))
         return _kept(y, keep, self.slot)
 
 

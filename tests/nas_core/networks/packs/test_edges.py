@@ -55,7 +55,7 @@ def test_images_and_maps_are_views_of_one_memory() -> None:
 def test_each_model_reads_its_own_map_of_its_source(sources: tuple[int, ...]) -> None:
     maps = states(4)
 
-    read = Wires(sources, range(MODELS), CHANNELS)(maps)
+    read = Wires(sources, range(MODELS), CHANNELS)(maps.__getitem__)
 
     for number, source in enumerate(sources):
         assert torch.equal(of_model(read, number), of_model(maps[source], number))
@@ -64,7 +64,7 @@ def test_each_model_reads_its_own_map_of_its_source(sources: tuple[int, ...]) ->
 def test_some_models_can_be_read_alone() -> None:
     maps = states(3)
 
-    read = Wires((0, 2, 1), [2, 1], CHANNELS)(maps)
+    read = Wires((0, 2, 1), [2, 1], CHANNELS)(maps.__getitem__)
 
     assert torch.equal(of_model(read, 0), of_model(maps[1], 2))
     assert torch.equal(of_model(read, 1), of_model(maps[2], 1))
@@ -81,7 +81,8 @@ def test_a_model_that_reads_an_input_of_a_reduction_cell_strides(
     maps = states(4, reduction=True)
     weight = torch.randn(MODELS, 1, *shape, dtype=torch.float64)
 
-    y = Depthwise(memory.parameters.block("w"), filters, sources, REDUCTION)(maps, weight)
+    first = Depthwise(memory.parameters.block("w"), filters, sources, REDUCTION)
+    y = first(Pass([weight], None), maps.__getitem__)
 
     for number, source in enumerate(sources):
         expected = conv2d(
@@ -122,13 +123,17 @@ def test_pooling_and_skips_are_those_of_a_network(operation: str, plan: CellPlan
         torch.testing.assert_close(of_model(y, number), expected)
 
 
-def test_each_form_of_a_state_is_made_once_and_none_where_states_are_rectified() -> None:
-    reads = Reads(NORMAL, states(2), rectified=False)
-    first = reads.after("relu")
-    reads.states += states(1)
+def test_each_form_of_a_state_is_made_once_and_only_where_it_is_read() -> None:
+    made: list[int] = []
 
-    assert reads.after("relu")[0] is first[0]
-    assert len(reads.after("relu")) == 3
-    assert torch.equal(first[1], reads.states[1].relu())
-    rectified = Reads(NORMAL, states(2), rectified=True)
-    assert rectified.after("relu") is rectified.states
+    def state(number: int) -> Tensor:
+        made.append(number)
+        return maps[number]
+
+    maps = states(4)
+    Wires((0, 3, 3), range(MODELS), CHANNELS)(state)
+    assert made == [0, 3], "what no model reads is not asked for"
+    reads = Reads(NORMAL, maps, rectified=False)
+    assert torch.equal(reads.after("relu", 1), maps[1].relu())
+    assert reads.after("relu", 1) is reads.after("relu", 1)
+    assert Reads(NORMAL, maps, rectified=True).after("relu", 1) is maps[1]
