@@ -15,13 +15,13 @@ from topo_sweep.cli.execution import execute, set_texts
 from topo_sweep.cli.genotypes import is_folder, read_genotype
 from topo_sweep.cli.options import (
     FROM_ONE,
+    CellTraining,
     DataChoice,
     RunOptions,
     option,
     results_option,
     set_option,
     takes,
-    test_every_option,
 )
 from topo_sweep.cli.rank import print_ranking
 from topo_sweep.store.paths import RESULTS
@@ -51,7 +51,7 @@ class EvaluateRequest:
     epochs: int | None = option(type=FROM_ONE, help="Passes over the images.")
     settings: tuple[str, ...] = set_option("Any key of the protocol.")
     output_format: str = option("--format", "output_format", **FORMAT)
-    test_every: int = test_every_option()
+    cells: CellTraining
     run: BesideFolder
 
 
@@ -74,7 +74,7 @@ def evaluate(request: EvaluateRequest, genotypes: tuple[str, ...]) -> None:
 
     spec = _sweep(genotypes, request)
     results = request.run.results or _beside(genotypes)
-    code = execute(spec, replace(request.run, results=results), test_every=request.test_every)
+    code = execute(spec, replace(request.run, results=results), request.cells)
     if code or request.run.dry_run:
         sys.exit(code)
     remarks = chosen_on_test_images([spec.origin] if spec.origin else [])

@@ -11,7 +11,7 @@ import click
 
 from nas_core.errors import InputError
 from topo_sweep.cli.common import INTERRUPTED, say
-from topo_sweep.cli.options import MANY_TRIALS, RunOptions
+from topo_sweep.cli.options import MANY_TRIALS, CellTraining, RunOptions
 from topo_sweep.store.paths import RESULTS
 
 if TYPE_CHECKING:
@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from topo_sweep.spec.load import SweepSpec
 
 
-def execute(spec: SweepSpec, options: RunOptions, *, test_every: int = 1) -> int:
-    """Run what is left of a sweep, say how it went, and return the exit code."""
+def execute(spec: SweepSpec, options: RunOptions, cells: CellTraining | None = None) -> int:
+    """Run what is left of a sweep, say how it went, and return the exit code.
+
+    `cells` are the options of a command that trains some.
+    """
     from topo_sweep.runs import sweep
     from topo_sweep.runs.plan import make_plan
 
@@ -34,7 +37,7 @@ def execute(spec: SweepSpec, options: RunOptions, *, test_every: int = 1) -> int
     plan = make_plan(spec, options.results or RESULTS, retry_failed=options.retry_failed)
     if plan.left and plan.blocked:
         say(f"evaluations that wait for a failed search (--retry-failed): {len(plan.blocked)}")
-    execution = _execution(options, test_every)
+    execution = _execution(options, cells)
     if not plan.left:
         sweep.check_same_images(plan, execution, say)
         say(f"nothing to do: {_what_is_there(plan)}")
@@ -52,7 +55,7 @@ def _what_is_there(plan: Plan) -> str:
     return f"{done} of {count} trials are in {folder}, {plan.count('failed')} failed{waiting}"
 
 
-def _execution(options: RunOptions, test_every: int) -> Execution:
+def _execution(options: RunOptions, cells: CellTraining | None) -> Execution:
     from topo_sweep.runs.execution import Execution
 
     return Execution(
@@ -64,8 +67,8 @@ def _execution(options: RunOptions, test_every: int) -> Execution:
         partial_data=options.partial_data,
         cpus=options.cpus_per_pack,
         gpus=options.gpus_per_pack,
-        pack_size=options.pack,
-        test_every=test_every,
+        pack_size=None if cells is None else cells.pack,
+        test_every=1 if cells is None else cells.test_every,
         verbose=options.verbose,
     )
 

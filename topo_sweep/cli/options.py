@@ -45,16 +45,6 @@ def executor_option(default: str) -> Any:  # noqa: ANN401 - a field
     )
 
 
-def test_every_option() -> Any:  # noqa: ANN401 - a field
-    """Return the field `test_every` of a command that trains cells."""
-    return option(
-        type=FROM_ONE,
-        default=1,
-        show_default=True,
-        help="Measure accuracies every so many epochs, and in the last. Searches do so only there.",
-    )
-
-
 def results_option(default: str) -> Any:  # noqa: ANN401 - a field
     """Return the field `results`, None where nothing is given; `default` says what that means."""
     return option(
@@ -84,6 +74,23 @@ class WiringChoice:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CellTraining:
+    """How a command that trains cells does so, which is no part of what it trains."""
+
+    test_every: int = option(
+        type=FROM_ONE,
+        default=1,
+        show_default=True,
+        help="Measure accuracies every so many epochs, and in the last. Searches do so only there.",
+    )
+    pack: int | None = option(
+        type=FROM_ONE,
+        help="Train up to so many trainings of one seed and shape as one network; searches and "
+        "what they find go alone.  [default: each alone, by PyTorch's own layers]",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """How trials run and where their rows go: the same for every command that runs some.
 
@@ -103,11 +110,6 @@ class RunOptions:
     partial_data: bool = option(is_flag=True, help="Take a data set that is not whole.")
     cpus_per_pack: int = option(
         type=FROM_ONE, default=1, show_default=True, help="Threads of a trial."
-    )
-    pack: int | None = option(
-        type=FROM_ONE,
-        help="Train up to so many trainings of one seed and shape as one network.  [default: each "
-        "alone, by PyTorch's own layers]",
     )
     gpus_per_pack: float | None = option(
         type=click.FloatRange(min=0),

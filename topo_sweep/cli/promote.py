@@ -14,12 +14,12 @@ from topo_sweep.cli.common import PATH, beside, say, say_which
 from topo_sweep.cli.execution import execute, set_values
 from topo_sweep.cli.options import (
     FROM_ONE,
+    CellTraining,
     RunOptions,
     option,
     results_option,
     set_option,
     takes,
-    test_every_option,
 )
 from topo_sweep.store.paths import RESULTS
 
@@ -53,7 +53,7 @@ class PromoteRequest:
         metavar="SET", help="Such as 0-4.  [default: others than those that selected]"
     )
     settings: tuple[str, ...] = set_option("Any key of the protocol.")
-    test_every: int = test_every_option()
+    cells: CellTraining
     run: BesideSource
 
 
@@ -84,7 +84,7 @@ def promote(request: PromoteRequest, source: Path) -> None:
     say_which(sweep, source)  # only now: what is refused gets one line
     say(*choice.remarks, f"{spec.name}: {choice.origin}")
     results = request.run.results or beside(sweep)
-    sys.exit(execute(spec, replace(request.run, results=results), test_every=request.test_every))
+    sys.exit(execute(spec, replace(request.run, results=results), request.cells))
 
 
 def _promoted(sweep: OpenedSweep, request: PromoteRequest) -> tuple[Choice, SweepSpec]:

@@ -12,13 +12,13 @@ from topo_sweep.cli.common import say
 from topo_sweep.cli.execution import execute, set_texts
 from topo_sweep.cli.options import (
     FROM_ONE,
+    CellTraining,
     DataChoice,
     RunOptions,
     WiringChoice,
     option,
     set_option,
     takes,
-    test_every_option,
 )
 from topo_sweep.cli.wiring import chosen_wiring
 from topo_sweep.store.paths import RESULTS
@@ -38,7 +38,7 @@ class RunRequest:
     seeds: str | None = option(metavar="SET", help="Such as 0-4.")
     epochs: int | None = option(type=FROM_ONE, help="Passes over the images.")
     settings: tuple[str, ...] = set_option("Any key of the protocol, or search.KEY of a search.")
-    test_every: int = test_every_option()
+    cells: CellTraining
     run: RunOptions
 
 
@@ -58,7 +58,7 @@ def run(request: RunRequest, spec: str) -> None:
       topo-sweep run --dataset cifar10 --data-dir DIR --seeds 0-2
       topo-sweep run unified --topologies 3,17,42 --cluster --address HOST:6379
     """
-    sys.exit(execute(_sweep(spec, request), request.run, test_every=request.test_every))
+    sys.exit(execute(_sweep(spec, request), request.run, request.cells))
 
 
 def _sweep(source: str, request: RunRequest) -> SweepSpec:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,6 +40,20 @@ def pack_id(trial_ids: Iterable[str]) -> str:
 
 Packs = tuple[tuple[str, ...], ...]
 """Ids of the trials of each pack, as `sweep.json` has them."""
+
+
+def begun_packs(packs: Packs, left: Mapping[str, Planned], saved: Collection[str]) -> Packs:
+    """Return the packs of which something was done.
+
+    Args:
+        packs: that were planned.
+        left: what has no row yet.
+        saved: the ids of what has a checkpoint.
+
+    """
+    return tuple(
+        pack for pack in packs if pack_id(pack) in saved or any(key not in left for key in pack)
+    )
 
 
 def planned_packs(

@@ -14,11 +14,18 @@ from nas_core.data.cifar import NoFilesError
 from nas_core.data.splits import Dataset, Split, load_dataset, split
 from nas_core.errors import InputError
 from nas_core.protocols.training import DataOptions
+from topo_sweep.analysis.text import counted
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.inline import run_inline
 from topo_sweep.runs.interrupts import Interrupts
-from topo_sweep.runs.packs import Packs, pack_id, planned_packs, with_packs
+from topo_sweep.runs.packs import (
+    Packs,
+    begun_packs,
+    pack_id,
+    planned_packs,
+    with_packs,
+)
 from topo_sweep.runs.plan import Plan, make_plan
 from topo_sweep.runs.progress import Progress, reported
 from topo_sweep.runs.recorder import Recorder
@@ -147,9 +154,12 @@ def _run_locked(
     # A store of an earlier version does not hold them yet.
     counts = {"train_images": len(dataset.train), "test_images": len(dataset.test)}
     manifest = manifest.model_copy(update=counts).with_request(plan.spec)
-    begun = (pack for pack in manifest.packs if _is_begun(plan, pack))
-    packs = planned_packs(plan.left, plan.trials, tuple(begun), pack_size)
+    begun = begun_packs(manifest.packs, plan.left, _saved_keys(plan))
+    packs = planned_packs(plan.left, plan.trials, begun, pack_size)
     manifest.with_packs(packs).write(plan.store.paths.manifest)
+    if packs:
+        size = max(map(len, packs))
+        say(f"packs: {len(packs)}, each up to {counted(size, 'training')} as one network")
     progress = Progress.of(plan, images=len(images.train))
     agenda = Agenda(plan.left, plan.cells_found, with_packs(plan.left, plan.trials, packs))
     recorder = Recorder(plan, agenda, progress, fingerprint=dataset.fingerprint)
@@ -171,21 +181,21 @@ def _run_locked(
     return RunResult(progress, tuple(recorder.errors), interrupted, unfinished)
 
 
-def _is_begun(plan: Plan, pack: tuple[str, ...]) -> bool:
-    """Whether anything of a planned pack was done: a row, or a checkpoint."""
-    saved = plan.store.paths.checkpoint(pack_id(pack)).exists()
-    return saved or any(key in plan.finished and key not in plan.left for key in pack)
+def _saved_keys(plan: Plan) -> set[str]:
+    """Return whose checkpoints there are."""
+    return {path.stem for path in plan.store.paths.checkpoints.iterdir()}
 
 
 def _forget_packs(plan: Plan, packs: Packs) -> None:
     """Remove what packs of earlier runs saved whose members have all ended in another way."""
-    if not packs:
-        return
-    rows = plan.store.trials()
-    ended = set(rows.loc[rows["status"] != "failed", "trial_id"])
-    for pack in packs:
-        if ended.issuperset(pack):
-            plan.store.paths.checkpoint(pack_id(pack)).unlink(missing_ok=True)
+    saved = _saved_keys(plan)
+    left_over = {key: pack for pack in packs if (key := pack_id(pack)) in saved}
+    if left_over:
+        rows = plan.store.trials()
+        ended = set(rows.loc[rows["status"] != "failed", "trial_id"])
+        for key, pack in left_over.items():
+            if ended.issuperset(pack):
+                plan.store.paths.checkpoint(key).unlink(missing_ok=True)
 
 
 def _where_it_goes_on(plan: Plan, trial_id: str, checkpoint: str) -> str:
