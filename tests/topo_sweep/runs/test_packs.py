@@ -69,6 +69,13 @@ def test_a_pack_that_was_begun_stays_whole_and_what_is_new_joins_none() -> None:
     assert known[0] not in planned_packs(left, SEVEN, known, 2), "smaller packs, another plan"
 
 
+def test_a_pack_of_more_than_is_asked_for_is_planned_anew() -> None:
+    ids = list(SEVEN)
+    narrower = {key: SEVEN[key] for key in ids[1:3]}
+
+    assert planned_packs(narrower, narrower, (tuple(ids[:3]),), 3) == (tuple(ids[1:3]),)
+
+
 def test_a_pack_is_handed_out_in_the_place_of_its_first_member_that_is_left() -> None:
     ids = list(SEVEN)
     left = {key: SEVEN[key] for key in ids[1:5]}
