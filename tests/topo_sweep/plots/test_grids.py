@@ -197,12 +197,12 @@ def test_depth_wants_one_space_and_takes_the_one_it_is_given() -> None:
 
 
 def test_no_interval_of_accuracies_goes_beyond_100_percent() -> None:
-    frames = grid(("SS1", "SS2", "SS3", "SS4"))  # the last box has 97, 98 and 99%: 98 ± 2.48
+    frames = grid(("SS1", "SS2", "SS7"), (5, 16, 20))  # up to 98, 99 and 100%
 
     texts = {text.get_position(): text.get_text() for text in grid_map(*frames).axes[0].texts}
     accuracy = subspaces(*frames).axes[0]
 
-    assert texts[1, 3] == "98.00\n95.52 to 100.00\nn = 3"
+    assert texts[1, 2] == "98.00\n95.52 to 100.00\nn = 3"
     assert max(high for *_, high in bars(accuracy)) == 100
 
 
