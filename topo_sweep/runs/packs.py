@@ -1,16 +1,12 @@
-"""Which trainings a worker trains together, as one network, and what they report together."""
+"""Which trainings a worker trains together, as one network."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from nas_core.protocols.training import stable_hash
 from topo_sweep.spec.trials import Planned, Trial
-
-if TYPE_CHECKING:
-    from topo_sweep.runs.runner import Report
 
 
 @dataclass(frozen=True)
@@ -23,14 +19,6 @@ class Pack:
     def pack_id(self) -> str:
         """Sixteen hexadecimal digits that name its members."""
         return pack_id(trial.trial_id for trial in self.members)
-
-
-@dataclass(frozen=True)
-class Together:
-    """What members of a pack report at the same time, by their number; `is_last` of all."""
-
-    reports: tuple[tuple[int, Report], ...]
-    is_last: bool = False
 
 
 def pack_id(trial_ids: Iterable[str]) -> str:

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from nas_core.cells.genotype import Genotype
 from nas_core.training.epochs import EpochMetrics, Steps
 from topo_sweep.runs.agenda import Agenda
-from topo_sweep.runs.packs import Pack, Together
+from topo_sweep.runs.packs import Pack
 from topo_sweep.runs.plan import Plan
 from topo_sweep.runs.progress import Progress
 from topo_sweep.runs.rows import Row, curve, row
-from topo_sweep.runs.runner import AnyEpoch, Outcome, Report, Resumed
+from topo_sweep.runs.runner import AnyEpoch, Outcome, Report, Resumed, Together
 from topo_sweep.spec.trials import Runnable
 from topo_sweep.store.parquet import BufferedWriter
 from topo_sweep.store.tables import TABLES

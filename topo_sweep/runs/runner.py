@@ -24,7 +24,7 @@ from nas_core.training.pack import Member, PackTraining
 from nas_core.training.search import Search, check_searchable
 from nas_core.training.training import Training, check_trainable
 from topo_sweep.runs.execution import Execution
-from topo_sweep.runs.packs import Pack, Together
+from topo_sweep.runs.packs import Pack
 from topo_sweep.spec.trials import Evaluation, Planned, Runnable, SearchTrial, Trial
 from topo_sweep.store.paths import StorePaths
 
@@ -59,6 +59,14 @@ Report = Resumed | Steps | AnyEpoch | Outcome
 """What a running trial yields: what its checkpoint held, if any, its epochs, then its outcome.
 
 Once, in the first epoch that runs, it may tell how far that is: this is for the progress alone."""
+
+
+@dataclass(frozen=True)
+class Together:
+    """What members of a pack report at the same time, by their number; `is_last` of all."""
+
+    reports: tuple[tuple[int, Report], ...]
+    is_last: bool = False
 
 
 class TrialRunner:

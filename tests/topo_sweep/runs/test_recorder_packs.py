@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.topo_sweep.runs.recorder_run import IDS, SPEC, Run, ended, metrics
-from topo_sweep.runs.packs import Pack, Together
+from topo_sweep.runs.packs import Pack
 from topo_sweep.runs.recorder import failed
+from topo_sweep.runs.runner import Together
 
 TRIALS = list(SPEC.trials().values())
 PACK = Pack(tuple(TRIALS[:3]))

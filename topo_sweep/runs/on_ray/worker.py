@@ -9,8 +9,7 @@ from ray import tune
 
 from nas_core.data.splits import Split
 from topo_sweep.runs.execution import Execution
-from topo_sweep.runs.packs import Together
-from topo_sweep.runs.runner import Outcome, Report, TrialRunner
+from topo_sweep.runs.runner import Outcome, Report, Together, TrialRunner
 from topo_sweep.store.paths import StorePaths
 
 

@@ -12,8 +12,8 @@ from nas_core.training.epochs import EpochMetrics
 from tests.topo_sweep.conftest import small_spec
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.on_ray.worker import TrialTrainable
-from topo_sweep.runs.packs import Pack, Together
-from topo_sweep.runs.runner import Outcome, TrialRunner
+from topo_sweep.runs.packs import Pack
+from topo_sweep.runs.runner import Outcome, Together, TrialRunner
 from topo_sweep.store.paths import StorePaths
 
 SPEC = small_spec(
