@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -196,3 +197,24 @@ def four_methods(**values: Any) -> tuple[list[dict[str, Any]], list[dict[str, An
             searches.append(row)
             trials += [evaluation(row, 0.90 + 0.02 * seed + 0.01 * k, seed=k) for k in (0, 1)]
     return trials, searches
+
+
+Accuracy = Callable[[str, int, int], float]
+"""Percent by space, cells of the search network and search seed."""
+
+
+def searched_grid(
+    accuracy: Accuracy,
+    *,
+    spaces: Sequence[str],
+    depths: Sequence[int],
+    seeds: Sequence[int],
+    name: str = "sweep-cifar10-0123",
+) -> Source:
+    """A sweep of searches in each space at each depth, each cell evaluated once."""
+    searches, trials = [], []
+    for space, cells, seed in itertools.product(spaces, depths, seeds):
+        row = search("search_subspace", seed, space, cells=cells)
+        searches.append(row)
+        trials.append(evaluation(row, accuracy(space, cells, seed) / 100))
+    return source(trials, searches, name=name)

@@ -7,7 +7,14 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from nas_core.errors import InputError
-from tests.topo_sweep.paper.compare_rows import evaluation, find, only, search, source
+from tests.topo_sweep.paper.compare_rows import (
+    evaluation,
+    find,
+    only,
+    search,
+    searched_grid,
+    source,
+)
 from topo_sweep.paper.compare import compare
 from topo_sweep.paper.evidence import Source
 
@@ -25,15 +32,11 @@ def depths(
     name: str = "depth-cifar10-0123",
 ) -> Source:
     """Searches at these depths, each with an evaluation of an accuracy in percent."""
-    searches, trials = [], []
-    for space in spaces:
-        for number in cells:
-            for seed in seeds:
-                row = search("search_subspace", seed, space, cells=number)
-                searches.append(row)
-                noise = 0.01 * ((seed * number) % 7)
-                trials.append(evaluation(row, (accuracy(number, seed) + noise) / 100))
-    return source(trials, searches, name=name)
+
+    def noisy(_: str, number: int, seed: int) -> float:
+        return accuracy(number, seed) + 0.01 * ((seed * number) % 7)
+
+    return searched_grid(noisy, spaces=spaces, depths=cells, seeds=seeds, name=name)
 
 
 def test_a_depth_sweep_has_a_table_of_its_own_with_a_mean_a_depth() -> None:

@@ -11,8 +11,10 @@ from nas_core.cells.spaces import SPACES
 from nas_core.errors import InputError
 from nas_core.streams import key_number
 from tests.topo_sweep.paper.compare_rows import (
+    Accuracy,
     evaluation,
     search,
+    searched_grid,
     source,
     topology,
 )
@@ -31,9 +33,6 @@ from topo_sweep.paper.records import ComparedTable, Entry
 WORTH = {"sep3": 4.0, "sep5": 3.0, "dil3": 2.0, "dil5": 1.0}
 """Points of an operation where the paper is right."""
 
-Accuracy = Callable[[str, int, int], float]
-"""Percent of the cell that a search finds, by space, cells and seed."""
-
 
 def as_claimed(space: str, cells: int, seed: int) -> float:
     """Accuracies of which all four claims are true, with a little noise of each search."""
@@ -50,14 +49,7 @@ def grid(
     spaces: tuple[str, ...] = tuple(SPACES),
     depths: tuple[int, ...] = (5, 16),
 ) -> Source:
-    searches, trials = [], []
-    for space in spaces:
-        for cells in depths:
-            for seed in seeds:
-                row = search("search_subspace", seed, space, cells=cells)
-                searches.append(row)
-                trials.append(evaluation(row, accuracy(space, cells, seed) / 100))
-    return source(trials, searches)
+    return searched_grid(accuracy, spaces=spaces, depths=depths, seeds=seeds)
 
 
 def figure(rows: Source) -> ComparedTable:
