@@ -17,10 +17,11 @@ from nas_core.cells.genotype import CellEdges, Genotype
 from nas_core.cells.topology import Topology
 from nas_core.errors import InputError
 from nas_core.networks.evaluation import EvalNetwork
-from nas_core.networks.kernels.pointwise import EPS, Moments
+from nas_core.networks.kernels.columns import as_images, as_maps
+from nas_core.networks.kernels.grouped import EPS
+from nas_core.networks.kernels.pointwise import Moments
 from nas_core.networks.packs.blocks import Memory, Pass
 from nas_core.networks.packs.cell import PackedCell
-from nas_core.networks.packs.edges import as_images, as_map
 from nas_core.networks.packs.packing import Block
 from nas_core.networks.stack import auxiliary_position, cell_plans
 
@@ -137,7 +138,7 @@ class PackedNetwork(nn.Module):
         stem = run.norm(self.stem, [_patches(images[None] if shared else images)], joined=shared)
         keep = None
         if self.training and keep_masks is not None:
-            keep = keep_masks.expand(len(self.genotypes), -1, -1, -1).permute(1, 3, 0, 2)
+            keep = keep_masks.expand(len(self.genotypes), -1, -1, -1).permute(1, 3, 2, 0)
         auxiliary_logits = None
         before = last = relu(stem)
         for position, cell in enumerate(self.cells):
@@ -224,7 +225,7 @@ class PackedNetwork(nn.Module):
         assert self._auxiliary is not None  # noqa: S101
         first, second, weight, bias = self._auxiliary
         pooled = avg_pool2d(as_images(x), 5, stride=3, count_include_pad=False)
-        corners = run.norm(first, [as_map(pooled, len(self.genotypes))], relu=True)
+        corners = run.norm(first, [as_maps(pooled, len(self.genotypes))], relu=True)
         # A 2x2 convolution of a 2x2 map is one product, channels outermost.
         joined = corners.permute(0, 3, 4, 1, 2).flatten(2)[:, None, None]
         features = run.norm(second, [joined], relu=True)
@@ -233,7 +234,7 @@ class PackedNetwork(nn.Module):
     @staticmethod
     def _linear(run: Pass, features: Tensor, weight: Block, bias: Block) -> Tensor:
         """(B, K, features) -> (K, B, classes)."""
-        weights, biases = run.blocks[weight.number][:, 0], run.blocks[bias.number]
+        weights, biases = run.blocks[weight.number][0], run.blocks[bias.number][0, :, None]
         return torch.baddbmm(biases, features.transpose(0, 1), weights.transpose(1, 2))
 
 

@@ -4,10 +4,10 @@ For large maps both are one function. What a batch norm needs is in the moments 
 input d: with p = d W^T, mean(p) = W mean(d) and cov(p) = W cov(d) W^T. So the input is read twice,
 the normalised output is written once, and p never exists; forwards and backwards the rest is
 algebra on matrices of C x C. Where outputs are summed at a node, the sum is taken in the same
-product. For small maps, where the number of operations decides, it is PyTorch's own batch norm.
+product. For small maps, where the number of operations decides, see `kernels/grouped.py`.
 
-Letters: N pixels of a batch, K models, S inputs that are summed, I and O channels in and out. Maps
-are (N, K, channels): what a channels-last map of K * channels is in memory.
+Letters: B batch, H and W pixels, N = B * H * W, K models, M maps of each model that are summed, I
+and O channels in and out.
 """
 
 from __future__ import annotations
@@ -19,23 +19,21 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from nas_core.networks.kernels.grouped import EPS, GroupedNorm
 from nas_core.networks.kernels.switch import moments_pay
 
 _PARTS = 64
 
-EPS = 1e-5
-"""Added to a variance, as PyTorch's batch norm does by default."""
-
 
 class Moments(NamedTuple):
-    """What a batch norm sees, (K, S, O) each: `inverse` is 1 / sqrt(biased variance + EPS)."""
+    """What a batch norm sees, (M, K, O) each: `inverse` is 1 / sqrt(biased variance + EPS)."""
 
     mean: Tensor
     inverse: Tensor
 
 
 def pointwise_norm(
-    inputs: Sequence[Tensor],
+    maps: Sequence[Tensor],
     weight: Tensor,
     scale: Tensor,
     offset: Tensor,
@@ -43,55 +41,36 @@ def pointwise_norm(
     relu: bool = False,
     keep: Tensor | None = None,
 ) -> tuple[Tensor, Moments]:
-    """Return the sum over s of norm_s(inputs[s] W_s^T), normalised by this batch, and the moments.
+    """Return the sum over M of norm(map W^T), normalised by this batch, and the moments.
 
     Args:
-        inputs: S of them, (N, K, I).
-        weight: (K, S, O, I).
-        scale: of the batch norm, (K, S, O).
-        offset: of the batch norm, (K, S, O).
+        maps: M * K of them, M outermost, in tensors (B, H, W, some, I).
+        weight: (M, K, O, I).
+        scale: of the batch norm, (M, K, O).
+        offset: of the batch norm, (M, K, O).
         relu: of the sum.
-        keep: (B, K, S) multipliers of each term and image, N being B * H * W in this order.
+        keep: (B, M, K) multipliers of each map and image.
 
     Returns:
-        (N, K, O), and the moments, through which no gradient flows.
+        (B, H, W, K, O), and the moments, through which no gradient flows.
 
     """
-    if not moments_pay(inputs[0]):
-        return _apart(inputs, weight, scale, offset, relu=relu, keep=keep)
-    y, mean, inverse = _PointwiseNorm.apply(relu, keep, weight, scale, offset, *inputs)
-    return y, Moments(mean, inverse)
-
-
-def _apart(
-    inputs: Sequence[Tensor],
-    weight: Tensor,
-    scale: Tensor,
-    offset: Tensor,
-    *,
-    relu: bool,
-    keep: Tensor | None,
-) -> tuple[Tensor, Moments]:
-    """Return the same by PyTorch's batch norm: fewer operations, but more passes over maps."""
-    count, models, terms = len(inputs[0]), len(weight), len(inputs)
-    d = inputs[0] if terms == 1 else torch.stack(tuple(inputs), dim=2).flatten(1, 2)
-    products = torch.bmm(d.transpose(0, 1), weight.flatten(0, 1).transpose(1, 2))  # (K * S, N, O)
-    # As a channels-last image of N pixels, for which there is a kernel that reads rows.
-    rows = products.transpose(0, 1).reshape(1, count, 1, -1).permute(0, 3, 1, 2)
-    y, mean, inverse = torch.native_batch_norm(
-        rows, scale.flatten(), offset.flatten(), None, None, True, 0.0, EPS
-    )
-    y = y.permute(0, 2, 3, 1).view(count, models, terms, -1)
+    if not moments_pay(maps[0], weight.shape[2]):
+        d = maps[0] if len(maps) == 1 else torch.cat(tuple(maps), dim=3)
+        y, mean, inverse = GroupedNorm.apply(relu, keep, d, weight, scale, offset)
+        return y, Moments(mean.view(scale.shape), inverse.view(scale.shape))
+    weight, scale, offset = (each.transpose(0, 1) for each in (weight, scale, offset))
     if keep is not None:
-        images = y.view(len(keep), -1, *y.shape[1:])
-        y = (images * keep[:, None, :, :, None].to(y.dtype)).view(y.shape)
-    total = y.sum(2) if terms > 1 else y.view(count, models, -1)
-    seen = Moments(mean.view(scale.shape), inverse.view(scale.shape))
-    return total.relu_() if relu else total, seen
+        keep = keep.transpose(1, 2)
+    y, mean, inverse = _PointwiseNorm.apply(
+        relu, keep, weight, scale, offset, *_rows(maps, len(weight))
+    )
+    moments = Moments(mean.transpose(0, 1), inverse.transpose(0, 1))
+    return y.view(*maps[0].shape[:3], *y.shape[1:]), moments
 
 
 def normalised_by(
-    inputs: Sequence[Tensor],
+    maps: Sequence[Tensor],
     weight: Tensor,
     scale: Tensor,
     offset: Tensor,
@@ -99,11 +78,19 @@ def normalised_by(
     *,
     relu: bool = False,
 ) -> Tensor:
-    """Return the same normalised by moments that are given, as in evaluation: (N, K, O)."""
+    """Return the same normalised by moments that are given, as in evaluation."""
     factor = scale * moments.inverse
-    shift = (offset - moments.mean * factor).sum(1)
-    y = _products(inputs, weight * factor[..., None], shift)
+    shift = (offset - moments.mean * factor).sum(0)
+    folded = (weight * factor[..., None]).transpose(0, 1)
+    y = _products(_rows(maps, len(folded)), folded, shift)
+    y = y.view(*maps[0].shape[:3], *y.shape[1:])
     return y.relu_() if relu else y
+
+
+def _rows(maps: Sequence[Tensor], models: int) -> list[Tensor]:
+    """Return M maps as rows of pixels, (N, K, I) each."""
+    rows = (each.flatten(0, 2) for each in maps)
+    return [part for each in rows for part in each.split(models, dim=1)]
 
 
 def _products(inputs: Sequence[Tensor], weight: Tensor, shift: Tensor) -> Tensor:
@@ -129,7 +116,7 @@ def _shifted(total: Tensor, shift: Tensor) -> Tensor:
 
 
 class _PointwiseNorm(torch.autograd.Function):
-    """See `pointwise_norm`.
+    """See `pointwise_norm`; here the maps are S rows of pixels, (N, K, I), the weight (K, S, O, I).
 
     Backwards, with g the gradient of y, x = (p - mean(p)) / sd the normalised p and f = scale / sd:
     sum(g), sum(g x) and sum(p^T g) all follow from g^T d, (O, I). The gradient of p is

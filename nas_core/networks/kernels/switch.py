@@ -20,19 +20,20 @@ as long at 2**20 and 1.3 times as long at 2**22.
 """
 
 
-MOMENTS_FROM = 2**18
-"""Maps as large as this (N * K * C), of at least `MOMENTS_CHANNELS` channels a model, are convolved
-and normalised in one function; it takes three times as many operations."""
+MOMENTS_FROM = 2**16
+"""Maps of a model as large as this (B * H * W * C), of at least `MOMENTS_CHANNELS` channels, are
+convolved and normalised in one function; it takes three times as many operations."""
 
 MOMENTS_CHANNELS = 16
 
 
-def moments_pay(x: Tensor) -> bool:
-    """Whether rows (N, K, C) are convolved and normalised faster by their moments, on a CPU.
+def moments_pay(x: Tensor, channels: int) -> bool:
+    """Whether maps (B, H, W, K, C) are convolved and normalised faster by their moments, on a CPU.
 
+    `channels` are those of a model that come out.
     Not under autocast: moments of 8 bits would be wrong.
     """
-    large = x.numel() >= MOMENTS_FROM and x.shape[2] >= MOMENTS_CHANNELS
+    large = x[..., 0, :].numel() >= MOMENTS_FROM and min(x.shape[-1], channels) >= MOMENTS_CHANNELS
     return large and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
 
 

@@ -1,7 +1,7 @@
 """Blocks of parameters by the names of `EvalNetwork`, and the convolutions that they stand for.
 
-Letters: B batch, K models, H and W pixels, N = B * H * W, I and O channels of a model in and out,
-S slots that are summed. Maps are (B, H, W, K, channels).
+Letters: B batch, K models, M maps of each model, H and W pixels, I and O channels of a model in and
+out. Maps are (B, H, W, columns, channels), columns being M * K, the model innermost.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Memory:
         self.statistics = Packing(models, shapes)
 
     def norm(self, *names: tuple[str, str]) -> Norm:
-        """Append blocks of convolutions and their batch norms, S of them a model."""
+        """Append blocks of convolutions and their batch norms, M of them a model."""
         convolutions, norms = zip(*names, strict=True)
         return Norm(
             weight=self.parameters.block(*(f"{name}.weight" for name in convolutions)),
@@ -85,74 +85,64 @@ class Pass:
         maps: Sequence[Tensor],
         *,
         joined: bool = False,
+        apart: bool = False,
         relu: bool = False,
         keep: Tensor | None = None,
     ) -> Tensor:
-        """Return the sum of S maps (B, H, W, K, I), each convolved and normalised.
+        """Return the sums of M maps of each model, each convolved and normalised: (..., K, O).
 
         Args:
-            norm: of S slots.
-            maps: one a slot.
-            joined: all models read the same map (K = 1), so they are one model K * O wide.
+            norm: of M maps.
+            maps: their M * K columns, in one tensor or several.
+            joined: all models read the same map, so they are one model K * O wide.
+            apart: nothing is summed, (..., M * K, O).
             relu: of the sum.
-            keep: (B, K, S) multipliers of each term and image.
-
-        Returns:
-            (B, H, W, K, O).
+            keep: (B, M, K) multipliers of each map and image.
 
         """
-        blocks = (self.blocks[block.number] for block in (norm.weight, norm.scale, norm.offset))
-        parts = [part.flatten(3) if part.ndim > 3 else part for part in blocks]
+        weight, scale, offset = (
+            self.blocks[block.number] for block in (norm.weight, norm.scale, norm.offset)
+        )
+        if apart:
+            weight, scale, offset = (
+                each.flatten(0, 1)[None] for each in (weight, scale, offset)
+            )
         if joined:
-            parts = [part.reshape(1, 1, -1, *part.shape[3:]) for part in parts]
-        y, moments = self._norm(norm, parts, maps, relu=relu, keep=keep)
-        if moments is not None:
-            self.seen[norm.statistics.number] = moments, maps[0].shape[:3].numel()
-        return y.view(*maps[0].shape[:3], norm.weight.shape[0], -1)
+            weight, scale, offset = (
+                each.flatten(1, 2)[:, None] for each in (weight, scale, offset)
+            )
+        y = self._normalised(norm.statistics, maps, weight.flatten(3), scale, offset, relu, keep)
+        return y.view(*y.shape[:3], norm.weight.shape[1], -1) if joined else y
 
     def halved(self, reduce: Reduce, x: Tensor, *, relu: bool = False) -> Tensor:
         """Return what a `FactorizedReduce` makes of x after its ReLU, (B, H, W, K, I).
 
-        `relu` is of the result.
+        Both halves of its channels are one convolution of both grids of pixels, where each half
+        has zeros for what the other reads. `relu` is of the result.
         """
         height, width = x.shape[1:3]
         shifted = pad(x[:, 1:, 1:], (0, 0, 0, 0, 0, width % 2, 0, height % 2))
-        maps = [part[:, ::2, ::2] for part in (x, shifted)]
-        scale, offset = (self.blocks[b.number].chunk(2, 2) for b in (reduce.scale, reduce.offset))
-        weights = [self.blocks[block.number].flatten(3) for block in (reduce.even, reduce.odd)]
-        halves = [
-            self._norm(reduce, parts, [each], half=half, relu=relu)
-            for half, (*parts, each) in enumerate(zip(weights, scale, offset, maps, strict=True))
-        ]
-        ys, moments = zip(*halves, strict=True)
-        if self.running is None:
-            means, inverses = (torch.cat(part, 2) for part in zip(*moments, strict=True))
-            self.seen[reduce.statistics.number] = (
-                Moments(means, inverses),
-                maps[0].shape[:3].numel(),
-            )
-        shape = *maps[0].shape[:3], reduce.scale.shape[0]
-        return torch.cat([y.view(*shape, -1) for y in ys], dim=4)
+        both = torch.cat([x[:, ::2, ::2], shifted[:, ::2, ::2]], dim=4)
+        even, odd = (self.blocks[block.number].flatten(3) for block in (reduce.even, reduce.odd))
+        weight = torch.cat([pad(even, (0, x.shape[4])), pad(odd, (x.shape[4], 0))], dim=2)
+        scale, offset = (self.blocks[block.number] for block in (reduce.scale, reduce.offset))
+        return self._normalised(reduce.statistics, [both], weight, scale, offset, relu, None)
 
-    def _norm(
+    def _normalised(  # noqa: PLR0917 - each is another thing
         self,
-        norm: Norm | Reduce,
-        parts: Sequence[Tensor],
+        statistics: Block,
         maps: Sequence[Tensor],
-        *,
-        relu: bool = False,
-        keep: Tensor | None = None,
-        half: int | None = None,
-    ) -> tuple[Tensor, Moments | None]:
-        """Return rows (N, K, O), and in training the moments; `half` is of a norm's channels."""
-        weight, scale, offset = parts
-        inputs = [each.reshape(-1, *each.shape[3:]) for each in maps]
-        if self.running is None:
-            return pointwise_norm(inputs, weight, scale, offset, relu=relu, keep=keep)
-        running = self.running[norm.statistics.number]
-        if half is not None:
-            mean, inverse = (part.chunk(2, 2)[half] for part in running)
-        else:
-            mean, inverse = (part.reshape(scale.shape) for part in running)
-        moments = Moments(mean, inverse)
-        return normalised_by(inputs, weight, scale, offset, moments, relu=relu), None
+        weight: Tensor,
+        scale: Tensor,
+        offset: Tensor,
+        relu: bool,
+        keep: Tensor | None,
+    ) -> Tensor:
+        """Normalise by what the models remember, or by the batch, and then note what was seen."""
+        if self.running is not None:
+            mean, inverse = (each.view(scale.shape) for each in self.running[statistics.number])
+            moments = Moments(mean, inverse)
+            return normalised_by(maps, weight, scale, offset, moments, relu=relu)
+        y, moments = pointwise_norm(maps, weight, scale, offset, relu=relu, keep=keep)
+        self.seen[statistics.number] = moments, y.shape[:3].numel()
+        return y

@@ -57,7 +57,7 @@ class PackedCell(nn.Module):
         )
 
     def forward(self, run: Pass, input0: Tensor, input1: Tensor, keep: Tensor | None) -> Tensor:
-        """Compute the cells of two inputs after ReLU; `keep` is (B, K, edges).
+        """Compute the cells of two inputs after ReLU; `keep` is (B, edges, K).
 
         The output is after ReLU where the cell `rectifies`.
         """

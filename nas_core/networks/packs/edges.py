@@ -1,7 +1,7 @@
 """What the edges of a cell compute in all models: wires, convolutions, pooling, skips.
 
-Letters: B batch, K models, C channels of a model, H and W pixels, S slots of a node (an edge in
-each model). Maps are (B, H, W, K, C).
+Letters: B batch, K models, C channels of a model, H and W pixels. A slot of a node is an edge in
+each model. Columns (see `kernels/columns.py`) are slots times models, the model innermost.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, conv2d, max_pool2d, relu
 
+from nas_core.networks.kernels import depthwise as kernel
+from nas_core.networks.kernels.columns import as_images, as_maps, gathered
 from nas_core.networks.packs.blocks import Memory, Norm, Pass
 from nas_core.networks.packs.packing import Block
 from nas_core.networks.stack import CellPlan
@@ -22,7 +24,7 @@ States = Callable[[int], Tensor]
 """A form of each map of a cell so far, (B, H, W, K, C), by number: two inputs, then the nodes."""
 
 Sources = Sequence[int]
-"""The state that each of K models reads in a slot."""
+"""The state that each column reads."""
 
 _POOLS: Final[Mapping[str, Callable[..., Tensor]]] = {
     "max_pool_3x3": max_pool2d,
@@ -47,40 +49,39 @@ CONVOLUTIONS: Final[Mapping[str, Filters]] = {
 
 
 class Wires(nn.Module):
-    """The map that each of some models reads: states of all models -> (B, H, W, K', C).
+    """The maps that columns read: states of all models -> (B, H, W, columns, C).
 
     Args:
-        sources: the state that each of K models reads.
-        chosen: the models.
-        channels: C.
+        sources: the state that each column reads, no two of a model the same one.
+        models: the model of each column.
+        count: K.
 
     """
 
-    index: Tensor
+    places: Tensor
 
-    def __init__(self, sources: Sequence[int], chosen: Sequence[int], channels: int) -> None:
+    def __init__(self, sources: Sources, models: Sequence[int], count: int) -> None:
         super().__init__()
-        everything, models = len(chosen) == len(sources), len(sources)
-        read = sorted({sources[model] for model in chosen})
-        self.common = everything and len(read) == 1
-        self.read = read
-        places = torch.tensor([read.index(sources[model]) * models + model for model in chosen])
-        index = (places[:, None] * channels + torch.arange(channels)).flatten()
-        self.register_buffer("index", index, persistent=False)
+        self.read = sorted(set(sources))
+        everyone = tuple(range(count))
+        slots = [slice(start, start + count) for start in range(0, len(sources), count)]
+        self.whole: list[int] | None = None
+        """The states that columns are, one after another, where they are whole ones."""
+        if all(tuple(models[slot]) == everyone and len(set(sources[slot])) == 1 for slot in slots):
+            self.whole = [sources[slot.start] for slot in slots]
+        pairs = zip(sources, models, strict=True)
+        places = [self.read.index(source) * count + model for source, model in pairs]
+        self.register_buffer("places", torch.tensor(places), persistent=False)
 
     def forward(self, states: States) -> Tensor:
         """Gather what is read, and ask for nothing else."""
-        maps = [states(number) for number in self.read]
-        if self.common:
-            return maps[0]
-        together = torch.cat(maps, dim=3)
-        pixels = together.flatten(0, 2).flatten(1)
-        chosen = pixels.index_select(1, self.index)
-        return chosen.view(*together.shape[:3], -1, together.shape[4])
+        maps = [states(number) for number in self.whole or self.read]
+        together = maps[0] if len(maps) == 1 else torch.cat(maps, dim=3)
+        return together if self.whole else gathered(together.contiguous(), self.places)
 
 
 class Depthwise(nn.Module):
-    """The first depthwise convolution of a slot: states after ReLU -> (B, H', W', K, C).
+    """The first depthwise convolution of some slots: states after ReLU -> (B, H', W', columns, C).
 
     In a reduction cell a model that reads an input strides, and one that reads a node does not.
     """
@@ -88,24 +89,29 @@ class Depthwise(nn.Module):
     order: Tensor
 
     def __init__(
-        self, weight: Block, filters: Filters, sources: Sequence[int], plan: CellPlan
+        self, weight: Block, filters: Filters, wiring: Sequence[Sources], plan: CellPlan
     ) -> None:
         super().__init__()
         self.weight, self.filters = weight, filters
-        models = range(len(sources))
-        self.strides = sorted({plan.stride(source) for source in sources})
+        count = len(wiring[0])
+        sources = [source for slot in wiring for source in slot]
+        strides = [plan.stride(source) for source in sources]
+        self.strides = sorted(set(strides))
         chosen = [
-            [model for model in models if plan.stride(sources[model]) == stride]
+            [column for column, each in enumerate(strides) if each == stride]
             for stride in self.strides
         ]
-        self.wires = nn.ModuleList(Wires(sources, some, plan.channels) for some in chosen)
-        order = torch.tensor([model for some in chosen for model in some])
+        self.wires = nn.ModuleList(
+            Wires([sources[column] for column in some], [column % count for column in some], count)
+            for some in chosen
+        )
+        order = torch.tensor([column for some in chosen for column in some])
         self.register_buffer("order", order, persistent=False)
         self.sizes = [len(some) for some in chosen]
 
     def forward(self, run: Pass, states: States) -> Tensor:
         """Convolve."""
-        weight = run.blocks[self.weight.number]
+        weight = run.blocks[self.weight.number].flatten(0, 1)
         if len(self.strides) == 1:
             return depthwise(self.wires[0](states), weight, self.filters, self.strides[0])
         parts = zip(self.wires, self.order.split(self.sizes), self.strides, strict=True)
@@ -113,22 +119,18 @@ class Depthwise(nn.Module):
             depthwise(wires(states), weight[some], self.filters, stride)
             for wires, some, stride in parts
         ]
-        return torch.cat(maps, dim=3)[:, :, :, self.order.argsort()]
+        return gathered(torch.cat(maps, dim=3), self.order.argsort())
 
 
 def depthwise(x: Tensor, weight: Tensor, filters: Filters, stride: int = 1) -> Tensor:
-    """(B, H, W, K, C) and (K, 1, C, 1, k, k) -> (B, H', W', K, C)."""
-    channels = x.shape[3] * x.shape[4]
-    y = conv2d(
-        as_images(x),
-        weight.reshape(channels, 1, *weight.shape[4:]),
-        None,
-        stride,
-        filters.dilation * (filters.kernel - 1) // 2,
-        filters.dilation,
-        channels,
-    )
-    return as_map(y, x.shape[3])
+    """(B, H, W, columns, C) and (columns, C, 1, k, k) -> (B, H', W', columns, C)."""
+    images, weight = as_images(x), weight.flatten(0, 1)
+    if stride == 1:
+        y = kernel.depthwise(images, weight, filters.dilation)
+    else:
+        around = filters.dilation * (filters.kernel - 1) // 2
+        y = conv2d(images, weight, None, stride, around, filters.dilation, len(weight))
+    return as_maps(y, x.shape[3])
 
 
 class Reads:
@@ -159,17 +161,20 @@ class Reads:
     def _pooled(self, name: str, number: int) -> Tensor:
         state = self.states[number]
         pooled = _POOLS[name](as_images(state), 3, stride=self._plan.stride(number), padding=1)
-        return as_map(pooled, state.shape[3])
+        return as_maps(pooled, state.shape[3])
 
 
 class Convolutions(nn.Module):
-    """Separable or dilated convolutions in S slots of a node, summed: -> (B, H', W', K, C).
+    """Separable or dilated convolutions in slots of a node, summed: -> (B, H', W', K, C).
+
+    Slots are convolved side by side; those of a single model, whose maps need no copy then, one by
+    one, and so are slots in which a model reads the same state.
 
     Args:
         memory: takes the blocks.
         name: of the cell's operations in `EvalNetwork`.
         slots: of them.
-        wiring: of each slot.
+        wiring: of each slot, what its K models read.
         filters: which convolution it is.
         plan: of the cell.
 
@@ -187,19 +192,27 @@ class Convolutions(nn.Module):
         super().__init__()
         self.slots, self.filters = slots, filters
         names = [f"{name}.{slot}" for slot in slots]
+        numbers = list(range(len(slots)))
+        beside = len(wiring[0]) > 1 and all(len(set(read)) == len(slots) for read in zip(*wiring))
+        together = [numbers] if beside else [[number] for number in numbers]
         self.first = nn.ModuleList(
-            Depthwise(memory.parameters.block(f"{name}.1.weight"), filters, sources, plan)
-            for name, sources in zip(names, wiring, strict=True)
+            Depthwise(
+                memory.parameters.block(*(f"{names[number]}.1.weight" for number in some)),
+                filters,
+                [wiring[number] for number in some],
+                plan,
+            )
+            for some in together
         )
         # A stage of `Convolution` is a ReLU and three layers: 1 to 3, and 5 to 7 of the second.
         self.second: list[tuple[Norm, Block]] = []
         if filters.stages == 2:
             self.second = [
                 (
-                    memory.norm((f"{name}.2", f"{name}.3")),
-                    memory.parameters.block(f"{name}.5.weight"),
+                    memory.norm(*((f"{names[n]}.2", f"{names[n]}.3") for n in some)),
+                    memory.parameters.block(*(f"{names[n]}.5.weight" for n in some)),
                 )
-                for name in names
+                for some in together
             ]
         pointwise = 4 * filters.stages - 2
         self.last = memory.norm(
@@ -209,14 +222,18 @@ class Convolutions(nn.Module):
     def forward(
         self, run: Pass, reads: Reads, keep: Tensor | None, *, rectify: bool = False
     ) -> Tensor:
-        """Compute; `keep` is (B, K, edges), `rectify` asks for what is behind a ReLU."""
+        """Compute; `keep` is (B, edges, K), `rectify` asks for what is behind a ReLU."""
         maps = [first(run, partial(reads.after, "relu")) for first in self.first]
         if self.second:
             maps = [
-                depthwise(run.norm(norm, [x], relu=True), run.blocks[weight.number], self.filters)
+                depthwise(
+                    run.norm(norm, [x], apart=True, relu=True),
+                    run.blocks[weight.number].flatten(0, 1),
+                    self.filters,
+                )
                 for x, (norm, weight) in zip(maps, self.second, strict=True)
             ]
-        kept = None if keep is None else keep[..., self.slots]
+        kept = None if keep is None else keep[:, self.slots]
         return run.norm(self.last, maps, keep=kept, relu=rectify)
 
 
@@ -226,10 +243,10 @@ class Unweighted(nn.Module):
     def __init__(self, operation: str, slot: int, sources: Sources, plan: CellPlan) -> None:
         super().__init__()
         self.slot, self.operation = slot, operation
-        self.wires = Wires(sources, range(len(sources)), plan.channels)
+        self.wires = Wires(sources, range(len(sources)), len(sources))
 
     def forward(self, run: Pass, reads: Reads, keep: Tensor | None) -> Tensor:
-        """Compute; `keep` is (B, K, edges)."""
+        """Compute; `keep` is (B, edges, K)."""
         if self.operation == "skip_connect":
             return self.wires(reads.states.__getitem__)
         return _kept(self.wires(partial(reads.after, self.operation)), keep, self.slot)
@@ -244,24 +261,14 @@ class HalvingSkip(nn.Module):
         super().__init__()
         self.slot = slot
         self.reduce = memory.reduce(f"{name}.{slot}")
-        self.wires = Wires(sources, range(len(sources)), plan.channels)
+        self.wires = Wires(sources, range(len(sources)), len(sources))
 
     def forward(self, run: Pass, reads: Reads, keep: Tensor | None) -> Tensor:
-        """Compute; `keep` is (B, K, edges)."""
+        """Compute; `keep` is (B, edges, K)."""
         y = run.halved(self.reduce, self.wires(partial(reads.after, "relu")))
         return _kept(y, keep, self.slot)
 
 
 def _kept(x: Tensor, keep: Tensor | None, slot: int) -> Tensor:
-    """Multiply (B, H, W, K, C) by what (B, K, edges) says of this slot."""
-    return x if keep is None else x * keep[:, None, None, :, slot : slot + 1].to(x.dtype)
-
-
-def as_images(x: Tensor) -> Tensor:
-    """(B, H, W, K, C) -> (B, K * C, H, W), channels last: a view."""
-    return x.flatten(3).permute(0, 3, 1, 2)
-
-
-def as_map(x: Tensor, models: int) -> Tensor:
-    """(B, K * C, H, W) -> (B, H, W, K, C): a view of what is channels last."""
-    return x.permute(0, 2, 3, 1).contiguous().unflatten(3, (models, -1))
+    """Multiply (B, H, W, K, C) by what (B, edges, K) says of this slot."""
+    return x if keep is None else x * keep[:, slot, None, None, :, None].to(x.dtype)

@@ -1,6 +1,6 @@
 """Parameters and batch-norm statistics of several networks of one shape, in flat memory.
 
-A packed network computes with blocks: (K, M, ...) holds M tensors of one shape of each of K models.
+A packed network computes with blocks: (M, K, ...) holds M tensors of one shape of each of K models.
 Blocks lie one after another, so that all models together have one parameter, one gradient and one
 state of the optimiser.
 """
@@ -17,7 +17,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Block:
-    """Where a block lies: its `number` among all, `start` in flat memory, `shape` (K, M, ...)."""
+    """Where a block lies: its `number` among all, `start` in flat memory, `shape` (M, K, ...)."""
 
     number: int
     start: int
@@ -52,7 +52,7 @@ class Packing:
     def block(self, *names: str) -> Block:
         """Append a block of these tensors, which have one shape, of every model."""
         (shape,) = {self.shapes[name] for name in names}
-        block = Block(len(self.blocks), self.size, (self.models, len(names), *shape))
+        block = Block(len(self.blocks), self.size, (len(names), self.models, *shape))
         self.blocks.append(block)
         self._places |= {name: (block, place) for place, name in enumerate(names)}
         return block
@@ -66,11 +66,11 @@ class Packing:
         """Return the tensors of a model by name, as views of flat memory."""
         blocks = self.split(flat)
         places = self._places.items()
-        return {name: blocks[block.number][number, place] for name, (block, place) in places}
+        return {name: blocks[block.number][place, number] for name, (block, place) in places}
 
     def owners(self) -> Tensor:
         """Return which model each number in flat memory belongs to, (size,) int64."""
         owners = torch.empty(self.size, dtype=torch.int64)
         for part in self.split(owners):
-            part.copy_(torch.arange(self.models).view(-1, *[1] * (part.ndim - 1)))
+            part.copy_(torch.arange(self.models).view(-1, *[1] * (part.ndim - 2)))
         return owners

@@ -10,13 +10,14 @@ from torch import Tensor
 from torch.nn.functional import batch_norm, conv2d
 
 from nas_core.networks.kernels import switch
-from nas_core.networks.kernels.pointwise import EPS, Moments, normalised_by, pointwise_norm
+from nas_core.networks.kernels.grouped import EPS
+from nas_core.networks.kernels.pointwise import Moments, normalised_by, pointwise_norm
 
 IMAGES, SIDE, MODELS, TERMS, CHANNELS_IN, CHANNELS_OUT = 5, 4, 3, 2, 4, 6
-PIXELS = IMAGES * SIDE * SIDE
+MAPS = (IMAGES, SIDE, SIDE)
 
 
-@pytest.fixture(autouse=True, params=["by moments", "apart"])
+@pytest.fixture(autouse=True, params=["by moments", "grouped"])
 def _each_form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run every test for maps that count as large and for maps that count as small."""
     monkeypatch.setattr(switch, "MOMENTS_FROM", 0 if request.param == "by moments" else 2**62)
@@ -30,11 +31,11 @@ def drawn(*shape: int) -> Tensor:
 def arguments() -> tuple[list[Tensor], list[Tensor]]:
     """Return inputs, which are far from mean 0, and weight, scale and offset."""
     torch.manual_seed(0)
-    inputs = [drawn(PIXELS, MODELS, CHANNELS_IN) for _ in range(TERMS)]
+    inputs = [drawn(*MAPS, MODELS, CHANNELS_IN) for _ in range(TERMS)]
     with torch.no_grad():
         inputs[1].add_(3)
-    weight = drawn(MODELS, TERMS, CHANNELS_OUT, CHANNELS_IN)
-    return inputs, [weight, *(drawn(MODELS, TERMS, CHANNELS_OUT) for _ in range(2))]
+    weight = drawn(TERMS, MODELS, CHANNELS_OUT, CHANNELS_IN)
+    return inputs, [weight, *(drawn(TERMS, MODELS, CHANNELS_OUT) for _ in range(2))]
 
 
 def by_pytorch(
@@ -44,24 +45,24 @@ def by_pytorch(
     keep: Tensor | None = None,
     moments: Moments | None = None,
 ) -> Tensor:
-    """Return the same of PyTorch's layers, a model and a term at a time: (N, K, O)."""
+    """Return the same of PyTorch's layers, a model and a term at a time: (B, H, W, K, O)."""
     weight, scale, offset = parameters
     models = []
     for k in range(MODELS):
         total = torch.zeros(IMAGES, CHANNELS_OUT, SIDE, SIDE, dtype=torch.float64)
         for s, d in enumerate(inputs):
-            maps = d[:, k].view(IMAGES, SIDE, SIDE, -1).permute(0, 3, 1, 2)
+            maps = d[:, :, :, k].permute(0, 3, 1, 2)
             y = batch_norm(
-                conv2d(maps, weight[k, s, :, :, None, None]),
-                None if moments is None else moments.mean[k, s],
-                None if moments is None else moments.inverse[k, s] ** -2 - EPS,
-                scale[k, s],
-                offset[k, s],
+                conv2d(maps, weight[s, k, :, :, None, None]),
+                None if moments is None else moments.mean[s, k],
+                None if moments is None else moments.inverse[s, k] ** -2 - EPS,
+                scale[s, k],
+                offset[s, k],
                 training=moments is None,
             )
-            total = total + (y if keep is None else y * keep[:, k, s, None, None, None])
-        models.append(total.permute(0, 2, 3, 1).reshape(PIXELS, CHANNELS_OUT))
-    return torch.stack(models, 1)
+            total = total + (y if keep is None else y * keep[:, s, k, None, None, None])
+        models.append(total.permute(0, 2, 3, 1))
+    return torch.stack(models, 3)
 
 
 @pytest.mark.parametrize(("with_keep", "relu"), [*itertools.product((False, True), repeat=2)])
@@ -69,8 +70,8 @@ def test_values_and_gradients_are_pytorchs(with_keep: bool, relu: bool) -> None:
     inputs, parameters = arguments()
     keep = None
     if with_keep:
-        keep = (torch.rand(IMAGES, MODELS, TERMS) < 0.7).double() / 0.7
-    towards = torch.randn(PIXELS, MODELS, CHANNELS_OUT, dtype=torch.float64)
+        keep = (torch.rand(IMAGES, TERMS, MODELS) < 0.7).double() / 0.7
+    towards = torch.randn(*MAPS, MODELS, CHANNELS_OUT, dtype=torch.float64)
 
     y, _ = pointwise_norm(inputs, *parameters, relu=relu, keep=keep)
     expected = by_pytorch(inputs, parameters, keep=keep)
@@ -89,16 +90,16 @@ def test_the_moments_are_those_that_a_batch_norm_remembers() -> None:
     _, moments = pointwise_norm(inputs, *parameters)
 
     for s, d in enumerate(inputs):
-        p = torch.einsum("nki,koi->nko", d, parameters[0][:, s])
-        torch.testing.assert_close(moments.mean[:, s], p.mean(0))
-        deviation = (p.var(0, correction=0) + EPS).sqrt()
-        torch.testing.assert_close(1 / moments.inverse[:, s], deviation)
+        p = torch.einsum("bhwki,koi->bhwko", d, parameters[0][s])
+        torch.testing.assert_close(moments.mean[s], p.mean((0, 1, 2)))
+        deviation = (p.var((0, 1, 2), correction=0) + EPS).sqrt()
+        torch.testing.assert_close(1 / moments.inverse[s], deviation)
     assert not moments.mean.requires_grad
 
 
 def test_moments_that_are_given_replace_those_of_the_batch() -> None:
     inputs, parameters = arguments()
-    mean, variance = (drawn(MODELS, TERMS, CHANNELS_OUT).detach() for _ in range(2))
+    mean, variance = (drawn(TERMS, MODELS, CHANNELS_OUT).detach() for _ in range(2))
     moments = Moments(mean, 1 / (variance.abs() + EPS).sqrt())
 
     weight, scale, offset = parameters
@@ -112,23 +113,23 @@ def test_a_model_that_is_not_finite_leaves_the_others_as_they_are() -> None:
     alone, _ = pointwise_norm(inputs, *parameters)
     alone_gradients = torch.autograd.grad(alone.square().sum(), [*inputs, *parameters])
     with torch.no_grad():
-        parameters[0][1, 0, 2, 3] = torch.nan
-        inputs[1][7, 1] = torch.inf
+        parameters[0][0, 1, 2, 3] = torch.nan
+        inputs[1][0, 1, 3, 1] = torch.inf
 
     y, _ = pointwise_norm(inputs, *parameters)
     gradients = torch.autograd.grad(y.square().sum(), [*inputs, *parameters])
 
-    assert not y[:, 1].isfinite().all()
-    assert torch.equal(y[:, [0, 2]], alone[:, [0, 2]])
+    assert not y[:, :, :, 1].isfinite().all()
+    assert torch.equal(y[:, :, :, [0, 2]], alone[:, :, :, [0, 2]])
     for number, (mine, reference) in enumerate(zip(gradients, alone_gradients, strict=True)):
-        of_models = mine.movedim(1, 0) if number < TERMS else mine
-        expected = reference.movedim(1, 0) if number < TERMS else reference
+        dim = 3 if number < TERMS else 1
+        of_models, expected = (each.movedim(dim, 0) for each in (mine, reference))
         assert torch.equal(of_models[[0, 2]], expected[[0, 2]])
 
 
 def test_maps_whose_mean_is_far_from_zero_lose_few_digits_in_float32() -> None:
     torch.manual_seed(0)
-    d = torch.randn(4096, 1, 8, dtype=torch.float64) + 10
+    d = torch.randn(1, 64, 64, 1, 8, dtype=torch.float64) + 10
     weight = torch.randn(1, 1, 8, 8, dtype=torch.float64)
     ones, zeros = torch.ones(1, 1, 8, dtype=torch.float64), torch.zeros(1, 1, 8).double()
     exact, _ = pointwise_norm([d], weight, ones, zeros)

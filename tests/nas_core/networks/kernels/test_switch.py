@@ -41,9 +41,10 @@ def test_edges_pay_up_to_a_size_of_all_their_maps_and_never_alone(
 
 def test_moments_pay_for_large_maps_of_wide_models_on_a_cpu() -> None:
     pixels, channels = switch.MOMENTS_FROM // switch.MOMENTS_CHANNELS, switch.MOMENTS_CHANNELS
-    assert moments_pay(torch.empty(pixels, 1, channels))
-    assert not moments_pay(torch.empty(pixels - 1, 1, channels))
-    assert not moments_pay(torch.empty(2 * pixels, 1, channels - 1))
-    assert not moments_pay(torch.empty(pixels, 1, channels, device="meta"))
+    assert moments_pay(torch.empty(pixels, 1, channels), channels)
+    assert not moments_pay(torch.empty(pixels - 1, 8, channels), channels)
+    assert not moments_pay(torch.empty(2 * pixels, 1, channels - 1), channels)
+    assert not moments_pay(torch.empty(2 * pixels, 1, channels), channels - 1)
+    assert not moments_pay(torch.empty(pixels, 1, channels, device="meta"), channels)
     with torch.autocast("cpu", torch.bfloat16):
-        assert not moments_pay(torch.empty(pixels, 1, channels))
+        assert not moments_pay(torch.empty(pixels, 1, channels), channels)

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nas_core.networks.kernels.pointwise import EPS, Moments
+from nas_core.networks.kernels.grouped import EPS
+from nas_core.networks.kernels.pointwise import Moments
 from nas_core.networks.operations import FactorizedReduce, ReluConvBn
 from nas_core.networks.packs.blocks import Memory, Pass
 

@@ -55,13 +55,13 @@ def test_it_computes_the_cell_of_each_model(
         for name, part in memory.parameters.model(flat, number).items():
             part.copy_(cell.state_dict()[name.removeprefix("c.")])
     maps = inputs(len(cells), plan)
-    keep = torch.rand(IMAGES, len(cells), 8, dtype=torch.float64)
+    keep = torch.rand(IMAGES, 8, len(cells), dtype=torch.float64)
 
     y = packed(Pass(memory.parameters.split(flat), None), *(each.relu() for each in maps), keep)
 
     for number, cell in enumerate(cells):
         first, second = (each[:, :, :, number].permute(0, 3, 1, 2) for each in maps)
-        expected = cell(first, second, keep[:, number].T)
+        expected = cell(first, second, keep[:, :, number].T)
         if packed.rectifies:
             expected = expected.relu()
         torch.testing.assert_close(y[:, :, :, number].permute(0, 3, 1, 2), expected)

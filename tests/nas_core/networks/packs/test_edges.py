@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
+from nas_core.networks.kernels.columns import as_images, as_maps
 from nas_core.networks.operations import OPS
 from nas_core.networks.packs.blocks import Memory, Pass
 from nas_core.networks.packs.edges import (
@@ -15,8 +16,6 @@ from nas_core.networks.packs.edges import (
     Reads,
     Unweighted,
     Wires,
-    as_images,
-    as_map,
     depthwise,
 )
 from nas_core.networks.stack import CellPlan
@@ -48,14 +47,14 @@ def test_images_and_maps_are_views_of_one_memory() -> None:
 
     assert images.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(images[:, CHANNELS : 2 * CHANNELS], of_model(x, 1))
-    assert as_map(images, MODELS).data_ptr() == x.data_ptr()
+    assert as_maps(images, MODELS).data_ptr() == x.data_ptr()
 
 
 @pytest.mark.parametrize("sources", [(2, 2, 2), (0, 2, 1), (1, 2, 2)])
 def test_each_model_reads_its_own_map_of_its_source(sources: tuple[int, ...]) -> None:
     maps = states(4)
 
-    read = Wires(sources, range(MODELS), CHANNELS)(maps.__getitem__)
+    read = Wires(sources, range(MODELS), MODELS)(maps.__getitem__)
 
     for number, source in enumerate(sources):
         assert torch.equal(of_model(read, number), of_model(maps[source], number))
@@ -64,7 +63,7 @@ def test_each_model_reads_its_own_map_of_its_source(sources: tuple[int, ...]) ->
 def test_some_models_can_be_read_alone() -> None:
     maps = states(3)
 
-    read = Wires((0, 2, 1), [2, 1], CHANNELS)(maps.__getitem__)
+    read = Wires((1, 2), [2, 1], MODELS)(maps.__getitem__)
 
     assert torch.equal(of_model(read, 0), of_model(maps[1], 2))
     assert torch.equal(of_model(read, 1), of_model(maps[2], 1))
@@ -79,15 +78,15 @@ def test_a_model_that_reads_an_input_of_a_reduction_cell_strides(
     shape = (CHANNELS, 1, filters.kernel, filters.kernel)
     memory = Memory(MODELS, {"w": torch.Size(shape)})
     maps = states(4, reduction=True)
-    weight = torch.randn(MODELS, 1, *shape, dtype=torch.float64)
+    weight = torch.randn(1, MODELS, *shape, dtype=torch.float64)
 
-    first = Depthwise(memory.parameters.block("w"), filters, sources, REDUCTION)
+    first = Depthwise(memory.parameters.block("w"), filters, [sources], REDUCTION)
     y = first(Pass([weight], None), maps.__getitem__)
 
     for number, source in enumerate(sources):
         expected = conv2d(
             of_model(maps[source], number),
-            weight[number, 0],
+            weight[0, number],
             stride=2 if source < 2 else 1,
             padding=filters.dilation * (filters.kernel - 1) // 2,
             dilation=filters.dilation,
@@ -98,7 +97,7 @@ def test_a_model_that_reads_an_input_of_a_reduction_cell_strides(
 
 def test_a_depthwise_convolution_keeps_models_apart() -> None:
     (x,) = states(1)
-    weight = torch.randn(MODELS, 1, CHANNELS, 1, 3, 3, dtype=torch.float64)
+    weight = torch.randn(MODELS, CHANNELS, 1, 3, 3, dtype=torch.float64)
     weight[1] = torch.nan
 
     y = depthwise(x, weight, CONVOLUTIONS["sep_conv_3x3"])
@@ -111,7 +110,7 @@ def test_a_depthwise_convolution_keeps_models_apart() -> None:
 def test_pooling_and_skips_are_those_of_a_network(operation: str, plan: CellPlan) -> None:
     maps = states(4, reduction=plan.reduction)
     sources = (3, 2, 2) if operation == "skip_connect" and plan.reduction else (0, 3, 1)
-    keep = torch.rand(IMAGES, MODELS, 8, dtype=torch.float64)
+    keep = torch.rand(IMAGES, 8, MODELS, dtype=torch.float64)
 
     y = Unweighted(operation, 5, sources, plan)(NOTHING, Reads(plan, maps, rectified=False), keep)
 
@@ -119,7 +118,7 @@ def test_pooling_and_skips_are_those_of_a_network(operation: str, plan: CellPlan
         alone = OPS[operation](CHANNELS, plan.stride(source), True)
         expected = alone(of_model(maps[source], number))
         if operation != "skip_connect":  # the identity is never dropped
-            expected = expected * keep[:, number, 5, None, None, None]
+            expected = expected * keep[:, 5, number, None, None, None]
         torch.testing.assert_close(of_model(y, number), expected)
 
 
@@ -131,7 +130,7 @@ def test_each_form_of_a_state_is_made_once_and_only_where_it_is_read() -> None:
         return maps[number]
 
     maps = states(4)
-    Wires((0, 3, 3), range(MODELS), CHANNELS)(state)
+    Wires((0, 3, 3), range(MODELS), MODELS)(state)
     assert made == [0, 3], "what no model reads is not asked for"
     reads = Reads(NORMAL, maps, rectified=False)
     assert torch.equal(reads.after("relu", 1), maps[1].relu())

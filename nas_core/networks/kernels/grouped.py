@@ -1,0 +1,173 @@
+"""A 1x1 convolution and the batch norm behind it, for many models of few channels at once.
+
+Matrices of 4 x 4 leave a processor idle. So models side by side share one convolution, whose
+weights are their matrices along a diagonal: more products, most of them with zeros, but each at
+full speed, and maps stay as they are in memory. A zero times what is not finite is not zero: where
+that happens, its model is taken out first, and the others get what they get otherwise, bit for bit.
+
+Letters: B batch, H and W pixels, K models, M maps of each model that are summed, I and O channels
+in and out. Columns (see `kernels/columns.py`) are M * K, the model innermost.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+from torch.nn.functional import conv2d
+
+from nas_core.networks.kernels.columns import as_images, as_maps
+
+EPS: Final = 1e-5
+"""Added to a variance, as PyTorch's batch norm does by default."""
+
+_WIDTH: Final = 16
+"""Channels that a processor's vector holds: groups that fill it are computed fastest."""
+_WIDEST_OUT: Final = 32
+_WIDEST_IN: Final = 64
+
+
+class GroupedNorm(torch.autograd.Function):
+    """The sum over M of norm(map W^T): (B, H, W, M * K, I) -> (B, H, W, K, O).
+
+    Also returns mean and 1 / sqrt(biased variance + EPS) of each batch norm, (M * K * O,) each,
+    through which no gradient flows. Arguments: K; whether the sum is rectified; multipliers of
+    each map and image, (B, M, K) or None; the maps; weight (M, K, O, I); scale and offset
+    (M, K, O).
+    """
+
+    @staticmethod
+    def forward(  # noqa: PLR0917 - autograd takes no names
+        ctx: Any,  # noqa: ANN401 - PyTorch's
+        relu: bool,
+        keep: Tensor | None,
+        d: Tensor,
+        weight: Tensor,
+        scale: Tensor,
+        offset: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        ctx.set_materialize_grads(False)
+        terms = len(weight)
+        diagonal = _diagonal(weight.to(d.dtype))
+        p = products(d, diagonal)
+        z, mean, inverse = _normalised(p, scale, offset)
+        if not _is_finite(mean):
+            p = products(d, diagonal, is_finite=False)
+            z, mean, inverse = _normalised(p, scale, offset)
+        if keep is not None:
+            z.mul_(keep.flatten(1)[:, None, None, :, None])
+        if terms == 1:
+            y = z
+        else:
+            first, *others = z.chunk(terms, dim=3)
+            y = first + others[0]
+            for other in others[1:]:
+                y.add_(other)
+        if relu:
+            y.relu_()
+        ctx.relu = relu
+        result = y if relu else None
+        ctx.save_for_backward(keep, d, p, weight, diagonal, scale, mean, inverse, result)
+        ctx.mark_non_differentiable(mean, inverse)
+        return y, mean, inverse
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        keep, d, p, weight, diagonal, scale, mean, inverse, y = ctx.saved_tensors
+        g = gradients[0].contiguous()
+        if ctx.relu:
+            g = torch.ops.aten.threshold_backward(g, y, 0)
+        terms = len(weight)
+        if terms > 1:
+            g = torch.cat([g] * terms, dim=3)
+        if keep is not None:
+            g = g * keep.flatten(1)[:, None, None, :, None].to(g.dtype)
+        of_p, of_scale, of_offset = torch.ops.aten.native_batch_norm_backward(
+            as_images(g),
+            as_images(p),
+            scale.flatten(),
+            None,
+            None,
+            mean,
+            inverse,
+            True,
+            EPS,
+            [True, True, True],
+        )
+        of_p = as_maps(of_p, g.shape[3])
+        of_d = None
+        if ctx.needs_input_grad[2]:
+            of_d = products(of_p, diagonal.transpose(1, 2), is_finite=_is_finite(of_scale))
+        of_weight = _outer(of_p, d, len(diagonal)).view(weight.shape).to(weight.dtype)
+        shape = scale.shape
+        return None, None, of_d, of_weight, of_scale.view(shape), of_offset.view(shape)
+
+
+def together(columns: int, out: int, width: int) -> int:
+    """Return how many of some columns, O and I channels wide, are convolved as one."""
+    fitting = [
+        count
+        for count in range(1, columns + 1)
+        if columns % count == 0 and count * out <= _WIDEST_OUT and count * width <= _WIDEST_IN
+    ]
+    full = [count for count in fitting if count * out % _WIDTH == 0]
+    return min(full) if full else max(fitting, default=1)
+
+
+def products(x: Tensor, diagonal: Tensor, *, is_finite: bool = True) -> Tensor:
+    """Return maps (B, H, W, columns, O) of matrices on diagonals, (groups, m * O, m * I).
+
+    `is_finite` says that all of x is: else columns that are not are computed apart.
+    """
+    groups, out, _ = diagonal.shape
+    columns = x.shape[3]
+    if columns == groups and out >= _WIDTH:  # such matrices are large enough by themselves
+        rows = x.flatten(0, 2).transpose(0, 1)
+        y = torch.bmm(rows, diagonal.transpose(1, 2)).transpose(0, 1)
+        return y.reshape(*x.shape[:4], out)
+    weight = diagonal.reshape(groups * out, -1, 1, 1)
+    if is_finite:
+        return as_maps(conv2d(as_images(x), weight, groups=groups), columns)
+    lost = ~x.isfinite().all(4).flatten(0, 2).all(0)[:, None]
+    y = conv2d(as_images(x.masked_fill(lost, 0)), weight, groups=groups)
+    return as_maps(y, columns).masked_fill(lost, math.nan)
+
+
+def _diagonal(weight: Tensor) -> Tensor:
+    """(M, K, O, I) -> (groups, m * O, m * I): the matrices of a group along the diagonal."""
+    out, width = weight.shape[2:]
+    columns = weight.shape[:2].numel()
+    count = together(columns, out, width)
+    if count == 1:
+        return weight.flatten(0, 1)
+    matrices = weight.reshape(-1, count, out, width)
+    blocks = weight.new_zeros(len(matrices), count, out, count, width)
+    blocks.diagonal(dim1=1, dim2=3).copy_(matrices.permute(0, 2, 3, 1))
+    return blocks.flatten(3).flatten(1, 2)
+
+
+def _outer(g: Tensor, d: Tensor, groups: int) -> Tensor:
+    """Return g^T d of each column: (B, H, W, columns, O) and (..., I) -> (columns, O, I)."""
+    columns, out, width = g.shape[3], g.shape[4], d.shape[4]
+    rows = (part.view(-1, groups, columns // groups * part.shape[4]) for part in (g, d))
+    left, right = (part.transpose(0, 1) for part in rows)
+    blocks = torch.bmm(left.transpose(1, 2), right)
+    count = columns // groups
+    if count == 1:
+        return blocks
+    each = blocks.view(groups, count, out, count, width).diagonal(dim1=1, dim2=3)
+    return each.permute(0, 3, 1, 2).reshape(columns, out, width)
+
+
+def _normalised(p: Tensor, scale: Tensor, offset: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    z, mean, inverse = torch.native_batch_norm(
+        as_images(p), scale.flatten(), offset.flatten(), None, None, True, 0.0, EPS
+    )
+    return as_maps(z, p.shape[3]), mean, inverse
+
+
+def _is_finite(x: Tensor) -> bool:
+    """Whether all is finite; on a GPU, where asking would stop it, the answer is no."""
+    return x.device.type == "cpu" and math.isfinite(x.sum().item())
