@@ -58,7 +58,7 @@ class _Gathered(torch.autograd.Function):
 
 
 def _wide(x: Tensor) -> Tensor:
-    """Return a contiguous map as rows of pixels, in the widest numbers that a column consists of."""
+    """Return a contiguous map as rows of pixels, in the widest numbers that fill a column."""
     size = x.shape[4] * x.element_size()
     dtype = next(dtype for dtype in _WIDE if size % dtype.itemsize == 0)
     return x.view(-1, x.shape[3] * x.shape[4]).view(dtype)

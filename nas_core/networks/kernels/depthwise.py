@@ -82,7 +82,7 @@ def _by_pairs(g: Tensor, x: Tensor, weight: Tensor, dilation: int) -> Tensor:
 
 @lru_cache(maxsize=64)
 def _taps(height: int, width: int, kernel: int, dilation: int) -> Tensor:
-    """Return which tap joins a pair of pixels, that read first: (k * k, P * P) of zeros and ones."""
+    """Return which tap joins a pair of pixels, (k * k, P * P) of zeros and ones, read ones first."""
     pixels = [(row, column) for row in range(height) for column in range(width)]
     taps = torch.zeros(kernel, kernel, len(pixels), len(pixels))
     for read, (y, x) in enumerate(pixels):

@@ -29,15 +29,35 @@ _WIDEST_OUT: Final = 32
 _WIDEST_IN: Final = 64
 
 
-class GroupedNorm(torch.autograd.Function):
-    """The sum over M of norm(map W^T): (B, H, W, M * K, I) -> (B, H, W, K, O).
+def grouped_norm(
+    d: Tensor,
+    weight: Tensor,
+    scale: Tensor,
+    offset: Tensor,
+    *,
+    relu: bool,
+    keep: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the sum over M of norm(map W^T), and what the batch norms saw.
 
-    Also returns mean and 1 / sqrt(biased variance + EPS) of each batch norm, (M * K * O,) each,
-    through which no gradient flows. Arguments: K; whether the sum is rectified; multipliers of
-    each map and image, (B, M, K) or None; the maps; weight (M, K, O, I); scale and offset
-    (M, K, O).
+    Args:
+        d: the maps, (B, H, W, M * K, I).
+        weight: (M, K, O, I).
+        scale: of the batch norms, (M, K, O).
+        offset: of the batch norms, (M, K, O).
+        relu: of the sum.
+        keep: (B, M, K) multipliers of each map and image.
+
+    Returns:
+        (B, H, W, K, O); mean and 1 / sqrt(biased variance + EPS) of each batch norm, (M * K * O,)
+        each, through which no gradient flows.
+
     """
+    y, mean, inverse = _GroupedNorm.apply(relu, keep, d, weight, scale, offset)
+    return y, mean, inverse
 
+
+class _GroupedNorm(torch.autograd.Function):
     @staticmethod
     def forward(  # noqa: PLR0917 - autograd takes no names
         ctx: Any,  # noqa: ANN401 - PyTorch's
@@ -74,8 +94,10 @@ class GroupedNorm(torch.autograd.Function):
         return y, mean, inverse
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         keep, d, p, weight, diagonal, scale, mean, inverse, y = ctx.saved_tensors
+        if gradients[0] is None:
+            return (None,) * 6
         g = gradients[0].contiguous()
         if ctx.relu:
             g = torch.ops.aten.threshold_backward(g, y, 0)

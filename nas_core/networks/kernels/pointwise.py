@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from nas_core.networks.kernels.grouped import EPS, GroupedNorm
+from nas_core.networks.kernels.grouped import EPS, grouped_norm
 from nas_core.networks.kernels.switch import moments_pay
 
 _PARTS = 64
@@ -57,7 +57,7 @@ def pointwise_norm(
     """
     if not moments_pay(maps[0], weight.shape[2]):
         d = maps[0] if len(maps) == 1 else torch.cat(tuple(maps), dim=3)
-        y, mean, inverse = GroupedNorm.apply(relu, keep, d, weight, scale, offset)
+        y, mean, inverse = grouped_norm(d, weight, scale, offset, relu=relu, keep=keep)
         return y, Moments(mean.view(scale.shape), inverse.view(scale.shape))
     weight, scale, offset = (each.transpose(0, 1) for each in (weight, scale, offset))
     if keep is not None:

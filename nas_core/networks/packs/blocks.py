@@ -104,9 +104,7 @@ class Pass:
             self.blocks[block.number] for block in (norm.weight, norm.scale, norm.offset)
         )
         if apart:
-            weight, scale, offset = (
-                each.flatten(0, 1)[None] for each in (weight, scale, offset)
-            )
+            weight, scale, offset = (each.flatten(0, 1)[None] for each in (weight, scale, offset))
         if joined:
             weight, scale, offset = (
                 each.flatten(1, 2)[:, None] for each in (weight, scale, offset)
@@ -117,16 +115,19 @@ class Pass:
     def halved(self, reduce: Reduce, x: Tensor, *, relu: bool = False) -> Tensor:
         """Return what a `FactorizedReduce` makes of x after its ReLU, (B, H, W, K, I).
 
-        Both halves of its channels are one convolution of both grids of pixels, where each half
-        has zeros for what the other reads. `relu` is of the result.
+        Each half of its channels is a model of its own here. `relu` is of the result.
         """
-        height, width = x.shape[1:3]
+        height, width, models = x.shape[1:4]
         shifted = pad(x[:, 1:, 1:], (0, 0, 0, 0, 0, width % 2, 0, height % 2))
-        both = torch.cat([x[:, ::2, ::2], shifted[:, ::2, ::2]], dim=4)
+        both = torch.stack([x[:, ::2, ::2], shifted[:, ::2, ::2]], dim=4).flatten(3, 4)
         even, odd = (self.blocks[block.number].flatten(3) for block in (reduce.even, reduce.odd))
-        weight = torch.cat([pad(even, (0, x.shape[4])), pad(odd, (x.shape[4], 0))], dim=2)
-        scale, offset = (self.blocks[block.number] for block in (reduce.scale, reduce.offset))
-        return self._normalised(reduce.statistics, [both], weight, scale, offset, relu, None)
+        weight = torch.stack([even, odd], dim=2).flatten(1, 2)
+        scale, offset = (
+            self.blocks[block.number].view(1, 2 * models, -1)
+            for block in (reduce.scale, reduce.offset)
+        )
+        y = self._normalised(reduce.statistics, [both], weight, scale, offset, relu, None)
+        return y.view(*y.shape[:3], models, -1)
 
     def _normalised(  # noqa: PLR0917 - each is another thing
         self,

@@ -193,7 +193,8 @@ class Convolutions(nn.Module):
         self.slots, self.filters = slots, filters
         names = [f"{name}.{slot}" for slot in slots]
         numbers = list(range(len(slots)))
-        beside = len(wiring[0]) > 1 and all(len(set(read)) == len(slots) for read in zip(*wiring))
+        differ = all(len(set(read)) == len(slots) for read in zip(*wiring, strict=True))
+        beside = len(wiring[0]) > 1 and differ
         together = [numbers] if beside else [[number] for number in numbers]
         self.first = nn.ModuleList(
             Depthwise(

@@ -1,0 +1,47 @@
+"""Columns are views of images, and are gathered with their gradients, in every width."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from nas_core.networks.kernels.columns import as_images, as_maps, gathered
+
+IMAGES, SIDE, COLUMNS = 2, 3, 5
+
+
+def maps(channels: int = 4, dtype: torch.dtype = torch.float64) -> Tensor:
+    torch.manual_seed(0)
+    return torch.randn(IMAGES, SIDE, SIDE, COLUMNS, channels).to(dtype)
+
+
+def test_images_and_maps_are_views_of_one_memory() -> None:
+    x = maps()
+
+    images = as_images(x)
+
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(images[:, 4:8], x[:, :, :, 1].permute(0, 3, 1, 2))
+    assert as_maps(images, COLUMNS).data_ptr() == x.data_ptr()
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 8])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_chosen_columns_are_copied_bit_for_bit(channels: int, dtype: torch.dtype) -> None:
+    x = maps(channels, dtype)
+    x[0, 0, 0, 3, 0] = torch.nan
+    places = [3, 0, 4]
+
+    y = gathered(x, torch.tensor(places))
+
+    as_bits = {8: torch.int64, 4: torch.int32, 2: torch.int16}[dtype.itemsize]
+    assert torch.equal(y.view(as_bits), x[:, :, :, places].view(as_bits))
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_gradients_return_to_the_columns_that_were_read(channels: int) -> None:
+    x = maps(channels).requires_grad_()
+    places = torch.tensor([3, 0, 4])
+
+    assert torch.autograd.gradcheck(gathered, (x, places))
