@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
+from nas_core.networks.kernels.switch import as_multiplied
+
 _TINY: Final = 4
 """Pixels of a map up to which its weight gradient is a sum over pairs of pixels: oneDNN takes 20
 times as long at 2x2 (960 channels, one thread)."""
@@ -19,14 +21,13 @@ times as long at 2x2 (960 channels, one thread)."""
 
 def depthwise(x: Tensor, weight: Tensor, dilation: int) -> Tensor:
     """Convolve: (B, C, H, W) and (C, 1, k, k) -> (B, C, H, W), zeros around it."""
-    y: Tensor = _Depthwise.apply(x, weight, dilation)
+    y: Tensor = _Depthwise.apply(as_multiplied(x), as_multiplied(weight), dilation)
     return y
 
 
 class _Depthwise(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, dilation: int) -> Tensor:  # noqa: ANN401 - PyTorch's
-        weight = weight.to(x.dtype)
         ctx.dilation = dilation
         ctx.save_for_backward(x, weight)
         return _convolved(x, weight, dilation)
@@ -82,7 +83,7 @@ def _by_pairs(g: Tensor, x: Tensor, weight: Tensor, dilation: int) -> Tensor:
 
 @lru_cache(maxsize=64)
 def _taps(height: int, width: int, kernel: int, dilation: int) -> Tensor:
-    """Return which tap joins a pair of pixels, (k * k, P * P) of zeros and ones, read ones first."""
+    """Return 1 where a tap joins two pixels, (k * k, P * P); what is read comes first."""
     pixels = [(row, column) for row in range(height) for column in range(width)]
     taps = torch.zeros(kernel, kernel, len(pixels), len(pixels))
     for read, (y, x) in enumerate(pixels):

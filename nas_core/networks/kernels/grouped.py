@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d
 
 from nas_core.networks.kernels.columns import as_images, as_maps
+from nas_core.networks.kernels.switch import as_multiplied
 
 EPS: Final = 1e-5
 """Added to a variance, as PyTorch's batch norm does by default."""
@@ -53,7 +54,7 @@ def grouped_norm(
         each, through which no gradient flows.
 
     """
-    y, mean, inverse = _GroupedNorm.apply(relu, keep, d, weight, scale, offset)
+    y, mean, inverse = _GroupedNorm.apply(relu, keep, as_multiplied(d), weight, scale, offset)
     return y, mean, inverse
 
 

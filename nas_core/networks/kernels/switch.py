@@ -37,6 +37,12 @@ def moments_pay(x: Tensor, channels: int) -> bool:
     return large and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
 
 
+def as_multiplied(x: Tensor) -> Tensor:
+    """Return x in the type in which products are taken: under autocast one of fewer bits."""
+    device = x.device.type
+    return x.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else x
+
+
 def layers_pay(x: Tensor) -> bool:
     """Return whether maps are so large, on a CPU, that the faster layers gain from more calls.
 
