@@ -98,7 +98,7 @@ def pack_of(models: int, init_channels: int) -> PackedNetwork:
 
 
 def packed_step(
-    images: Tensor, labels: Tensor, init_channels: int, models: int
+    images: Tensor, labels: Tensor, init_channels: int, models: int, precision: str = "float32"
 ) -> Callable[[], None]:
     """Return a step of a pack."""
     network = pack_of(models, init_channels)
@@ -106,9 +106,10 @@ def packed_step(
     many = labels.repeat(models)
 
     def step() -> None:
-        logits = network(images)
-        assert isinstance(logits, Tensor)  # noqa: S101
-        losses = cross_entropy(logits.flatten(0, 1), many, reduction="none")
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+            logits = network(images)
+            assert isinstance(logits, Tensor)  # noqa: S101
+            losses = cross_entropy(logits.flatten(0, 1), many, reduction="none")
         losses.view(models, -1).mean(1).sum().backward()
         network.clip_gradients(5.0)
         sgd.step()
@@ -117,14 +118,14 @@ def packed_step(
     return step
 
 
-def measured(size: str, packs: list[int], repeats: int) -> dict[str, Any]:
+def measured(size: str, packs: list[int], repeats: int, precision: str) -> dict[str, Any]:
     """Return seconds a model and step, and operations, of the plain network and of each pack."""
     shape = SIZES[size]
     images = torch.randn(shape["batch"], 3, shape["side"], shape["side"])
     labels = torch.randint(10, (shape["batch"],))
     steps = {"plain": (1, plain_step(images, labels, shape["init_channels"]))}
     for models in packs:
-        step = packed_step(images, labels, shape["init_channels"], models)
+        step = packed_step(images, labels, shape["init_channels"], models, precision)
         steps[f"pack of {models}"] = models, step
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     operations = {}
@@ -140,6 +141,7 @@ def measured(size: str, packs: list[int], repeats: int) -> dict[str, Any]:
             seconds[name].append((time.perf_counter() - started) / models)
     return {
         "size": size,
+        "precision": precision,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "python": platform.python_version(),
@@ -164,16 +166,17 @@ def main() -> None:
     parser.add_argument("--size", choices=SIZES, default="digits")
     parser.add_argument("--packs", type=int, nargs="+", default=[1, 8, 30, 60])
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    result = measured(arguments.size, arguments.packs, arguments.repeats)
+    result = measured(arguments.size, arguments.packs, arguments.repeats, arguments.precision)
     if arguments.json:
         print(json.dumps(result, indent=1))
         return
-    print(f"{result['size']}, {result['threads']} thread(s), torch {result['torch']}, "
-          f"n = {result['repeats']} steps each, in turn")  # fmt: skip
+    print(f"{result['size']}, packs in {result['precision']}, {result['threads']} thread(s), "
+          f"torch {result['torch']}, n = {result['repeats']} steps each, in turn")  # fmt: skip
     for row in result["rows"]:
         print(
             f"{row['name']:12s} {row['images_per_second']:8,.0f} images/s "

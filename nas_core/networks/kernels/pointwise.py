@@ -56,9 +56,7 @@ def pointwise_norm(
 
     """
     if not moments_pay(maps[0], weight.shape[2]):
-        d = maps[0] if len(maps) == 1 else torch.cat(tuple(maps), dim=3)
-        y, mean, inverse = grouped_norm(d, weight, scale, offset, relu=relu, keep=keep)
-        return y, Moments(mean.view(scale.shape), inverse.view(scale.shape))
+        return _apart(maps, weight, scale, offset, relu=relu, keep=keep)
     weight, scale, offset = (each.transpose(0, 1) for each in (weight, scale, offset))
     if keep is not None:
         keep = keep.transpose(1, 2)
@@ -67,6 +65,34 @@ def pointwise_norm(
     )
     moments = Moments(mean.transpose(0, 1), inverse.transpose(0, 1))
     return y.view(*maps[0].shape[:3], *y.shape[1:]), moments
+
+
+def _apart(
+    maps: Sequence[Tensor],
+    weight: Tensor,
+    scale: Tensor,
+    offset: Tensor,
+    *,
+    relu: bool,
+    keep: Tensor | None,
+) -> tuple[Tensor, Moments]:
+    """Return the same with a batch norm after the convolution, one tensor of maps at a time."""
+    if len(maps) == 1:
+        y, mean, inverse = grouped_norm(maps[0], weight, scale, offset, relu=relu, keep=keep)
+        return y, Moments(mean.view(scale.shape), inverse.view(scale.shape))
+    counts = [each.shape[3] // weight.shape[1] for each in maps]
+    parts = zip(*(each.split(counts) for each in (weight, scale, offset)), strict=True)
+    kept = [None] * len(maps) if keep is None else keep.split(counts, dim=1)
+    sums, means, inverses = zip(
+        *(
+            grouped_norm(d, *part, relu=False, keep=each)
+            for d, part, each in zip(maps, parts, kept, strict=True)
+        ),
+        strict=True,
+    )
+    seen = (torch.cat(each).view(scale.shape) for each in (means, inverses))
+    total: Tensor = sum(sums[1:], sums[0])
+    return total.relu_() if relu else total, Moments(*seen)
 
 
 def normalised_by(
