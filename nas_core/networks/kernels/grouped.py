@@ -74,7 +74,7 @@ class _GroupedNorm(torch.autograd.Function):
         diagonal = _diagonal(weight.to(d.dtype))
         p = products(d, diagonal)
         z, mean, inverse = _normalised(p, scale, offset)
-        if not _is_finite(mean):
+        if len(diagonal) < d.shape[3] and not _is_finite(mean):
             p = products(d, diagonal, is_finite=False)
             z, mean, inverse = _normalised(p, scale, offset)
         if keep is not None:
@@ -122,7 +122,8 @@ class _GroupedNorm(torch.autograd.Function):
         of_p = as_maps(of_p, g.shape[3])
         of_d = None
         if ctx.needs_input_grad[2]:
-            of_d = products(of_p, diagonal.transpose(1, 2), is_finite=_is_finite(of_scale))
+            is_finite = len(diagonal) == d.shape[3] or _is_finite(of_scale)
+            of_d = products(of_p, diagonal.transpose(1, 2), is_finite=is_finite)
         of_weight = _outer(of_p, d, len(diagonal)).view(weight.shape).to(weight.dtype)
         shape = scale.shape
         return None, None, of_d, of_weight, of_scale.view(shape), of_offset.view(shape)
@@ -146,7 +147,7 @@ def products(x: Tensor, diagonal: Tensor, *, is_finite: bool = True) -> Tensor:
     """
     groups, out, _ = diagonal.shape
     columns = x.shape[3]
-    if columns == groups and out >= _WIDTH:  # such matrices are large enough by themselves
+    if groups == columns and _batched_pays(x, out):
         rows = x.flatten(0, 2).transpose(0, 1)
         y = torch.bmm(rows, diagonal.transpose(1, 2)).transpose(0, 1)
         return y.reshape(*x.shape[:4], out)
@@ -158,11 +159,22 @@ def products(x: Tensor, diagonal: Tensor, *, is_finite: bool = True) -> Tensor:
     return as_maps(y, columns).masked_fill(lost, math.nan)
 
 
+def _batched_pays(x: Tensor, out: int) -> bool:
+    """Whether matrices, one a column, are faster as a batch of products than as a convolution."""
+    if x.device.type != "cpu":
+        return True
+    # On a CPU a batched product of bfloat16 copies what it reads.
+    return x.shape[3] > 1 and out >= _WIDTH and x.dtype != torch.bfloat16
+
+
 def _diagonal(weight: Tensor) -> Tensor:
-    """(M, K, O, I) -> (groups, m * O, m * I): the matrices of a group along the diagonal."""
+    """(M, K, O, I) -> (groups, m * O, m * I): the matrices of a group along the diagonal.
+
+    Not on a GPU, which computes small products at the speed of its memory.
+    """
     out, width = weight.shape[2:]
     columns = weight.shape[:2].numel()
-    count = together(columns, out, width)
+    count = together(columns, out, width) if weight.device.type == "cpu" else 1
     if count == 1:
         return weight.flatten(0, 1)
     matrices = weight.reshape(-1, count, out, width)
@@ -174,14 +186,31 @@ def _diagonal(weight: Tensor) -> Tensor:
 def _outer(g: Tensor, d: Tensor, groups: int) -> Tensor:
     """Return g^T d of each column: (B, H, W, columns, O) and (..., I) -> (columns, O, I)."""
     columns, out, width = g.shape[3], g.shape[4], d.shape[4]
-    rows = (part.view(-1, groups, columns // groups * part.shape[4]) for part in (g, d))
-    left, right = (part.transpose(0, 1) for part in rows)
-    blocks = torch.bmm(left.transpose(1, 2), right)
+    left, right = (part.view(-1, groups, columns // groups * part.shape[4]) for part in (g, d))
+    if groups == 1:
+        blocks = torch.mm(left[:, 0].T, right[:, 0])[None]
+    elif g.dtype == torch.bfloat16 and g.device.type == "cpu":
+        blocks = _convolution_weight_gradient(left, right)
+    else:
+        blocks = torch.bmm(left.permute(1, 2, 0), right.transpose(0, 1))
     count = columns // groups
     if count == 1:
         return blocks
     each = blocks.view(groups, count, out, count, width).diagonal(dim1=1, dim2=3)
     return each.permute(0, 3, 1, 2).reshape(columns, out, width)
+
+
+def _convolution_weight_gradient(g: Tensor, d: Tensor) -> Tensor:
+    """Return g^T d of each group: (N, groups, m * O) and (N, groups, m * I) -> (groups, ...)."""
+    groups, out, width = *g.shape[1:], d.shape[2]
+    images = (part.flatten(1).T[None, :, :, None] for part in (g, d))
+    _, blocks, _ = torch.ops.aten.convolution_backward(
+        *images,
+        g.new_empty(groups * out, width, 1, 1),
+        None,
+        *([1, 1], [0, 0], [1, 1], False, [0, 0], groups, [False, True, False]),
+    )
+    return blocks.view(groups, out, width)
 
 
 def _normalised(p: Tensor, scale: Tensor, offset: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -192,5 +221,4 @@ def _normalised(p: Tensor, scale: Tensor, offset: Tensor) -> tuple[Tensor, Tenso
 
 
 def _is_finite(x: Tensor) -> bool:
-    """Whether all is finite; on a GPU, where asking would stop it, the answer is no."""
-    return x.device.type == "cpu" and math.isfinite(x.sum().item())
+    return math.isfinite(x.sum().item())
