@@ -40,7 +40,9 @@ def moments_pay(x: Tensor, channels: int) -> bool:
 def as_multiplied(x: Tensor) -> Tensor:
     """Return x in the type in which products are taken: under autocast one of fewer bits."""
     device = x.device.type
-    return x.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else x
+    if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
+        return x
+    return x.to(torch.get_autocast_dtype(device))
 
 
 def layers_pay(x: Tensor) -> bool:
