@@ -28,6 +28,8 @@ class Agenda:
     ) -> None:
         self._ready: deque[Runnable | Pack] = deque()
         self._waiting: dict[str, list[Evaluation]] = {}
+        self._out: set[str] = set()
+        """Packs that run and may come back as their halves."""
         for trial in left.values() if packs is None else packs:
             if not isinstance(trial, Evaluation):
                 self._ready.append(trial)
@@ -38,12 +40,20 @@ class Agenda:
 
     def next(self) -> Runnable | Pack | None:
         """Take what can start now; None where everything waits or nothing is left."""
-        return self._ready.popleft() if self._ready else None
+        trial = self._ready.popleft() if self._ready else None
+        if isinstance(trial, Pack) and len(trial.members) > 1:
+            self._out.add(trial.pack_id)
+        return trial
 
     @property
     def is_exhausted(self) -> bool:
         """Whether nothing will ever be ready again."""
-        return not self._ready and not self._waiting
+        return not self._ready and not self._waiting and not self._out
+
+    def pack_ended(self, pack: Pack, *halves: Pack) -> None:
+        """Note that a pack runs no longer; its halves, if it has to be split, come first."""
+        self._out.discard(pack.pack_id)
+        self._ready.extendleft(reversed(halves))
 
     def search_ended(self, search_id: str, genotype: Genotype | None) -> list[str]:
         """Make the evaluations of what a search found ready, before all else.

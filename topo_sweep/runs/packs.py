@@ -18,7 +18,18 @@ class Pack:
     @property
     def pack_id(self) -> str:
         """Sixteen hexadecimal digits that name its members."""
-        return pack_id(trial.trial_id for trial in self.members)
+        return pack_id(self.trial_ids)
+
+    @property
+    def trial_ids(self) -> tuple[str, ...]:
+        """Ids of its members, in order."""
+        return tuple(trial.trial_id for trial in self.members)
+
+    @property
+    def halves(self) -> tuple[Pack, Pack]:
+        """Its members as two packs, of which the first is smaller by one where they are odd."""
+        middle = len(self.members) // 2
+        return Pack(self.members[:middle]), Pack(self.members[middle:])
 
 
 def pack_id(trial_ids: Iterable[str]) -> str:

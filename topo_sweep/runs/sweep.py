@@ -31,7 +31,7 @@ from topo_sweep.runs.progress import Progress, reported
 from topo_sweep.runs.recorder import Recorder
 from topo_sweep.runs.runner import TrialRunner, check_trials, saved_epochs
 from topo_sweep.spec.trials import Planned, searches_among
-from topo_sweep.store.manifest import Manifest
+from topo_sweep.store.manifest import Manifest, Packing, read_manifest
 from topo_sweep.store.paths import StorePaths
 
 Say = Callable[[str], None]
@@ -154,8 +154,13 @@ def _run_locked(
     # A store of an earlier version does not hold them yet.
     counts = {"train_images": len(dataset.train), "test_images": len(dataset.test)}
     manifest = manifest.model_copy(update=counts).with_request(plan.spec)
-    begun = begun_packs(manifest.packs, plan.left, _saved_keys(plan))
-    packs = planned_packs(plan.left, plan.trials, begun, pack_size)
+    known = manifest.packs
+    if manifest.packing is None or manifest.packing.asked != pack_size:
+        known = begun_packs(known, plan.left, _saved_keys(plan))
+    if pack_size is not None:
+        packing = Packing(asked=pack_size, size=pack_size)
+        manifest = manifest.model_copy(update={"packing": packing})
+    packs = planned_packs(plan.left, plan.trials, known, pack_size)
     manifest.with_packs(packs).write(plan.store.paths.manifest)
     if packs:
         size = max(map(len, packs))
@@ -173,11 +178,13 @@ def _run_locked(
             interrupted = True
         finally:
             recorder.close()
-    checkpoint_of = {key: pack_id(pack) for pack in packs for key in pack}
+    # Read again: packs may have been split.
+    now = read_manifest(plan.store.paths.manifest).packs if packs else ()
+    checkpoint_of = {key: pack_id(pack) for pack in now for key in pack}
     unfinished = tuple(
         _where_it_goes_on(plan, key, checkpoint_of.get(key, key)) for key in progress.running
     )
-    _forget_packs(plan, manifest.packs)
+    _forget_packs(plan, manifest.packs + manifest.split_packs)
     return RunResult(progress, tuple(recorder.errors), interrupted, unfinished)
 
 

@@ -40,6 +40,17 @@ class Request(BaseModel):
     hardware: dict[str, str | int]
 
 
+class Packing(BaseModel):
+    """How trainings were put together when that was first asked for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    asked: int
+    """The value of `--pack`."""
+    size: int | None
+    """Trainings that go together at most; None: each alone, by PyTorch's own layers."""
+
+
 class Manifest(BaseModel):
     """The content of `sweep.json`; frozen, so a change is a new one that replaces the file."""
 
@@ -59,8 +70,12 @@ class Manifest(BaseModel):
     test_images: int | None = None
     """Images of the data set, before hold-out and limit; None in stores of earlier versions."""
     requests: tuple[Request, ...] = ()
+    packing: Packing | None = None
+    """None where nothing was ever put together, and in stores of earlier versions."""
     packs: tuple[tuple[str, ...], ...] = ()
     """Ids of trials that were planned to train together, as one network."""
+    split_packs: tuple[tuple[str, ...], ...] = ()
+    """Those that did not fit into memory; their halves are among `packs`."""
 
     def specs(self) -> list[SweepSpec]:
         """Return the requests as sweeps; their trials together are what is planned."""
@@ -93,6 +108,11 @@ class Manifest(BaseModel):
         again = {key for pack in packs for key in pack}
         kept = (pack for pack in self.packs if not again.intersection(pack))
         return self.model_copy(update={"packs": (*kept, *packs)})
+
+    def with_split(self, pack: tuple[str, ...], halves: Iterable[tuple[str, ...]]) -> Manifest:
+        """Return the manifest with two packs in the place of one that did not fit into memory."""
+        split_packs = (*self.split_packs, pack)
+        return self.model_copy(update={"split_packs": split_packs}).with_packs(halves)
 
     def write(self, path: Path) -> None:
         """Replace the file."""

@@ -127,6 +127,20 @@ def test_an_empty_agenda_is_exhausted() -> None:
     assert agenda([]).is_exhausted
 
 
+def test_a_pack_that_runs_may_come_back_as_its_halves_which_go_first() -> None:
+    planned = small_spec().trials()
+    pack, other = Pack(tuple(planned.values())[:3]), tuple(planned.values())[3]
+    work = Agenda(planned, {}, [pack, other])
+
+    assert work.next() == pack
+    work.pack_ended(pack, *pack.halves)
+    assert [work.next() for _ in range(3)] == [*pack.halves, other]
+    assert not work.is_exhausted, "a half of two may be halved again"
+    for half in pack.halves:
+        work.pack_ended(half)
+    assert work.is_exhausted
+
+
 @pytest.mark.parametrize("order", [IDS, IDS[::-1]])
 def test_it_does_not_matter_whether_a_search_is_listed_before_its_evaluations(
     order: list[str],

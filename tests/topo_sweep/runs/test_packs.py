@@ -9,16 +9,15 @@ import pandas as pd
 import pytest
 
 from nas_core.cells.genotype import KNOWN_CELLS
-from nas_core.protocols.training import PRESETS, DataOptions
+from nas_core.protocols.training import PRESETS
 from nas_core.training.pack import PackTraining
 from tests.conftest import comparable
 from tests.topo_sweep.conftest import small_spec
+from tests.topo_sweep.runs.pack_run import curves, interrupt, spec, swept
 from tests.topo_sweep.runs.search_run import search_spec
-from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.packs import Pack, planned_packs, with_packs
-from topo_sweep.runs.plan import make_plan
-from topo_sweep.runs.sweep import RunResult, run
-from topo_sweep.spec.networks import GenotypeSweep, TopologySweep
+from topo_sweep.runs.sweep import RunResult
+from topo_sweep.spec.networks import GenotypeSweep
 from topo_sweep.store.manifest import read_manifest
 from topo_sweep.store.opened import load_results, open_sweep
 
@@ -92,27 +91,6 @@ def test_a_pack_is_handed_out_in_the_place_of_its_first_member_that_is_left() ->
 # Whole sweeps
 
 
-def spec(**values: object) -> TopologySweep:
-    """Return a sweep of four trainings of a fraction of a second each."""
-    small = {"init_channels": 2, "cells": 2, "epochs": 3, "batch_size": 8, "crop_padding": 1}
-    return small_spec(
-        protocol=PRESETS["demo"].with_values(small | {"precision": "float64"} | values),
-        data=DataOptions(dataset="digits", train_limit=40, holdout=1300),
-        topologies=(0, 17, 60, 99),
-        seeds=(0,),
-    )
-
-
-def curves(results: Path) -> pd.DataFrame:
-    epochs = open_sweep(results).store.epochs().drop(columns=["seconds", "finished_at"])
-    return epochs.sort_values(["trial_id", "epoch"], ignore_index=True)
-
-
-def swept(results: Path, *, pack_size: int | None, retry_failed: bool = False) -> RunResult:
-    execution = Execution(executor="inline", pack_size=pack_size, checkpoint_seconds=0)
-    return run(make_plan(spec(), results, retry_failed=retry_failed), execution)
-
-
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Results of a run of two packs; only to be looked at."""
@@ -148,17 +126,8 @@ def stopped(
     results: Path, monkeypatch: pytest.MonkeyPatch, *, pack_size: int, after: int
 ) -> RunResult:
     """Run until so many epochs of packs are over, and then Ctrl-C."""
-    run_epoch = PackTraining.run_epoch
-    done: list[int] = []
-
-    def interrupted(self: PackTraining, epoch: int) -> object:
-        if len(done) == after:
-            raise KeyboardInterrupt
-        done.append(epoch)
-        return run_epoch(self, epoch)
-
     with monkeypatch.context() as patch:
-        patch.setattr(PackTraining, "run_epoch", interrupted)
+        interrupt(patch, after=after)
         result = swept(results, pack_size=pack_size)
     assert result.interrupted
     return result
@@ -238,14 +207,14 @@ def test_a_member_whose_row_is_there_keeps_it_where_the_pack_runs_again(
 def test_a_pack_that_raises_is_a_failed_row_of_each_member_and_can_be_tried_again(
     together: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def out_of_memory(*_: object) -> object:
-        raise MemoryError("no room for so many")
+    def broken(*_: object) -> object:
+        raise ValueError("bad")
 
     with monkeypatch.context() as patch:
-        patch.setattr(PackTraining, "run_epoch", out_of_memory)
+        patch.setattr(PackTraining, "run_epoch", broken)
         result = swept(tmp_path, pack_size=2)
     assert result.progress.failed == 4
-    assert set(load_results(tmp_path)["error"]) == {"MemoryError: no room for so many"}
+    assert set(load_results(tmp_path)["error"]) == {"ValueError: bad"}
 
     assert swept(tmp_path, pack_size=2, retry_failed=True).progress.ok == 4
 
