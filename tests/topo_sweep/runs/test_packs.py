@@ -8,87 +8,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nas_core.cells.genotype import KNOWN_CELLS
-from nas_core.protocols.training import PRESETS
 from nas_core.training.pack import PackTraining
 from tests.conftest import comparable
-from tests.topo_sweep.conftest import small_spec
 from tests.topo_sweep.runs.pack_run import curves, interrupt, spec, swept
-from tests.topo_sweep.runs.search_run import search_spec
-from topo_sweep.runs.packs import Pack, planned_packs, with_packs
 from topo_sweep.runs.sweep import RunResult
-from topo_sweep.spec.networks import GenotypeSweep
 from topo_sweep.store.manifest import read_manifest
 from topo_sweep.store.opened import load_results, open_sweep
-
-SEVEN = small_spec(topologies=(0, 1, 17, 18, 60, 99, 120), seeds=(0, 1)).trials()
-
-
-def seeds_and_topologies(packs: tuple[tuple[str, ...], ...]) -> list[tuple[set[int], list[str]]]:
-    chosen = [[SEVEN[key] for key in pack] for pack in packs]
-    return [({t.seed for t in pack}, [t.name for t in pack]) for pack in chosen]
-
-
-# Which go together
-
-
-def test_trainings_of_one_seed_go_together_in_packs_of_about_one_size() -> None:
-    packs = planned_packs(SEVEN, SEVEN, (), 3)
-
-    assert [len(pack) for pack in packs] == [2, 2, 3, 2, 2, 3]
-    assert all(len(seeds) == 1 for seeds, _ in seeds_and_topologies(packs))
-    assert [key for pack in packs for key in pack] == list(SEVEN)
-    assert planned_packs(SEVEN, SEVEN, (), 1) == tuple((key,) for key in SEVEN)
-    assert planned_packs(SEVEN, SEVEN, (), None) == ()
-
-
-def test_trainings_of_other_shapes_and_searches_go_alone() -> None:
-    cells = ("DARTS_V1", "DARTS_V2", str(KNOWN_CELLS["PDARTS"]))
-    spec = GenotypeSweep(name="cells", protocol=PRESETS["demo"], genotypes=cells)
-    assert planned_packs(spec.trials(), spec.trials(), (), 8) == tuple((k,) for k in spec.trials())
-    nothing = ";".join(["none@0+none@1"] * 4)
-    empty = GenotypeSweep(
-        name="cells", protocol=PRESETS["demo"], genotypes=(f"{nothing}|{nothing}",)
-    ).trials()
-    assert planned_packs(empty, empty, (), 8) == (), "a pack has no form of the operation none"
-    searches = search_spec(seeds=(0, 1), evaluation_seeds=(0, 1)).trials()
-    assert planned_packs(searches, searches, (), 8) == ()
-
-
-def test_a_pack_that_was_begun_stays_whole_and_what_is_new_joins_none() -> None:
-    ids = list(SEVEN)
-    known = (tuple(ids[:3]), tuple(ids[3:6]))
-    left = {key: SEVEN[key] for key in (*ids[1:3], *ids[6:])}
-
-    packs = planned_packs(left, SEVEN, known, 3)
-
-    assert packs[0] == known[0], "with its first member, which has ended"
-    assert known[1] not in packs, "all of it has ended"
-    assert {key for pack in packs[1:] for key in pack} == set(ids[6:])
-    assert known[0] not in planned_packs(left, SEVEN, known, 2), "smaller packs, another plan"
-
-
-def test_a_pack_of_more_than_is_asked_for_is_planned_anew() -> None:
-    ids = list(SEVEN)
-    narrower = {key: SEVEN[key] for key in ids[1:3]}
-
-    assert planned_packs(narrower, narrower, (tuple(ids[:3]),), 3) == (tuple(ids[1:3]),)
-
-
-def test_a_pack_is_handed_out_in_the_place_of_its_first_member_that_is_left() -> None:
-    ids = list(SEVEN)
-    left = {key: SEVEN[key] for key in ids[1:5]}
-
-    handed_out = list(with_packs(left, SEVEN, ((ids[0], ids[2], ids[3]),)))
-
-    assert handed_out == [
-        SEVEN[ids[1]],
-        Pack(tuple(SEVEN[ids[k]] for k in (0, 2, 3))),
-        SEVEN[ids[4]],
-    ]
-
-
-# Whole sweeps
 
 
 @pytest.fixture(scope="module")

@@ -131,7 +131,7 @@ def test_a_member_that_ended_before_the_split_keeps_its_row(
 
     assert (result.progress.ok, result.progress.diverged) == (3, 1)
     rows = comparable(tmp_path).set_index("trial_id")
-    assert json.loads(rows.loc[IDS[0], "execution"])["pack_size"] == 4
+    assert json.loads(str(rows.loc[IDS[0], "execution"]))["pack_size"] == 4
     others = comparable(by_two).set_index("trial_id").drop(IDS[0])
     pd.testing.assert_frame_equal(rows.loc[others.index], others, check_exact=True)
 

@@ -82,6 +82,17 @@ def settle(execution: Execution) -> tuple[Execution, str]:
     return settled, f"{cpus} a trial, no GPU{reason}"
 
 
+def workers_that_fit(execution: Execution) -> int:
+    """Return how many workers of a settled execution the nodes of now can hold beside each other."""
+    wanted = {"CPU": float(execution.cpus), "GPU": execution.gpus or 0.0}
+    totals = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return sum(
+        # A tenth of a GPU goes ten times into one, whatever floating point says.
+        min(int(total.get(name, 0) / each + 1e-6) for name, each in wanted.items() if each)
+        for total in totals
+    )
+
+
 def _check_cuda(gpus: float) -> None:
     """Ask a worker that holds a GPU whether PyTorch sees it."""
 
