@@ -96,7 +96,7 @@ def planned_packs(
     size: int | None,
     *,
     workers: int = 1,
-    seconds: Callable[[int], float] = _guessed_seconds,
+    seconds: Callable[[int], float] | None = None,
 ) -> Packs:
     """Return the packs of a run: those that were planned before and have work left, then new ones.
 
@@ -109,7 +109,7 @@ def planned_packs(
         known: packs that were planned before and stay.
         size: trainings that go together at most; None trains each by the network of one.
         workers: that train at the same time and should finish together.
-        seconds: of a pack by its size, in any unit.
+        seconds: of a pack by its size, in any unit; by default a guess.
 
     """
     if size is None:
@@ -120,13 +120,18 @@ def planned_packs(
         if len(pack) <= size and trials.keys() >= set(pack) and not left.keys().isdisjoint(pack)
     ]
     taken = {key for pack in kept for key in pack}
-    rest = [trial for key, trial in left.items() if key not in taken]
-    return (*kept, *_new_packs([t for t in rest if _fits(t)], size, workers, seconds))
+    rest = {key: trial for key, trial in left.items() if key not in taken}
+    return (*kept, *_new_packs(packable(rest), size, workers, seconds or _guessed_seconds))
 
 
-def packable(left: Mapping[str, Planned]) -> list[Trial | Evaluation]:
+def packable(trials: Mapping[str, Planned]) -> list[Trial | Evaluation]:
     """Return the trainings that may go together with others."""
-    return [trial for trial in left.values() if _fits(trial)]
+    return [trial for trial in trials.values() if _fits(trial)]
+
+
+def alike(trials: list[Trial | Evaluation]) -> list[list[Trial | Evaluation]]:
+    """Return trainings that fit each other beside each other."""
+    return _grouped(trials, _fitting)
 
 
 def with_packs(
@@ -159,8 +164,7 @@ def _new_packs(
     Members of one seed share every batch of images.
     """
     of_one_seed = _grouped(trials, lambda trial: (_fitting(trial), trial.seed))
-    alike = _grouped(trials, _fitting)
-    plans = [_cut_for(groups, size, workers, seconds) for groups in (of_one_seed, alike)]
+    plans = [_cut_for(groups, size, workers, seconds) for groups in (of_one_seed, alike(trials))]
     for pack in min(plans, key=lambda packs: _span(packs, workers, seconds)):
         yield tuple(trial.trial_id for trial in pack)
 

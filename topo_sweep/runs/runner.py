@@ -21,6 +21,7 @@ from nas_core.errors import InputError
 from nas_core.protocols.training import NetworkTraining
 from nas_core.training.checkpoint import Checkpoint
 from nas_core.training.epochs import EpochMetrics, SearchEpoch, Steps
+from nas_core.training.loop import check_precision as precision_exists
 from nas_core.training.pack import Member, PackTraining
 from nas_core.training.search import Search, check_searchable
 from nas_core.training.training import Training, check_trainable
@@ -94,8 +95,6 @@ class TrialRunner:
     ) -> None:
         check_device(execution.device)
         torch.set_num_threads(execution.cpus)
-        # By default GPUs round the inputs of convolutions to TF32, whatever the protocol says.
-        torch.backends.cudnn.allow_tf32 = False
         self._execution = execution
         self._outcome = partial(
             Outcome,
@@ -259,6 +258,17 @@ def saved_epochs(paths: StorePaths, key: str) -> int:
     """Return how many epochs of an unfinished trial or pack are saved; 0 where there are none."""
     saved = Checkpoint(paths.checkpoint(key), key=key).load()
     return 0 if saved is None else len(saved[1])
+
+
+def check_precision(trials: Iterable[Planned], device: str) -> None:
+    """Refuse a precision that the device does not have.
+
+    Raises:
+        InputError: see `nas_core.training.loop.check_precision`.
+
+    """
+    for precision in {trial.protocol.precision for trial in trials}:
+        precision_exists(precision, device)
 
 
 def check_device(device: str) -> None:

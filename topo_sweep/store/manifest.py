@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -40,15 +40,34 @@ class Request(BaseModel):
     hardware: dict[str, str | int]
 
 
-class Packing(BaseModel):
-    """How trainings were put together when that was first asked for."""
+class PackTime(BaseModel):
+    """How fast trainings are in a pack of some size, or one of them by PyTorch's own layers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    asked: int
+    size: int
+    packed: bool
+    images_per_second: float
+    """In steps of training; an image counts once for each training."""
+    memory_bytes: int | None
+
+
+class Packing(BaseModel):
+    """How trainings were put together, and for 'auto' what was measured."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    asked: int | Literal["auto"]
     """The value of `--pack`."""
     size: int | None
     """Trainings that go together at most; None: each alone, by PyTorch's own layers."""
+    most: int | None = None
+    """Trainings a worker, when it was measured: no size above was tried."""
+    device: str | None = None
+    on_gpu: bool | None = None
+    threads: int | None = None
+    """Where it was measured."""
+    measured: tuple[PackTime, ...] = ()
 
 
 class Manifest(BaseModel):

@@ -6,15 +6,18 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import ray
 
 from nas_core.errors import InputError
 from topo_sweep.analysis.text import counted
 from topo_sweep.runs.execution import Execution
+
+A = TypeVar("A")
+R = TypeVar("R")
 
 _ANSWER_SECONDS = 3.0
 _HOW_TO_START = (
@@ -83,7 +86,7 @@ def settle(execution: Execution) -> tuple[Execution, str]:
 
 
 def workers_that_fit(execution: Execution) -> int:
-    """Return how many workers of a settled execution the nodes of now can hold beside each other."""
+    """Return how many workers of a settled execution the nodes of now can hold at once."""
     wanted = {"CPU": float(execution.cpus), "GPU": execution.gpus or 0.0}
     totals = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     return sum(
@@ -91,6 +94,14 @@ def workers_that_fit(execution: Execution) -> int:
         min(int(total.get(name, 0) / each + 1e-6) for name, each in wanted.items() if each)
         for total in totals
     )
+
+
+def on_worker(execution: Execution, function: Callable[[A], R], argument: A) -> R:
+    """Call a function in a process that has what a worker of a settled execution has."""
+    remote = ray.remote(
+        num_cpus=execution.cpus, num_gpus=execution.gpus or 0, max_retries=0, max_calls=1
+    )(function)
+    return ray.get(remote.remote(argument))
 
 
 def _check_cuda(gpus: float) -> None:
