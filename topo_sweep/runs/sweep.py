@@ -185,7 +185,7 @@ def _put_together(
     if packing is None:
         return manifest, ()
     known = manifest.packs
-    if packing != manifest.packing:
+    if manifest.packing not in {None, packing}:  # None is in stores of earlier versions
         known = begun_packs(known, plan.left, _saved_keys(plan))
     packs = planned_packs(
         plan.left,

@@ -126,13 +126,13 @@ def test_weights_have_the_precision_of_the_protocol() -> None:
         assert {alpha.dtype for alpha in search.alphas.tensors.values()} == {kind}
 
 
-START = {"training": trainings.started, "search": searches.started}
-PROTOCOLS = {"training": trainings.TINY, "search": searches.TINY}
+START: dict[str, Any] = {"training": trainings.started, "search": searches.started}
+PROTOCOLS: dict[str, Any] = {"training": trainings.TINY, "search": searches.TINY}
 
 
 @pytest.mark.parametrize("kind", START)
 def test_tf32_is_refused_on_a_cpu(kind: str) -> None:
-    protocol: Any = PROTOCOLS[kind].with_values({"precision": "tf32"})
+    protocol = PROTOCOLS[kind].with_values({"precision": "tf32"})
     with pytest.raises(InputError, match=r"^precision=tf32 is a GPU's, and this runs on the CPU: "):
         START[kind](protocol=protocol)
 
@@ -144,7 +144,7 @@ def test_products_are_rounded_to_tf32_where_the_protocol_says_so_and_nowhere_els
     loop, backends = START[kind](), torch.backends
     rounded = []
     for precision in ("tf32", "float32"):
-        loop.protocol = PROTOCOLS[kind].with_values({"precision": precision})  # type: ignore[assignment]
+        loop.protocol = PROTOCOLS[kind].with_values({"precision": precision})
         loop.begin(0)
         rounded.append((backends.cudnn.allow_tf32, backends.cuda.matmul.allow_tf32))
 

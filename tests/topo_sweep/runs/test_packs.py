@@ -145,3 +145,22 @@ def test_a_pack_that_raises_is_a_failed_row_of_each_member_and_can_be_tried_agai
 
     ours, theirs = (comparable(path).drop(columns="attempt") for path in (tmp_path, together))
     pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
+
+
+@pytest.mark.slow
+def test_a_store_of_an_earlier_version_goes_on_with_the_packs_that_it_planned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped(tmp_path, monkeypatch, pack_size=2, after=0)
+    path = open_sweep(tmp_path).store.paths.manifest
+    earlier = json.loads(path.read_text(encoding="utf-8"))
+    ids = [key for pack in earlier["packs"] for key in pack]
+    planned = [ids[:1], ids[1:2], ids[2:]]
+    del earlier["packing"], earlier["split_packs"]
+    path.write_text(json.dumps(earlier | {"packs": planned}), encoding="utf-8")
+
+    swept(tmp_path, pack_size=2)
+
+    assert [list(pack) for pack in read_manifest(path).packs] == planned
+    rows = load_results(tmp_path).set_index("trial_id").loc[ids]
+    assert [json.loads(text)["pack_size"] for text in rows["execution"]] == [1, 1, 2, 2]
