@@ -127,7 +127,7 @@ def settled_packing(
     threads = "1 thread" if execution.cpus == 1 else f"{execution.cpus} threads"
     return packing, (
         f"--pack auto, measured in {seconds:.0f} s on {device} with {threads}, images/s: "
-        f"{', '.join(_speeds(times))}; {_taken(size)}"
+        f"{', '.join(_speeds(times)) or 'not even one fits into memory'}; {_taken(size)}"
     )
 
 
@@ -139,16 +139,17 @@ def measured_sizes(candidates: Candidates) -> tuple[str, list[PackTime]]:
 
     Returns:
         The device's name; and first a training by PyTorch's own layers, then packs from 1 on.
+        Nothing where not even one training fits into memory.
 
     """
     execution = candidates.execution
     half = _memory_bytes(execution) / 2
     ends = time.perf_counter() + _ALL_SECONDS
-    times = [candidates.timed(1, packed=False)]
     most = len(candidates.members)
-    for size in itertools.chain(_doubled(most), [most]):
+    times: list[PackTime] = []
+    for size in itertools.chain([0], _doubled(most), [most]):
         try:
-            timed = candidates.timed(size, packed=True)
+            timed = candidates.timed(max(size, 1), packed=size > 0)
         except Exception as error:
             if is_out_of_memory(error):
                 break
@@ -157,6 +158,8 @@ def measured_sizes(candidates: Candidates) -> tuple[str, list[PackTime]]:
         if size > 1 and used > half:
             break
         times.append(timed)
+        if size == 0:
+            continue
         if _grows_no_longer(times) or 2 * used > half or time.perf_counter() > ends:
             break
     return device_name(execution.device), times
@@ -167,6 +170,8 @@ def fastest(times: Sequence[PackTime]) -> int | None:
 
     None is a training alone, by PyTorch's own layers.
     """
+    if not times:
+        return None
     enough = max(each.images_per_second for each in times) / _GROWTH
     chosen = next(each for each in times if each.images_per_second >= enough)
     return chosen.size if chosen.packed else None
@@ -216,10 +221,15 @@ def gain_of_bfloat16(request: tuple[Candidates, int | None]) -> float:
     candidates, size = request
     count = min(size or 1, len(candidates.members))
     protocol = candidates.protocol.with_values({"precision": "bfloat16"})
-    own, other = (
-        each.timed(count, packed=size is not None).images_per_second
-        for each in (candidates, replace(candidates, protocol=protocol))
-    )
+    try:
+        own, other = (
+            each.timed(count, packed=size is not None).images_per_second
+            for each in (candidates, replace(candidates, protocol=protocol))
+        )
+    except Exception as error:
+        if is_out_of_memory(error):
+            return 1.0  # the trainings will say so
+        raise
     return other / own
 
 

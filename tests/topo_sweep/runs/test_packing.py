@@ -132,6 +132,19 @@ def test_a_training_alone_is_taken_where_packs_gain_nothing(pretend: Callable[..
     assert fastest(measured_sizes(candidates(8))[1]) == 1
 
 
+def test_a_network_that_does_not_fit_into_memory_is_left_to_fail(
+    tmp_path: Path, pretend: Callable[..., Asked]
+) -> None:
+    pretend({0: 0, 1: 0})
+
+    packing, said = settled(make_plan(small_spec(), tmp_path))
+
+    assert (packing.size, packing.measured) == (None, ())
+    assert said is not None
+    assert said.endswith("images/s: not even one fits into memory; each alone")
+    assert gain_of_bfloat16((candidates(8), None)) == 1.0
+
+
 def test_real_steps_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packing, "_AT_MOST_SECONDS", 0.05)
     tiny = small_spec().protocol.with_values({"cells": 1, "init_channels": 2, "batch_size": 4})
