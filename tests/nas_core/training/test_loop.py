@@ -151,6 +151,20 @@ def test_products_are_rounded_to_tf32_where_the_protocol_says_so_and_nowhere_els
     assert rounded == [(True, True), (False, False)]
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_trains_in_tf32_to_other_numbers() -> None:
+    images = DIGITS.to(torch.device("cuda"))
+    losses = []
+    for precision in ("float32", "tf32"):
+        protocol = trainings.TINY.with_values({"precision": precision, "init_channels": 16})
+        training = trainings.trained(protocol=protocol, images=images)
+        losses.append(training.history[-1].train_loss)
+
+    assert all(math.isfinite(loss) for loss in losses)
+    assert losses[0] != losses[1]
+
+
 def test_accuracies_are_fractions_of_all_images_in_evaluation_mode() -> None:
     many = load_dataset("digits").train[torch.arange(700)]  # more than an evaluation batch holds
     images = Split(DIGITS.info, DIGITS.train, DIGITS.test, many)

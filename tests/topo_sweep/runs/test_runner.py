@@ -128,3 +128,12 @@ def test_memory_that_ran_out_is_known_by_type_or_text() -> None:
     assert is_out_of_memory(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED"))
     assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     assert not is_out_of_memory(ValueError("out of memory"))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_memory_of_a_gpu_that_ran_out_is_known() -> None:
+    with pytest.raises(RuntimeError) as no_memory:
+        torch.empty(2**50, device="cuda")
+
+    assert is_out_of_memory(no_memory.value)
