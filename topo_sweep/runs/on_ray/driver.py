@@ -33,8 +33,6 @@ from topo_sweep.store.paths import StorePaths
 _SCRATCH: Final = "topo-sweep-tune-"
 _LOCK: Final = "driver.lock"
 _ONE_DAY: Final = 24 * 3600.0
-_KILLED_FOR_MEMORY: Final = "running low on memory"
-"""In Ray's words, of a worker that it killed before the machine would run out."""
 
 
 def run_on_ray(
@@ -183,6 +181,10 @@ class _Reports(tune.Callback):
     def __getstate__(self) -> dict[str, Any]:
         """Give Tune nothing to pickle: its saved state is never read back."""
         return {}
+
+
+_KILLED_FOR_MEMORY: Final = "running low on memory"
+"""In Ray's words, of a worker that it killed before the machine would run out."""
 
 
 def _ended(trial: TuneTrial) -> Outcome | Together:

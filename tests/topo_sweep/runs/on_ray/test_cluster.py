@@ -8,8 +8,7 @@ import socket
 import pytest
 
 from nas_core.errors import InputError
-from topo_sweep.runs.execution import Execution
-from topo_sweep.runs.on_ray.cluster import connected, on_worker, settle
+from topo_sweep.runs.on_ray.cluster import connected
 
 
 @pytest.fixture(autouse=True)
@@ -68,13 +67,3 @@ def test_the_environment_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> N
     refusal("here")
 
     assert dict(os.environ) == before
-
-
-@pytest.mark.slow
-def test_a_question_is_answered_in_a_process_of_a_worker() -> None:
-    with connected(cluster=False, address=None, verbose=False):
-        execution, _ = settle(Execution(gpus=0))
-        answer = on_worker(execution, lambda number: (number, os.getpid()), 5)
-
-    assert answer[0] == 5
-    assert answer[1] != os.getpid()
