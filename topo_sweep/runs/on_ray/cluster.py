@@ -86,22 +86,19 @@ def settle(execution: Execution) -> tuple[Execution, str]:
 
 
 def workers_that_fit(execution: Execution) -> int:
-    """Return how many workers of a settled execution the nodes of now can hold at once."""
+    """Return how many workers of a settled execution all nodes of now can hold."""
     wanted = {"CPU": float(execution.cpus), "GPU": execution.gpus or 0.0}
     totals = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     return sum(
-        # A tenth of a GPU goes ten times into one, whatever floating point says.
-        min(int(total.get(name, 0) / each + 1e-6) for name, each in wanted.items() if each)
+        min(_times(each, total.get(name, 0)) for name, each in wanted.items() if each)
         for total in totals
     )
 
 
-def on_worker(execution: Execution, function: Callable[[A], R], argument: A) -> R:
-    """Call a function in a process that has what a worker of a settled execution has."""
-    remote = ray.remote(
-        num_cpus=execution.cpus, num_gpus=execution.gpus or 0, max_retries=0, max_calls=1
-    )(function)
-    return ray.get(remote.remote(argument))
+def _times(each: float, total: float) -> int:
+    """Return how often a node has this of one resource; a part of a GPU is of a single one."""
+    # A tenth goes ten times into one, whatever floating point says.
+    return int(total / each) if each >= 1 else int(total) * int(1 / each + 1e-6)
 
 
 def _check_cuda(gpus: float) -> None:
@@ -121,6 +118,14 @@ def _check_cuda(gpus: float) -> None:
             f"Ray says that {node} has GPUs, but PyTorch {version} finds no CUDA device there: "
             "use --gpus-per-pack 0 to train on CPUs"
         )
+
+
+def on_worker(execution: Execution, function: Callable[[A], R], argument: A) -> R:
+    """Call a function in a process that has what a worker of a settled execution has."""
+    remote = ray.remote(
+        num_cpus=execution.cpus, num_gpus=execution.gpus or 0, max_retries=0, max_calls=1
+    )(function)
+    return ray.get(remote.remote(argument))
 
 
 def _address(address: str | None) -> tuple[str, str]:
