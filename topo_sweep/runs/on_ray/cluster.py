@@ -78,11 +78,12 @@ def settle(execution: Execution) -> tuple[Execution, str]:
             "use --gpus-per-pack 0 to train on CPUs"
         )
     settled, cpus = replace(execution, gpus=gpus), counted(execution.cpus, "CPU")
+    each = "trial" if execution.pack_size is None else "pack"
     if gpus:
         _check_cuda(gpus)
-        return settled, f"{gpus:g} GPU and {cpus} a trial"
+        return settled, f"{gpus:g} GPU and {cpus} a {each}"
     reason = "" if execution.gpus == 0 else " (the cluster has no GPU)"
-    return settled, f"{cpus} a trial, no GPU{reason}"
+    return settled, f"{cpus} a {each}, no GPU{reason}"
 
 
 def workers_that_fit(execution: Execution) -> int:
