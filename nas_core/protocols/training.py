@@ -67,7 +67,8 @@ class NetworkTraining(Settings):
     crop_padding: int = Field(default=4, ge=0, le=64)
     flip: bool = True
     cutout: int = Field(default=0, ge=0, le=512)
-    precision: Literal["float32", "float64", "bfloat16"] = "float32"
+    precision: Literal["float32", "float64", "bfloat16", "tf32"] = "float32"
+    """Of arithmetic: tf32 rounds the factors of products to 10 bits, on GPUs alone."""
     numerics_version: Literal[1] = 1
     """Grows when any random stream or the arithmetic of a training changes."""
 

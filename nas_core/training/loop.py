@@ -29,8 +29,14 @@ from nas_core.training.checkpoint import Checkpoint, optimizer_tensors, restore_
 from nas_core.training.epochs import Epoch, PackEpoch, Steps
 
 EVALUATION_BATCH: Final = 512
-DTYPES: Final = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
-"""Of weights, by the precision of the protocol; bfloat16 is for the maps alone."""
+DTYPES: Final = {
+    "float32": torch.float32,
+    "float64": torch.float64,
+    "bfloat16": torch.float32,
+    "tf32": torch.float32,
+}
+"""Of weights, by the precision of the protocol: bfloat16 is for the maps alone, and tf32 for the
+factors of products."""
 
 STEPS_SECONDS: Final = 5.0
 """An epoch that takes less is not told of before its end."""
@@ -72,6 +78,7 @@ class Loop(ABC, Generic[E]):
         self.info = info
         self.seed = seed
         self.device = images.pixels.device
+        check_precision(protocol.precision, self.device.type)
         self.dtype = DTYPES[protocol.precision]
         self.checkpoint = checkpoint
         self.history: list[E] = []
@@ -182,6 +189,9 @@ class Loop(ABC, Generic[E]):
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.network.train()
+        # Else GPUs round the inputs of convolutions to TF32, whatever the protocol says.
+        rounds = self.protocol.precision == "tf32"
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = rounds
         return rate
 
     def draws(
@@ -287,6 +297,20 @@ def learning_rate(protocol: NetworkTraining, epoch: int) -> float:
     return (
         protocol.learning_rate_min + swing * (1 + math.cos(math.pi * epoch / protocol.epochs)) / 2
     )
+
+
+def check_precision(precision: str, device: str) -> None:
+    """Refuse a precision that a device ('cpu' or 'cuda') does not have.
+
+    Raises:
+        InputError: names both, and what there is.
+
+    """
+    if precision == "tf32" and device != "cuda":
+        raise InputError(
+            f"precision=tf32 is a GPU's, and this runs on the {device.upper()}: use "
+            "precision=float32, or bfloat16"
+        )
 
 
 def check_images(

@@ -65,16 +65,6 @@ def test_a_worker_of_ray_passes_on_the_first_steps_between_its_epochs(
     assert (last["report"].status, last["done"]) == ("ok", True)
 
 
-def test_a_float32_protocol_is_not_rounded_to_tf32_on_gpus(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
-    digits = split(load_dataset("digits"), DataOptions(dataset="digits", train_limit=64))
-    TrialRunner(digits, execution=Execution())
-    assert not torch.backends.cudnn.allow_tf32
-    assert not torch.backends.cuda.matmul.allow_tf32
-
-
 def test_rows_do_not_depend_on_what_a_worker_trained_before() -> None:
     protocol = PRESETS["demo"].with_values({"init_channels": 2, "cells": 2, "epochs": 2})
     digits = split(load_dataset("digits"), DataOptions(dataset="digits", train_limit=64))

@@ -51,6 +51,13 @@ def check_one_experiment(trials: pd.DataFrame) -> None:
             raise _mixed(what, [f"{column} {value}" for value in values])
 
 
+def precision_remarks(precision: str) -> list[str]:
+    """Return a sentence where accuracies are those of another arithmetic than float32."""
+    if precision == "float32":
+        return []
+    return [f"Trained with precision {precision}, which is part of the protocol."]
+
+
 def check_poolable(trials: pd.DataFrame) -> None:
     """Refuse to pool classes where normal operations are not all equal; the error names one."""
     mixed = sorted(set(trials.loc[trials["class_id"].isna(), "genotype"]))

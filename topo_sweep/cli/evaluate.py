@@ -69,6 +69,7 @@ def evaluate(request: EvaluateRequest, genotypes: tuple[str, ...]) -> None:
       topo-sweep evaluate DARTS_V2 cell.txt --seeds 0-9 --dataset cifar10 --data-dir DIR
       topo-sweep evaluate results/ablation_deep-cifar10-12345678 --protocol final
     """
+    from topo_sweep.analysis.comparable import precision_remarks
     from topo_sweep.analysis.ranking import rank
     from topo_sweep.analysis.selection import chosen_on_test_images
 
@@ -78,6 +79,7 @@ def evaluate(request: EvaluateRequest, genotypes: tuple[str, ...]) -> None:
     if code or request.run.dry_run:
         sys.exit(code)
     remarks = chosen_on_test_images([spec.origin] if spec.origin else [])
+    remarks += precision_remarks(spec.protocol.precision)
     print_ranking(rank(_rows(spec, results)), request.output_format, remarks=remarks)
 
 

@@ -25,6 +25,26 @@ Options = TypeVar("Options")
 Result = TypeVar("Result")
 
 
+class PackSize(click.ParamType["int | str"]):
+    """A number from 1, or auto."""
+
+    name = "N|auto"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's signature
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> int | str:
+        """Return the number, or auto."""
+        if value == "auto":
+            return "auto"
+        try:
+            return FROM_ONE.convert(value, param, ctx)
+        except click.UsageError:
+            self.fail(f"{value!r} is neither a number from 1 nor auto.", param, ctx)
+
+
 def option(*names: str, **attributes: Any) -> Any:  # noqa: ANN401 - a field of any type
     """Return a dataclass field that is a click option, by default named after the field."""
     return dataclasses.field(metadata={"option": (names, attributes)})
@@ -83,10 +103,10 @@ class CellTraining:
         show_default=True,
         help="Measure accuracies every so many epochs, and in the last. Searches do so only there.",
     )
-    pack: int | None = option(
-        type=FROM_ONE,
-        help="Train up to so many trainings of one seed and shape as one network; searches and "
-        "what they find go alone.  [default: each alone, by PyTorch's own layers]",
+    pack: int | Literal["auto"] | None = option(
+        type=PackSize(),
+        help="Train up to so many trainings of one shape as one network, or as many as is fastest "
+        "here; searches go alone.  [default: each alone, by PyTorch's own layers]",
     )
 
 

@@ -50,6 +50,7 @@ def rank(request: RankRequest, results: Path) -> None:
       topo-sweep rank --by class --min-seeds 3
     """
     from topo_sweep.analysis import ranking
+    from topo_sweep.analysis.comparable import precision_remarks
     from topo_sweep.analysis.selection import chosen_on_test_images
     from topo_sweep.store.opened import open_sweep
 
@@ -59,6 +60,7 @@ def rank(request: RankRequest, results: Path) -> None:
     )
     say_which(sweep, results)
     remarks = chosen_on_test_images(sweep.manifest.origins)
+    remarks += precision_remarks(sweep.manifest.protocol.precision)
     print_ranking(ranked, request.output_format, request.top, remarks=remarks)
 
 

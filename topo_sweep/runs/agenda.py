@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 
 from nas_core.cells.genotype import Genotype
-from topo_sweep.runs.packs import Pack
-from topo_sweep.spec.trials import Evaluation, Planned, Runnable
+from topo_sweep.runs.packs import Pack, WaitingPack
+from topo_sweep.spec.trials import Evaluation, Planned, Runnable, Trial
 
 
 class Agenda:
@@ -24,26 +24,36 @@ class Agenda:
         self,
         left: Mapping[str, Planned],
         cells: Mapping[str, Genotype],
-        packs: Iterable[Planned | Pack] | None = None,
+        packs: Iterable[Planned | Pack | WaitingPack] | None = None,
     ) -> None:
         self._ready: deque[Runnable | Pack] = deque()
-        self._waiting: dict[str, list[Evaluation]] = {}
+        self._waiting: dict[str, list[Evaluation | WaitingPack]] = {}
+        self._out: set[str] = set()
+        """Packs that run and may come back as their halves."""
         for trial in left.values() if packs is None else packs:
-            if not isinstance(trial, Evaluation):
+            if not isinstance(trial, Evaluation | WaitingPack):
                 self._ready.append(trial)
             elif trial.waits_for in cells:
-                self._ready.append(trial.of(cells[trial.waits_for]))
+                self._ready.extend(_found(trial, cells[trial.waits_for]))
             elif trial.waits_for in left:
                 self._waiting.setdefault(trial.waits_for, []).append(trial)
 
     def next(self) -> Runnable | Pack | None:
         """Take what can start now; None where everything waits or nothing is left."""
-        return self._ready.popleft() if self._ready else None
+        trial = self._ready.popleft() if self._ready else None
+        if isinstance(trial, Pack) and len(trial.members) > 1:
+            self._out.add(trial.pack_id)
+        return trial
 
     @property
     def is_exhausted(self) -> bool:
         """Whether nothing will ever be ready again."""
-        return not self._ready and not self._waiting
+        return not self._ready and not self._waiting and not self._out
+
+    def pack_ended(self, pack: Pack, *halves: Pack) -> None:
+        """Note that a pack runs no longer; its halves, if it has to be split, come first."""
+        self._out.discard(pack.pack_id)
+        self._ready.extendleft(reversed(halves))
 
     def search_ended(self, search_id: str, genotype: Genotype | None) -> list[str]:
         """Make the evaluations of what a search found ready, before all else.
@@ -52,8 +62,20 @@ class Agenda:
             The ids of evaluations that will not run, because nothing was found.
 
         """
-        evaluations = self._waiting.pop(search_id, [])
+        waiting = self._waiting.pop(search_id, [])
         if genotype is None:
-            return [trial.trial_id for trial in evaluations]
-        self._ready.extendleft(trial.of(genotype) for trial in reversed(evaluations))
+            return [key for each in waiting for key in _ids(each)]
+        ready = [trial for each in waiting for trial in _found(each, genotype)]
+        self._ready.extendleft(reversed(ready))
         return []
+
+
+def _found(waiting: Evaluation | WaitingPack, genotype: Genotype) -> list[Trial | Pack]:
+    """Return the trainings of what a search found."""
+    found = waiting.of(genotype)
+    return found if isinstance(found, list) else [found]
+
+
+def _ids(waiting: Evaluation | WaitingPack) -> list[str]:
+    members = waiting.members if isinstance(waiting, WaitingPack) else (waiting,)
+    return [trial.trial_id for trial in members]

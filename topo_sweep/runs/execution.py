@@ -27,7 +27,7 @@ class Execution:
         gpus: of a pack, may be a fraction; None is one where there are any, and is settled
             before anything runs.
         pack_size: trainings that a worker trains as one network at most; None trains each by the
-            network of one, with PyTorch's own layers.
+            network of one, with PyTorch's own layers; 'auto' measures what is fastest.
         checkpoint_seconds: the least time between two saves of a trial.
         test_every: a training measures its accuracies every so many epochs, and always in its
             last. Rows are the same, but for the best test accuracy, which is the best of the
@@ -47,7 +47,7 @@ class Execution:
     partial_data: bool = False
     cpus: int = 1
     gpus: float | None = None
-    pack_size: int | None = None
+    pack_size: int | Literal["auto"] | None = None
     checkpoint_seconds: float = 20.0
     test_every: int = 1
     verbose: bool = False

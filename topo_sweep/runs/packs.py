@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import heapq
+import itertools
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final, TypeGuard
 
+from nas_core.cells.genotype import Genotype
 from nas_core.protocols.training import stable_hash
-from topo_sweep.spec.trials import Planned, Trial
+from topo_sweep.spec.trials import Evaluation, Planned, Trial
+
+_MIXED: Final = 1.1
+"""How much longer a pack takes whose members see other images: measured on digits, about."""
+_SLACK: Final = 20
+"""A pack may be smaller or larger by this part of it, so as not to tear a class apart."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +27,35 @@ class Pack:
     @property
     def pack_id(self) -> str:
         """Sixteen hexadecimal digits that name its members."""
-        return pack_id(trial.trial_id for trial in self.members)
+        return pack_id(self.trial_ids)
+
+    @property
+    def trial_ids(self) -> tuple[str, ...]:
+        """Ids of its members, in order."""
+        return tuple(trial.trial_id for trial in self.members)
+
+    @property
+    def halves(self) -> tuple[Pack, Pack]:
+        """Its members as two packs, of which the first is smaller by one where they are odd."""
+        middle = len(self.members) // 2
+        return Pack(self.members[:middle]), Pack(self.members[middle:])
+
+
+@dataclass(frozen=True)
+class WaitingPack:
+    """Evaluations of one search, which has not ended yet."""
+
+    members: tuple[Evaluation, ...]
+
+    @property
+    def waits_for(self) -> str:
+        """The id of the search."""
+        return self.members[0].waits_for
+
+    def of(self, genotype: Genotype) -> list[Trial | Pack]:
+        """Return the trainings of what the search found: one pack, unless it has a none."""
+        trials = [evaluation.of(genotype) for evaluation in self.members]
+        return [Pack(tuple(trials))] if _fits(trials[0]) else list(trials)
 
 
 def pack_id(trial_ids: Iterable[str]) -> str:
@@ -44,8 +81,22 @@ def begun_packs(packs: Packs, left: Mapping[str, Planned], saved: Collection[str
     )
 
 
+def _guessed_seconds(size: int) -> float:
+    """Return what a pack takes, in trainings, where that is not measured.
+
+    Three more than it has, which fits what docs/performance.md has of small networks.
+    """
+    return size + 3.0
+
+
 def planned_packs(
-    left: Mapping[str, Planned], trials: Mapping[str, Planned], known: Packs, size: int | None
+    left: Mapping[str, Planned],
+    trials: Mapping[str, Planned],
+    known: Packs,
+    size: int | None,
+    *,
+    workers: int = 1,
+    seconds: Callable[[int], float] | None = None,
 ) -> Packs:
     """Return the packs of a run: those that were planned before and have work left, then new ones.
 
@@ -55,29 +106,37 @@ def planned_packs(
     Args:
         left: what has no row yet.
         trials: all of the request, in running order.
-        known: packs that were planned before and of which something was done.
+        known: packs that were planned before and stay.
         size: trainings that go together at most; None trains each by the network of one.
+        workers: that train at the same time and should finish together.
+        seconds: of a pack by its size, in any unit; by default a guess.
 
     """
     if size is None:
         return ()
-    begun = [
+    kept = [
         pack
         for pack in known
         if len(pack) <= size and trials.keys() >= set(pack) and not left.keys().isdisjoint(pack)
     ]
-    taken = {key for pack in begun for key in pack}
-    rest = [
-        trial
-        for key, trial in left.items()
-        if key not in taken and isinstance(trial, Trial) and _fits(trial)
-    ]
-    return (*begun, *_chunks(rest, size))
+    taken = {key for pack in kept for key in pack}
+    rest = {key: trial for key, trial in left.items() if key not in taken}
+    return (*kept, *_new_packs(packable(rest), size, workers, seconds or _guessed_seconds))
+
+
+def packable(trials: Mapping[str, Planned]) -> list[Trial | Evaluation]:
+    """Return the trainings that may go together with others."""
+    return [trial for trial in trials.values() if _fits(trial)]
+
+
+def alike(trials: list[Trial | Evaluation]) -> list[list[Trial | Evaluation]]:
+    """Return trainings that fit each other beside each other."""
+    return _grouped(trials, _fitting)
 
 
 def with_packs(
     left: Mapping[str, Planned], trials: Mapping[str, Planned], packs: Packs
-) -> Iterator[Planned | Pack]:
+) -> Iterator[Planned | Pack | WaitingPack]:
     """Yield what a run hands out, a pack in the place of its first member that is left."""
     by_member = {key: pack for pack in packs for key in pack}
     for key, trial in left.items():
@@ -86,25 +145,95 @@ def with_packs(
             continue
         pack = by_member[key]
         if key == next(member for member in pack if member in left):
-            yield Pack(tuple(trial for k in pack if isinstance(trial := trials[k], Trial)))
+            members = [trials[member] for member in pack]
+            if isinstance(trial, Evaluation):
+                yield WaitingPack(tuple(t for t in members if isinstance(t, Evaluation)))
+            else:
+                yield Pack(tuple(t for t in members if isinstance(t, Trial)))
 
 
-def _chunks(trials: Iterable[Trial], size: int) -> Iterator[tuple[str, ...]]:
-    """Yield packs of trainings that have one seed and the same shape.
+_Group = list[Trial | Evaluation]
+"""Trainings that may go together, those of one seed and class beside each other."""
 
-    One seed, since its members then share every batch of images.
+
+def _new_packs(
+    trials: _Group, size: int, workers: int, seconds: Callable[[int], float]
+) -> Iterator[tuple[str, ...]]:
+    """Yield packs of one seed each or, where workers finish earlier with them, of several.
+
+    Members of one seed share every batch of images.
     """
-    groups: dict[object, list[str]] = {}
+    of_one_seed = _grouped(trials, lambda trial: (_fitting(trial), trial.seed))
+    plans = [_cut_for(groups, size, workers, seconds) for groups in (of_one_seed, alike(trials))]
+    for pack in min(plans, key=lambda packs: _span(packs, workers, seconds)):
+        yield tuple(trial.trial_id for trial in pack)
+
+
+def _grouped(trials: _Group, key: Callable[[Trial | Evaluation], object]) -> list[_Group]:
+    """Return trials of equal keys, classes of a seed in the order of their first members."""
+    groups: dict[object, dict[object, _Group]] = {}
     for trial in trials:
-        groups.setdefault((trial.seed, trial.genotype.shape), []).append(trial.trial_id)
-    for alike in groups.values():
-        # As equal in size as they can be: the last one would be slow if it were small.
-        count = -(-len(alike) // size)
-        for number in range(count):
-            start, end = (len(alike) * n // count for n in (number, number + 1))
-            yield tuple(alike[start:end])
+        groups.setdefault(key(trial), {}).setdefault(_class(trial), []).append(trial)
+    return [[t for members in classes.values() for t in members] for classes in groups.values()]
 
 
-def _fits(trial: Trial) -> bool:
-    """Whether a packed network has all operations of a trial's."""
-    return all(operation != "none" for operation, _ in trial.genotype.shape)
+def _cut_for(
+    groups: list[_Group], size: int, workers: int, seconds: Callable[[int], float]
+) -> list[_Group]:
+    """Cut groups into as few packs as can be, or a multiple of the workers if that is faster."""
+    few = [-(-len(group) // size) for group in groups]
+    many = list(few)
+    while sum(many) % workers:
+        largest = max(range(len(groups)), key=lambda n: -(-len(groups[n]) // many[n]))
+        if many[largest] == len(groups[largest]):
+            break
+        many[largest] += 1
+    plans = []
+    for counts in (few, many):
+        cut = (_cut(*each, size) for each in zip(groups, counts, strict=True))
+        plans.append([pack for packs in cut for pack in packs])
+    return min(plans, key=lambda packs: _span(packs, workers, seconds))
+
+
+def _cut(group: _Group, count: int, size: int) -> list[_Group]:
+    """Cut a group into packs of about one size, where a class ends if that is near."""
+    even = [len(group) * number // count for number in range(count + 1)]
+    slack = len(group) // count // _SLACK
+    ends = [0]
+    for end in even[1:-1]:
+        near = sorted(range(end - slack, end + slack + 1), key=lambda place: abs(place - end))
+        borders = (n for n in near if _class(group[n - 1]) != _class(group[n]))
+        ends.append(next(borders, end))
+    ends.append(len(group))
+    if any(end - start > size for start, end in itertools.pairwise(ends)):
+        ends = even
+    return [group[start:end] for start, end in itertools.pairwise(ends)]
+
+
+def _span(packs: list[_Group], workers: int, seconds: Callable[[int], float]) -> float:
+    """Return when the last worker finishes, were each to take the longest pack that is left."""
+    lengths = (
+        seconds(len(pack)) * (_MIXED if len({trial.seed for trial in pack}) > 1 else 1.0)
+        for pack in packs
+    )
+    free = [0.0] * workers
+    for length in sorted(lengths, reverse=True):
+        heapq.heapreplace(free, free[0] + length)
+    return max(free)
+
+
+def _fitting(trial: Trial | Evaluation) -> object:
+    """Return what trainings have in common that may go together."""
+    return trial.genotype.shape if isinstance(trial, Trial) else trial.waits_for
+
+
+def _class(trial: Trial | Evaluation) -> object:
+    topology = trial.genotype.topology if isinstance(trial, Trial) else None
+    return trial.seed, topology.class_id if topology else None
+
+
+def _fits(trial: Planned) -> TypeGuard[Trial | Evaluation]:
+    """Whether a packed network has all operations of a trial's; of what is not known, yes."""
+    if isinstance(trial, Trial):
+        return all(operation != "none" for operation, _ in trial.genotype.shape)
+    return isinstance(trial, Evaluation)

@@ -100,6 +100,11 @@ class Progress:
         else:
             self.failed += 1
 
+    def put_back(self, trial_id: str) -> None:
+        """Note that a trial that ran waits again, to start over."""
+        self.running.pop(trial_id, None)
+        self._time_left.end(trial_id)
+
     def drop(self, trial_ids: Sequence[str]) -> None:
         """Note that these trials will not run: there is nothing to evaluate."""
         self.planned -= len(trial_ids)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 
 from nas_core.cells.genotype import Genotype
@@ -13,8 +14,11 @@ from topo_sweep.runs.progress import Progress
 from topo_sweep.runs.rows import Row, curve, row
 from topo_sweep.runs.runner import AnyEpoch, Outcome, Report, Resumed, Together
 from topo_sweep.spec.trials import Runnable
+from topo_sweep.store.manifest import read_manifest
 from topo_sweep.store.parquet import BufferedWriter
 from topo_sweep.store.tables import TABLES
+
+_LOGGER = logging.getLogger(__name__)
 
 
 class Recorder:
@@ -84,10 +88,37 @@ class Recorder:
             beside = sum(isinstance(each, EpochMetrics) for _, each in report.reports)
             for number, each in report.reports:
                 self.take(pack.members[number], each, beside=beside)
+            if report.out_of_memory is not None:
+                self._split(pack, report.out_of_memory)
+            elif report.is_last:
+                self._agenda.pack_ended(pack)
             return report.is_last
         for member in pack.members:
             self.take(member, report)
+        self._agenda.pack_ended(pack)
         return True
+
+    def _split(self, pack: Pack, error: str) -> None:
+        """Let the members of a pack start over as two, and `sweep.json` say so first.
+
+        They start over so that their numbers do not depend on when memory ran out.
+        """
+        paths, halves = self._plan.store.paths, pack.halves
+        ids = [half.trial_ids for half in halves]
+        read_manifest(paths.manifest).with_split(pack.trial_ids, ids).write(paths.manifest)
+        paths.checkpoint(pack.pack_id).unlink(missing_ok=True)
+        for member in pack.members:
+            self._epochs.pop(member.trial_id, None)
+            self._progress.put_back(member.trial_id)
+        left = [half for half in halves if not self._written.issuperset(half.trial_ids)]
+        self._agenda.pack_ended(pack, *left)
+        sizes = " and ".join(str(len(each)) for each in ids)
+        _LOGGER.warning(
+            "%d trainings do not fit into memory as one network, they start over as %s (%s)",
+            len(pack.members),
+            sizes,
+            error,
+        )
 
     def _end(self, trial: Runnable, outcome: Outcome) -> None:
         """Write the row and the curve of a trial; then its checkpoint may go.

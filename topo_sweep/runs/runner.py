@@ -5,9 +5,10 @@ Here a trial becomes a `Training` or a `Search`; executors treat both alike.
 
 from __future__ import annotations
 
+import gc
 import platform
 import resource
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -20,6 +21,7 @@ from nas_core.errors import InputError
 from nas_core.protocols.training import NetworkTraining
 from nas_core.training.checkpoint import Checkpoint
 from nas_core.training.epochs import EpochMetrics, SearchEpoch, Steps
+from nas_core.training.loop import check_precision as precision_exists
 from nas_core.training.pack import Member, PackTraining
 from nas_core.training.search import Search, check_searchable
 from nas_core.training.training import Training, check_trainable
@@ -63,10 +65,15 @@ Once, in the first epoch that runs, it may tell how far that is: this is for the
 
 @dataclass(frozen=True)
 class Together:
-    """What members of a pack report at the same time, by their number; `is_last` of all."""
+    """What members of a pack report at the same time, by their number; `is_last` of all.
+
+    `out_of_memory` is the error of a pack of several that did not fit into memory: it ends without
+    outcomes, since its halves may fit.
+    """
 
     reports: tuple[tuple[int, Report], ...]
     is_last: bool = False
+    out_of_memory: str | None = None
 
 
 class TrialRunner:
@@ -88,8 +95,6 @@ class TrialRunner:
     ) -> None:
         check_device(execution.device)
         torch.set_num_threads(execution.cpus)
-        # By default GPUs round the inputs of convolutions to TF32, whatever the protocol says.
-        torch.backends.cudnn.allow_tf32 = False
         self._execution = execution
         self._outcome = partial(
             Outcome,
@@ -119,12 +124,34 @@ class TrialRunner:
             facts = running.facts() | {"peak_memory_bytes": self._peak_memory_bytes()}
             yield self._outcome(status="diverged" if running.diverged else "ok", facts=facts)
         except Exception as error:  # noqa: BLE001 - the boundary at which an error becomes a row
-            yield self._outcome(status="failed", error=f"{type(error).__name__}: {error}")
+            yield self._outcome(status="failed", error=_explained(error))
 
     def _run_pack(self, pack: Pack) -> Iterator[Together]:
-        """Train as one network; yield what members report at the same time."""
+        """Train as one network; yield what members report at the same time.
+
+        Several that do not fit into memory have let go of it when this is told.
+        """
         going_on = list(range(len(pack.members)))
         outcome = partial(self._outcome, execution=self._execution.to_json(len(going_on)))
+        try:
+            yield from self._together(pack, going_on, outcome)
+        except Exception as error:  # noqa: BLE001 - the boundary at which an error becomes a row
+            splits = len(pack.members) > 1 and is_out_of_memory(error)
+            text = _told(error) if splits else _explained(error)
+        else:
+            return
+        if splits:
+            gc.collect()
+            torch.cuda.empty_cache()
+            yield Together((), is_last=True, out_of_memory=text)
+        else:
+            failures = tuple((number, outcome(status="failed", error=text)) for number in going_on)
+            yield Together(failures, is_last=True)
+
+    def _together(
+        self, pack: Pack, going_on: list[int], outcome: Callable[..., Outcome]
+    ) -> Iterator[Together]:
+        """Train to the end; those that have ended leave `going_on`."""
 
         def ended(numbers: Iterable[int], status: str) -> tuple[tuple[int, Report], ...]:
             outcomes = []
@@ -134,27 +161,22 @@ class TrialRunner:
                 outcomes.append((number, outcome(status=status, facts=facts)))
             return tuple(outcomes)
 
-        try:
-            if self._execution.device == "cuda":
-                torch.cuda.reset_peak_memory_stats()
-            running = self._pack(pack)
-            if running.history:
-                yield Together(
-                    tuple((number, Resumed(running.history_of(number))) for number in going_on)
-                )
-                yield Together(ended(filter(running.has_diverged, going_on), "diverged"))
-            for report in running.reports():
-                if isinstance(report, Steps):
-                    yield Together(tuple((number, report) for number in going_on))
-                    continue
-                epochs = tuple((number, report.members[number]) for number in going_on)
-                lost = [number for number in going_on if report.members[number].diverged]
-                yield Together((*epochs, *ended(lost, "diverged")))
-            yield Together(ended(going_on, "ok"), is_last=True)
-        except Exception as error:  # noqa: BLE001 - the boundary at which an error becomes a row
-            text = f"{type(error).__name__}: {error}"
-            failures = tuple((number, outcome(status="failed", error=text)) for number in going_on)
-            yield Together(failures, is_last=True)
+        if self._execution.device == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        running = self._pack(pack)
+        if running.history:
+            yield Together(
+                tuple((number, Resumed(running.history_of(number))) for number in going_on)
+            )
+            yield Together(ended(filter(running.has_diverged, going_on), "diverged"))
+        for report in running.reports():
+            if isinstance(report, Steps):
+                yield Together(tuple((number, report) for number in going_on))
+                continue
+            epochs = tuple((number, report.members[number]) for number in going_on)
+            lost = [number for number in going_on if report.members[number].diverged]
+            yield Together((*epochs, *ended(lost, "diverged")))
+        yield Together(ended(going_on, "ok"), is_last=True)
 
     def _pack(self, pack: Pack) -> PackTraining:
         return PackTraining(
@@ -192,6 +214,25 @@ class TrialRunner:
         return kibibytes * 1024
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether memory ran out: a GPU's, or this machine's."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    texts = ("out of memory", "not enough memory", "can't allocate memory", "_ALLOC_FAILED")
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in texts)
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _explained(error: BaseException) -> str:
+    """Return the text of a failed row; where memory ran out, for whom."""
+    if not is_out_of_memory(error):
+        return _told(error)
+    return f"one network alone does not fit into the memory of its worker: {_told(error)}"
+
+
 def check_trials(trials: Iterable[Planned], images: Split) -> None:
     """Refuse what would fail in the middle of a trial; builds no network.
 
@@ -217,6 +258,17 @@ def saved_epochs(paths: StorePaths, key: str) -> int:
     """Return how many epochs of an unfinished trial or pack are saved; 0 where there are none."""
     saved = Checkpoint(paths.checkpoint(key), key=key).load()
     return 0 if saved is None else len(saved[1])
+
+
+def check_precision(trials: Iterable[Planned], device: str) -> None:
+    """Refuse a precision that the device does not have.
+
+    Raises:
+        InputError: see `nas_core.training.loop.check_precision`.
+
+    """
+    for precision in {trial.protocol.precision for trial in trials}:
+        precision_exists(precision, device)
 
 
 def check_device(device: str) -> None:

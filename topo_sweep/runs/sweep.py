@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import torch
 
@@ -19,19 +19,14 @@ from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.inline import run_inline
 from topo_sweep.runs.interrupts import Interrupts
-from topo_sweep.runs.packs import (
-    Packs,
-    begun_packs,
-    pack_id,
-    planned_packs,
-    with_packs,
-)
+from topo_sweep.runs.packing import Ask, ask_here, bfloat16_remark, seconds_by_size, settled_packing
+from topo_sweep.runs.packs import Packs, begun_packs, pack_id, planned_packs, with_packs
 from topo_sweep.runs.plan import Plan, make_plan
 from topo_sweep.runs.progress import Progress, reported
 from topo_sweep.runs.recorder import Recorder
-from topo_sweep.runs.runner import TrialRunner, check_trials, saved_epochs
+from topo_sweep.runs.runner import TrialRunner, check_precision, check_trials, saved_epochs
 from topo_sweep.spec.trials import Planned, searches_among
-from topo_sweep.store.manifest import Manifest
+from topo_sweep.store.manifest import Manifest, read_manifest
 from topo_sweep.store.paths import StorePaths
 
 Say = Callable[[str], None]
@@ -96,15 +91,16 @@ def run(
     check_fingerprint(plan.manifest, dataset)
     left = list(plan.left.values())
     images = checked_images(plan.spec.data, left, dataset, partial_data=execution.partial_data)
-    with _executor(execution, images, plan.store.paths) as (execute, where):
+    with _executor(execution, images, plan.store.paths) as executor:
+        check_precision(left, executor.execution.device)
         plan.store.create_folders()
         with plan.store.lock():
             # Only now: a request that is refused gets the one line that refuses it.
             say(_data_line(dataset))
-            say(where)
+            say(executor.where)
             for remark in _remarks(plan, images):
                 say(remark)
-            return _run_locked(plan, dataset, images, execute, say, pack_size=execution.pack_size)
+            return _run_locked(plan, dataset, images, executor, say)
 
 
 def _data_line(dataset: Dataset) -> str:
@@ -139,13 +135,7 @@ def _remarks(plan: Plan, images: Split) -> Iterator[str]:
 
 
 def _run_locked(
-    plan: Plan,
-    dataset: Dataset,
-    images: Split,
-    execute: Execute,
-    say: Say,
-    *,
-    pack_size: int | None,
+    plan: Plan, dataset: Dataset, images: Split, executor: _Executor, say: Say
 ) -> RunResult:
     # Another driver may have finished some of it while this one was starting.
     plan = make_plan(plan.spec, plan.store.paths.folder.parent, retry_failed=plan.retry_failed)
@@ -154,12 +144,8 @@ def _run_locked(
     # A store of an earlier version does not hold them yet.
     counts = {"train_images": len(dataset.train), "test_images": len(dataset.test)}
     manifest = manifest.model_copy(update=counts).with_request(plan.spec)
-    begun = begun_packs(manifest.packs, plan.left, _saved_keys(plan))
-    packs = planned_packs(plan.left, plan.trials, begun, pack_size)
-    manifest.with_packs(packs).write(plan.store.paths.manifest)
-    if packs:
-        size = max(map(len, packs))
-        say(f"packs: {len(packs)}, each up to {counted(size, 'training')} as one network")
+    manifest, packs = _put_together(plan, manifest, executor, say)
+    manifest.write(plan.store.paths.manifest)
     progress = Progress.of(plan, images=len(images.train))
     agenda = Agenda(plan.left, plan.cells_found, with_packs(plan.left, plan.trials, packs))
     recorder = Recorder(plan, agenda, progress, fingerprint=dataset.fingerprint)
@@ -168,17 +154,51 @@ def _run_locked(
     with interrupts.caught():
         try:
             with reported(progress, plan.store.paths.progress):
-                execute(agenda, recorder, interrupts)
+                executor.execute(agenda, recorder, interrupts)
         except KeyboardInterrupt:
             interrupted = True
         finally:
             recorder.close()
-    checkpoint_of = {key: pack_id(pack) for pack in packs for key in pack}
+    # Read again: packs may have been split.
+    now = read_manifest(plan.store.paths.manifest).packs if packs else ()
+    checkpoint_of = {key: pack_id(pack) for pack in now for key in pack}
     unfinished = tuple(
         _where_it_goes_on(plan, key, checkpoint_of.get(key, key)) for key in progress.running
     )
-    _forget_packs(plan, manifest.packs)
+    _forget_packs(plan, manifest.packs + manifest.split_packs)
     return RunResult(progress, tuple(recorder.errors), interrupted, unfinished)
+
+
+def _put_together(
+    plan: Plan, manifest: Manifest, executor: _Executor, say: Say
+) -> tuple[Manifest, Packs]:
+    """Return which trainings go together, and the manifest that says so."""
+    asked, execution, packing = executor.execution.pack_size, executor.execution, None
+    if asked is not None:
+        packing, measured = settled_packing(
+            plan, asked, execution, workers=executor.workers, ask=executor.ask
+        )
+        if measured:
+            say(measured)
+    if remark := bfloat16_remark(plan, packing, execution, executor.ask):
+        say(remark)
+    if packing is None:
+        return manifest, ()
+    known = manifest.packs
+    if manifest.packing not in {None, packing}:  # None is in stores of earlier versions
+        known = begun_packs(known, plan.left, _saved_keys(plan))
+    packs = planned_packs(
+        plan.left,
+        plan.trials,
+        known,
+        packing.size,
+        workers=executor.workers,
+        seconds=seconds_by_size(packing),
+    )
+    if packs:
+        size = max(map(len, packs))
+        say(f"packs: {len(packs)}, each up to {counted(size, 'training')} as one network")
+    return manifest.model_copy(update={"packing": packing}).with_packs(packs), packs
 
 
 def _saved_keys(plan: Plan) -> set[str]:
@@ -292,17 +312,28 @@ def _new_manifest(plan: Plan, dataset: Dataset) -> Manifest:
     )
 
 
+@dataclass(frozen=True)
+class _Executor:
+    """What trains the rest of a plan, connected and checked."""
+
+    execute: Execute
+    where: str
+    """What it is, in words."""
+    execution: Execution
+    """Settled."""
+    workers: int
+    """Trials that run at the same time."""
+    ask: Ask[Any, Any]
+
+
 @contextlib.contextmanager
-def _executor(
-    execution: Execution, images: Split, paths: StorePaths
-) -> Iterator[tuple[Execute, str]]:
-    """Yield what trains the rest of a plan, connected and checked, and what it is in words."""
+def _executor(execution: Execution, images: Split, paths: StorePaths) -> Iterator[_Executor]:
     if execution.executor == "inline":
         if execution.gpus is None:
             execution = replace(execution, gpus=1.0 if torch.cuda.is_available() else 0.0)
         runner = TrialRunner(images, execution=execution, paths=paths)
         where = f"this process alone, on the {execution.device.upper()}"
-        yield partial(run_inline, runner=runner), where
+        yield _Executor(partial(run_inline, runner=runner), where, execution, 1, ask_here)
         return
     from topo_sweep.runs.on_ray import cluster, driver
 
@@ -311,4 +342,8 @@ def _executor(
     ) as where:
         settled, how = cluster.settle(execution)
         run_left = partial(driver.run_on_ray, execution=settled, images=images, paths=paths)
-        yield run_left, f"{where}; {how}"
+        # The driver needs no GPU of its own, and may be another machine than those of a cluster.
+        elsewhere = settled.cluster or settled.device == "cuda"
+        ask = partial(cluster.on_worker, settled) if elsewhere else ask_here
+        workers = max(cluster.workers_that_fit(settled), 1)
+        yield _Executor(run_left, f"{where}; {how}", settled, workers, ask)

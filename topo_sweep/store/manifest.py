@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -40,6 +40,36 @@ class Request(BaseModel):
     hardware: dict[str, str | int]
 
 
+class PackTime(BaseModel):
+    """How fast trainings are in a pack of some size, or one of them by PyTorch's own layers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: int
+    packed: bool
+    images_per_second: float
+    """In steps of training; an image counts once for each training."""
+    memory_bytes: int | None
+
+
+class Packing(BaseModel):
+    """How trainings were put together, and for 'auto' what was measured."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    asked: int | Literal["auto"]
+    """The value of `--pack`."""
+    size: int | None
+    """Trainings that go together at most; None: each alone, by PyTorch's own layers."""
+    most: int | None = None
+    """Trainings a worker, when it was measured: no size above was tried."""
+    device: str | None = None
+    on_gpu: bool | None = None
+    threads: int | None = None
+    """Where it was measured."""
+    measured: tuple[PackTime, ...] = ()
+
+
 class Manifest(BaseModel):
     """The content of `sweep.json`; frozen, so a change is a new one that replaces the file."""
 
@@ -59,8 +89,12 @@ class Manifest(BaseModel):
     test_images: int | None = None
     """Images of the data set, before hold-out and limit; None in stores of earlier versions."""
     requests: tuple[Request, ...] = ()
+    packing: Packing | None = None
+    """None where nothing was ever put together, and in stores of earlier versions."""
     packs: tuple[tuple[str, ...], ...] = ()
     """Ids of trials that were planned to train together, as one network."""
+    split_packs: tuple[tuple[str, ...], ...] = ()
+    """Those that did not fit into memory; their halves are among `packs`."""
 
     def specs(self) -> list[SweepSpec]:
         """Return the requests as sweeps; their trials together are what is planned."""
@@ -93,6 +127,11 @@ class Manifest(BaseModel):
         again = {key for pack in packs for key in pack}
         kept = (pack for pack in self.packs if not again.intersection(pack))
         return self.model_copy(update={"packs": (*kept, *packs)})
+
+    def with_split(self, pack: tuple[str, ...], halves: Iterable[tuple[str, ...]]) -> Manifest:
+        """Return the manifest with two packs in the place of one that did not fit into memory."""
+        split_packs = (*self.split_packs, pack)
+        return self.model_copy(update={"split_packs": split_packs}).with_packs(halves)
 
     def write(self, path: Path) -> None:
         """Replace the file."""

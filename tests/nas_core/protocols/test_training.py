@@ -78,7 +78,7 @@ def values() -> st.SearchStrategy[dict[str, Any]]:
             "learning_rate": st.floats(1e-6, 10),
             "weight_decay": st.floats(0, 1),
             "drop_path": st.floats(0, 1, exclude_max=True),
-            "precision": st.sampled_from(["float32", "float64", "bfloat16"]),
+            "precision": st.sampled_from(["float32", "float64", "bfloat16", "tf32"]),
         },
     )
 

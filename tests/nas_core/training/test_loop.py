@@ -116,7 +116,7 @@ def test_the_learning_rate_is_a_cosine_from_its_full_value_stepped_once_an_epoch
 
 def test_weights_have_the_precision_of_the_protocol() -> None:
     kinds = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
-    assert kinds == DTYPES
+    assert kinds | {"tf32": torch.float32} == DTYPES
     for precision, kind in kinds.items():
         values = {"precision": precision}
         training = trainings.started(protocol=trainings.TINY.with_values(values))
@@ -124,6 +124,45 @@ def test_weights_have_the_precision_of_the_protocol() -> None:
         for loop in (training, search):
             assert {weight.dtype for weight in loop.network.parameters()} == {kind}
         assert {alpha.dtype for alpha in search.alphas.tensors.values()} == {kind}
+
+
+START: dict[str, Any] = {"training": trainings.started, "search": searches.started}
+PROTOCOLS: dict[str, Any] = {"training": trainings.TINY, "search": searches.TINY}
+
+
+@pytest.mark.parametrize("kind", START)
+def test_tf32_is_refused_on_a_cpu(kind: str) -> None:
+    protocol = PROTOCOLS[kind].with_values({"precision": "tf32"})
+    with pytest.raises(InputError, match=r"^precision=tf32 is a GPU's, and this runs on the CPU: "):
+        START[kind](protocol=protocol)
+
+
+@pytest.mark.parametrize("kind", START)
+def test_products_are_rounded_to_tf32_where_the_protocol_says_so_and_nowhere_else(
+    kind: str,
+) -> None:
+    loop, backends = START[kind](), torch.backends
+    rounded = []
+    for precision in ("tf32", "float32"):
+        loop.protocol = PROTOCOLS[kind].with_values({"precision": precision})
+        loop.begin(0)
+        rounded.append((backends.cudnn.allow_tf32, backends.cuda.matmul.allow_tf32))
+
+    assert rounded == [(True, True), (False, False)]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_trains_in_tf32_to_other_numbers() -> None:
+    images = DIGITS.to(torch.device("cuda"))
+    losses = []
+    for precision in ("float32", "tf32"):
+        protocol = trainings.TINY.with_values({"precision": precision, "init_channels": 16})
+        training = trainings.trained(protocol=protocol, images=images)
+        losses.append(training.history[-1].train_loss)
+
+    assert all(math.isfinite(loss) for loss in losses)
+    assert losses[0] != losses[1]
 
 
 def test_accuracies_are_fractions_of_all_images_in_evaluation_mode() -> None:

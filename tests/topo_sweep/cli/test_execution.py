@@ -67,6 +67,25 @@ def test_every_command_that_trains_cells_takes_in_which_epochs_to_measure(
     assert "--test-every" in program.errors
 
 
+def test_trainings_go_together_by_a_number_or_as_is_fastest(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[object] = []
+
+    def run(_plan: object, execution: Execution, _say: object) -> object:
+        given.append(execution.pack_size)
+        raise InputError("that is enough")
+
+    monkeypatch.setattr(sweep, "run", run)
+
+    for option in ((), ("--pack", "7"), ("--pack", "auto")):
+        program("run", "demo", *option, code=2)
+    assert given == [None, 7, "auto"]
+    for wrong in ("0", "automatic"):
+        program("run", "demo", "--pack", wrong, code=2)
+        assert f"'--pack': '{wrong}' is neither a number from 1 nor auto." in program.errors
+
+
 def test_a_search_has_no_epochs_to_choose_for_it_measures_in_its_last(program: Program) -> None:
     assert "--test-every" not in program("search", "--help")
     assert "--test-every" in program("run", "--help")

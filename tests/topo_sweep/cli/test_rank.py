@@ -79,3 +79,15 @@ def test_networks_that_test_accuracy_chose_are_called_so_beside_their_numbers(
         ]
         program("rank", folder, "--format", "json")
         assert all(line in program.errors for line in about)
+
+
+def test_a_precision_that_is_not_the_default_is_named(program: Program, tmp_path: Path) -> None:
+    protocol = small_spec().protocol.with_values({"precision": "bfloat16"})
+    spec = small_spec(protocol=protocol, topologies=(0, 1))
+    said = "Trained with precision bfloat16, which is part of the protocol."
+
+    folder = str(finished(tmp_path / "other", spec, {0: [0.9], 1: [0.7]}).folder)
+    assert said in program("rank", folder).splitlines()
+
+    folder = str(finished(tmp_path, small_spec(topologies=(0, 1)), {0: [0.9], 1: [0.7]}).folder)
+    assert "precision" not in program("rank", folder)

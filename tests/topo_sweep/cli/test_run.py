@@ -134,3 +134,15 @@ def test_a_dry_run_refuses_what_a_run_refuses(request_: str, said: str, program:
         (line,) = program.errors.splitlines()
         assert said in line
     assert not list(Path().iterdir())
+
+
+def test_a_precision_that_only_gpus_have_is_refused_on_a_cpu_before_anything_is_written(
+    program: Program,
+) -> None:
+    program(*RUN, "--set", "precision=tf32", code=2)
+
+    assert program.errors == (
+        "topo-sweep: precision=tf32 is a GPU's, and this runs on the CPU: use precision=float32, "
+        "or bfloat16\n"
+    )
+    assert not Path("results").exists()

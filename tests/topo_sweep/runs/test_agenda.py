@@ -10,7 +10,7 @@ from nas_core.cells.genotype import Genotype
 from tests.topo_sweep.conftest import small_spec
 from tests.topo_sweep.runs.search_run import FOUND, OTHER, search_spec
 from topo_sweep.runs.agenda import Agenda
-from topo_sweep.runs.packs import Pack
+from topo_sweep.runs.packs import Pack, planned_packs, with_packs
 from topo_sweep.spec.trials import Evaluation, Planned, Runnable, SearchTrial, Trial
 
 PLANNED = dict(search_spec(seeds=(0, 1), evaluation_seeds=(0, 1)).trials())
@@ -96,6 +96,24 @@ def test_evaluations_of_a_search_that_found_nothing_never_run_and_are_named() ->
     assert work.is_exhausted
 
 
+def test_evaluations_that_go_together_wait_together_for_their_search() -> None:
+    packs = with_packs(PLANNED, PLANNED, planned_packs(PLANNED, PLANNED, (), 8))
+    work = Agenda(PLANNED, {}, packs)
+    assert [work.next(), work.next(), work.next()] == [PLANNED[FIRST], PLANNED[SECOND], None]
+
+    work.search_ended(SECOND, OTHER)
+    assert work.search_ended(FIRST, None) == IDS[1:3]
+
+    pack = work.next()
+    assert isinstance(pack, Pack)
+    assert [(trial.trial_id, trial.genotype) for trial in pack.members] == [
+        (IDS[4], OTHER),
+        (IDS[5], OTHER),
+    ]
+    work.pack_ended(pack)
+    assert work.is_exhausted
+
+
 def test_a_search_that_ends_twice_is_evaluated_once() -> None:
     work = agenda()
     handed_out(work)
@@ -125,6 +143,20 @@ def test_evaluations_of_a_search_that_failed_and_is_not_retried_keep_nobody_wait
 
 def test_an_empty_agenda_is_exhausted() -> None:
     assert agenda([]).is_exhausted
+
+
+def test_a_pack_that_runs_may_come_back_as_its_halves_which_go_first() -> None:
+    planned = small_spec().trials()
+    pack, other = Pack(tuple(planned.values())[:3]), tuple(planned.values())[3]
+    work = Agenda(planned, {}, [pack, other])
+
+    assert work.next() == pack
+    work.pack_ended(pack, *pack.halves)
+    assert [work.next() for _ in range(3)] == [*pack.halves, other]
+    assert not work.is_exhausted, "a half of two may be halved again"
+    for half in pack.halves:
+        work.pack_ended(half)
+    assert work.is_exhausted
 
 
 @pytest.mark.parametrize("order", [IDS, IDS[::-1]])

@@ -8,109 +8,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nas_core.cells.genotype import KNOWN_CELLS
-from nas_core.protocols.training import PRESETS, DataOptions
 from nas_core.training.pack import PackTraining
 from tests.conftest import comparable
-from tests.topo_sweep.conftest import small_spec
-from tests.topo_sweep.runs.search_run import search_spec
-from topo_sweep.runs.execution import Execution
-from topo_sweep.runs.packs import Pack, planned_packs, with_packs
-from topo_sweep.runs.plan import make_plan
-from topo_sweep.runs.sweep import RunResult, run
-from topo_sweep.spec.networks import GenotypeSweep, TopologySweep
+from tests.topo_sweep.runs.pack_run import curves, interrupt, spec, swept
+from topo_sweep.runs.sweep import RunResult
 from topo_sweep.store.manifest import read_manifest
 from topo_sweep.store.opened import load_results, open_sweep
-
-SEVEN = small_spec(topologies=(0, 1, 17, 18, 60, 99, 120), seeds=(0, 1)).trials()
-
-
-def seeds_and_topologies(packs: tuple[tuple[str, ...], ...]) -> list[tuple[set[int], list[str]]]:
-    chosen = [[SEVEN[key] for key in pack] for pack in packs]
-    return [({t.seed for t in pack}, [t.name for t in pack]) for pack in chosen]
-
-
-# Which go together
-
-
-def test_trainings_of_one_seed_go_together_in_packs_of_about_one_size() -> None:
-    packs = planned_packs(SEVEN, SEVEN, (), 3)
-
-    assert [len(pack) for pack in packs] == [2, 2, 3, 2, 2, 3]
-    assert all(len(seeds) == 1 for seeds, _ in seeds_and_topologies(packs))
-    assert [key for pack in packs for key in pack] == list(SEVEN)
-    assert planned_packs(SEVEN, SEVEN, (), 1) == tuple((key,) for key in SEVEN)
-    assert planned_packs(SEVEN, SEVEN, (), None) == ()
-
-
-def test_trainings_of_other_shapes_and_searches_go_alone() -> None:
-    cells = ("DARTS_V1", "DARTS_V2", str(KNOWN_CELLS["PDARTS"]))
-    spec = GenotypeSweep(name="cells", protocol=PRESETS["demo"], genotypes=cells)
-    assert planned_packs(spec.trials(), spec.trials(), (), 8) == tuple((k,) for k in spec.trials())
-    nothing = ";".join(["none@0+none@1"] * 4)
-    empty = GenotypeSweep(
-        name="cells", protocol=PRESETS["demo"], genotypes=(f"{nothing}|{nothing}",)
-    ).trials()
-    assert planned_packs(empty, empty, (), 8) == (), "a pack has no form of the operation none"
-    searches = search_spec(seeds=(0, 1), evaluation_seeds=(0, 1)).trials()
-    assert planned_packs(searches, searches, (), 8) == ()
-
-
-def test_a_pack_that_was_begun_stays_whole_and_what_is_new_joins_none() -> None:
-    ids = list(SEVEN)
-    known = (tuple(ids[:3]), tuple(ids[3:6]))
-    left = {key: SEVEN[key] for key in (*ids[1:3], *ids[6:])}
-
-    packs = planned_packs(left, SEVEN, known, 3)
-
-    assert packs[0] == known[0], "with its first member, which has ended"
-    assert known[1] not in packs, "all of it has ended"
-    assert {key for pack in packs[1:] for key in pack} == set(ids[6:])
-    assert known[0] not in planned_packs(left, SEVEN, known, 2), "smaller packs, another plan"
-
-
-def test_a_pack_of_more_than_is_asked_for_is_planned_anew() -> None:
-    ids = list(SEVEN)
-    narrower = {key: SEVEN[key] for key in ids[1:3]}
-
-    assert planned_packs(narrower, narrower, (tuple(ids[:3]),), 3) == (tuple(ids[1:3]),)
-
-
-def test_a_pack_is_handed_out_in_the_place_of_its_first_member_that_is_left() -> None:
-    ids = list(SEVEN)
-    left = {key: SEVEN[key] for key in ids[1:5]}
-
-    handed_out = list(with_packs(left, SEVEN, ((ids[0], ids[2], ids[3]),)))
-
-    assert handed_out == [
-        SEVEN[ids[1]],
-        Pack(tuple(SEVEN[ids[k]] for k in (0, 2, 3))),
-        SEVEN[ids[4]],
-    ]
-
-
-# Whole sweeps
-
-
-def spec(**values: object) -> TopologySweep:
-    """Return a sweep of four trainings of a fraction of a second each."""
-    small = {"init_channels": 2, "cells": 2, "epochs": 3, "batch_size": 8, "crop_padding": 1}
-    return small_spec(
-        protocol=PRESETS["demo"].with_values(small | {"precision": "float64"} | values),
-        data=DataOptions(dataset="digits", train_limit=40, holdout=1300),
-        topologies=(0, 17, 60, 99),
-        seeds=(0,),
-    )
-
-
-def curves(results: Path) -> pd.DataFrame:
-    epochs = open_sweep(results).store.epochs().drop(columns=["seconds", "finished_at"])
-    return epochs.sort_values(["trial_id", "epoch"], ignore_index=True)
-
-
-def swept(results: Path, *, pack_size: int | None, retry_failed: bool = False) -> RunResult:
-    execution = Execution(executor="inline", pack_size=pack_size, checkpoint_seconds=0)
-    return run(make_plan(spec(), results, retry_failed=retry_failed), execution)
 
 
 @pytest.fixture(scope="module")
@@ -148,17 +51,8 @@ def stopped(
     results: Path, monkeypatch: pytest.MonkeyPatch, *, pack_size: int, after: int
 ) -> RunResult:
     """Run until so many epochs of packs are over, and then Ctrl-C."""
-    run_epoch = PackTraining.run_epoch
-    done: list[int] = []
-
-    def interrupted(self: PackTraining, epoch: int) -> object:
-        if len(done) == after:
-            raise KeyboardInterrupt
-        done.append(epoch)
-        return run_epoch(self, epoch)
-
     with monkeypatch.context() as patch:
-        patch.setattr(PackTraining, "run_epoch", interrupted)
+        interrupt(patch, after=after)
         result = swept(results, pack_size=pack_size)
     assert result.interrupted
     return result
@@ -238,16 +132,35 @@ def test_a_member_whose_row_is_there_keeps_it_where_the_pack_runs_again(
 def test_a_pack_that_raises_is_a_failed_row_of_each_member_and_can_be_tried_again(
     together: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def out_of_memory(*_: object) -> object:
-        raise MemoryError("no room for so many")
+    def broken(*_: object) -> object:
+        raise ValueError("bad")
 
     with monkeypatch.context() as patch:
-        patch.setattr(PackTraining, "run_epoch", out_of_memory)
+        patch.setattr(PackTraining, "run_epoch", broken)
         result = swept(tmp_path, pack_size=2)
     assert result.progress.failed == 4
-    assert set(load_results(tmp_path)["error"]) == {"MemoryError: no room for so many"}
+    assert set(load_results(tmp_path)["error"]) == {"ValueError: bad"}
 
     assert swept(tmp_path, pack_size=2, retry_failed=True).progress.ok == 4
 
     ours, theirs = (comparable(path).drop(columns="attempt") for path in (tmp_path, together))
     pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
+
+
+@pytest.mark.slow
+def test_a_store_of_an_earlier_version_goes_on_with_the_packs_that_it_planned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped(tmp_path, monkeypatch, pack_size=2, after=0)
+    path = open_sweep(tmp_path).store.paths.manifest
+    earlier = json.loads(path.read_text(encoding="utf-8"))
+    ids = [key for pack in earlier["packs"] for key in pack]
+    planned = [ids[:1], ids[1:2], ids[2:]]
+    del earlier["packing"], earlier["split_packs"]
+    path.write_text(json.dumps(earlier | {"packs": planned}), encoding="utf-8")
+
+    swept(tmp_path, pack_size=2)
+
+    assert [list(pack) for pack in read_manifest(path).packs] == planned
+    rows = load_results(tmp_path).set_index("trial_id").loc[ids]
+    assert [json.loads(text)["pack_size"] for text in rows["execution"]] == [1, 1, 2, 2]

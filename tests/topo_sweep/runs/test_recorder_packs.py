@@ -10,6 +10,7 @@ from tests.topo_sweep.runs.recorder_run import IDS, SPEC, Run, ended, metrics
 from topo_sweep.runs.packs import Pack
 from topo_sweep.runs.recorder import failed
 from topo_sweep.runs.runner import Together
+from topo_sweep.store.manifest import read_manifest
 
 TRIALS = list(SPEC.trials().values())
 PACK = Pack(tuple(TRIALS[:3]))
@@ -81,6 +82,31 @@ def test_the_checkpoint_stays_where_a_member_failed(run: Run) -> None:
     run.recorder.close()
 
     assert checkpoint.exists(), "another try goes on from it"
+
+
+def test_the_members_of_a_pack_that_did_not_fit_into_memory_wait_and_start_over_as_two(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    checkpoint, (first, second) = run.checkpoint(PACK.pack_id), PACK.halves
+    run.recorder.start(PACK)
+    run.recorder.take(PACK, together(0, 1, 2, epoch=0))
+
+    assert run.recorder.take(PACK, Together((), is_last=True, out_of_memory="no room"))
+
+    assert not run.progress.running
+    manifest = read_manifest(run.store.paths.manifest)
+    assert manifest.split_packs == (PACK.trial_ids,)
+    assert manifest.packs == (first.trial_ids, second.trial_ids)
+    assert not checkpoint.exists()
+    assert [record.message for record in caplog.records] == [
+        "3 trainings do not fit into memory as one network, they start over as 1 and 2 (no room)"
+    ]
+    run.recorder.start(second)
+    run.recorder.take(second, together(0, 1, epoch=0))
+    run.recorder.take(second, together(0, 1, is_last=True))
+    run.recorder.close()
+    assert statuses(run) == dict.fromkeys(IDS[1:3], "ok")
+    assert run.row(IDS[1])["train_seconds"] == metrics(0).seconds, "of the second start alone"
 
 
 def test_an_epoch_takes_a_worker_what_its_members_take_together(

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Generator, Iterator
 
 import pytest
+import torch
 
 import nas_core.training.search
 from nas_core.data.splits import Split, load_dataset, split
 from nas_core.training.epochs import SearchEpoch, Steps
+from nas_core.training.pack import PackTraining
+from tests.topo_sweep.conftest import small_spec
 from tests.topo_sweep.runs.search_run import search_of, search_spec
 from topo_sweep.runs.execution import Execution
-from topo_sweep.runs.runner import Outcome, TrialRunner
+from topo_sweep.runs.packs import Pack
+from topo_sweep.runs.runner import Outcome, Together, TrialRunner, is_out_of_memory
 from topo_sweep.spec.trials import SearchTrial, Trial
 
 SPEC = search_spec(seeds=(0, 1), evaluation_seeds=(0, 1))
@@ -92,3 +97,43 @@ def test_a_search_that_cannot_begin_is_a_failed_outcome(
     epochs, outcome = reports(digits, search_of(SPEC))
 
     assert (outcome.status, outcome.error, epochs) == ("failed", "ValueError: bad", [])
+
+
+def test_a_pack_that_ran_out_of_memory_has_let_go_of_it_when_it_says_so(
+    digits: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    networks: list[weakref.ref[PackTraining]] = []
+
+    def full(self: PackTraining, _epoch: int) -> object:
+        networks.append(weakref.ref(self))
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(PackTraining, "run_epoch", full)
+    protocol = SPEC.protocol
+    trials = small_spec(protocol=protocol, data=SPEC.data, seeds=(0,)).trials().values()
+
+    (report,) = TrialRunner(digits, execution=Execution()).run(Pack(tuple(trials)))
+
+    text = "OutOfMemoryError: CUDA out of memory"
+    assert report == Together((), is_last=True, out_of_memory=text)
+    assert [network() for network in networks] == [None]
+
+
+def test_memory_that_ran_out_is_known_by_type_or_text() -> None:
+    with pytest.raises(RuntimeError) as no_memory:
+        torch.empty(10**15)
+    errors = (no_memory.value, MemoryError(), torch.OutOfMemoryError("CUDA out of memory"))
+
+    assert all(is_out_of_memory(error) for error in errors)
+    assert is_out_of_memory(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED"))
+    assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    assert not is_out_of_memory(ValueError("out of memory"))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_memory_of_a_gpu_that_ran_out_is_known() -> None:
+    with pytest.raises(RuntimeError) as no_memory:
+        torch.empty(2**50, device="cuda")
+
+    assert is_out_of_memory(no_memory.value)

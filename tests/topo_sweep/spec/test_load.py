@@ -31,7 +31,7 @@ SHARED: dict[str, st.SearchStrategy[Any]] = {
         epochs=st.integers(1, 10**6),
         learning_rate=st.floats(1e-300, 1e300),
         flip=st.booleans(),
-        precision=st.sampled_from(["float32", "float64", "bfloat16"]),
+        precision=st.sampled_from(["float32", "float64", "bfloat16", "tf32"]),
     ),
     "data": st.builds(
         DataOptions,

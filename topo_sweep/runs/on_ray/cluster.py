@@ -6,15 +6,18 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import ray
 
 from nas_core.errors import InputError
 from topo_sweep.analysis.text import counted
 from topo_sweep.runs.execution import Execution
+
+A = TypeVar("A")
+R = TypeVar("R")
 
 _ANSWER_SECONDS = 3.0
 _HOW_TO_START = (
@@ -75,11 +78,28 @@ def settle(execution: Execution) -> tuple[Execution, str]:
             "use --gpus-per-pack 0 to train on CPUs"
         )
     settled, cpus = replace(execution, gpus=gpus), counted(execution.cpus, "CPU")
+    each = "trial" if execution.pack_size is None else "pack"
     if gpus:
         _check_cuda(gpus)
-        return settled, f"{gpus:g} GPU and {cpus} a trial"
+        return settled, f"{gpus:g} GPU and {cpus} a {each}"
     reason = "" if execution.gpus == 0 else " (the cluster has no GPU)"
-    return settled, f"{cpus} a trial, no GPU{reason}"
+    return settled, f"{cpus} a {each}, no GPU{reason}"
+
+
+def workers_that_fit(execution: Execution) -> int:
+    """Return how many workers of a settled execution all nodes of now can hold."""
+    wanted = {"CPU": float(execution.cpus), "GPU": execution.gpus or 0.0}
+    totals = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return sum(
+        min(_times(each, total.get(name, 0)) for name, each in wanted.items() if each)
+        for total in totals
+    )
+
+
+def _times(each: float, total: float) -> int:
+    """Return how often a node has this of one resource; a part of a GPU is of a single one."""
+    # A tenth goes ten times into one, whatever floating point says.
+    return int(total / each) if each >= 1 else int(total) * int(1 / each + 1e-6)
 
 
 def _check_cuda(gpus: float) -> None:
@@ -99,6 +119,14 @@ def _check_cuda(gpus: float) -> None:
             f"Ray says that {node} has GPUs, but PyTorch {version} finds no CUDA device there: "
             "use --gpus-per-pack 0 to train on CPUs"
         )
+
+
+def on_worker(execution: Execution, function: Callable[[A], R], argument: A) -> R:
+    """Call a function in a process that has what a worker of a settled execution has."""
+    remote = ray.remote(
+        num_cpus=execution.cpus, num_gpus=execution.gpus or 0, max_retries=0, max_calls=1
+    )(function)
+    return ray.get(remote.remote(argument))
 
 
 def _address(address: str | None) -> tuple[str, str]:

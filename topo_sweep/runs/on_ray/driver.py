@@ -25,7 +25,9 @@ from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.interrupts import Interrupts
 from topo_sweep.runs.on_ray.worker import TrialTrainable
+from topo_sweep.runs.packs import Pack
 from topo_sweep.runs.recorder import Recorder, failed
+from topo_sweep.runs.runner import Outcome, Together
 from topo_sweep.store.paths import StorePaths
 
 _SCRATCH: Final = "topo-sweep-tune-"
@@ -169,7 +171,7 @@ class _Reports(tune.Callback):
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object
     ) -> None:
         """Record a trial whose worker died or raised."""
-        self._recorder.take(trial.config["trial"], failed(_cause(trial)))
+        self._recorder.take(trial.config["trial"], _ended(trial))
 
     def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: object) -> None:
         """Write rows that are due; stop here, between two events, if Ctrl-C was pressed."""
@@ -179,6 +181,18 @@ class _Reports(tune.Callback):
     def __getstate__(self) -> dict[str, Any]:
         """Give Tune nothing to pickle: its saved state is never read back."""
         return {}
+
+
+_KILLED_FOR_MEMORY: Final = "running low on memory"
+"""In Ray's words, of a worker that it killed before the machine would run out."""
+
+
+def _ended(trial: TuneTrial) -> Outcome | Together:
+    """Return how a trial ended whose worker died: for lack of memory a pack is halved."""
+    cause, pack = _cause(trial), trial.config["trial"]
+    if isinstance(pack, Pack) and len(pack.members) > 1 and _KILLED_FOR_MEMORY in cause:
+        return Together((), is_last=True, out_of_memory=failed(cause).error)
+    return failed(cause)
 
 
 def _cause(trial: TuneTrial) -> str:
