@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Final
+from typing import Final, Self
 
 import torch
 from torch import Tensor
@@ -44,6 +44,7 @@ class StepTime:
         seconds: of a step of all of them, the median.
         evaluation_seconds: of evaluating one image by all of them.
         alpha_seconds: of an alpha step of a search.
+        build_seconds: until the networks are there.
         steps: that were timed.
         peak_memory_bytes: of the GPU. On the CPU an estimate: the weights, what their optimiser
             has of each, and what the forward pass keeps for the backward pass; None of a search.
@@ -54,6 +55,7 @@ class StepTime:
     seconds: float
     evaluation_seconds: float
     alpha_seconds: float = 0.0
+    build_seconds: float = 0.0
     steps: int
     peak_memory_bytes: int | None
 
@@ -86,6 +88,69 @@ class _SteppedPack(_EveryStep, PackTraining):
     pass
 
 
+class TrainingSteps:
+    """The steps of a training, or of several as one network, one at a time.
+
+    Args:
+        members: what is trained; a single one where it is not packed.
+        protocol: every setting; the steps are those of its last epoch, in which paths are dropped.
+        info: the data set, for the size and number of its images.
+        device: cpu or cuda.
+        packed: whether the members are trained as one network, by `PackTraining`.
+
+    Raises:
+        InputError: several members that are not packed, or what cannot be trained.
+        torch.OutOfMemoryError: it does not fit into the memory of the GPU.
+
+    """
+
+    def __init__(
+        self,
+        members: Sequence[Member],
+        protocol: Protocol,
+        info: DatasetInfo,
+        *,
+        device: str,
+        packed: bool,
+    ) -> None:
+        if not packed and len(members) != 1:
+            raise InputError(
+                f"{len(members)} trainings are timed as one only where they are packed"
+            )
+        images = random_images(info, _BATCHES * protocol.batch_size, device=device)
+        split = Split(info, images, None, images)
+        started = time.perf_counter()
+        self.loop: Training | PackTraining
+        if packed:
+            self.loop = _SteppedPack(members, protocol, split)
+        else:
+            self.loop = _SteppedTraining(members[0].genotype, protocol, split, seed=members[0].seed)
+        self.build_seconds = time.perf_counter() - started
+        self.kept_bytes = 0
+        """What the forward pass of the first step kept for its backward pass."""
+        self._steps = _steps(self.loop, protocol.total_epochs - 1)
+
+    def __iter__(self) -> Self:
+        """Return itself: it goes on without end."""
+        return self
+
+    def __next__(self) -> tuple[float]:
+        """Take a step, on a GPU several; return the seconds of one, as a tuple of one."""
+        if self.kept_bytes:
+            return next(self._steps)
+        kept = _Kept()
+        with kept:
+            seconds = next(self._steps)
+        self.kept_bytes = kept.bytes
+        return seconds
+
+    @property
+    def training_bytes(self) -> int:
+        """Of weights, gradients, momentum and buffers."""
+        parameters = sum(parameter.nbytes for parameter in self.loop.network.parameters())
+        return 3 * parameters + sum(buffer.nbytes for buffer in self.loop.network.buffers())
+
+
 def time_steps(
     members: Sequence[Member],
     protocol: Protocol,
@@ -101,52 +166,34 @@ def time_steps(
     One step warms up; two or more are timed, as long as there is time. Where the first takes all of
     it, that one is the measurement.
 
-    Args:
-        members: what is trained; a single one where it is not packed.
-        protocol: every setting; its last epoch is timed, in which paths are dropped.
-        info: the data set, for the size and number of its images.
-        device: cpu or cuda.
-        threads: of this process, while it measures.
-        packed: whether the members are trained as one network, by `PackTraining`.
-        at_most_seconds: for steps and evaluation; building the networks comes before. The last
-            of them may take longer.
+    What is timed is as `TrainingSteps` has it, by a process with so many `threads`. The time that
+    there is, `at_most_seconds`, is for steps and evaluation, without building the networks; the
+    last of them may take longer.
 
     Raises:
-        InputError: several members that are not packed, or what cannot be trained.
-        torch.OutOfMemoryError: it does not fit into the memory of the GPU.
+        InputError: see `TrainingSteps`.
+        torch.OutOfMemoryError: likewise.
 
     """
-    if not packed and len(members) != 1:
-        raise InputError(f"{len(members)} trainings are timed as one only where they are packed")
     with settled(threads):
-        images = random_images(info, _BATCHES * protocol.batch_size, device=device)
-        split = Split(info, images, None, images)
-        loop: Training | PackTraining
-        if packed:
-            loop = _SteppedPack(members, protocol, split)
-        else:
-            loop = _SteppedTraining(members[0].genotype, protocol, split, seed=members[0].seed)
+        steps = TrainingSteps(members, protocol, info, device=device, packed=packed)
         if device == "cuda":
             torch.cuda.reset_peak_memory_stats()
         ends = time.perf_counter() + 0.75 * at_most_seconds
-        steps = _steps(loop, protocol.total_epochs - 1)
-        kept = _Kept()
-        with kept:
-            warm_up = next(steps)
-        seconds = [each for (each,) in _timed(steps, warm_up, ends)]
-        peak = _training_bytes(loop) + kept.bytes
-        evaluated = min(loop.evaluation_batch, info.test_images)
+        seconds = [each for (each,) in _timed(steps, next(steps), ends)]
+        evaluated = min(steps.loop.evaluation_batch, info.test_images)
         # Evaluated twice, forward alone, which is a third of a step.
         if 2 / 3 * median(seconds) * evaluated / protocol.batch_size > 0.25 * at_most_seconds:
             evaluated = protocol.batch_size
+        evaluation = _evaluation_seconds(steps.loop, random_images(info, evaluated, device=device))
+        estimate = steps.training_bytes + steps.kept_bytes
         return StepTime(
             size=len(members),
             seconds=median(seconds),
-            evaluation_seconds=_evaluation_seconds(
-                loop, random_images(info, evaluated, device=device)
-            ),
+            evaluation_seconds=evaluation,
+            build_seconds=steps.build_seconds,
             steps=len(seconds) * _TIMED_TOGETHER[device],
-            peak_memory_bytes=torch.cuda.max_memory_allocated() if device == "cuda" else peak,
+            peak_memory_bytes=torch.cuda.max_memory_allocated() if device == "cuda" else estimate,
         )
 
 
@@ -165,25 +212,46 @@ def time_search_steps(
         torch.OutOfMemoryError: it does not fit into the memory of the GPU.
 
     """
-    each_step = protocol.with_values({"alpha_every": "step", "warmup_epochs": 0})
     with settled(threads):
-        weights, alphas = (
-            random_images(info, protocol.batch_size, device=device, seed=seed) for seed in (0, 1)
-        )
-        search = Search(each_step, SearchSplit(info, weights, alphas), seed=0)
+        started = time.perf_counter()
+        search = stepwise_search(protocol, info, device=device)
+        build_seconds = time.perf_counter() - started
         if device == "cuda":
             torch.cuda.reset_peak_memory_stats()
         ends = time.perf_counter() + 0.75 * at_most_seconds
-        steps = _search_steps(search)
+        steps = search_steps(search)
         timed = _timed(steps, next(steps), ends)
         return StepTime(
             size=1,
             seconds=median(weight for weight, _ in timed),
             alpha_seconds=median(alpha for _, alpha in timed),
-            evaluation_seconds=_evaluation_seconds(search, alphas),
+            evaluation_seconds=_evaluation_seconds(search, search.split.alphas),
+            build_seconds=build_seconds,
             steps=len(timed),
             peak_memory_bytes=torch.cuda.max_memory_allocated() if device == "cuda" else None,
         )
+
+
+def stepwise_search(protocol: SearchProtocol, info: DatasetInfo, *, device: str) -> Search:
+    """Return a search whose epochs are a step of weights and one of alphas, on random images.
+
+    Raises:
+        InputError: what cannot be searched.
+
+    """
+    each_step = protocol.with_values({"alpha_every": "step", "warmup_epochs": 0})
+    weights, alphas = (
+        random_images(info, protocol.batch_size, device=device, seed=seed) for seed in (0, 1)
+    )
+    return Search(each_step, SearchSplit(info, weights, alphas), seed=0)
+
+
+def search_steps(search: Search) -> Iterator[tuple[float, float]]:
+    """Run the first epoch of a search over and over; yield its seconds of weights and of alphas."""
+    while True:
+        search.history.clear()
+        epoch = next(search.epochs())
+        yield epoch.weight_seconds, epoch.alpha_seconds
 
 
 def random_images(info: DatasetInfo, count: int, *, device: str, seed: int = 0) -> Images:
@@ -235,14 +303,6 @@ def _steps(loop: Training | PackTraining, epoch: int) -> Iterator[tuple[float]]:
             yield ((time.perf_counter() - started) / together,)
 
 
-def _search_steps(search: Search) -> Iterator[tuple[float, float]]:
-    """Search epochs of a step of each kind; yield the seconds of weights and of alphas."""
-    while True:
-        search.history.clear()
-        epoch = next(search.epochs())
-        yield epoch.weight_seconds, epoch.alpha_seconds
-
-
 def _evaluation_seconds(loop: Training | PackTraining | Search, images: Images) -> float:
     """Return what one of these images takes, once memory was claimed for them."""
     for _ in range(2):
@@ -274,9 +334,3 @@ class _Kept(torch.autograd.graph.saved_tensors_hooks):
         storage = tensor.untyped_storage()
         self._storages[storage.data_ptr()] = storage.nbytes()
         return tensor.detach()  # the tensor itself would hold on to what holds it
-
-
-def _training_bytes(loop: Training | PackTraining) -> int:
-    """Return the bytes of weights, gradients, momentum and buffers."""
-    parameters = sum(p.nbytes for p in loop.network.parameters())
-    return 3 * parameters + sum(buffer.nbytes for buffer in loop.network.buffers())
