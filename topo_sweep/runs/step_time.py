@@ -117,6 +117,7 @@ class TrainingSteps:
             raise InputError(
                 f"{len(members)} trainings are timed as one only where they are packed"
             )
+        self.members = members
         images = random_images(info, _BATCHES * protocol.batch_size, device=device)
         split = Split(info, images, None, images)
         started = time.perf_counter()

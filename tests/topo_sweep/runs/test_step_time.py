@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import Tensor
@@ -15,6 +18,7 @@ from nas_core.streams import Draws
 from nas_core.training import training
 from nas_core.training.loop import Loop
 from nas_core.training.pack import Member
+from topo_sweep.runs import step_time
 from topo_sweep.runs.step_time import StepTime, random_images, time_search_steps, time_steps
 
 PROTOCOL = Protocol(cells=1, init_channels=2, epochs=3, batch_size=4, drop_path=0.3)
@@ -51,6 +55,15 @@ def descents(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return taken
 
 
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each look at the clock of `step_time` take 10 ms, however busy the machine is."""
+    ticks = itertools.count()
+    slow = SimpleNamespace(perf_counter=lambda: next(ticks) / 100)
+    monkeypatch.setattr(step_time, "time", slow)
+
+
+@pytest.mark.usefixtures("clock")
 @pytest.mark.parametrize("packed", [False, True])
 def test_steps_of_the_loop_are_timed_after_one_that_warms_up(
     descents: list[int], packed: bool
@@ -111,6 +124,7 @@ def test_several_that_are_not_packed_are_refused() -> None:
         timed(2, packed=False)
 
 
+@pytest.mark.usefixtures("clock")
 def test_steps_of_a_search_are_timed_whenever_it_takes_them(descents: list[int]) -> None:
     protocol = SearchProtocol(
         cells=1,
@@ -129,7 +143,7 @@ def test_steps_of_a_search_are_timed_whenever_it_takes_them(descents: list[int])
 
 
 def test_an_epoch_is_its_steps_and_what_it_evaluates() -> None:
-    step_time = StepTime(
+    found = StepTime(
         size=1,
         seconds=2.0,
         evaluation_seconds=0.5,
@@ -138,9 +152,9 @@ def test_an_epoch_is_its_steps_and_what_it_evaluates() -> None:
         peak_memory_bytes=None,
     )
 
-    assert step_time.epoch_seconds(images=9, batch=4, evaluated=0) == 3 * 2.0
-    assert step_time.epoch_seconds(images=8, batch=4, evaluated=10) == 2 * 2.0 + 5.0
-    assert step_time.epoch_seconds(images=4, batch=4, evaluated=0, alpha_steps=2) == 2.0 + 6.0
+    assert found.epoch_seconds(images=9, batch=4, evaluated=0) == 3 * 2.0
+    assert found.epoch_seconds(images=8, batch=4, evaluated=10) == 2 * 2.0 + 5.0
+    assert found.epoch_seconds(images=4, batch=4, evaluated=0, alpha_steps=2) == 2.0 + 6.0
 
 
 def test_random_images_have_the_size_and_classes_of_their_data_set() -> None:
