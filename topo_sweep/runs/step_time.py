@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import median, quantiles
 from typing import Final, Self
 
 import torch
@@ -46,6 +46,7 @@ class StepTime:
         alpha_seconds: of an alpha step of a search.
         build_seconds: until the networks are there.
         steps: that were timed.
+        spread: how far the middle half of them is from the median, as a share of it.
         peak_memory_bytes: of the GPU. On the CPU an estimate: the weights, what their optimiser
             has of each, and what the forward pass keeps for the backward pass; None of a search.
 
@@ -57,6 +58,7 @@ class StepTime:
     alpha_seconds: float = 0.0
     build_seconds: float = 0.0
     steps: int
+    spread: float = 0.0
     peak_memory_bytes: int | None
 
     def epoch_seconds(
@@ -194,6 +196,7 @@ def time_steps(
             evaluation_seconds=evaluation,
             build_seconds=steps.build_seconds,
             steps=len(seconds) * _TIMED_TOGETHER[device],
+            spread=_spread(seconds),
             peak_memory_bytes=torch.cuda.max_memory_allocated() if device == "cuda" else estimate,
         )
 
@@ -229,6 +232,7 @@ def time_search_steps(
             evaluation_seconds=_evaluation_seconds(search, search.split.alphas),
             build_seconds=build_seconds,
             steps=len(timed),
+            spread=_spread([sum(each) for each in timed]),
             peak_memory_bytes=torch.cuda.max_memory_allocated() if device == "cuda" else None,
         )
 
@@ -312,6 +316,14 @@ def _evaluation_seconds(loop: Training | PackTraining | Search, images: Images) 
         _wait(loop.device)
         seconds = time.perf_counter() - started
     return seconds / len(images)
+
+
+def _spread(seconds: Sequence[float]) -> float:
+    """Return half the distance of the quartiles, as a share of the median."""
+    if len(seconds) == 1:
+        return 0.0
+    first, middle, third = quantiles(seconds, n=4, method="inclusive")
+    return (third - first) / 2 / middle
 
 
 def _wait(device: torch.device) -> None:
