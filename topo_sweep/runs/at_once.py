@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -56,8 +57,12 @@ def time_kinds(
     threads: int,
     processes: int,
     at_most_seconds: float,
+    in_all_seconds: float,
 ) -> list[StepTime]:
     """Return what a step of each kind takes, by the mean of so many processes at once.
+
+    Where the time for all is over, the kinds that are left are not timed: then there are fewer
+    results than kinds, but one at least.
 
     Args:
         kinds: what to time, one after another.
@@ -67,13 +72,23 @@ def time_kinds(
         processes: that time the same at once; this one alone where it is 1, or where no others can
             be started.
         at_most_seconds: for each kind.
+        in_all_seconds: for all of them, without starting processes; the last that began is ended.
 
     Raises:
         InputError: what cannot be trained or searched.
         torch.OutOfMemoryError: it does not fit into the memory of the GPU.
 
     """
-    arguments = [(kind, info, device, threads, at_most_seconds) for kind in kinds]
+
+    def all_timed(time_one: Callable[[Kind], StepTime]) -> list[StepTime]:
+        found: list[StepTime] = []
+        started = time.perf_counter()
+        for kind in kinds:
+            if not found or time.perf_counter() < started + in_all_seconds:
+                found.append(time_one(kind))
+        return found
+
+    how = info, device, threads, at_most_seconds
     if processes > 1:
         context = multiprocessing.get_context("spawn")
         ready = context.Barrier(processes)
@@ -81,14 +96,16 @@ def time_kinds(
             with ProcessPoolExecutor(
                 processes, context, initializer=_meet, initargs=(ready,)
             ) as pool:
-                together = [
-                    [pool.submit(_time_beside_others, *each) for _ in range(processes)]
-                    for each in arguments
-                ]
-                return [_mean([each.result() for each in timed]) for timed in together]
+
+                def together(task: Callable[..., Any], *arguments: object) -> list[Any]:
+                    futures = [pool.submit(task, *arguments) for _ in range(processes)]
+                    return [future.result() for future in futures]
+
+                together(_begin)
+                return all_timed(lambda kind: _mean(together(_time_beside_others, kind, *how)))
         except (OSError, BrokenProcessPool, threading.BrokenBarrierError):
             pass
-    return [time_kind(*each) for each in arguments]
+    return all_timed(lambda kind: time_kind(kind, *how))
 
 
 def time_kind(
@@ -116,7 +133,7 @@ def time_kind(
     affordable = int(at_most_seconds / 4 / seconds_an_image)
     if affordable >= batch:
         return timed(batch, at_most_seconds)
-    more = timed(max(affordable, _FEW_IMAGES), at_most_seconds)
+    more = timed(affordable, at_most_seconds) if affordable > _FEW_IMAGES else few
     return replace(
         more,
         seconds=_of_a_batch(few.seconds, more.seconds, affordable, batch),
@@ -142,11 +159,16 @@ def _meet(ready: Barrier) -> None:
     _all_ready = ready
 
 
+def _begin() -> None:
+    """Wait for the other processes."""
+    if _all_ready is not None:
+        _all_ready.wait(_START_SECONDS)
+
+
 def _time_beside_others(
     kind: Kind, info: DatasetInfo, device: str, threads: int, at_most_seconds: float
 ) -> StepTime:
-    if _all_ready is not None:
-        _all_ready.wait(_START_SECONDS)
+    _begin()
     return time_kind(kind, info, device, threads, at_most_seconds)
 
 

@@ -33,7 +33,7 @@ from topo_sweep.spec.trials import Planned, Trial
 _SECONDS_A_KIND: Final = 5.0
 _SECONDS_IN_ALL: Final = 15.0
 _MOST_KINDS: Final = 5
-"""So many are timed, those with the most work; others count by their size beside these."""
+"""So many are timed, of those with the most work; others count by their size beside these."""
 _LEAST_ERROR: Final = 0.15
 """Of a forecast, as a share of it: see docs/performance.md."""
 _MOST_SCHEDULED: Final = 20_000
@@ -199,31 +199,38 @@ def _kind(trials: Sequence[Planned], *, packed: bool) -> Kind:
 def _time(groups: Sequence[_Units], images: Split, execution: Execution, *, processes: int) -> str:
     """Time those with the most work, set the seconds of all, and say what was done."""
     most_first = sorted(groups, key=lambda units: units.weight * units.trials, reverse=True)
-    timed = most_first[:_MOST_KINDS]
+    # The cheapest first: where the time does not suffice, the others are told from these.
+    chosen = sorted(most_first[:_MOST_KINDS], key=lambda units: units.weight)
     found = time_kinds(
-        [units.kind for units in timed],
+        [units.kind for units in chosen],
         images.info,
         device=execution.device,
         threads=execution.cpus,
         processes=processes,
-        at_most_seconds=min(_SECONDS_A_KIND, _SECONDS_IN_ALL / len(timed)),
+        at_most_seconds=min(_SECONDS_A_KIND, _SECONDS_IN_ALL / len(chosen)),
+        in_all_seconds=_SECONDS_IN_ALL,
     )
+    timed = chosen[: len(found)]
     for units, step_time in zip(timed, found, strict=True):
         seconds = step_time.build_seconds + _seconds(units, step_time, images, execution)
         units.seconds_a_trial = seconds / step_time.size
         units.error = max(_LEAST_ERROR, step_time.spread)
-    for units in most_first[_MOST_KINDS:]:
+    for units in (each for each in groups if each not in timed):
         alike = [each for each in timed if type(each.kind.protocol) is type(units.kind.protocol)]
         rates = [each.seconds_a_trial / each.weight for each in alike or timed]
         units.seconds_a_trial = mean(rates) * units.weight
         units.error = 2 * _LEAST_ERROR
     steps = sum(each.steps for each in found)
     what = f"{counted(steps, 'step')} of {counted(len(timed), 'kind')} of work"
-    if len(found) == 1:
-        what = f"{counted(steps, 'step')} of {found[0].seconds:#.2g} s"
+    if len(groups) == 1:
+        what = f"{counted(steps, 'step')} of {_seconds_text(found[0].seconds)}"
     how = f" by {processes} processes at once" if processes > 1 else ""
     where = "the GPU" if execution.device == "cuda" else "the CPU"
     return f"{what} timed here now{how}, {counted(execution.cpus, 'thread')} on {where}"
+
+
+def _seconds_text(seconds: float) -> str:
+    return f"{1000 * seconds:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
 def _seconds(units: _Units, step_time: StepTime, images: Split, execution: Execution) -> float:

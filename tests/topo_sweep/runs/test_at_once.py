@@ -70,7 +70,7 @@ def test_where_even_a_few_images_take_too_long_more_count_by_the_image(
     step_time = timed(monkeypatch, stand_in, kind)
     assert step_time.seconds == pytest.approx(640.0)
     assert step_time.alpha_seconds == pytest.approx(640.0 if kind is SEARCH else 0.0)
-    assert stand_in.batches == [4, 4]
+    assert stand_in.batches == [4]
 
 
 def test_each_kind_is_timed_in_order() -> None:
@@ -84,6 +84,7 @@ def test_each_kind_is_timed_in_order() -> None:
         threads=1,
         processes=1,
         at_most_seconds=0.0,
+        in_all_seconds=1000.0,
     )
 
     assert [each.size for each in found] == [2, 1]
@@ -93,7 +94,13 @@ def test_each_kind_is_timed_in_order() -> None:
 def test_processes_time_each_kind_at_once() -> None:
     small = Kind(PROTOCOL.with_values({"batch_size": 4}), PACK.members, packed=True)
     found = time_kinds(
-        [small, small], DIGITS, device="cpu", threads=1, processes=2, at_most_seconds=0.0
+        [small, small],
+        DIGITS,
+        device="cpu",
+        threads=1,
+        processes=2,
+        at_most_seconds=0.0,
+        in_all_seconds=1000.0,
     )
 
     assert [each.size for each in found] == [2, 2]
@@ -108,6 +115,17 @@ def test_where_no_process_can_be_started_this_one_measures(
     monkeypatch.setattr(at_once, "ProcessPoolExecutor", refused)
     monkeypatch.setattr(at_once, "time_steps", Timed(1.0, 0.0))
 
-    found = time_kinds([PACK], DIGITS, device="cpu", threads=1, processes=2, at_most_seconds=0.0)
+    def times(in_all_seconds: float) -> list[StepTime]:
+        return time_kinds(
+            [PACK, PACK],
+            DIGITS,
+            device="cpu",
+            threads=1,
+            processes=2,
+            at_most_seconds=0.0,
+            in_all_seconds=in_all_seconds,
+        )
 
-    assert [each.seconds for each in found] == [16.0], "64 images, at what 4 take"
+    # 64 images, at what 4 take; where there is no time, the first kind alone.
+    assert [each.seconds for each in times(1000.0)] == [16.0, 16.0]
+    assert [each.seconds for each in times(0.0)] == [16.0]

@@ -43,10 +43,11 @@ class Timed:
     def __init__(self) -> None:
         self.kinds: list[Kind] = []
         self.how: dict[str, Any] = {}
+        self.most = 100
 
     def __call__(self, kinds: Sequence[Kind], _info: object, **how: Any) -> list[StepTime]:
         self.kinds, self.how = list(kinds), how
-        return [replace(STEP, size=max(len(kind.members), 1)) for kind in kinds]
+        return [replace(STEP, size=max(len(kind.members), 1)) for kind in kinds[: self.most]]
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def test_a_new_sweep_is_forecast_from_steps_that_are_timed(tmp_path: Path, timed
     assert found.wall == found.work
     assert found.workers == 1
     assert (found.packs, found.largest_pack) == (0, 0)
-    assert found.basis == "7 steps of 0.50 s timed here now, 1 thread on the CPU"
+    assert found.basis == "7 steps of 500 ms timed here now, 1 thread on the CPU"
     assert len(timed.kinds) == 1
     assert timed.how["processes"] == 1
     assert timed.how["at_most_seconds"] == 5.0
@@ -184,7 +185,7 @@ def test_a_search_and_the_trainings_of_what_it_finds_are_timed_both(
     spec = load_spec("search_demo", Overrides(search={"topology": (1, 1)}))
     found = forecast(outline(spec, tmp_path).parts, images(train_limit=432), ALONE)
 
-    assert [type(kind.protocol) for kind in timed.kinds] == [SearchProtocol, Protocol]
+    assert [type(kind.protocol) for kind in timed.kinds] == [Protocol, SearchProtocol]
     assert timed.how["at_most_seconds"] == 5.0
     assert found is not None
     # 192 images of either half in batches of 64, 50 epochs; three trainings of 432 images.
@@ -223,3 +224,18 @@ def test_kinds_beyond_the_first_few_count_by_their_size(tmp_path: Path, timed: T
     assert timed.how["at_most_seconds"] == 3.0
     assert found.work == pytest.approx(16 * A_TRIAL)
     assert found.error > 0.15
+
+
+def test_what_there_was_no_time_for_is_told_from_what_is_cheaper(
+    tmp_path: Path, timed: Timed
+) -> None:
+    timed.most = 1
+    spec = load_spec("depth", Overrides(dataset="digits"))
+    found = forecast(outline(spec, tmp_path).parts, images(), ALONE)
+
+    assert found is not None
+    assert found.error > 0.15
+    cells = [
+        kind.protocol.cells for kind in timed.kinds if isinstance(kind.protocol, SearchProtocol)
+    ]
+    assert cells == sorted(cells)
