@@ -35,7 +35,7 @@ _SECONDS_IN_ALL: Final = 15.0
 _MOST_KINDS: Final = 5
 """So many are timed, of those with the most work; others count by their size beside these."""
 _LEAST_ERROR: Final = 0.15
-"""Of a forecast, as a share of it: see docs/performance.md."""
+"""Of a forecast from steps, as a share of it."""
 _MOST_SCHEDULED: Final = 20_000
 """Where more units are left, no worker waits for another for long."""
 _STARTS: Final = {"inline": 1.0, "ray": 3.0}
