@@ -30,6 +30,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("topo_sweep.store",),
     ("topo_sweep.analysis",),
     ("topo_sweep.runs", "topo_sweep.paper", "topo_sweep.plots"),
+    ("topo_sweep.bench",),
     ("topo_sweep.cli",),
     ("nas_core", "topo_sweep", "topo_sweep.__main__"),
 )
@@ -41,7 +42,7 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
     "ray": ("topo_sweep.runs.on_ray",),
     "torch": (
         *("nas_core.streams", "nas_core.data", "nas_core.networks", "nas_core.training"),
-        "topo_sweep.runs",
+        *("topo_sweep.runs", "topo_sweep.bench"),
     ),
     "pandas": ("topo_sweep.store", "topo_sweep.analysis", "topo_sweep.paper"),
     "pyarrow": ("topo_sweep.store", "nas_core.data"),

@@ -123,7 +123,7 @@ def test_the_pages_have_commands_of_every_kind() -> None:
         "plot",
         "--help",
     }
-    assert said == plain | {"search", "evaluate", "promote", "compare", "protocol"}
+    assert said == plain | {"search", "evaluate", "promote", "compare", "protocol", "bench"}
 
 
 def test_every_shipped_sweep_is_listed_and_all_but_the_small_ones_are_experiments() -> None:

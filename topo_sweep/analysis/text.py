@@ -76,6 +76,15 @@ def duration(seconds: float) -> str:
     return f"{whole / 86400:.1f} days"
 
 
+def duration_with_range(seconds: float, error: float) -> str:
+    """Return a length of time and how far it may be off: '2 h 10 min (1 h 50 min to 2 h 29 min)'.
+
+    `error` is a share of the seconds; where both ends read like the middle, they are left out.
+    """
+    middle, *ends = (duration(seconds * factor) for factor in (1, 1 - error, 1 + error))
+    return middle if {middle} == set(ends) else f"{middle} ({ends[0]} to {ends[1]})"
+
+
 def plain_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Return a table in which columns of numbers are flush right, and all others flush left."""
     texts = [tuple(map(str, row)) for row in rows]

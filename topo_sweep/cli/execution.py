@@ -32,7 +32,7 @@ def execute(spec: SweepSpec, options: RunOptions, cells: CellTraining | None = N
     if spec.trial_count > MANY_TRIALS and not options.yes:
         raise InputError(f"this asks for {spec.trial_count:,} trials: add --yes if that is meant")
     if options.dry_run:
-        click.echo(_described(spec, options))
+        click.echo(_described(spec, options, cells))
         return 0
     plan = make_plan(spec, options.results or RESULTS, retry_failed=options.retry_failed)
     if plan.left and plan.blocked:
@@ -42,7 +42,12 @@ def execute(spec: SweepSpec, options: RunOptions, cells: CellTraining | None = N
         sweep.check_same_images(plan, execution, say)
         say(f"nothing to do: {_what_is_there(plan)}")
         return _failures_said(plan, plan.count("failed"), ())
-    return _report(plan, sweep.run(plan, execution, say))
+    result = sweep.run(plan, execution, say)
+    if options.cost_per_hour is not None:
+        from topo_sweep.runs.dry_run import cost
+
+        say(f"cost of this run: {cost(result.progress.worker_seconds, options.cost_per_hour)}")
+    return _report(plan, result)
 
 
 def _what_is_there(plan: Plan) -> str:
@@ -119,15 +124,22 @@ def _failures_said(plan: Plan, failed: int, errors: Sequence[str]) -> int:
     return 1 if failed else 0
 
 
-def _described(spec: SweepSpec, options: RunOptions) -> str:
+def _described(spec: SweepSpec, options: RunOptions, cells: CellTraining | None) -> str:
     """Return what a run would do, in a few lines, after the checks that a run makes."""
     from nas_core.data.splits import blank_dataset
     from topo_sweep.runs.dry_run import describe, outline
+    from topo_sweep.runs.forecast import forecast
     from topo_sweep.runs.sweep import checked_images
 
     outlined = outline(spec, options.results or RESULTS, retry_failed=options.retry_failed)
     dataset = blank_dataset(spec.data.dataset, options.data_dir)
     for plan, _ in outlined.parts:
         left = list(plan.left.values())
-        checked_images(spec.data, left, dataset, partial_data=options.partial_data)
-    return describe(outlined, images=len(dataset.train))
+        images = checked_images(spec.data, left, dataset, partial_data=options.partial_data)
+    expected = forecast(outlined.parts, images, _execution(options, cells), measure=options.measure)
+    return describe(
+        outlined,
+        images=len(dataset.train),
+        forecast=expected,
+        cost_per_hour=options.cost_per_hour,
+    )

@@ -9,6 +9,7 @@ from typing import NoReturn
 import click
 
 from nas_core.errors import InputError, TopoSweepError
+from topo_sweep.cli.bench import bench
 from topo_sweep.cli.common import INTERRUPTED, say
 from topo_sweep.cli.compare import compare
 from topo_sweep.cli.enumerate import enumerate_command
@@ -41,7 +42,7 @@ def cli() -> None:
 
 for command in (
     *(enumerate_command, run, status, list_command, rank, plot),
-    *(search, evaluate, promote, compare, protocol),
+    *(search, evaluate, promote, compare, protocol, bench),
 ):
     cli.add_command(command)
 

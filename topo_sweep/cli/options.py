@@ -136,7 +136,16 @@ class RunOptions:
         help="May be a fraction.  [default: 1 where there are GPUs, else 0]",
     )
     results: Path | None = results_option(str(RESULTS))
-    dry_run: bool = option(is_flag=True, help="Say what would run, and stop.")
+    dry_run: bool = option(is_flag=True, help="Say what would run and how long, and stop.")
+    measure: bool = option(
+        "--measure/--no-measure",
+        default=True,
+        help="Whether a dry run times steps of what the store does not tell.  [default: measure]",
+    )
+    cost_per_hour: float | None = option(
+        type=click.FloatRange(min=0),
+        help="Of a worker: says what a run will cost, or did. A worker that waits is not counted.",
+    )
     retry_failed: bool = option(is_flag=True, help="Run failed trials again.")
     yes: bool = option(is_flag=True, help=f"Allow more than {MANY_TRIALS:,} trials.")
     verbose: bool = option("-v", "--verbose", is_flag=True, help="Let Ray talk.")

@@ -1,4 +1,4 @@
-"""What a run would do and take, in words: for `--dry-run`."""
+"""What a run would do, take and cost, in words: for `--dry-run`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from topo_sweep.analysis.text import duration
+from topo_sweep.analysis.text import counted, duration, duration_with_range
+from topo_sweep.runs.forecast import Forecast
 from topo_sweep.runs.plan import Plan, make_plan, store_of
 from topo_sweep.spec.int_sets import format_int_set
 from topo_sweep.spec.load import SweepSpec
@@ -42,14 +43,6 @@ class Outline:
         """Any of the plans, for what they share: the store, and its pace."""
         return self.parts[0][0]
 
-    @property
-    def seconds_left(self) -> float | None:
-        """Estimate for what is left on one worker; None where nothing like it was measured."""
-        seconds = [(plan.seconds_left, times) for plan, times in self.parts]
-        if any(each is None for each, _ in seconds):
-            return None
-        return sum(each * times for each, times in seconds if each is not None)
-
 
 def outline(spec: SweepSpec, results: Path, *, retry_failed: bool = False) -> Outline:
     """Compare a request with its store, as `make_plan` does, however many seeds are new to it.
@@ -69,12 +62,20 @@ def outline(spec: SweepSpec, results: Path, *, retry_failed: bool = False) -> Ou
     return Outline(spec, tuple(parts))
 
 
-def describe(outlined: Outline, *, images: int) -> str:
-    """Return lines on trials, data, disk and time.
+def describe(
+    outlined: Outline,
+    *,
+    images: int,
+    forecast: Forecast | None = None,
+    cost_per_hour: float | None = None,
+) -> str:
+    """Return lines on trials, data, disk, time and cost.
 
     Args:
         outlined: the request and what its store holds.
         images: training images of the data set, before hold-out and limit.
+        forecast: of what is left; None where nothing is known of it.
+        cost_per_hour: of a worker, in any currency.
 
     """
     spec = outlined.spec
@@ -92,11 +93,13 @@ def describe(outlined: Outline, *, images: int) -> str:
             f"{total(lambda plan: len(plan.left))} to run"
         ),
         f"epochs    {_epochs(outlined)}",
+        *_packs(forecast),
         f"images    {spec.data.dataset}: {trained_on:,} to train on of {images:,}"
         + (f", {spec.data.holdout:,} held out" if spec.data.holdout else ""),
         *([f"protocol  {protocol.protocol_hash}: {shape}"] if spec.trains_cells else []),
         f"disk      about {_size(total(_bytes))} of rows (estimate)",
-        f"time      {_time(outlined)}",
+        *_time(outlined, forecast),
+        *_cost(forecast, cost_per_hour),
         f"results   {outlined.plan.store.paths.folder}",
     ]
     return "\n".join(lines)
@@ -129,19 +132,42 @@ def _size(count: int) -> str:
     return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
 
 
-def _time(outlined: Outline) -> str:
-    """Estimate from measured seconds; where the store has none, say so rather than guess."""
-    total = outlined.seconds_left
-    measured = [
-        f"{duration(seconds)} a {noun}"
-        for noun, table in (("search", SEARCHES), ("trial", TRIALS))
-        if (seconds := outlined.plan.pace.seconds_a_trial(table.name)) is not None
-    ]
-    if total is None or not measured:
-        kinds = {trial.table for plan, _ in outlined.parts for trial in plan.trials.values()}
-        unmeasured = "trial of each kind" if SEARCHES.name in kinds else "trial"
-        return f"no estimate: the store has no measured {unmeasured} yet"
-    return (
-        f"about {duration(total)} of training on one worker (estimate: {' and '.join(measured)} "
-        "measured in this store), divided by your workers"
-    )
+def _packs(forecast: Forecast | None) -> list[str]:
+    if forecast is None or not forecast.packs:
+        return []
+    largest = counted(forecast.largest_pack, "training")
+    return [f"packs     {forecast.packs:,}, each up to {largest} as one network"]
+
+
+def _time(outlined: Outline, forecast: Forecast | None) -> list[str]:
+    """Say what is left takes, and how that is known; where it is not, say so rather than guess."""
+    if not outlined.total(lambda plan: len(plan.left)):
+        return ["time      nothing is left to run"]
+    if forecast is None:
+        unknown = "the store has no trial of each kind made like this, and nothing was timed"
+        return [f"time      no estimate: {unknown} (--no-measure)"]
+    work = duration_with_range(forecast.work, forecast.error)
+    if forecast.workers is None:
+        time = f"about {work} of work on one worker, divided by your workers"
+    else:
+        wall = duration_with_range(forecast.wall, forecast.error)
+        where = counted(forecast.workers, "worker")
+        time = f"about {wall} on {where}, {duration(forecast.work)} of work in all"
+        if forecast.workers == 1:
+            time = f"about {wall} on one worker"
+    return [f"time      {time}", f"          by {forecast.basis}"]
+
+
+def _cost(forecast: Forecast | None, cost_per_hour: float | None) -> list[str]:
+    if forecast is None or cost_per_hour is None:
+        return []
+    return [f"cost      about {cost(forecast.work, cost_per_hour, forecast.error)}"]
+
+
+def cost(seconds: float, cost_per_hour: float, error: float = 0.0) -> str:
+    """Return what seconds of workers cost, and of what that is the product, in words."""
+    each = seconds / 3600 * cost_per_hour
+    low, middle, high = (f"{each * (1 + part):.2f}" for part in (-error, 0.0, error))
+    ends = f" ({low} to {high})" if error else ""
+    worked = f"{duration(seconds)} of work, all workers together"
+    return f"{middle}{ends}: {worked}, at {cost_per_hour:,.2f} an hour of a worker"

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from topo_sweep.runs.execution import Execution
 from topo_sweep.spec.trials import Planned
-from topo_sweep.store.tables import TABLES
+from topo_sweep.store.parquet import ResultStore
+from topo_sweep.store.tables import TABLES, TRIALS
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_LEAST_ERROR: Final = 0.1
+_ERROR_OF_ONE: Final = 0.2
+"""Of a pace that rests on a single trial, as a share of it."""
+
 
 @dataclass
 class Spent:
-    """What work of one kind has taken: epochs of trials, and seconds of the workers."""
+    """What work of one kind has taken: epochs of trials, and seconds of the workers.
+
+    `error` is how far the pace may be off, as a share of it: the middle half of the trials is
+    within it.
+    """
 
     epochs: int = 0
     seconds: float = 0.0
     trials: int = 0
+    error: float = _ERROR_OF_ONE
 
 
 @dataclass
@@ -34,10 +46,26 @@ class Pace:
         pace = cls()
         for name, frame in rows.items():
             for key, ended in frame[frame["status"] != "failed"].groupby("protocol_hash"):
-                seconds = float(ended[TABLES[name].seconds].sum())
-                work = Spent(int(ended["epochs"].sum()), seconds, len(ended))
-                pace.spent[f"{name} {key}"] = work
+                seconds = ended[TABLES[name].seconds]
+                pace.spent[f"{name} {key}"] = Spent(
+                    epochs=int(ended["epochs"].sum()),
+                    seconds=float(seconds.sum()),
+                    trials=len(ended),
+                    error=_error(seconds / ended["epochs"]),
+                )
         return pace
+
+    @classmethod
+    def of_store(cls, store: ResultStore, execution: Execution) -> Pace:
+        """Take the rows of a store that were made as this run would make them."""
+        frames = {name: store.rows(table) for name, table in TABLES.items()}
+        size = execution.pack_size
+        assert size != "auto", "what auto takes has to be known"  # noqa: S101
+        alike = {
+            name: _alike(rows, execution, size if name == TRIALS.name else None)
+            for name, rows in frames.items()
+        }
+        return cls.measured(**alike)
 
     def seconds_a_trial(self, table: str) -> float | None:
         """Return the mean over the trials of a table, None where none is measured."""
@@ -61,3 +89,30 @@ class Pace:
                 return None
             total += left * work.seconds / work.epochs
         return total
+
+
+def _error(paces: pd.Series[float]) -> float:
+    """Return how far the pace of trials is from their median, for the middle half of them."""
+    if len(paces) == 1 or not paces.median() > 0:
+        return _ERROR_OF_ONE
+    quarter = paces.quantile(0.75) - paces.quantile(0.25)
+    return max(_LEAST_ERROR, float(quarter / 2 / paces.median()))
+
+
+def _alike(rows: pd.DataFrame, execution: Execution, pack_size: int | None) -> pd.DataFrame:
+    """Return the rows that were made on such a device, with as many threads, in such packs.
+
+    The last pack of a sweep may have been smaller than the others.
+    """
+
+    def made_alike(text: str | None) -> bool:
+        how = json.loads(text or "{}")
+        size = how.get("pack_size", 1)
+        return (
+            how.get("device", execution.device) == execution.device
+            and how.get("threads", execution.cpus) == execution.cpus
+            and (pack_size is None or pack_size / 2 <= size <= pack_size)
+            and bool(how.get("packed")) == (pack_size is not None)
+        )
+
+    return rows[rows["execution"].map(made_alike).astype(bool)]

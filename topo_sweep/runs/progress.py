@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from nas_core.files import write_durably
-from topo_sweep.analysis.text import duration
+from topo_sweep.analysis.text import duration_with_range
 from topo_sweep.runs.time_left import TimeLeft
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ class Progress:
     running: dict[str, int] = field(default_factory=dict)
     """Epochs done by each trial that runs now."""
     _time_left: TimeLeft = field(default_factory=TimeLeft)
+    worker_seconds: float = 0.0
+    """That workers took for the epochs of this run, all workers together."""
     _epochs_trained: int = 0
     _started_at: float | None = None
 
@@ -80,13 +82,17 @@ class Progress:
         """Note how far a trial is in its first epoch of this run."""
         self._time_left.steps(trial_id, self.work[trial_id][0], steps)
 
-    def epoch(self, trial_id: str, epochs_done: int, *, seconds: float) -> None:
-        """Note one more epoch of a trial and how long its worker took for it."""
+    def epoch(self, trial_id: str, epochs_done: int, *, seconds: float, beside: int = 1) -> None:
+        """Note one more epoch of a trial and how long its worker took for it.
+
+        The worker took it for so many trials at once as `beside` says.
+        """
         if trial_id not in self.running:
             self.start(trial_id)
         self.running[trial_id] = epochs_done
         self._time_left.epoch(trial_id, self.work[trial_id][0], seconds)
         self._epochs_trained += 1
+        self.worker_seconds += seconds / beside
 
     def end(self, trial_id: str, status: str) -> None:
         """Note how a trial ended."""
@@ -149,10 +155,11 @@ class Progress:
         if (speed := self.images_per_second) is not None:
             parts.append(f"{speed:,.0f} images/s")
         if (seconds := self.seconds_left) is not None:
+            left = duration_with_range(seconds, self._time_left.error)
             if self._time_left.from_first_steps:
-                parts.append(f"about {duration(seconds)} left, from the first steps")
+                parts.append(f"about {left} left, from the first steps")
             else:
-                parts.append(f"{duration(seconds)} left")
+                parts.append(f"{left} left")
         if self.best is not None:
             parts.append(f"best {self.metric} {self.best[0]:.2%} ({self.best[1]})")
         return " · ".join(parts)

@@ -79,7 +79,9 @@ class Recorder:
             case _:
                 self._epochs.setdefault(trial.trial_id, []).append(report)
                 seconds = report.seconds * beside
-                self._progress.epoch(trial.trial_id, report.epoch + 1, seconds=seconds)
+                self._progress.epoch(
+                    trial.trial_id, report.epoch + 1, seconds=seconds, beside=beside
+                )
         return False
 
     def _take_all(self, pack: Pack, report: Report | Together) -> bool:

@@ -22,6 +22,9 @@ after all of them take twice as long, an estimate is within 10%.
 """
 _LARGEST_CHANGE: Final = 0.12
 """Of a pace, by one epoch, as a fraction of it."""
+_LEAST_ERROR: Final = 0.1
+_ERROR_OF_STEPS: Final = 0.25
+"""Of an estimate, as a share of it: at least, and where it rests on a few steps of an epoch."""
 _HANDOVER_SECONDS: Final = 10.0
 """A worker whose trial has ended counts as working for so long, until it begins another."""
 
@@ -32,9 +35,13 @@ class _Pace:
 
     seconds: float
     epochs: int = 1
+    deviation: float = _ERROR_OF_STEPS
+    """Mean distance of an epoch from the pace, as a share of it, followed likewise."""
 
     def follow(self, seconds: float, *, workers: int) -> None:
         self.epochs += 1
+        distance = abs(seconds / self.seconds - 1)
+        self.deviation += (distance - self.deviation) / min(self.epochs, _MEMORY * workers)
         change = (seconds - self.seconds) / min(self.epochs, _MEMORY * workers)
         most = _LARGEST_CHANGE * self.seconds
         self.seconds += max(-most, min(change, most))
@@ -61,6 +68,13 @@ class TimeLeft:
     def from_first_steps(self) -> bool:
         """Whether the first steps of an epoch are all that is known: none has ended yet."""
         return bool(self._first_steps) and not self._paces
+
+    @property
+    def error(self) -> float:
+        """How far an estimate may be off, as a share of it: more where epochs vary, or are few."""
+        if not self._paces:
+            return _ERROR_OF_STEPS
+        return max(_LEAST_ERROR, *(pace.deviation for pace in list(self._paces.values())))
 
     def start(self, trial_id: str) -> None:
         """Note that a worker has a trial."""

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from topo_sweep.analysis.text import NO_SPREAD, duration, plain_table, single_seed_caution
+from topo_sweep.analysis.text import (
+    NO_SPREAD,
+    duration,
+    duration_with_range,
+    plain_table,
+    single_seed_caution,
+)
 
 SOME = "one seed in {single} of {groups}"
 
@@ -40,3 +46,9 @@ def test_columns_of_numbers_are_flush_right_and_others_flush_left() -> None:
 )
 def test_durations_read_as_a_person_says_them(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_a_length_of_time_has_its_range_unless_that_reads_like_it() -> None:
+    assert duration_with_range(7800.0, 0.1) == "2 h 10 min (1 h 57 min to 2 h 23 min)"
+    assert duration_with_range(3.0, 0.1) == "3 s"
+    assert duration_with_range(0.0, 0.2) == "0 s"

@@ -3,12 +3,35 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.program import done
 from tests.topo_sweep.cli.program import RUN, Program
+from topo_sweep.runs import forecast
+from topo_sweep.runs.at_once import Kind
+from topo_sweep.runs.step_time import StepTime
+
+
+@pytest.fixture(autouse=True)
+def quick_forecast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let dry runs forecast without timing anything: every step takes a second."""
+
+    def second_each(kinds: Sequence[Kind], *_: object, **__: object) -> list[StepTime]:
+        return [
+            StepTime(
+                size=max(len(kind.members), 1),
+                seconds=1.0,
+                evaluation_seconds=0.0,
+                steps=3,
+                peak_memory_bytes=None,
+            )
+            for kind in kinds
+        ]
+
+    monkeypatch.setattr(forecast, "time_kinds", second_each)
 
 
 @pytest.fixture

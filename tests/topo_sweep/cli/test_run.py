@@ -25,7 +25,7 @@ def test_a_dry_run_says_what_would_run_and_writes_nothing(program: Program) -> N
         *("digits: 64 to train on of 1,437", "kB of rows", "results/demo-digits-"),
     ):
         assert part in text
-    assert "the store has no measured trial yet" in text
+    assert "by 3 steps of 1.0 s timed here now, 1 thread on the CPU" in text
     assert program.errors == ""
     assert not list(Path().iterdir())
 
@@ -36,8 +36,33 @@ def test_a_dry_run_counts_what_is_done_and_estimates_from_it(program: Program) -
     text = program(*RUN, "--seeds", "0-1", "--dry-run")
     assert "4: 2 done, 0 failed, 2 to run" in text
     assert "2 a trial, 4 to train" in text
-    assert "measured in this store" in text
+    assert "by 2 rows of this store" in text
     assert files() == before
+
+
+def test_a_dry_run_knows_packs_and_cost_and_times_nothing_if_told_so(program: Program) -> None:
+    text = program(*RUN, "--pack", "2", "--cost-per-hour", "36", "--dry-run")
+    assert "packs     1, each up to 2 trainings as one network" in text
+    # Two epochs of two steps of 1 s each.
+    assert (
+        "cost      about 0.04 (0.03 to 0.05): 4 s of work, all workers together, at 36.00" in text
+    )
+
+    text = program(*RUN, "--no-measure", "--dry-run")
+    assert "no estimate: the store has no trial of each kind made like this" in text
+
+
+def test_a_run_tells_what_it_cost(program: Program) -> None:
+    program(*RUN, "--cost-per-hour", "3600000")
+    (said,) = [line for line in program.errors.splitlines() if line.startswith("cost")]
+    assert said.startswith("cost of this run: ")
+    assert said.endswith(" of work, all workers together, at 3,600,000.00 an hour of a worker")
+    assert float(said.split(": ")[1]) > 0
+
+
+def test_a_cost_below_nothing_is_refused(program: Program) -> None:
+    program(*RUN, "--cost-per-hour", "-1", code=2)
+    assert "--cost-per-hour" in program.errors
 
 
 def test_a_run_tells_its_progress_on_stderr_and_nothing_on_stdout(program: Program) -> None:

@@ -1,18 +1,32 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nas_core.protocols.training import DataOptions, Protocol
 from tests.topo_sweep.conftest import make_sweep, small_spec
 from tests.topo_sweep.store.store_rows import trial_row
-from topo_sweep.runs.dry_run import describe, outline
+from topo_sweep.runs.dry_run import cost, describe, outline
+from topo_sweep.runs.forecast import Forecast
 from topo_sweep.runs.plan import make_plan
 from topo_sweep.spec.load import SweepSpec
 from topo_sweep.spec.networks import GenotypeSweep, TopologySweep
 from topo_sweep.spec.trials import Trial
 from topo_sweep.store.paths import StorePaths
+
+UNKNOWN = (
+    "no estimate: the store has no trial of each kind made like this, and nothing was timed "
+    "(--no-measure)"
+)
+
+
+def expected(**values: Any) -> Forecast:
+    """Return a forecast of an hour of work on two workers."""
+    settings: dict[str, Any] = {"work": 3600.0, "wall": 1830.0, "error": 0.2, "workers": 2}
+    rests: dict[str, Any] = {"packs": 0, "largest_pack": 0, "basis": "3 rows of this store"}
+    return Forecast(**(settings | rests | values))
 
 
 def line(text: str, name: str) -> str:
@@ -36,12 +50,12 @@ def test_a_new_sweep_is_described_without_a_guess_at_its_time(tmp_path: Path) ->
         "images    digits: 1,437 to train on of 1,437\n"
         f"protocol  {spec.protocol.protocol_hash}: 5 cells, 4 channels\n"
         "disk      about 702 kB of rows (estimate)\n"
-        "time      no estimate: the store has no measured trial yet\n"
+        f"time      {UNKNOWN}\n"
         f"results   {folder}"
     )
 
 
-def test_measured_trials_give_the_time_and_are_not_run_again(tmp_path: Path) -> None:
+def test_what_has_a_row_is_not_run_again(tmp_path: Path) -> None:
     spec = small_spec()
     ids = list(spec.trials())
     trained = {"protocol_hash": spec.protocol.protocol_hash, "epochs": spec.protocol.epochs}
@@ -56,24 +70,48 @@ def test_measured_trials_give_the_time_and_are_not_run_again(tmp_path: Path) -> 
 
     assert line(text, "trials") == "6: 2 done, 1 failed, 3 to run"
     assert line(text, "epochs") == "5 a trial, 15 to train"
-    assert line(text, "time") == (
-        "about 3 min 45 s of training on one worker (estimate: 1 min 15 s a trial measured in "
-        "this store), divided by your workers"
-    )
-
     again = describe(outline(spec, tmp_path, retry_failed=True), images=1437)
     assert line(again, "trials") == "6: 2 done, 1 failed, 4 to run"
-    assert line(again, "time").startswith("about 5 min 00 s ")
 
 
-def test_only_failed_trials_are_no_measure_of_time(tmp_path: Path) -> None:
+def test_the_time_is_told_with_its_range_the_workers_and_what_it_rests_on(tmp_path: Path) -> None:
+    def time(**values: Any) -> list[str]:
+        outlined = outline(small_spec(), tmp_path)
+        text = describe(outlined, images=1437, forecast=expected(**values)).splitlines()
+        first = next(n for n, line in enumerate(text) if line.startswith("time"))
+        return [line[10:] for line in text[first : first + 2]]
+
+    assert time() == [
+        "about 30 min 30 s (24 min 24 s to 36 min 36 s) on 2 workers, 1 h 00 min of work in all",
+        "by 3 rows of this store",
+    ]
+    assert time(workers=1)[0] == "about 30 min 30 s (24 min 24 s to 36 min 36 s) on one worker"
+    assert time(workers=None)[0] == (
+        "about 1 h 00 min (48 min 00 s to 1 h 12 min) of work on one worker, divided by your "
+        "workers"
+    )
+
+
+def test_packs_and_cost_are_told_where_there_are_any(tmp_path: Path) -> None:
+    outlined = outline(small_spec(), tmp_path)
+    packs = expected(packs=18, largest_pack=10)
+
+    text = describe(outlined, images=1437, forecast=packs, cost_per_hour=2.5)
+
+    assert line(text, "packs") == "18, each up to 10 trainings as one network"
+    assert line(text, "cost") == (
+        "about 2.50 (2.00 to 3.00): 1 h 00 min of work, all workers together, at 2.50 an hour of "
+        "a worker"
+    )
+    assert cost(1800.0, 3.0).startswith("1.50: 30 min 00 s of work, all workers together, at 3.00 ")
+    assert "\npacks " not in describe(outlined, images=1437, forecast=expected())
+
+
+def test_where_nothing_is_left_no_time_is_told(tmp_path: Path) -> None:
     spec = small_spec()
-    row = trial_row(next(iter(spec.trials())), status="failed", train_seconds=9999.0)
-    make_sweep(tmp_path, spec).append([row], [])
+    make_sweep(tmp_path, spec).append([trial_row(trial_id) for trial_id in spec.trials()], [])
 
-    text = describe(outline(spec, tmp_path), images=1437)
-
-    assert line(text, "time") == "no estimate: the store has no measured trial yet"
+    assert line(describe(outline(spec, tmp_path), images=1437), "time") == "nothing is left to run"
 
 
 def test_held_out_images_are_not_trained_on(tmp_path: Path) -> None:
@@ -103,7 +141,6 @@ def test_new_seeds_count_as_one_planned_alone_does(tmp_path: Path) -> None:
     assert outlined.total(lambda part: len(part.trials)) == len(plan.trials) == 15
     assert outlined.total(lambda part: len(part.left)) == len(plan.left) == 13
     assert outlined.total(lambda part: part.count("failed")) == plan.count("failed") == 1
-    assert outlined.seconds_left == plan.seconds_left == 1300.0
 
 
 def test_a_million_new_trials_are_planned_once_a_seed(

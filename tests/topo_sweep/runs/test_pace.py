@@ -28,3 +28,12 @@ def test_an_epoch_counts_by_its_workload_and_failed_rows_say_nothing() -> None:
 def test_an_unknown_workload_makes_the_whole_unknown() -> None:
     assert measured().seconds([("trials p", 1), ("searches of another kind", 2)]) is None
     assert Pace().seconds_a_trial("trials") is None
+
+
+def test_a_pace_may_be_off_as_far_as_the_middle_half_of_the_trials_is() -> None:
+    steady = rows("train_seconds", *(("ok", "p", 1, 10.0) for _ in range(4)))
+    varied = rows("train_seconds", *(("ok", "p", 2, seconds) for seconds in (12.0, 20.0, 28.0)))
+
+    assert Pace.measured(trials=steady.head(1)).spent["trials p"].error == 0.2
+    assert Pace.measured(trials=steady).spent["trials p"].error == 0.1
+    assert Pace.measured(trials=varied).spent["trials p"].error == 0.2

@@ -114,6 +114,15 @@ def test_time_before_the_first_trial_does_not_count(clock: Clock) -> None:
     assert progress.images_per_second == 25
 
 
+def test_seconds_of_a_worker_count_once_for_all_that_share_them() -> None:
+    progress = of_trainings(5, 3, "a", "b", "c")
+    progress.epoch("a", 1, seconds=10.0, beside=2)
+    progress.epoch("b", 1, seconds=10.0, beside=2)
+    progress.epoch("c", 1, seconds=4.0)
+
+    assert progress.worker_seconds == 14.0
+
+
 @given(endings=st.lists(st.sampled_from(["ok", "diverged", "failed"]), max_size=20))
 def test_each_trial_is_counted_once_as_it_ended(endings: list[str]) -> None:
     progress = Progress(planned=20)
@@ -137,10 +146,10 @@ def test_the_line_says_everything_that_is_known(clock: Clock) -> None:
     progress.best = (0.92344, "topology 17")
     progress.metric = "val"
 
-    # 1194 trials of 5 epochs less 1, at 2 s each: 11,938 s.
+    # 1194 trials of 5 epochs less 1, at 2 s each: 11,938 s, within a quarter after one epoch.
     assert progress.line() == (
         "3/1200 done · 1 running, 1 of 5 epochs · 1 diverged · 3 failed · 25,000 images/s · "
-        "3 h 18 min left · "
+        "3 h 18 min (2 h 29 min to 4 h 08 min) left · "
         "best val 92.34% (topology 17)"
     )
 

@@ -19,7 +19,13 @@ from nas_core.training import training
 from nas_core.training.loop import Loop
 from nas_core.training.pack import Member
 from topo_sweep.runs import step_time
-from topo_sweep.runs.step_time import StepTime, random_images, time_search_steps, time_steps
+from topo_sweep.runs.step_time import (
+    StepTime,
+    TrainingSteps,
+    random_images,
+    time_search_steps,
+    time_steps,
+)
 
 PROTOCOL = Protocol(cells=1, init_channels=2, epochs=3, batch_size=4, drop_path=0.3)
 DIGITS = DATASETS["digits"]
@@ -117,6 +123,18 @@ def test_a_pack_needs_memory_for_each_of_its_models() -> None:
     assert one.peak_memory_bytes is not None
     assert two.peak_memory_bytes == pytest.approx(4 * one.peak_memory_bytes, rel=0.15)
     assert (one.size, two.size) == (1, 4)
+
+
+def test_what_is_kept_for_the_backward_pass_grows_with_the_images() -> None:
+    kept = []
+    for images in (16, 32):
+        larger = PROTOCOL.with_values({"batch_size": images})
+        steps = TrainingSteps(alike(1), larger, DIGITS, device="cpu", packed=False)
+        assert steps.kept_bytes == 0
+        next(steps)
+        kept.append(steps.kept_bytes)
+
+    assert kept[1] == pytest.approx(2 * kept[0], rel=0.1)
 
 
 def test_several_that_are_not_packed_are_refused() -> None:

@@ -13,6 +13,7 @@ import pytest
 from nas_core.training.epochs import Steps
 from tests.topo_sweep.conftest import Clock
 from topo_sweep.runs.progress import Progress
+from topo_sweep.runs.time_left import TimeLeft
 
 EPOCH = 60.0
 """Seconds of an epoch, unless a test says otherwise."""
@@ -215,12 +216,17 @@ def test_the_first_steps_give_an_estimate_that_says_so_until_an_epoch_has_ended(
 
     # 20 epochs of 100 s, of which a tenth of one is done.
     assert progress.seconds_left == pytest.approx(1990)
-    assert progress.line() == "0/2 done · 1 running · about 33 min 10 s left, from the first steps"
+    assert progress.line() == (
+        "0/2 done · 1 running · about 33 min 10 s (24 min 52 s to 41 min 28 s) left, "
+        "from the first steps"
+    )
 
     clock.now += 98
     progress.epoch("a", 1, seconds=108.0)
     assert progress.seconds_left == pytest.approx(19 * 108)
-    assert progress.line().endswith("1 of 10 epochs · 34 min 12 s left")
+    assert progress.line().endswith(
+        "1 of 10 epochs · 34 min 12 s (25 min 39 s to 42 min 45 s) left"
+    )
 
 
 def test_steps_of_several_workers_are_averaged(clock: Clock) -> None:
@@ -261,3 +267,23 @@ def test_steps_of_another_kind_of_work_are_better_than_a_guess(clock: Clock) -> 
     clock.now += 5
     progress.epoch("t", 1, seconds=10.0)
     assert progress.seconds_left == pytest.approx(90)
+
+
+def test_an_estimate_is_the_wider_the_more_epochs_vary_and_the_fewer_there_are(
+    clock: Clock,
+) -> None:
+    errors = {}
+    for swing in (0.0, 0.3):
+        time_left = TimeLeft()
+        assert time_left.error == 0.25
+        time_left.start("a")
+        for number in range(40):
+            seconds = EPOCH * (1 + swing * (-1) ** number)
+            clock.now += seconds
+            time_left.epoch("a", "trials", seconds)
+            if number == 0:
+                assert time_left.error == 0.25, "one epoch says nothing of how they vary"
+        errors[swing] = time_left.error
+
+    assert errors[0.0] == 0.1
+    assert 0.2 < errors[0.3] < 0.4

@@ -1,0 +1,32 @@
+"""What a device can do at most, from the seconds of a copy and of a product."""
+
+from __future__ import annotations
+
+import pytest
+
+from topo_sweep.bench import limits
+
+
+def test_a_copy_reads_and_writes_and_a_product_multiplies_and_adds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(limits._COPIED_BYTES, "cpu", 1000)
+    monkeypatch.setitem(limits._MATRIX, "cpu", 10)
+
+    assert limits.copied_bytes_a_second(2.0, "cpu") == 1000
+    assert limits.operations_a_second(4.0, "cpu") == 500
+
+
+def test_there_is_a_side_for_the_copy_and_each_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(limits._COPIED_BYTES, "cpu", 64)
+    monkeypatch.setitem(limits._MATRIX, "cpu", 8)
+    sides = limits.limit_sides("cpu", ["float32", "bfloat16"])
+
+    assert list(sides) == [limits.COPY, "matrix product, float32", "matrix product, bfloat16"]
+    assert all(side() > 0 for side in sides.values())
+
+
+def test_the_device_is_the_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for is_there, device in ((True, "cuda"), (False, "cpu")):
+        monkeypatch.setattr("torch.cuda.is_available", lambda is_there=is_there: is_there)
+        assert limits.device_here() == device

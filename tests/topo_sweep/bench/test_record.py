@@ -1,0 +1,25 @@
+"""What is kept of a measurement says how to make it again, and on what it was made."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from topo_sweep.bench.record import keep, record
+from topo_sweep.store.manifest import hardware, library_versions
+
+
+def test_a_record_holds_command_machine_versions_date_n_and_figures(tmp_path: Path) -> None:
+    kept = record("python x.py", {"seconds": 1.5}, n=7, device="a GPU")
+
+    assert list(kept) == ["command", "machine", "versions", "date", "n", "figures"]
+    assert kept["command"] == "python x.py"
+    assert kept["machine"] == {**hardware(), "device": "a GPU"}
+    assert kept["versions"].items() >= library_versions().items()
+    assert (kept["n"], kept["figures"]) == (7, {"seconds": 1.5})
+    assert len(kept["date"]) == len("2026-01-02")
+
+    path = tmp_path / "results" / "x.json"
+    keep(path, kept)
+    keep(path, kept)
+    assert json.loads(path.read_text()) == kept

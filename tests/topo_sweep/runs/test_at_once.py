@@ -1,0 +1,131 @@
+"""Work is timed as it runs, beside others, with fewer images where a step would take too long."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from nas_core.cells.genotype import KNOWN_CELLS
+from nas_core.protocols.data import DATASETS
+from nas_core.protocols.search import SearchProtocol
+from nas_core.protocols.training import Protocol
+from nas_core.training.pack import Member
+from topo_sweep.runs import at_once
+from topo_sweep.runs.at_once import Kind, time_kind, time_kinds
+from topo_sweep.runs.step_time import StepTime
+
+DIGITS = DATASETS["digits"]
+PROTOCOL = Protocol(cells=1, init_channels=2, epochs=2, batch_size=64)
+PACK = Kind(PROTOCOL, tuple(Member(KNOWN_CELLS["DARTS_V2"], seed) for seed in (0, 1)), packed=True)
+SEARCH = Kind(SearchProtocol(cells=1, init_channels=2, epochs=2, batch_size=64))
+
+
+class Timed:
+    """Stands in for the steps: `start + images * an_image` seconds each; notes what it is asked."""
+
+    def __init__(self, start: float, an_image: float) -> None:
+        self.start, self.an_image = start, an_image
+        self.batches: list[int] = []
+
+    def __call__(self, *arguments: Any, **_: Any) -> StepTime:
+        protocol = next(a for a in arguments if isinstance(a, Protocol | SearchProtocol))
+        self.batches.append(protocol.batch_size)
+        seconds = self.start + protocol.batch_size * self.an_image
+        alphas = seconds if isinstance(protocol, SearchProtocol) else 0.0
+        return StepTime(
+            size=1,
+            seconds=seconds,
+            evaluation_seconds=0.5,
+            alpha_seconds=alphas,
+            steps=2,
+            peak_memory_bytes=None,
+        )
+
+
+def timed(monkeypatch: pytest.MonkeyPatch, stand_in: Timed, kind: Kind) -> StepTime:
+    monkeypatch.setattr(at_once, "time_steps", stand_in)
+    monkeypatch.setattr(at_once, "time_search_steps", stand_in)
+    return time_kind(kind, DIGITS, "cpu", 1, at_most_seconds=4.0)
+
+
+@pytest.mark.parametrize("kind", [PACK, SEARCH])
+def test_a_fast_step_is_timed_whole(monkeypatch: pytest.MonkeyPatch, kind: Kind) -> None:
+    stand_in = Timed(0.01, 0.0001)
+    assert timed(monkeypatch, stand_in, kind).seconds == pytest.approx(0.0164)
+    assert stand_in.batches == [4, 64]
+
+
+def test_a_slow_step_is_told_from_two_smaller_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in = Timed(0.2, 0.05)  # 0.4 s with 4 images, 0.1 s an image: 10 images fit into 1 s
+    assert timed(monkeypatch, stand_in, PACK).seconds == pytest.approx(0.2 + 64 * 0.05)
+    assert stand_in.batches == [4, 10]
+
+
+@pytest.mark.parametrize("kind", [PACK, SEARCH])
+def test_where_even_a_few_images_take_too_long_more_count_by_the_image(
+    monkeypatch: pytest.MonkeyPatch, kind: Kind
+) -> None:
+    stand_in = Timed(0.0, 10.0)
+    step_time = timed(monkeypatch, stand_in, kind)
+    assert step_time.seconds == pytest.approx(640.0)
+    assert step_time.alpha_seconds == pytest.approx(640.0 if kind is SEARCH else 0.0)
+    assert stand_in.batches == [4]
+
+
+def test_each_kind_is_timed_in_order() -> None:
+    small = PROTOCOL.with_values({"batch_size": 4})
+    alone = Kind(small, PACK.members[:1])
+
+    found = time_kinds(
+        [Kind(small, PACK.members, packed=True), alone],
+        DIGITS,
+        device="cpu",
+        threads=1,
+        processes=1,
+        at_most_seconds=0.0,
+        in_all_seconds=1000.0,
+    )
+
+    assert [each.size for each in found] == [2, 1]
+
+
+@pytest.mark.slow
+def test_processes_time_each_kind_at_once() -> None:
+    small = Kind(PROTOCOL.with_values({"batch_size": 4}), PACK.members, packed=True)
+    found = time_kinds(
+        [small, small],
+        DIGITS,
+        device="cpu",
+        threads=1,
+        processes=2,
+        at_most_seconds=0.0,
+        in_all_seconds=1000.0,
+    )
+
+    assert [each.size for each in found] == [2, 2]
+
+
+def test_where_no_process_can_be_started_this_one_measures(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError("no more processes")
+
+    monkeypatch.setattr(at_once, "ProcessPoolExecutor", refused)
+    monkeypatch.setattr(at_once, "time_steps", Timed(1.0, 0.0))
+
+    def times(in_all_seconds: float) -> list[StepTime]:
+        return time_kinds(
+            [PACK, PACK],
+            DIGITS,
+            device="cpu",
+            threads=1,
+            processes=2,
+            at_most_seconds=0.0,
+            in_all_seconds=in_all_seconds,
+        )
+
+    # 64 images, at what 4 take; where there is no time, the first kind alone.
+    assert [each.seconds for each in times(1000.0)] == [16.0, 16.0]
+    assert [each.seconds for each in times(0.0)] == [16.0]

@@ -1,0 +1,241 @@
+"""What is left and how long it takes: by rows made alike, else by steps that are timed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas_core.cells.genotype import KNOWN_CELLS, Genotype
+from nas_core.data.splits import Split, blank_dataset, split
+from nas_core.protocols.search import SEARCH_PRESETS, SearchProtocol
+from nas_core.protocols.training import DataOptions, Protocol
+from tests.topo_sweep.conftest import make_sweep, small_spec
+from tests.topo_sweep.store.store_rows import trial_row
+from topo_sweep.runs import forecast as module
+from topo_sweep.runs.at_once import Kind
+from topo_sweep.runs.dry_run import outline
+from topo_sweep.runs.execution import Execution
+from topo_sweep.runs.forecast import Forecast, forecast, seconds_of_search
+from topo_sweep.runs.step_time import StepTime
+from topo_sweep.spec.load import Overrides, SweepSpec, load_spec
+from topo_sweep.spec.networks import GenotypeSweep
+
+ALONE = Execution(executor="inline", gpus=0)
+STEP = StepTime(
+    size=1,
+    seconds=0.5,
+    evaluation_seconds=0.01,
+    alpha_seconds=2.0,
+    build_seconds=0.25,
+    steps=7,
+    peak_memory_bytes=None,
+)
+
+
+class Timed:
+    """Stands in for timing: every kind takes `STEP`; notes what was timed, and how."""
+
+    def __init__(self) -> None:
+        self.kinds: list[Kind] = []
+        self.how: dict[str, Any] = {}
+        self.most = 100
+
+    def __call__(self, kinds: Sequence[Kind], _info: object, **how: Any) -> list[StepTime]:
+        self.kinds, self.how = list(kinds), how
+        return [replace(STEP, size=max(len(kind.members), 1)) for kind in kinds[: self.most]]
+
+
+@pytest.fixture
+def timed(monkeypatch: pytest.MonkeyPatch) -> Timed:
+    stand_in = Timed()
+    monkeypatch.setattr(module, "time_kinds", stand_in)
+    monkeypatch.setattr("time.process_time", lambda: 0.0)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2})
+    return stand_in
+
+
+def images(**options: Any) -> Split:
+    return split(blank_dataset("digits"), DataOptions(dataset="digits", **options))
+
+
+def of(
+    spec: SweepSpec, results: Path, execution: Execution = ALONE, *, measure: bool = True
+) -> Forecast:
+    found = forecast(outline(spec, results).parts, images(), execution, measure=measure)
+    assert found is not None
+    return found
+
+
+# 23 steps of 64 images and 360 that are evaluated, 5 epochs, and the building before.
+A_TRIAL = 5 * (23 * 0.5 + 360 * 0.01) + 0.25
+
+
+def test_a_new_sweep_is_forecast_from_steps_that_are_timed(tmp_path: Path, timed: Timed) -> None:
+    found = of(small_spec(), tmp_path)
+
+    assert found.work == pytest.approx(6 * A_TRIAL)
+    assert found.wall == found.work
+    assert found.workers == 1
+    assert (found.packs, found.largest_pack) == (0, 0)
+    assert found.basis == "7 steps of 500 ms timed here now, 1 thread on the CPU"
+    assert len(timed.kinds) == 1
+    assert timed.how["processes"] == 1
+    assert timed.how["at_most_seconds"] == 5.0
+
+
+def test_workers_time_at_once_and_one_of_them_ends_last(tmp_path: Path, timed: Timed) -> None:
+    found = of(small_spec(topologies=(0, 1, 2, 3), seeds=(0,)), tmp_path, Execution(gpus=0))
+
+    # Four trials on three workers: one has two of them.
+    assert found.workers == timed.how["processes"] == 3
+    assert found.wall == pytest.approx(2 * (A_TRIAL + 0.05))
+    assert "by 3 processes at once" in found.basis
+
+
+@pytest.mark.usefixtures("timed")
+def test_accuracies_that_are_not_measured_take_no_time(tmp_path: Path) -> None:
+    rarely = of(small_spec(), tmp_path, replace(ALONE, test_every=5))
+    assert rarely.work == pytest.approx(6 * (A_TRIAL - 4 * 360 * 0.01))
+
+
+def test_workers_of_a_cluster_are_not_known(tmp_path: Path, timed: Timed) -> None:
+    found = of(small_spec(), tmp_path, Execution(gpus=0, cluster=True))
+    assert found.workers is None
+    assert timed.how["processes"] == 1
+
+
+def test_packs_are_timed_with_their_members_and_share_the_seconds(
+    tmp_path: Path, timed: Timed
+) -> None:
+    spec = small_spec(topologies=tuple(range(8)), seeds=(0, 1))
+    found = of(spec, tmp_path, replace(ALONE, pack_size=3))
+
+    # Eight of a seed go as 2 + 3 + 3, and a pack of three takes what was timed.
+    assert (found.packs, found.largest_pack) == (6, 3)
+    assert [len(kind.members) for kind in timed.kinds] == [3]
+    assert timed.kinds[0].packed
+    assert found.work == pytest.approx(16 / 3 * A_TRIAL)
+
+
+def rows(spec: SweepSpec, execution: dict[str, Any], count: int = 2) -> list[dict[str, Any]]:
+    trained = {"protocol_hash": spec.protocol.protocol_hash, "epochs": spec.protocol.epochs}
+    return [
+        trial_row(key, train_seconds=50.0 + 10 * n, execution=json.dumps(execution), **trained)
+        for n, key in enumerate(list(spec.trials())[:count])
+    ]
+
+
+def test_rows_that_were_made_alike_count_and_nothing_is_timed(tmp_path: Path, timed: Timed) -> None:
+    spec = small_spec()
+    made = {"device": "cpu", "pack_size": 1, "threads": 1}
+    make_sweep(tmp_path, spec).append(rows(spec, made), [])
+
+    found = of(spec, tmp_path, measure=False)
+
+    assert found.work == pytest.approx(4 * 55.0)
+    assert found.basis == "2 rows of this store"
+    assert found.error == 0.1
+    assert timed.kinds == []
+
+
+@pytest.mark.parametrize(
+    "execution",
+    [
+        replace(ALONE, pack_size=2),
+        replace(ALONE, cpus=2),
+    ],
+)
+def test_rows_that_were_made_otherwise_do_not_count(
+    tmp_path: Path, timed: Timed, execution: Execution
+) -> None:
+    spec = small_spec()
+    made = {"device": "cpu", "pack_size": 1, "threads": 1}
+    make_sweep(tmp_path, spec).append(rows(spec, made), [])
+
+    assert "timed here now" in of(spec, tmp_path, execution).basis
+    assert len(timed.kinds) == 1
+
+
+@pytest.mark.usefixtures("timed")
+def test_rows_of_packs_count_for_packs_of_about_the_size(tmp_path: Path) -> None:
+    spec = small_spec()
+    made = {"device": "cpu", "pack_size": 9, "threads": 1, "packed": True}
+    make_sweep(tmp_path, spec).append(rows(spec, made), [])
+
+    assert of(spec, tmp_path, replace(ALONE, pack_size=10)).basis == "2 rows of this store"
+    assert "timed" in of(spec, tmp_path, replace(ALONE, pack_size=40)).basis
+
+
+def test_where_nothing_is_known_and_nothing_may_be_timed_there_is_no_forecast(
+    tmp_path: Path, timed: Timed
+) -> None:
+    parts = outline(small_spec(), tmp_path).parts
+    assert forecast(parts, images(), ALONE, measure=False) is None
+    assert timed.kinds == []
+
+
+def test_a_search_and_the_trainings_of_what_it_finds_are_timed_both(
+    tmp_path: Path, timed: Timed
+) -> None:
+    spec = load_spec("search_demo", Overrides(search={"topology": (1, 1)}))
+    found = forecast(outline(spec, tmp_path).parts, images(train_limit=432), ALONE)
+
+    assert [type(kind.protocol) for kind in timed.kinds] == [Protocol, SearchProtocol]
+    assert timed.how["at_most_seconds"] == 5.0
+    assert found is not None
+    # 192 images of either half in batches of 64, 50 epochs; three trainings of 432 images.
+    search = 50 * (3 * 0.5 + 2.0) + 192 * 0.01 + 0.25
+    assert found.work == pytest.approx(search + 3 * (5 * (9 * 0.5 + 360 * 0.01) + 0.25))
+    assert found.basis.startswith("14 steps of 2 kinds of work")
+
+
+def test_warm_up_epochs_and_later_stages_of_a_search_count_as_they_are() -> None:
+    search = SearchProtocol(images=100, epochs=3, batch_size=50, alpha_every="epoch")
+    staged = SEARCH_PRESETS["search_pdarts"].with_values({"images": 96, "warmup_epochs": 0})
+    weights_and_alphas = 25 * (0.5 + 2.0)
+
+    assert seconds_of_search(search, STEP, 100) == pytest.approx(3 * (2 * 0.5 + 2.0) + 1.0)
+    warmed = seconds_of_search(search.with_values({"warmup_epochs": 1}), STEP, 100)
+    assert warmed == pytest.approx(2 * (2 * 0.5 + 2.0) + 2 * 0.5 + 1.0)
+    # 5, 11 and 17 cells with 8, 5 and 3 operations.
+    assert seconds_of_search(staged, STEP, 96) == pytest.approx(
+        weights_and_alphas * (1 + 55 / 40 + 51 / 40) + 0.96
+    )
+
+
+def test_kinds_beyond_the_first_few_count_by_their_size(tmp_path: Path, timed: Timed) -> None:
+    cells = [KNOWN_CELLS[name] for name in ("DARTS_V1", "DARTS_V2", "PDARTS", "PC_DARTS")]
+    mixed = [Genotype(one.normal, other.reduction) for one in cells for other in cells]
+    spec = GenotypeSweep(
+        name="cells",
+        protocol=Protocol(cells=5, init_channels=4, epochs=5),
+        data=DataOptions(dataset="digits"),
+        genotypes=tuple(str(genotype) for genotype in mixed),
+        seeds=(0,),
+    )
+    found = of(spec, tmp_path)
+
+    assert len(timed.kinds) == 5
+    assert timed.how["at_most_seconds"] == 3.0
+    assert found.work == pytest.approx(16 * A_TRIAL)
+    assert found.error > 0.15
+
+
+def test_what_there_was_no_time_for_is_told_from_what_is_cheaper(
+    tmp_path: Path, timed: Timed
+) -> None:
+    timed.most = 1
+    spec = load_spec("depth", Overrides(dataset="digits"))
+    found = forecast(outline(spec, tmp_path).parts, images(), ALONE)
+
+    assert found is not None
+    assert found.error > 0.15
+    cells = [
+        kind.protocol.cells for kind in timed.kinds if isinstance(kind.protocol, SearchProtocol)
+    ]
+    assert cells == sorted(cells)

@@ -1,0 +1,41 @@
+"""What a measurement leaves: figures, with the machine, versions and command that made them."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from nas_core.files import write_durably
+from topo_sweep.store.manifest import hardware, library_versions
+
+
+def record(
+    command: str, figures: Mapping[str, Any], *, n: int, device: str = "cpu"
+) -> dict[str, Any]:
+    """Return what is kept of a measurement, as JSON has it.
+
+    Args:
+        command: what to type to make it again.
+        figures: what was measured, by name.
+        n: how often each figure was measured.
+        device: 'cpu' or the name of the GPU.
+
+    """
+    return {
+        "command": command,
+        "machine": {**hardware(), "device": device},
+        "versions": {"python": platform.python_version(), **library_versions()},
+        "date": datetime.now(UTC).date().isoformat(),
+        "n": n,
+        "figures": dict(figures),
+    }
+
+
+def keep(path: Path, kept: Mapping[str, Any]) -> None:
+    """Write a record to a file, in place of an earlier one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_durably(path, (json.dumps(kept, indent=1) + "\n").encode())

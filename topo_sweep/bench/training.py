@@ -1,0 +1,148 @@
+"""Training steps: the plain network as the yardstick, packs of several sizes, precisions.
+
+Beside them stands what the device can do at most, and the share of it that training reaches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+from typing import Any, Final
+
+from nas_core.cells.genotype import CellEdges, Genotype
+from nas_core.cells.topology import Topology
+from nas_core.protocols.data import DatasetInfo
+from nas_core.protocols.training import Protocol
+from nas_core.training.pack import Member
+from topo_sweep.analysis.text import plain_table
+from topo_sweep.bench.limits import (
+    COPY,
+    copied_bytes_a_second,
+    limit_sides,
+    operations_a_second,
+    product,
+)
+from topo_sweep.bench.turns import Side, Tell, in_turn, ratio, seconds_text, spread
+from topo_sweep.runs.step_time import TrainingSteps, settled
+
+_OPERATIONS: Final = 3 * 2
+"""Of a multiply-add of the forward pass: a multiplication and an addition, and twice as much again
+for the gradients of maps and of weights."""
+
+
+def training_figures(
+    protocol: Protocol,
+    info: DatasetInfo,
+    *,
+    packs: Sequence[int],
+    precisions: Sequence[str],
+    device: str,
+    threads: int,
+    repeats: int,
+    tell: Tell,
+) -> dict[str, Any]:
+    """Measure steps of trainings in turn; return `sides` and `limits`, each a list of records.
+
+    Images count once for each model. `arithmetic` and `memory` are the shares (0..1) of the
+    device's limits: memory counts what the forward pass keeps, written and read once, and so is a
+    least share.
+
+    Raises:
+        InputError: the network does not fit the images, or a setting is out of range.
+
+    """
+    steps: dict[str, TrainingSteps] = {}
+    for precision in precisions:
+        exact = protocol.with_values({"precision": precision})
+        for size in (None, *packs):
+            name = "plain" if size is None else f"pack of {size}"
+            tell(f"building {name}, {precision}")
+            steps[f"{name}, {precision}"] = TrainingSteps(
+                _members(size or 1), exact, info, device=device, packed=size is not None
+            )
+    sides: dict[str, Side] = {name: _side(each) for name, each in steps.items()}
+    with settled(threads):
+        seconds = in_turn(limit_sides(device, precisions) | sides, repeats, tell)
+    yardstick = seconds[f"plain, {precisions[0]}"]
+    speed = copied_bytes_a_second(median(seconds[COPY]), device)
+    records = []
+    for name, each in steps.items():
+        models = len(each.members)
+        precision = each.loop.protocol.precision
+        images = models * protocol.batch_size / median(seconds[name])
+        multiply_adds = each.loop.facts()["multiply_adds"]
+        assert isinstance(multiply_adds, int)  # noqa: S101
+        most = operations_a_second(median(seconds[product(precision)]), device)
+        records.append(
+            {
+                "side": name,
+                "models": models,
+                "precision": precision,
+                **spread(seconds[name]),
+                "images_per_second": images,
+                "of_plain": models * ratio(yardstick, seconds[name]),
+                "arithmetic": _OPERATIONS * multiply_adds * images / most,
+                "memory": 2 * each.kept_bytes / median(seconds[name]) / speed,
+            }
+        )
+    products = [
+        {
+            "side": product(precision),
+            **spread(seconds[product(precision)]),
+            "operations_per_second": operations_a_second(
+                median(seconds[product(precision)]), device
+            ),
+        }
+        for precision in precisions
+    ]
+    copy = {"side": COPY, **spread(seconds[COPY]), "bytes_per_second": speed}
+    return {"sides": records, "limits": [copy, *products]}
+
+
+def training_text(figures: dict[str, Any]) -> str:
+    """Return the figures as a table and what they mean."""
+    header = ["step of", "s", "least", "greatest", "images/s", "of plain", "arithmetic", "memory"]
+    rows = [
+        [
+            side["side"],
+            *(seconds_text(side[key]) for key in ("seconds", "least_seconds", "greatest_seconds")),
+            f"{side['images_per_second']:.0f}",
+            f"{side['of_plain']:.2f}",
+            f"{side['arithmetic']:.1%}",
+            f"{side['memory']:.1%}",
+        ]
+        for side in figures["sides"]
+    ]
+    copy, *products = figures["limits"]
+    return "\n".join(
+        [
+            plain_table(header, rows),
+            "",
+            "At most, this device, measured in the same turns:",
+            f"  {copy['bytes_per_second'] / 1e9:.1f} GB/s read and written by {copy['side']}",
+            *(
+                f"  {each['operations_per_second'] / 1e9:.0f} GFLOP/s by a {each['side']}"
+                for each in products
+            ),
+            "arithmetic: 6 operations for each multiply-add of an image's forward pass, as a share",
+            "  of the matrix product's speed in the same precision",
+            "memory: what the forward pass keeps for the backward pass, written and read once, as",
+            "  a share of the copy's speed; the whole traffic is more",
+        ]
+    )
+
+
+def _members(count: int) -> list[Member]:
+    """Return topologies spread over all 180, as the topology sweep trains them."""
+    reduction = CellEdges.uniform(Topology.from_index(0), "max_pool_3x3")
+    topologies = [Topology.from_index(180 * number // count) for number in range(count)]
+    cells = [CellEdges.uniform(topology, "sep_conv_3x3") for topology in topologies]
+    return [Member(Genotype(normal, reduction), seed=0) for normal in cells]
+
+
+def _side(steps: TrainingSteps) -> Side:
+    def step() -> float:
+        (seconds,) = next(steps)
+        return seconds
+
+    return step

@@ -1,0 +1,179 @@
+"""Timing work as a run does it: by as many processes at once as there are workers.
+
+They slow each other down, as workers do that share memory, caches or a core.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from multiprocessing.synchronize import Barrier
+from statistics import mean
+from typing import Any, Final
+
+from nas_core.protocols.data import DatasetInfo
+from nas_core.protocols.search import SearchProtocol
+from nas_core.protocols.training import Protocol
+from nas_core.training.pack import Member
+from topo_sweep.runs.step_time import StepTime, time_search_steps, time_steps
+
+MOST_PROCESSES: Final = 8
+"""More than these are not started: each loads PyTorch."""
+_START_SECONDS: Final = 60.0
+"""Processes that have not begun by then are not waited for."""
+_FEW_IMAGES: Final = 4
+"""Of the first step, which tells how many can be timed."""
+
+_all_ready: Barrier | None = None
+"""Of a process that times beside others."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is timed once: a search, a training, or several as one network.
+
+    Args:
+        protocol: of a search or of trainings.
+        members: of a pack, or the one training; none of a search.
+        packed: whether they are one network.
+
+    """
+
+    protocol: Protocol | SearchProtocol
+    members: tuple[Member, ...] = ()
+    packed: bool = False
+
+
+def time_kinds(
+    kinds: Sequence[Kind],
+    info: DatasetInfo,
+    *,
+    device: str,
+    threads: int,
+    processes: int,
+    at_most_seconds: float,
+    in_all_seconds: float,
+) -> list[StepTime]:
+    """Return what a step of each kind takes, by the mean of so many processes at once.
+
+    Where the time for all is over, the kinds that are left are not timed: then there are fewer
+    results than kinds, but one at least.
+
+    Args:
+        kinds: what to time, one after another.
+        info: the data set.
+        device: cpu or cuda.
+        threads: of each process.
+        processes: that time the same at once; this one alone where it is 1, or where no others can
+            be started.
+        at_most_seconds: for each kind.
+        in_all_seconds: for all of them, without starting processes; the last that began is ended.
+
+    Raises:
+        InputError: what cannot be trained or searched.
+        torch.OutOfMemoryError: it does not fit into the memory of the GPU.
+
+    """
+
+    def all_timed(time_one: Callable[[Kind], StepTime]) -> list[StepTime]:
+        found: list[StepTime] = []
+        started = time.perf_counter()
+        for kind in kinds:
+            if not found or time.perf_counter() < started + in_all_seconds:
+                found.append(time_one(kind))
+        return found
+
+    how = info, device, threads, at_most_seconds
+    if processes > 1:
+        context = multiprocessing.get_context("spawn")
+        ready = context.Barrier(processes)
+        try:
+            with ProcessPoolExecutor(
+                processes, context, initializer=_meet, initargs=(ready,)
+            ) as pool:
+
+                def together(task: Callable[..., Any], *arguments: object) -> list[Any]:
+                    futures = [pool.submit(task, *arguments) for _ in range(processes)]
+                    return [future.result() for future in futures]
+
+                together(_begin)
+                return all_timed(lambda kind: _mean(together(_time_beside_others, kind, *how)))
+        except (OSError, BrokenProcessPool, threading.BrokenBarrierError):
+            pass
+    return all_timed(lambda kind: time_kind(kind, *how))
+
+
+def time_kind(
+    kind: Kind, info: DatasetInfo, device: str, threads: int, at_most_seconds: float
+) -> StepTime:
+    """Return what a step takes, from steps of fewer images where whole ones would take too long.
+
+    Steps of two sizes then tell what an image more costs.
+    """
+    batch = kind.protocol.batch_size
+
+    def timed(images: int, seconds: float) -> StepTime:
+        protocol = kind.protocol.with_values({"batch_size": images})
+        how: dict[str, Any] = {"device": device, "threads": threads}
+        how["at_most_seconds"] = seconds
+        if isinstance(protocol, SearchProtocol):
+            return time_search_steps(protocol, info, **how)
+        return time_steps(kind.members, protocol, info, packed=kind.packed, **how)
+
+    if batch <= _FEW_IMAGES:
+        return timed(batch, at_most_seconds)
+    few = timed(_FEW_IMAGES, at_most_seconds / 10)
+    seconds_an_image = (few.seconds + few.alpha_seconds) / _FEW_IMAGES
+    # One warms up and two are timed, in three quarters of the time.
+    affordable = int(at_most_seconds / 4 / seconds_an_image)
+    if affordable >= batch:
+        return timed(batch, at_most_seconds)
+    more = timed(affordable, at_most_seconds) if affordable > _FEW_IMAGES else few
+    return replace(
+        more,
+        seconds=_of_a_batch(few.seconds, more.seconds, affordable, batch),
+        alpha_seconds=_of_a_batch(few.alpha_seconds, more.alpha_seconds, affordable, batch),
+    )
+
+
+def _of_a_batch(few: float, more: float, images: int, batch: int) -> float:
+    """Return the seconds of a step of a batch, on the line through those of few and more images.
+
+    It costs at least half as much an image as a step of more images does, and at most as much.
+    """
+    if images <= _FEW_IMAGES:
+        return few * batch / _FEW_IMAGES
+    an_image = (more - few) / (images - _FEW_IMAGES)
+    an_image = min(max(an_image, more / images / 2), more / images)
+    return more + an_image * (batch - images)
+
+
+def _meet(ready: Barrier) -> None:
+    """Keep what lets processes begin together."""
+    global _all_ready  # noqa: PLW0603 - a barrier reaches a process only when that is started
+    _all_ready = ready
+
+
+def _begin() -> None:
+    """Wait for the other processes."""
+    if _all_ready is not None:
+        _all_ready.wait(_START_SECONDS)
+
+
+def _time_beside_others(
+    kind: Kind, info: DatasetInfo, device: str, threads: int, at_most_seconds: float
+) -> StepTime:
+    _begin()
+    return time_kind(kind, info, device, threads, at_most_seconds)
+
+
+def _mean(timed: Sequence[StepTime]) -> StepTime:
+    """Return the means over processes."""
+    names = ("seconds", "evaluation_seconds", "alpha_seconds", "build_seconds")
+    means = {name: mean(getattr(each, name) for each in timed) for name in names}
+    return replace(timed[0], **means)
