@@ -25,11 +25,12 @@ from topo_sweep.analysis.text import counted
 from topo_sweep.runs.at_once import MOST_PROCESSES, Kind, time_kinds
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.pace import Pace
-from topo_sweep.runs.packing import ask_here, settled_packing
+from topo_sweep.runs.packing import ask_here, seconds_by_size, settled_packing
 from topo_sweep.runs.packs import Pack, WaitingPack, planned_packs, with_packs
 from topo_sweep.runs.plan import Plan
 from topo_sweep.runs.step_time import StepTime
 from topo_sweep.spec.trials import Planned, Trial
+from topo_sweep.store.manifest import Packing
 
 _SECONDS_A_KIND: Final = 5.0
 _SECONDS_IN_ALL: Final = 15.0
@@ -121,11 +122,10 @@ def forecast(
     start = _STARTS[execution.executor] * time.process_time()
     if execution.gpus is None:
         execution = replace(execution, gpus=1.0 if torch.cuda.is_available() else 0.0)
-    size = execution.pack_size
-    if size == "auto":
-        size = _size_taken(parts[0][0], execution, measure=measure)
-        execution = replace(execution, pack_size=size)
-    groups = _grouped(parts, size)
+    workers = _workers(execution)
+    packing = _packing_taken(parts[0][0], execution, workers or 1, measure=measure)
+    execution = replace(execution, pack_size=None if packing is None else packing.size)
+    groups = _grouped(parts, packing, workers or 1)
     if not groups:
         return None
     pace = Pace.of_store(parts[0][0].store, execution)
@@ -138,7 +138,6 @@ def forecast(
         else:
             rest.append(units)
     said = [f"{counted(sum(told), 'row')} of this store"] if told else []
-    workers = _workers(execution)
     if rest:
         if not measure:
             return None
@@ -157,14 +156,18 @@ def forecast(
     )
 
 
-def _size_taken(plan: Plan, execution: Execution, *, measure: bool) -> int | None:
-    """Return how many trainings `--pack auto` puts together, measured now or before."""
+def _packing_taken(
+    plan: Plan, execution: Execution, workers: int, *, measure: bool
+) -> Packing | None:
+    """Return how trainings go together in the run; `--pack auto` is measured as the run does."""
+    asked = execution.pack_size
     known = None if plan.manifest is None else plan.manifest.packing
-    if not measure:
-        return known.size if known is not None and known.asked == "auto" else None
-    workers = _workers(execution) or 1
-    packing, _ = settled_packing(plan, "auto", execution, workers=workers, ask=ask_here)
-    return packing.size
+    if asked is None:
+        return None
+    if asked == "auto" and not measure:
+        return known if known is not None and known.asked == "auto" else None
+    packing, _ = settled_packing(plan, asked, execution, workers=workers, ask=ask_here)
+    return packing
 
 
 def _workers(execution: Execution) -> int | None:
@@ -180,13 +183,15 @@ def _workers(execution: Execution) -> int | None:
 
 
 def _grouped(
-    parts: Iterable[tuple[Plan, int]], pack_size: int | None
+    parts: Iterable[tuple[Plan, int]], packing: Packing | None, workers: int
 ) -> dict[tuple[str, object], _Units]:
     """Return what is left, by workload and the shape of its networks."""
     groups: dict[tuple[str, object], _Units] = {}
+    size = None if packing is None else packing.size
     for plan, times in parts:
         known = () if plan.manifest is None else plan.manifest.packs
-        packs = planned_packs(plan.left, plan.trials, known, pack_size)
+        seconds = None if packing is None else seconds_by_size(packing)
+        packs = planned_packs(plan.left, plan.trials, known, size, workers=workers, seconds=seconds)
         for unit in with_packs(plan.left, plan.trials, packs):
             is_pack = isinstance(unit, Pack | WaitingPack)
             trials: Sequence[Planned] = (
@@ -198,7 +203,11 @@ def _grouped(
             units = groups.setdefault(
                 (first.workload, (shape, is_pack)), _Units(kind, first.epochs)
             )
-            units.sizes[len(trials)] += times
+            # Where a seed fills no pack, several of them do.
+            seeds = max(min(times, size // len(trials)), 1) if is_pack and size else 1
+            units.sizes[seeds * len(trials)] += times // seeds
+            if rest := times % seeds:
+                units.sizes[rest * len(trials)] += 1
             if len(kind.members) > len(units.kind.members):
                 units.kind = kind
     return groups

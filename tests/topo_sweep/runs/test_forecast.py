@@ -24,6 +24,7 @@ from topo_sweep.runs.forecast import Forecast, forecast, seconds_of_search
 from topo_sweep.runs.step_time import StepTime
 from topo_sweep.spec.load import Overrides, SweepSpec, load_spec
 from topo_sweep.spec.networks import GenotypeSweep
+from topo_sweep.store.manifest import Packing
 
 ALONE = Execution(executor="inline", gpus=0)
 STEP = StepTime(
@@ -120,6 +121,29 @@ def test_packs_are_timed_with_their_members_and_share_the_seconds(
     assert [len(kind.members) for kind in timed.kinds] == [3]
     assert timed.kinds[0].packed
     assert found.work == pytest.approx(16 / 3 * A_TRIAL)
+
+
+def test_seeds_that_fill_no_pack_alone_go_together(tmp_path: Path, timed: Timed) -> None:
+    spec = small_spec(topologies=(5,), seeds=tuple(range(6)))
+
+    found = of(spec, tmp_path, replace(ALONE, pack_size=4))
+
+    assert (found.packs, found.largest_pack) == (2, 4)
+
+
+def test_packs_of_auto_are_forecast_as_they_are_measured(
+    tmp_path: Path, timed: Timed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packing = Packing(asked="auto", size=3)
+    monkeypatch.setattr(module, "settled_packing", lambda *_, **__: (packing, "measured"))
+    spec = small_spec(topologies=tuple(range(8)))
+
+    found = of(spec, tmp_path, replace(ALONE, pack_size="auto"))
+    assert (found.packs, found.largest_pack) == (3, 3)
+
+    # Where nothing may be measured and nothing was, each is taken to train alone.
+    parts = outline(spec, tmp_path).parts
+    assert forecast(parts, images(), replace(ALONE, pack_size="auto"), measure=False) is None
 
 
 def rows(spec: SweepSpec, execution: dict[str, Any], count: int = 2) -> list[dict[str, Any]]:
