@@ -123,7 +123,8 @@ def test_packs_are_timed_with_their_members_and_share_the_seconds(
     assert found.work == pytest.approx(16 / 3 * A_TRIAL)
 
 
-def test_seeds_that_fill_no_pack_alone_go_together(tmp_path: Path, timed: Timed) -> None:
+@pytest.mark.usefixtures("timed")
+def test_seeds_that_fill_no_pack_alone_go_together(tmp_path: Path) -> None:
     spec = small_spec(topologies=(5,), seeds=tuple(range(6)))
 
     found = of(spec, tmp_path, replace(ALONE, pack_size=4))
@@ -131,12 +132,13 @@ def test_seeds_that_fill_no_pack_alone_go_together(tmp_path: Path, timed: Timed)
     assert (found.packs, found.largest_pack) == (2, 4)
 
 
+@pytest.mark.usefixtures("timed")
 def test_packs_of_auto_are_forecast_as_they_are_measured(
-    tmp_path: Path, timed: Timed, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     packing = Packing(asked="auto", size=3)
     monkeypatch.setattr(module, "settled_packing", lambda *_, **__: (packing, "measured"))
-    spec = small_spec(topologies=tuple(range(8)))
+    spec = small_spec(topologies=tuple(range(8)), seeds=(0,))
 
     found = of(spec, tmp_path, replace(ALONE, pack_size="auto"))
     assert (found.packs, found.largest_pack) == (3, 3)
