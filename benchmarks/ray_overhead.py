@@ -1,22 +1,26 @@
-"""Seconds a trial that Ray adds beyond training: 500 trials that train nothing.
+"""What Ray and the driver cost over thousands of trials that train nothing.
 
-Run: python benchmarks/ray_overhead.py [TRIALS]
+Run: python benchmarks/ray_overhead.py [--trials 2000] [--json FILE]
 
-The trials go through the real driver, searcher, callback, recorder and Parquet store; only the
-trainable differs: it reports the epochs of the demo at once. The same trials are also recorded
-without Ray, so that the ratio of the two says what Ray costs on this machine in this run.
+The trials go through the real driver, queue, worker, recorder, progress and Parquet store, on as
+many workers as this machine has cores; only the runner differs: it reports the epochs of the demo
+at once. The same trials are also recorded without Ray. Workers start before the clock does.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
+import os
+import platform
+import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-from ray import tune
 
 from nas_core.data.splits import load_dataset, split
 from nas_core.protocols.training import DataOptions
@@ -26,64 +30,90 @@ from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.interrupts import Interrupts
 from topo_sweep.runs.on_ray import cluster
 from topo_sweep.runs.on_ray.driver import run_on_ray
+from topo_sweep.runs.on_ray.worker import TrialTrainable
 from topo_sweep.runs.packs import Pack
-from topo_sweep.runs.plan import make_plan
-from topo_sweep.runs.progress import Progress
+from topo_sweep.runs.plan import Plan, make_plan
+from topo_sweep.runs.progress import Progress, reported
 from topo_sweep.runs.recorder import Recorder
-from topo_sweep.runs.runner import Outcome
+from topo_sweep.runs.runner import Outcome, Report, Together
 from topo_sweep.spec.load import Overrides, load_spec
+from topo_sweep.spec.trials import Runnable
+from topo_sweep.store.manifest import hardware, library_versions
 from topo_sweep.store.paths import StorePaths
 
+MANY = 1000
+"""Trials at the begin and at the end whose cost is compared, or a third of fewer than three times
+as many."""
 
-def metrics(epoch: int) -> EpochMetrics:
-    """Return the report of an epoch that took no time."""
-    return EpochMetrics(
-        epoch=epoch,
-        learning_rate=0.0,
-        train_loss=1.0,
-        train_accuracy=0.5,
-        val_accuracy=None,
-        test_accuracy=0.5,
-        seconds=0.0,
-    )
+Execute = Callable[[Agenda, Recorder], None]
 
 
-class NoTraining(tune.Trainable):
-    """Reports what a trial of the demo reports, without training."""
+def reports_of(trial: Runnable | Pack, *, seconds: float) -> Iterator[Report | Together]:
+    """Sleep, then yield at once what trainings of the demo report."""
+    time.sleep(seconds)
+    members = trial.members if isinstance(trial, Pack) else (trial,)
+    ending = Outcome(status="ok")
+    for number in range(members[0].epochs):
+        epoch = EpochMetrics(
+            epoch=number,
+            learning_rate=0.0,
+            train_loss=1.0,
+            train_accuracy=0.5,
+            val_accuracy=None,
+            test_accuracy=0.5,
+            seconds=seconds / members[0].epochs,
+        )
+        together = tuple((member, epoch) for member in range(len(members)))
+        yield Together(together) if isinstance(trial, Pack) else epoch
+    endings = tuple((member, ending) for member in range(len(members)))
+    yield Together(endings, is_last=True) if isinstance(trial, Pack) else ending
 
-    def setup(  # type: ignore[override] # tune.with_parameters adds the keywords
-        self,
-        config: dict[str, Any],
-        *,
-        execution: Execution,
-        paths: StorePaths,
-        arrays: Mapping[str, Any],
-    ) -> None:
-        """Take what the real trainable takes."""
-        self.reset_config(config)
+
+class NoTraining(TrialTrainable):
+    """The real trainable; its trials sleep for `seconds`."""
+
+    seconds = 0.0
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Begin another trial."""
-        self._epochs: int = new_config["trial"].epochs
-        self._done = 0
+        self._reports = reports_of(new_config.pop("trial"), seconds=self.seconds)
         return True
 
-    def step(self) -> dict[str, Any]:
-        """Report an epoch, or after the last one the outcome."""
-        if self._done == self._epochs:
-            return {"report": Outcome(status="ok"), "done": True}
-        self._done += 1
-        return {"report": metrics(self._done - 1)}
 
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Save nothing."""
+class Timeline(Recorder):
+    """Notes when trials begin and end, and of the driver the processor's seconds until then."""
 
-    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
-        """Load nothing."""
+    def __init__(self, plan: Plan, agenda: Agenda) -> None:
+        self.running = Progress.of(plan, images=1)
+        super().__init__(plan, agenda, self.running, fingerprint="none")
+        self.starts: list[tuple[float, int]] = []
+        """When a trial began, and how many ran then."""
+        self.ends: list[tuple[float, float]] = []
+        """When a trial or pack ended, and the seconds of the driver's processor until then."""
+
+    def start(self, trial: Runnable | Pack) -> None:
+        """Note that a worker has the trial."""
+        super().start(trial)
+        self.starts.append((time.perf_counter(), len(self.running.running)))
+
+    def take(self, trial: Runnable | Pack, report: Report | Together, *, beside: int = 1) -> bool:
+        """Take a report; note where it is the last."""
+        has_ended = super().take(trial, report, beside=beside)
+        if has_ended:
+            self.ends.append((time.perf_counter(), time.process_time()))
+        return has_ended
 
 
-def on_ray(agenda: Agenda, recorder: Recorder) -> None:
-    """Run the agenda through the real driver."""
+def plan_of(trials: int, folder: Path) -> Plan:
+    """Return the plan of so many trainings of the demo, none of which has ended."""
+    spec = load_spec("demo", Overrides(topologies="0", seeds=f"0-{trials - 1}"))
+    plan = make_plan(spec, folder)
+    plan.store.create_folders()
+    return plan
+
+
+def on_ray(agenda: Agenda, recorder: Recorder, trainable: type[NoTraining] = NoTraining) -> None:
+    """Run the agenda through the real driver, on one CPU a worker."""
     run_on_ray(
         agenda,
         recorder,
@@ -91,47 +121,87 @@ def on_ray(agenda: Agenda, recorder: Recorder) -> None:
         execution=Execution(gpus=0),
         images=split(load_dataset("digits"), DataOptions(dataset="digits")),
         paths=StorePaths(Path()),
-        trainable=NoTraining,
+        trainable=trainable,
     )
 
 
 def without_ray(agenda: Agenda, recorder: Recorder) -> None:
     """Record the same reports in a loop."""
     while (trial := agenda.next()) is not None:
-        assert not isinstance(trial, Pack)  # noqa: S101 - none go together here
         recorder.start(trial)
-        for epoch in range(trial.epochs):
-            recorder.take(trial, metrics(epoch))
-        recorder.take(trial, Outcome(status="ok"))
+        for report in reports_of(trial, seconds=0):
+            recorder.take(trial, report)
+            recorder.tick()
 
 
-def timed(execute: Callable[[Agenda, Recorder], None], trials: int) -> float:
-    """Return seconds a trial, rows on disk included."""
-    spec = load_spec("demo", Overrides(topologies="0", seeds=f"0-{trials - 1}"))
-    with tempfile.TemporaryDirectory() as folder:
-        plan = make_plan(spec, Path(folder))
-        plan.store.create_folders()
+def measured(execute: Execute, trials: int) -> dict[str, float]:
+    """Return what so many trials cost: seconds, memory, files."""
+    with tempfile.TemporaryDirectory() as folder, Path(os.devnull).open("w") as nowhere:
+        plan = plan_of(trials, Path(folder))
         agenda = Agenda(plan.left, plan.cells_found)
-        recorder = Recorder(plan, agenda, Progress.of(plan, images=1), fingerprint="none")
-        started = time.perf_counter()
-        execute(agenda, recorder)
-        recorder.close()
-        seconds = time.perf_counter() - started
+        timeline = Timeline(plan, agenda)
+        memory = megabytes()
+        with reported(timeline.running, plan.store.paths.progress, nowhere):
+            execute(agenda, timeline)
+        timeline.close()
+        ended = time.perf_counter()
+        growth = megabytes() - memory
         assert len(plan.store.trials()) == trials  # noqa: S101 - a lost trial is no fast one
-    return seconds / trials
+        files = sum(1 for _ in plan.store.paths.folder.rglob("*.parquet"))
+    many = min(MANY, trials // 3)
+    (first, first_cpu), (middle, middle_cpu) = timeline.ends[0], timeline.ends[many]
+    (late, late_cpu), (last, last_cpu) = timeline.ends[-many - 1], timeline.ends[-1]
+    return {
+        "minutes": (ended - timeline.starts[0][0]) / 60,
+        "seconds_a_trial": (last - first) / (trials - 1),
+        "driver_cpu_seconds_a_trial": (last_cpu - first_cpu) / (trials - 1),
+        "last_to_first": (last - late) / (middle - first),
+        "last_to_first_in_driver_cpu": (last_cpu - late_cpu) / (middle_cpu - first_cpu),
+        "seconds_from_last_row_to_end": ended - last,
+        "megabytes_grown": growth,
+        "files": files,
+    }
+
+
+def megabytes() -> float:
+    """Return the memory that this process holds now."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def keep(path: Path | None, figures: dict[str, Any], n: int) -> None:
+    """Print figures, and write them with what is to be known of them where a file is given."""
+    for name, figure in figures.items():
+        print(f"{name:<36}{figure:.4g}")
+    if path is not None:
+        kept = {
+            "command": shlex.join(["python", *sys.argv]),
+            "machine": {**hardware(), "device": "cpu", "load": os.getloadavg()[2]},
+            "versions": {"python": platform.python_version(), **library_versions()},
+            "date": datetime.now(UTC).date().isoformat(),
+            "n": n,
+            "figures": figures,
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
 
 def main() -> None:
-    """Print both figures and their ratio."""
-    trials = int(sys.argv[1]) if len(sys.argv) > 1 else 500
-    alone = timed(without_ray, trials)
+    """Measure with Ray and without."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--trials", type=int, default=2000)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    alone = measured(without_ray, options.trials)["seconds_a_trial"]
     with cluster.connected(cluster=False, address=None, verbose=False) as where:
-        timed(on_ray, 20)  # the first actors import torch
-        ray = timed(on_ray, trials)
-    print(f"{where}, n = {trials} trials of 5 epochs each, nothing trained")
-    print(f"on Ray        {ray:.4f} s a trial (actor start-up included)")
-    print(f"without Ray   {alone:.4f} s a trial")
-    print(f"ratio         {ray / alone:.0f}")
+        figures = measured(on_ray, options.trials)
+        shutting_down = time.perf_counter()
+    figures |= {
+        "seconds_to_shut_ray_down": time.perf_counter() - shutting_down,
+        "seconds_a_trial_without_ray": alone,
+    }
+    print(f"{where}, n = {options.trials} trials of 5 epochs, nothing trained")
+    keep(options.json, figures, options.trials)
 
 
 if __name__ == "__main__":

@@ -75,11 +75,28 @@ def settle(execution: Execution) -> tuple[Execution, str]:
             "use --gpus-per-pack 0 to train on CPUs"
         )
     settled, cpus = replace(execution, gpus=gpus), counted(execution.cpus, "CPU")
+    each = "trial" if execution.pack_size is None else "pack"
     if gpus:
         _check_cuda(gpus)
-        return settled, f"{gpus:g} GPU and {cpus} a trial"
+        return settled, f"{gpus:g} GPU and {cpus} a {each}"
     reason = "" if execution.gpus == 0 else " (the cluster has no GPU)"
-    return settled, f"{cpus} a trial, no GPU{reason}"
+    return settled, f"{cpus} a {each}, no GPU{reason}"
+
+
+def workers_that_fit(execution: Execution) -> int:
+    """Return how many workers of a settled execution all nodes of now can hold."""
+    wanted = {"CPU": float(execution.cpus), "GPU": execution.gpus or 0.0}
+    totals = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return sum(
+        min(_times(each, total.get(name, 0)) for name, each in wanted.items() if each)
+        for total in totals
+    )
+
+
+def _times(each: float, total: float) -> int:
+    """Return how often a node has this of one resource; a part of a GPU is of a single one."""
+    # A tenth goes ten times into one, whatever floating point says.
+    return int(total / each) if each >= 1 else int(total) * int(1 / each + 1e-6)
 
 
 def _check_cuda(gpus: float) -> None:
@@ -146,7 +163,10 @@ def _described(*, cluster: bool) -> str:
 
 @contextlib.contextmanager
 def _quiet_ray(*, verbose: bool) -> Iterator[None]:
-    """Keep Ray from printing, phoning home and writing loggers' files, inside the block."""
+    """Inside the block, Ray prints nothing, phones nobody and writes no loggers' files.
+
+    And Tune starts as many workers at once as it is given trials.
+    """
     settings = {
         "RAY_AIR_NEW_OUTPUT": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
@@ -154,6 +174,8 @@ def _quiet_ray(*, verbose: bool) -> Iterator[None]:
         "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
         "TUNE_DISABLE_SIGINT_HANDLER": "1",
         "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+        # Tune would have one worker start at a time. The driver's queue says how many may.
+        "TUNE_MAX_PENDING_TRIALS_PG": "1000000",
         "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
         "TUNE_WARN_THRESHOLD_S": "60",
     }
