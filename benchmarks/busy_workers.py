@@ -77,6 +77,7 @@ def main() -> None:
     parser.add_argument("--join", action="store_true")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    members = options.pack or 1
     here = options.cpus // 2 if options.join else options.cpus
     trials = int(options.cpus * options.minutes * MINUTE / options.seconds)
     nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": here})
@@ -94,13 +95,15 @@ def main() -> None:
         nodes.shutdown()
     mean = partial(busy, timeline, options.seconds)
     last, joined_at = timeline.starts[-1][0], timeline.joined_at
+    all_work = next(at for at, running in timeline.starts if running == options.cpus * members)
     figures = {
-        "seconds_to_first_start": timeline.starts[0][0] - began,
-        "busy_in_first_minute": mean(began, began + MINUTE),
-        "busy_after": mean((joined_at or began) + MINUTE, last),
+        "seconds_until_first_works": timeline.starts[0][0] - began,
+        "seconds_until_all_work": all_work - began,
+        "busy_from_then_on": mean(all_work, last),
+        "busy_after_a_minute": mean(max(began + MINUTE, all_work), last),
     }
     if joined_at is not None:
-        more = (at for at, running in timeline.starts if running > here * (options.pack or 1))
+        more = (at for at, running in timeline.starts if running > here * members)
         figures["seconds_until_the_node_works"] = next(more) - joined_at
     print(f"{where}, n = {trials} trials or packs of {options.seconds:g} s")
     keep(options.json, figures, trials)

@@ -81,7 +81,10 @@ def run_on_ray(
                 {"cpu": execution.cpus, "gpu": execution.gpus or 0},
             ),
             tune_config=tune.TuneConfig(
-                search_alg=queue, scheduler=_AsHandedOut(), num_samples=-1, reuse_actors=True
+                search_alg=queue,
+                scheduler=_AsHandedOut(),  # type: ignore[no-untyped-call] # Tune's
+                num_samples=-1,
+                reuse_actors=True,
             ),
             run_config=tune.RunConfig(
                 name="sweep",
@@ -178,14 +181,15 @@ class _Queue(Searcher):
         return {}
 
 
-class _AsHandedOut(FIFOScheduler):  # type: ignore[misc] # Ray's classes are untyped
+class _AsHandedOut(FIFOScheduler):
     """Leaves the order to the queue: Tune starts what is pending without being told which."""
 
-    def choose_trial_to_run(self, tune_controller: object) -> None:
+    def choose_trial_to_run(self, tune_controller: object) -> TuneTrial | None:
         """Choose none: Tune's own choice scans all trials at every event, those that ended too.
 
         And it gives a worker that is free to the oldest trial that waits, whose own one starts.
         """
+        return None
 
 
 class _Reports(tune.Callback):

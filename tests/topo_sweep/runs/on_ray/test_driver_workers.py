@@ -39,7 +39,7 @@ CPUS = 2
 class Noted(TrialTrainable):
     """Notes each worker that starts and each trial that it ends as a file; trains nothing."""
 
-    def setup(
+    def setup(  # type: ignore[override] # tune.with_parameters adds the keywords
         self,
         config: dict[str, Any],
         *,
