@@ -13,18 +13,19 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
 from ray.cluster_utils import Cluster
 from ray_overhead import NoTraining, Timeline, keep, on_ray, plan_of
 
+from nas_core.cells.genotype import Genotype
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.on_ray import cluster
 from topo_sweep.runs.packs import Pack
 from topo_sweep.runs.plan import Plan
-from topo_sweep.spec.trials import Trial
+from topo_sweep.spec.trials import Planned, Runnable, Trial
 
 MINUTE = 60.0
 
@@ -46,25 +47,50 @@ class Joined(Timeline):
             self.joined_at = time.perf_counter()
 
 
+class Timed(Agenda):
+    """Notes when it hands something out."""
+
+    def __init__(
+        self,
+        left: Mapping[str, Planned],
+        cells: Mapping[str, Genotype],
+        packs: Iterable[Planned | Pack] | None = None,
+    ) -> None:
+        super().__init__(left, cells, packs)
+        self.handed_out: list[float] = []
+
+    def next(self) -> Runnable | Pack | None:
+        """Take what can start now."""
+        trial = super().next()
+        if trial is not None:
+            self.handed_out.append(time.perf_counter())
+        return trial
+
+
 def run_sleeping(
     folder: Path, trials: int, pack: int | None, seconds: float, join: Callable[[], object] | None
-) -> Joined:
-    """Run trials that sleep, or packs of them; return when each began and ended."""
+) -> tuple[Joined, Timed]:
+    """Run trials that sleep, or packs of them; return when each was given, began and ended."""
     plan = plan_of(trials * (pack or 1), folder)
     members = [trial for trial in plan.left.values() if isinstance(trial, Trial)]
     firsts = range(0, len(members), pack or 1)
     packs = [Pack(tuple(members[first : first + pack])) for first in firsts] if pack else None
-    agenda = Agenda(plan.left, plan.cells_found, packs)
+    agenda = Timed(plan.left, plan.cells_found, packs)
     timeline = Joined(plan, agenda, join)
     on_ray(agenda, timeline, type("Sleeping", (NoTraining,), {"seconds": seconds}))
     timeline.close()
-    return timeline
+    return timeline, agenda
 
 
 def busy(timeline: Timeline, seconds: float, begin: float, end: float) -> float:
     """Return how many workers slept on average between two instants."""
     slept = (max(min(ended, end) - max(ended - seconds, begin), 0.0) for ended, _ in timeline.ends)
     return sum(slept) / (end - begin)
+
+
+def ended_by(timeline: Timeline, instant: float) -> int:
+    """Return how many trials or packs had ended."""
+    return sum(ended <= instant for ended, _ in timeline.ends)
 
 
 def main() -> None:
@@ -88,7 +114,7 @@ def main() -> None:
             cluster.connected(cluster=True, address=nodes.address, verbose=False) as where,
         ):
             began = time.perf_counter()
-            timeline = run_sleeping(
+            timeline, agenda = run_sleeping(
                 Path(folder), trials, options.pack, seconds=options.seconds, join=join
             )
     finally:
@@ -103,6 +129,10 @@ def main() -> None:
         "busy_after_a_minute": mean(max(began + MINUTE, all_work), last),
     }
     if joined_at is not None:
+        under_way = ((at, n + 1 - ended_by(timeline, at)) for n, at in enumerate(agenda.handed_out))
+        figures["seconds_until_the_node_gets_a_trial"] = (
+            next(at for at, number in under_way if number > here) - joined_at
+        )
         more = (at for at, running in timeline.starts if running > here * members)
         figures["seconds_until_the_node_works"] = next(more) - joined_at
     print(f"{where}, n = {trials} trials or packs of {options.seconds:g} s")

@@ -99,7 +99,8 @@ class Timeline(Recorder):
     def take(self, trial: Runnable | Pack, report: Report | Together, *, beside: int = 1) -> bool:
         """Take a report; note where it is the last."""
         has_ended = super().take(trial, report, beside=beside)
-        if has_ended:
+        is_member = not isinstance(trial, Pack) and trial.trial_id in self._pack_of
+        if has_ended and not is_member:
             self.ends.append((time.perf_counter(), time.process_time()))
         return has_ended
 
