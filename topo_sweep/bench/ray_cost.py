@@ -23,7 +23,7 @@ from topo_sweep.runs.packs import Pack
 from topo_sweep.runs.plan import make_plan
 from topo_sweep.runs.progress import Progress
 from topo_sweep.runs.recorder import Recorder
-from topo_sweep.runs.runner import Outcome, Report, Together
+from topo_sweep.runs.runner import Report, Together
 from topo_sweep.spec.load import Overrides, load_spec
 from topo_sweep.spec.trials import Runnable
 from topo_sweep.store.paths import StorePaths
@@ -50,7 +50,7 @@ def ray_figures(*, trials: int, repeats: int, tell: Tell) -> dict[str, Any]:
     """
     from topo_sweep.runs.on_ray import cluster
     from topo_sweep.runs.on_ray.driver import run_on_ray
-    from topo_sweep.runs.on_ray.no_training import NoTraining, no_epoch
+    from topo_sweep.runs.on_ray.no_training import NoTraining, reports_of
 
     images = split(load_dataset("digits"), DataOptions(dataset="digits"))
 
@@ -67,11 +67,9 @@ def ray_figures(*, trials: int, repeats: int, tell: Tell) -> dict[str, Any]:
 
     def without_ray(agenda: Agenda, recorder: Recorder) -> None:
         while (trial := agenda.next()) is not None:
-            assert not isinstance(trial, Pack)  # noqa: S101 - none go together here
             recorder.start(trial)
-            for epoch in range(trial.epochs):
-                recorder.take(trial, no_epoch(epoch))
-            recorder.take(trial, Outcome(status="ok"))
+            for report in reports_of(trial):
+                recorder.take(trial, report)
 
     starts: dict[str, list[float]] = {name: [] for name in _SIDES}
 

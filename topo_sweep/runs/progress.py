@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _PLAIN_SECONDS = 30.0
 _LIVE_SECONDS = 0.5
 _PUBLISH_SECONDS = 3.0
+_SLOW_SECONDS = 0.005
+_STANDS_FOR = 50.0
+"""An estimate that takes longer, of very many trials, stands so many times as long as it took."""
 
 
 @dataclass
@@ -56,6 +59,8 @@ class Progress:
     """That workers took for the epochs of this run, all workers together."""
     _epochs_trained: int = 0
     _started_at: float | None = None
+    _estimate: float | None = None
+    _estimate_stands_until: float = 0.0
 
     @classmethod
     def of(cls, plan: Plan, *, images: int) -> Progress:
@@ -137,7 +142,12 @@ class Progress:
     @property
     def seconds_left(self) -> float | None:
         """Estimate: the work left at the pace of now, on as many workers as now."""
-        return self._time_left.seconds(self.work, self.running)
+        if time.monotonic() >= self._estimate_stands_until:
+            began = time.thread_time()
+            self._estimate = self._time_left.seconds(self.work, self.running)
+            if (took := time.thread_time() - began) > _SLOW_SECONDS:
+                self._estimate_stands_until = time.monotonic() + _STANDS_FOR * took
+        return self._estimate
 
     @property
     def _elapsed(self) -> float:

@@ -157,8 +157,8 @@ class Recorder:
         self._forget_checkpoints(self._writer.tick())
 
     def close(self) -> None:
-        """Write every row that is left."""
-        self._forget_checkpoints(self._writer.flush())
+        """Write every row that is left, in few parts."""
+        self._forget_checkpoints(self._writer.close())
 
     def _note(self, trial: Runnable, outcome: Outcome, columns: Row) -> None:
         """Let the progress know how the trial ended; keep the error, or a new best accuracy."""

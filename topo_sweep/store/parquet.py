@@ -250,6 +250,17 @@ class BufferedWriter:
                 self._flushed_at = time.monotonic()
         return written
 
+    def close(self) -> list[str]:
+        """Write everything and merge small parts; return the ids of the rows that became durable.
+
+        Where merging fails nothing is lost: another run will merge, and reading says what is wrong.
+        """
+        written = self.flush()
+        if self._flushed_at > -float("inf"):
+            with contextlib.suppress(OSError, StoreError):
+                self._store.compact()
+        return written
+
 
 def _flock(file: TextIO) -> None:
     """Lock the file; wait a moment for `is_locked` of another process, which holds it briefly."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import threading
@@ -87,6 +88,25 @@ def test_speed_and_time_left_follow_from_the_epochs_trained_so_far(clock: Clock)
     progress.epoch("b", 2, seconds=10.0)
     assert progress.images_per_second == 15
     assert progress.seconds_left == 3 * 10 + 2 * 50
+
+
+@pytest.mark.parametrize(("took", "stands_for"), [(0.004, 0.0), (0.2, 10.0)])
+def test_an_estimate_that_takes_long_stands_for_a_while(
+    took: float, stands_for: float, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = itertools.count(step=took)
+    monkeypatch.setattr(time, "thread_time", lambda: next(times))
+    progress = of_trainings(5, 10, "a")
+    progress.start("a")
+    clock.now += 10
+    progress.epoch("a", 1, seconds=10.0)
+    before = progress.seconds_left
+
+    progress.end("a", "ok")
+    clock.now += 0.9 * stands_for
+    assert (progress.seconds_left == before) == (stands_for > 0)
+    clock.now += 0.1 * stands_for
+    assert progress.seconds_left == 9 * 50
 
 
 @pytest.mark.parametrize("announced", [3, 0])

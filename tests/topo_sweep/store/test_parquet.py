@@ -78,6 +78,28 @@ def test_compaction_leaves_one_part_of_each_kind(store: ResultStore) -> None:
     assert len(parts(store.paths.trials)) == len(parts(store.paths.epochs)) == 1
 
 
+def test_what_a_run_wrote_is_one_part_of_each_kind_when_it_ends(store: ResultStore) -> None:
+    writer = BufferedWriter(store, seconds=0.0)
+    for trial_id in "abc":
+        row = trial_row(trial_id)
+        writer.add(row, curve_of(row))
+
+    assert writer.close() == []
+
+    assert len(parts(store.paths.trials)) == len(parts(store.paths.epochs)) == 1
+    assert ids(store) == ["a", "b", "c"]
+
+
+def test_a_run_that_wrote_nothing_leaves_the_parts_alone(store: ResultStore) -> None:
+    for trial_id in "ab":
+        append(store, [trial_row(trial_id)])
+    before = parts(store.paths.folder)
+
+    assert BufferedWriter(store).close() == []
+
+    assert parts(store.paths.folder) == before
+
+
 def test_compaction_leaves_large_parts_alone(
     store: ResultStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

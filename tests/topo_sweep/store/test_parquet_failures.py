@@ -156,6 +156,20 @@ def test_rows_outlive_a_disk_that_fills_up_at_any_point_and_are_written_once(
     assert not [path for path in store.paths.folder.rglob("*") if path.suffix == ".tmp"]
 
 
+def test_a_run_whose_parts_cannot_be_merged_ends_well(
+    store: ResultStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(store, [trial_row("before")])
+    writer = BufferedWriter(store, seconds=60)
+    for trial_id in "ab":
+        writer.add(trial_row(trial_id), [])
+    monkeypatch.setattr(ResultStore, "compact", full_disk)
+
+    assert writer.close() == ["b"]
+
+    assert ids(store) == ["a", "b", "before"]
+
+
 def test_a_folder_on_a_full_disk_is_refused_with_advice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

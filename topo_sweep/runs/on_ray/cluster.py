@@ -174,7 +174,10 @@ def _described(*, cluster: bool) -> str:
 
 @contextlib.contextmanager
 def _quiet_ray(*, verbose: bool) -> Iterator[None]:
-    """Keep Ray from printing, phoning home and writing loggers' files, inside the block."""
+    """Inside the block, Ray prints nothing, phones nobody and writes no loggers' files.
+
+    And Tune starts as many workers at once as it is given trials.
+    """
     settings = {
         "RAY_AIR_NEW_OUTPUT": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
@@ -182,6 +185,8 @@ def _quiet_ray(*, verbose: bool) -> Iterator[None]:
         "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
         "TUNE_DISABLE_SIGINT_HANDLER": "1",
         "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+        # Tune would have one worker start at a time. The driver's queue says how many may.
+        "TUNE_MAX_PENDING_TRIALS_PG": "1000000",
         "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
         "TUNE_WARN_THRESHOLD_S": "60",
     }

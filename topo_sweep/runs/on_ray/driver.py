@@ -1,7 +1,8 @@
 """The trials of a sweep on Ray Tune: fed lazily, run by reused actors, reported to the recorder.
 
 Ray's experiment state goes to a temporary folder and is never read back: the store alone says
-what is done.
+what is done. So Tune's part in a run ends with the last trial, and what ended is forgotten: a run
+of many thousand trials costs as much a trial at its end as at its begin.
 """
 
 from __future__ import annotations
@@ -12,18 +13,21 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from ray import tune
 from ray.tune.experiment import Trial as TuneTrial
+from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from nas_core.data.splits import Split
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.interrupts import Interrupts
+from topo_sweep.runs.on_ray.cluster import workers_that_fit
 from topo_sweep.runs.on_ray.worker import TrialTrainable
 from topo_sweep.runs.packs import Pack
 from topo_sweep.runs.recorder import Recorder, failed
@@ -33,6 +37,12 @@ from topo_sweep.store.paths import StorePaths
 _SCRATCH: Final = "topo-sweep-tune-"
 _LOCK: Final = "driver.lock"
 _ONE_DAY: Final = 24 * 3600.0
+_LOOK_SECONDS: Final = 2.0
+"""Between two looks at the nodes of the cluster."""
+
+
+class _AllEnded(Exception):  # noqa: N818 - no error
+    """Ends Tune's part: on its own it would first write a state of every trial, in minutes."""
 
 
 def run_on_ray(
@@ -60,7 +70,8 @@ def run_on_ray(
         KeyboardInterrupt: Ctrl-C; what had finished is recorded.
 
     """
-    with scratch_folder() as scratch:
+    queue = _Queue(agenda, partial(workers_that_fit, execution))
+    with scratch_folder() as scratch, contextlib.suppress(_AllEnded):
         tuner = tune.Tuner(
             tune.with_resources(
                 tune.with_parameters(
@@ -72,12 +83,15 @@ def run_on_ray(
                 {"cpu": execution.cpus, "gpu": execution.gpus or 0},
             ),
             tune_config=tune.TuneConfig(
-                search_alg=_Queue(agenda), num_samples=-1, reuse_actors=True
+                search_alg=queue,
+                scheduler=_AsHandedOut(),  # type: ignore[no-untyped-call] # Tune's
+                num_samples=-1,
+                reuse_actors=True,
             ),
             run_config=tune.RunConfig(
                 name="sweep",
                 storage_path=str(scratch),
-                callbacks=[_Reports(recorder, interrupts)],
+                callbacks=[_Reports(recorder, interrupts, queue)],
                 verbose=0,
                 checkpoint_config=tune.CheckpointConfig(
                     checkpoint_frequency=0, checkpoint_at_end=False
@@ -121,33 +135,72 @@ def _remove_if_left(folder: Path) -> None:
 
 
 class _Queue(Searcher):
-    """Hands out trials one by one as workers become free and searches end."""
+    """Hands out a trial for each worker that the cluster can hold, and more as they end.
 
-    def __init__(self, agenda: Agenda) -> None:
+    So whatever Tune holds has a worker, or one that starts: the worker of a trial that ended gets
+    the next one, and none that starts is given up.
+
+    Args:
+        agenda: what is left.
+        workers: says how many workers the cluster can hold now.
+
+    """
+
+    def __init__(self, agenda: Agenda, workers: Callable[[], int]) -> None:
         super().__init__(metric=None, mode=None)
         self._agenda = agenda
+        self._count_workers = workers
+        self._workers = 0
+        self._looked_at = -float("inf")
+        self._under_way: set[str] = set()
+        """Tune's ids of trials that were handed out and have not ended."""
 
     def suggest(self, trial_id: str) -> Any:  # noqa: ANN401 - Tune's signature
         """Return the next trial's config, None to be asked later, or that there is none."""
-        trial = self._agenda.next()
-        if trial is not None:
-            return {"trial": trial}
-        return Searcher.FINISHED if self._agenda.is_exhausted else None
+        if self._agenda.is_exhausted:
+            return Searcher.FINISHED
+        if time.monotonic() - self._looked_at >= _LOOK_SECONDS:
+            # At least one: with nothing under way Tune would wait where nothing interrupts it.
+            self._workers = max(self._count_workers(), 1)
+            self._looked_at = time.monotonic()
+        trial = self._agenda.next() if len(self._under_way) < self._workers else None
+        if trial is None:
+            return None
+        self._under_way.add(trial_id)
+        return {"trial": trial}
 
-    def on_trial_complete(self, *_: object, **__: object) -> None:
-        """Do nothing: what was found does not change what comes next."""
+    def on_trial_complete(self, trial_id: str, *_: object, **__: object) -> None:
+        """Note that a trial has ended, well or not."""
+        self._under_way.discard(trial_id)
+
+    @property
+    def all_ended(self) -> bool:
+        """Whether all trials were handed out and have ended."""
+        return self._agenda.is_exhausted and not self._under_way
 
     def __getstate__(self) -> dict[str, Any]:
         """Give Tune nothing to pickle: its saved state is never read back."""
         return {}
 
 
+class _AsHandedOut(FIFOScheduler):
+    """Leaves the order to the queue: Tune starts what is pending without being told which."""
+
+    def choose_trial_to_run(self, tune_controller: object) -> TuneTrial | None:
+        """Choose none: Tune's own choice scans all trials at every event, those that ended too.
+
+        And it gives a worker that is free to the oldest trial that waits, whose own one starts.
+        """
+        return None
+
+
 class _Reports(tune.Callback):
     """Passes what Tune hears from the workers on to the recorder."""
 
-    def __init__(self, recorder: Recorder, interrupts: Interrupts) -> None:
+    def __init__(self, recorder: Recorder, interrupts: Interrupts, queue: _Queue) -> None:
         self._recorder = recorder
         self._interrupts = interrupts
+        self._queue = queue
 
     def on_trial_start(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object
@@ -173,10 +226,19 @@ class _Reports(tune.Callback):
         """Record a trial whose worker died or raised."""
         self._recorder.take(trial.config["trial"], _ended(trial))
 
+    def on_trial_complete(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object
+    ) -> None:
+        """Empty what Tune keeps of a trial until the run ends: its config and its results."""
+        trial.config.clear()
+        trial.run_metadata = type(trial.run_metadata)()
+
     def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: object) -> None:
-        """Write rows that are due; stop here, between two events, if Ctrl-C was pressed."""
+        """Write rows that are due; stop here, between two events, if all ended or on Ctrl-C."""
         self._recorder.tick()
         self._interrupts.check()
+        if self._queue.all_ended:
+            raise _AllEnded
 
     def __getstate__(self) -> dict[str, Any]:
         """Give Tune nothing to pickle: its saved state is never read back."""

@@ -1,60 +1,45 @@
-"""A trainable that trains nothing, for what Ray and the recorder cost beside training."""
+"""A trainable that trains nothing, for what Ray and the driver cost beside training."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator
 from typing import Any
 
-from ray import tune
-
 from nas_core.training.epochs import EpochMetrics
-from topo_sweep.runs.execution import Execution
-from topo_sweep.runs.runner import Outcome
-from topo_sweep.store.paths import StorePaths
+from topo_sweep.runs.on_ray.worker import TrialTrainable
+from topo_sweep.runs.packs import Pack
+from topo_sweep.runs.runner import Outcome, Report, Together
+from topo_sweep.spec.trials import Runnable
 
 
-def no_epoch(epoch: int) -> EpochMetrics:
-    """Return the report of an epoch that took no time."""
-    return EpochMetrics(
-        epoch=epoch,
-        learning_rate=0.0,
-        train_loss=1.0,
-        train_accuracy=0.5,
-        val_accuracy=None,
-        test_accuracy=0.5,
-        seconds=0.0,
-    )
+def reports_of(trial: Runnable | Pack, *, seconds: float = 0.0) -> Iterator[Report | Together]:
+    """Sleep, then yield at once what trainings report."""
+    time.sleep(seconds)
+    members = trial.members if isinstance(trial, Pack) else (trial,)
+    for number in range(members[0].epochs):
+        epoch = EpochMetrics(
+            epoch=number,
+            learning_rate=0.0,
+            train_loss=1.0,
+            train_accuracy=0.5,
+            val_accuracy=None,
+            test_accuracy=0.5,
+            seconds=seconds / members[0].epochs,
+        )
+        together = tuple((member, epoch) for member in range(len(members)))
+        yield Together(together) if isinstance(trial, Pack) else epoch
+    ending = Outcome(status="ok")
+    endings = tuple((member, ending) for member in range(len(members)))
+    yield Together(endings, is_last=True) if isinstance(trial, Pack) else ending
 
 
-class NoTraining(tune.Trainable):
-    """Reports at once what a training reports, an epoch a step."""
+class NoTraining(TrialTrainable):
+    """The real trainable; its trials sleep for `seconds` and report at once what trainings do."""
 
-    def setup(  # type: ignore[override] # tune.with_parameters adds the keywords
-        self,
-        config: dict[str, Any],
-        *,
-        execution: Execution,
-        paths: StorePaths,
-        arrays: Mapping[str, Any],
-    ) -> None:
-        """Take what `TrialTrainable` takes."""
-        self.reset_config(config)
+    seconds = 0.0
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Begin another trial."""
-        self._epochs: int = new_config["trial"].epochs
-        self._done = 0
+        self._reports = reports_of(new_config.pop("trial"), seconds=self.seconds)
         return True
-
-    def step(self) -> dict[str, Any]:
-        """Report an epoch, or after the last one the outcome."""
-        if self._done == self._epochs:
-            return {"report": Outcome(status="ok"), "done": True}
-        self._done += 1
-        return {"report": no_epoch(self._done - 1)}
-
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Save nothing."""
-
-    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
-        """Load nothing."""

@@ -28,13 +28,14 @@ class TrialTrainable(tune.Trainable):
         arrays: Mapping[str, Any],
     ) -> None:
         """Take the images (shared, not copied) and begin the first trial."""
+        self.config = {}  # Tune adds it to every report
         self._on_gpu = execution.device == "cuda"
         self._runner = TrialRunner(Split.from_arrays(arrays), execution=execution, paths=paths)
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Begin another trial; nothing of the one before is left in the runner."""
-        self._reports: Iterator[Report | Together] = self._runner.run(new_config["trial"])
+        self._reports: Iterator[Report | Together] = self._runner.run(new_config.pop("trial"))
         return True
 
     def step(self) -> dict[str, Any]:

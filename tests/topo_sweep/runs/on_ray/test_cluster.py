@@ -8,7 +8,8 @@ import socket
 import pytest
 
 from nas_core.errors import InputError
-from topo_sweep.runs.on_ray.cluster import connected
+from topo_sweep.runs.execution import Execution
+from topo_sweep.runs.on_ray.cluster import connected, settle, workers_that_fit
 
 
 @pytest.fixture(autouse=True)
@@ -67,3 +68,55 @@ def test_the_environment_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> N
     refusal("here")
 
     assert dict(os.environ) == before
+
+
+def nodes(monkeypatch: pytest.MonkeyPatch, *resources: dict[str, float]) -> None:
+    """Let the cluster have these nodes, and one that is dead."""
+    alive = [{"Alive": True, "Resources": each} for each in resources]
+    dead = {"Alive": False, "Resources": {"CPU": 99.0, "GPU": 99.0}}
+    monkeypatch.setattr("ray.nodes", lambda: [*alive, dead])
+
+
+@pytest.mark.parametrize(
+    ("execution", "workers"),
+    [
+        (Execution(gpus=0), 11),
+        (Execution(gpus=0, cpus=2), 5),
+        (Execution(gpus=0, cpus=3), 2),
+        (Execution(gpus=1), 3),
+        (Execution(gpus=0.25), 10),
+        (Execution(gpus=0.4), 6),
+        (Execution(gpus=0.1), 10),
+        (Execution(gpus=0.5, cpus=4), 2),
+        (Execution(gpus=2), 1),
+    ],
+)
+def test_workers_fit_where_a_node_has_all_that_each_needs(
+    execution: Execution, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes(monkeypatch, {"CPU": 8.0, "GPU": 2.0}, {"CPU": 2.0, "GPU": 1.0}, {"CPU": 1.0}, {})
+
+    assert workers_that_fit(execution) == workers
+
+
+@pytest.mark.parametrize(("pack_size", "each"), [(None, "trial"), (1, "pack"), (30, "pack")])
+def test_what_a_worker_has_is_said_of_what_it_trains(
+    pack_size: int | None, each: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes(monkeypatch, {"CPU": 8.0})
+    asked_for = Execution(cpus=2, gpus=0, pack_size=pack_size)
+
+    assert settle(asked_for)[1] == f"2 CPUs a {each}, no GPU"
+    assert settle(Execution(pack_size=pack_size))[1] == (
+        f"1 CPU a {each}, no GPU (the cluster has no GPU)"
+    )
+
+
+def test_what_a_worker_with_a_gpu_has_is_said_of_what_it_trains(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nodes(monkeypatch, {"CPU": 8.0, "GPU": 1.0})
+    monkeypatch.setattr("topo_sweep.runs.on_ray.cluster._check_cuda", lambda _: None)
+
+    assert settle(Execution(pack_size=30))[1] == "1 GPU and 1 CPU a pack"
+    assert settle(Execution(gpus=0.5))[1] == "0.5 GPU and 1 CPU a trial"

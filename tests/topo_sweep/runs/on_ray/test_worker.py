@@ -40,6 +40,15 @@ def test_a_trial_is_an_epoch_a_step_and_ends_with_its_outcome(worker: TrialTrain
     assert [step.get("done", False) for step in steps] == [False, False, True]
 
 
+def test_reports_do_not_carry_the_trial_back(worker: TrialTrainable) -> None:
+    assert worker.config == {}
+    worker.config = {"trial": TRIALS[1]}  # as Tune does
+
+    worker.reset_config(worker.config)
+
+    assert worker.config == {}
+
+
 def test_a_pack_is_an_epoch_of_all_members_a_step(worker: TrialTrainable) -> None:
     worker.reset_config({"trial": Pack(tuple(TRIALS[:2]))})
 

@@ -1,0 +1,144 @@
+"""How many of the declared CPUs work: trials that sleep, on a Ray cluster of this machine.
+
+Run: python benchmarks/busy_workers.py [--cpus 8] [--seconds 5] [--pack N] [--minutes 3]
+    [--join] [--json FILE]
+
+A worker starts as in a sweep: it is a process that imports torch, so where more CPUs are declared
+than there are cores they wait for each other. With `--join` half of the CPUs are there from the
+begin; the others are a node that joins after a minute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+
+from ray.cluster_utils import Cluster
+from ray_overhead import Timeline, kept, on_ray, plan_of
+
+from nas_core.cells.genotype import Genotype
+from topo_sweep.runs.agenda import Agenda
+from topo_sweep.runs.on_ray import cluster
+from topo_sweep.runs.on_ray.no_training import NoTraining
+from topo_sweep.runs.packs import Pack
+from topo_sweep.runs.plan import Plan
+from topo_sweep.spec.trials import Planned, Runnable, Trial
+
+MINUTE = 60.0
+
+
+class Joined(Timeline):
+    """Lets a node join when a minute has gone."""
+
+    def __init__(self, plan: Plan, agenda: Agenda, join: Callable[[], object] | None) -> None:
+        super().__init__(plan, agenda)
+        self._join = join
+        self._began = time.perf_counter()
+        self.joined_at: float | None = None
+
+    def tick(self) -> None:
+        """Write rows that are due; see to the node."""
+        super().tick()
+        if self._join and self.joined_at is None and time.perf_counter() - self._began > MINUTE:
+            self._join()
+            self.joined_at = time.perf_counter()
+
+
+class Timed(Agenda):
+    """Notes when it hands something out."""
+
+    def __init__(
+        self,
+        left: Mapping[str, Planned],
+        cells: Mapping[str, Genotype],
+        packs: Iterable[Planned | Pack] | None = None,
+    ) -> None:
+        super().__init__(left, cells, packs)
+        self.handed_out: list[float] = []
+
+    def next(self) -> Runnable | Pack | None:
+        """Take what can start now."""
+        trial = super().next()
+        if trial is not None:
+            self.handed_out.append(time.perf_counter())
+        return trial
+
+
+def run_sleeping(
+    folder: Path, trials: int, pack: int | None, seconds: float, join: Callable[[], object] | None
+) -> tuple[Joined, Timed]:
+    """Run trials that sleep, or packs of them; return when each was given, began and ended."""
+    plan = plan_of(trials * (pack or 1), folder)
+    members = [trial for trial in plan.left.values() if isinstance(trial, Trial)]
+    firsts = range(0, len(members), pack or 1)
+    packs = [Pack(tuple(members[first : first + pack])) for first in firsts] if pack else None
+    agenda = Timed(plan.left, plan.cells_found, packs)
+    timeline = Joined(plan, agenda, join)
+    on_ray(agenda, timeline, type("Sleeping", (NoTraining,), {"seconds": seconds}))
+    timeline.close()
+    return timeline, agenda
+
+
+def busy(timeline: Timeline, seconds: float, begin: float, end: float) -> float:
+    """Return how many workers slept on average between two instants."""
+    slept = (max(min(ended, end) - max(ended - seconds, begin), 0.0) for ended, _ in timeline.ends)
+    return sum(slept) / (end - begin)
+
+
+def ended_by(timeline: Timeline, instant: float) -> int:
+    """Return how many trials or packs had ended."""
+    return sum(ended <= instant for ended, _ in timeline.ends)
+
+
+def main() -> None:
+    """Measure, print and keep."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--cpus", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--pack", type=int)
+    parser.add_argument("--minutes", type=float, default=3.0)
+    parser.add_argument("--join", action="store_true")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    members = options.pack or 1
+    here = options.cpus // 2 if options.join else options.cpus
+    trials = int(options.cpus * options.minutes * MINUTE / options.seconds)
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": here})
+    join = partial(nodes.add_node, num_cpus=options.cpus - here) if options.join else None
+    try:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            cluster.connected(cluster=True, address=nodes.address, verbose=False) as where,
+        ):
+            began = time.perf_counter()
+            timeline, agenda = run_sleeping(
+                Path(folder), trials, options.pack, seconds=options.seconds, join=join
+            )
+    finally:
+        nodes.shutdown()
+    mean = partial(busy, timeline, options.seconds)
+    last, joined_at = timeline.starts[-1][0], timeline.joined_at
+    all_work = next(at for at, running in timeline.starts if running == options.cpus * members)
+    figures = {
+        "seconds_until_first_works": timeline.starts[0][0] - began,
+        "seconds_until_all_work": all_work - began,
+        "busy_from_then_on": mean(all_work, last),
+        "busy_after_a_minute": mean(max(began + MINUTE, all_work), last),
+    }
+    if joined_at is not None:
+        under_way = ((at, n + 1 - ended_by(timeline, at)) for n, at in enumerate(agenda.handed_out))
+        figures["seconds_until_the_node_gets_a_trial"] = (
+            next(at for at, number in under_way if number > here) - joined_at
+        )
+        more = (at for at, running in timeline.starts if running > here * members)
+        figures["seconds_until_the_node_works"] = next(more) - joined_at
+    print(f"{where}, n = {trials} trials or packs of {options.seconds:g} s")
+    kept(options.json, figures, trials)
+
+
+if __name__ == "__main__":
+    main()
