@@ -40,7 +40,7 @@ def texts_of(column: pd.Series[Any]) -> pd.Series[str]:
 
 def _several(rows: pd.DataFrame, column: str) -> list[str]:
     """Return the values of a column where they are more than one, else nothing."""
-    values = sorted(set(texts_of(rows[column])))
+    values = sorted(set(texts_of(rows[column].drop_duplicates())))
     return values if len(values) > 1 else []
 
 
@@ -53,7 +53,7 @@ def check_one_experiment(trials: pd.DataFrame) -> None:
 
 def check_poolable(trials: pd.DataFrame) -> None:
     """Refuse to pool classes where normal operations are not all equal; the error names one."""
-    mixed = sorted(set(trials.loc[trials["class_id"].isna(), "genotype"]))
+    mixed = sorted(trials.loc[trials["class_id"].isna(), "genotype"].unique())
     if mixed:
         example = known_name(Genotype.from_string(mixed[0])) or mixed[0]
         raise InputError(

@@ -172,7 +172,7 @@ def rank(
     if by == "class":
         check_poolable(rows)
         unit = "class"
-    phase = common_phase(set(rows["genotype"])) if unit != "genotype" else ""
+    phase = common_phase(rows["genotype"].unique()) if unit != "genotype" else ""
     metric = chosen_metric(metric, holdout=holdout)
     groups = _grouped(rows.assign(accuracy=accuracies(rows, metric)), _KEYS[by])
     table = _ranked(groups[groups["n"] >= min_seeds])
@@ -273,8 +273,8 @@ def _with_results(trials: pd.DataFrame) -> pd.DataFrame:
 def _grouped(rows: pd.DataFrame, key: str) -> pd.DataFrame:
     """Return a row a group, unranked, shown by its smallest topology."""
     runs = diverged_runs(rows, key)
-    smallest = rows.sort_values(["topology", "genotype"]).drop_duplicates(key).set_index(key)
-    names = smallest[[name for name in ("genotype", "topology", "class_id") if name != key]]
+    names = rows[["genotype", "topology", "class_id"]].drop_duplicates()
+    names = names.sort_values(["topology", "genotype"]).drop_duplicates(key).set_index(key)
     points = per_seed(rows, (key,), "accuracy")
     means = summary(points, (key,), within=FRACTION).set_index(key)
     return means.join(runs).join(names).reset_index()
