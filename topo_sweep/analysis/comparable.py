@@ -63,6 +63,33 @@ def check_poolable(trials: pd.DataFrame) -> None:
         )
 
 
+def with_reduction(trials: pd.DataFrame, wiring: int) -> pd.DataFrame:
+    """Return the trainings with one reduction wiring, as a sweep of topologies would have them.
+
+    Args:
+        trials: of a sweep of genotypes.
+        wiring: the topology of the reduction cell, an index.
+
+    Raises:
+        InputError: none has it, or there normal operations are not all equal.
+
+    """
+    chosen = trials[trials["reduction_topology"] == wiring]
+    if chosen.empty:
+        raise InputError(
+            f"no training here has reduction wiring {wiring}: `topo-sweep rank --format json` "
+            "names those that there are"
+        )
+    mixed = chosen.loc[chosen["topology"].isna(), "genotype"]
+    if len(mixed):
+        raise InputError(
+            "only networks whose normal operations are all equal have a place among the "
+            f"topologies, and {counted(mixed.nunique(), 'genotype')} with reduction wiring "
+            f"{wiring} mix operations: use `topo-sweep rank` for their numbers"
+        )
+    return chosen.assign(kind="topologies")
+
+
 def common_phase(genotypes: Iterable[str]) -> str:
     """Return what all networks share beside their normal wiring, in words.
 

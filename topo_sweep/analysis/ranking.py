@@ -260,7 +260,8 @@ def _with_results(trials: pd.DataFrame) -> pd.DataFrame:
     """Return the rows that have a result, diverged ones included."""
     if trials.empty:
         raise nothing_finished("trial to rank")
-    rows = trials[trials["status"] != "failed"]
+    has_result = trials["status"] != "failed"
+    rows = trials if has_result.all() else trials[has_result]
     if rows.empty:
         error = most_common([str(error)] for error in trials["error"])
         raise InputError(
@@ -272,12 +273,17 @@ def _with_results(trials: pd.DataFrame) -> pd.DataFrame:
 
 def _grouped(rows: pd.DataFrame, key: str) -> pd.DataFrame:
     """Return a row a group, unranked, shown by its smallest topology."""
-    runs = diverged_runs(rows, key)
-    names = rows[["genotype", "topology", "class_id"]].drop_duplicates()
-    names = names.sort_values(["topology", "genotype"]).drop_duplicates(key).set_index(key)
-    points = per_seed(rows, (key,), "accuracy")
-    means = summary(points, (key,), within=FRACTION).set_index(key)
-    return means.join(runs).join(names).reset_index()
+    # Groups have numbers until the end: genotypes are long, and each look at one costs.
+    numbers, keys = pd.factorize(rows[key], sort=True)
+    numbered = rows[["seed", "status", "accuracy"]].assign(group=numbers)
+    networks = rows[["genotype", "topology", "class_id"]]
+    texts = numbers if key == "genotype" else pd.factorize(rows["genotype"])[0]
+    networks = networks[~networks.assign(genotype=texts).duplicated()]
+    names = networks.sort_values(["topology", "genotype"]).drop_duplicates(key).set_index(key)
+    points = per_seed(numbered, ("group",), "accuracy")
+    means = summary(points, ("group",), within=FRACTION).set_index("group")
+    groups = means.join(diverged_runs(numbered, "group")).set_index(pd.Index(keys, name=key))
+    return groups.join(names).reset_index()
 
 
 def _ranked(groups: pd.DataFrame) -> pd.DataFrame:

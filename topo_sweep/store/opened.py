@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,18 +48,22 @@ class OpenedSweep:
         """Whether it searches cells and trains what is found."""
         return self.manifest.kind == "search"
 
-    def trials(self) -> pd.DataFrame:
+    def trials(self, columns: Collection[str] | None = None) -> pd.DataFrame:
         """Return one row a training, those of cells that searches found included.
 
         Beside the columns of the store, each has `train_images` and `test_images`, the counts of
         the data set as it was found; missing where the sweep does not hold them.
+
+        Args:
+            columns: what to read, beside what every reader needs; None is all.
 
         Raises:
             InputError: rows that were trained on other images or by another protocol than the sweep
                 says, or accuracies that cannot be.
 
         """
-        rows = self._checked(self.store.trials(), TRIALS)
+        needed = None if columns is None else {*columns, "fingerprint", "protocol_hash"}
+        rows = self._checked(self.store.rows(TRIALS, needed), TRIALS)
         protocol = self.manifest.protocol_hash
         if others := set(rows["protocol_hash"].unique()) - {protocol}:
             raise InputError(
@@ -235,13 +239,13 @@ def load_curves(
     if unknown := sorted(set(columns or ()) - set(measured)):
         raise InputError(f"curves have no column {unknown[0]!r}: use {', '.join(measured)}")
     sweep = _only_sweep(path)
-    rows = sweep.trials()
     where = {
         "seed": seed,
         "topology": topology,
         "class_id": class_id,
         "reduction_topology": reduction_topology,
     }
+    rows = sweep.trials(where)
     for name, number in where.items():
         if number is not None:
             rows = rows[rows[name] == number]

@@ -126,9 +126,19 @@ class ResultStore:
         """Return the alphas and genotypes of the rows that `searches` gives, a row an epoch."""
         return self.curves(SEARCHES)
 
-    def rows(self, table: Table) -> pd.DataFrame:
-        """Return one row for each key of the table."""
-        frame = _frame(self._read(table.name, table.schema))
+    def rows(self, table: Table, columns: Collection[str] | None = None) -> pd.DataFrame:
+        """Return one row for each key of the table.
+
+        Args:
+            table: of what.
+            columns: what to read, beside what says which row counts; None is all.
+
+        """
+        schema = table.schema
+        if columns is not None:
+            names = {*columns, table.key, "status", "attempt", "finished_at"}
+            schema = pa.schema([field for field in schema if field.name in names])
+        frame = _frame(self._read(table.name, schema))
         if not frame[table.key].is_unique:
             oldest_first = frame.sort_values(["finished_at", "attempt"], kind="stable")
             frame = preferred(oldest_first, table.key)
