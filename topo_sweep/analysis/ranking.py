@@ -25,6 +25,7 @@ from topo_sweep.analysis.accuracy import (
     summary,
 )
 from topo_sweep.analysis.comparable import (
+    EXPERIMENT,
     check_one_experiment,
     check_poolable,
     common_phase,
@@ -49,6 +50,13 @@ COLUMNS: Final = (
 """The columns of a ranking's table: `n` counts seeds, `runs` trainings, `diverged` those of them
 that diverged. `sd` (ddof 1) and `ci_*` are NaN where n = 1, `ci_*` also where all
 accuracies are equal."""
+
+NEEDED: Final = (
+    *EXPERIMENT, "kind", "seed", "status", "error",
+    "genotype", "topology", "class_id", "reduction_topology",
+    "train_accuracy", "val_accuracy", "test_accuracy", "best_test_accuracy",
+)  # fmt: skip
+"""The columns of trials that are read to rank them; all accuracies, since reading checks them."""
 
 _INTERVALS: Final = f"Intervals are 95% t intervals over training seeds, {GIVEN}."
 _TIE = 1e-9  # means of counts of correct images differ by more, or only by rounding

@@ -98,7 +98,7 @@ def surface(query: Query, sweep: OpenedSweep, style: str, reduction_topology: in
       topo-sweep plot surface --style surface3d -o surface.png
     """
     from topo_sweep.analysis.comparable import with_reduction
-    from topo_sweep.analysis.ranking import rank
+    from topo_sweep.analysis.ranking import NEEDED, rank
     from topo_sweep.analysis.searches import SearchQuery
     from topo_sweep.plots import grids
     from topo_sweep.plots import surface as surfaces
@@ -125,7 +125,7 @@ def surface(query: Query, sweep: OpenedSweep, style: str, reduction_topology: in
             f"--method and --attention choose among searches, and {sweep.folder} is a sweep of "
             f"{sweep.manifest.kind}: leave them out"
         )
-    rows = sweep.trials()
+    rows = sweep.trials(NEEDED)
     if reduction_topology is not None:
         rows = with_reduction(rows, reduction_topology)
     return surfaces.surface(rank(rows, metric=query.metric), style=style)

@@ -172,8 +172,8 @@ class ResultStore:
         attempts: dict[str, int] = {}
         for table in TABLES.values():
             columns = pa.schema([table.schema.field(name) for name in (table.key, "attempt")])
-            last = _frame(self._read(table.name, columns)).groupby(table.key)["attempt"].max()
-            attempts |= dict(zip(last.index.tolist(), last.tolist(), strict=True))
+            frame = _frame(self._read(table.name, columns)).sort_values("attempt", kind="stable")
+            attempts |= zip(frame[table.key].tolist(), frame["attempt"].tolist(), strict=True)
         return attempts
 
     def seeds(self) -> set[int]:

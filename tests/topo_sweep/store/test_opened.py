@@ -182,3 +182,17 @@ def test_trials_are_read_and_checked_without_going_through_them_in_python(
 
     assert len(open_sweep(store.paths.folder).trials()) == 20
     assert not [length for length in gone_through if length > 1]
+
+
+def test_columns_of_trials_can_be_chosen_and_checks_stay(tmp_path: Path) -> None:
+    store = make_sweep(tmp_path, small_spec())
+    store.append([trial_row("a", seed=3)], [])
+    sweep = open_sweep(store.paths.folder)
+
+    some = sweep.trials(["seed"])
+
+    assert some["seed"].tolist() == [3]
+    assert {"trial_id", "status", "finished_at"} <= set(some.columns) < set(sweep.trials().columns)
+    store.append([trial_row("b", fingerprint="other")], [])
+    with pytest.raises(InputError, match="other images"):
+        sweep.trials(["seed"])
