@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -120,9 +120,13 @@ class CellEdges:
         """Return DARTS' flat list of (operation, source)."""
         return [(edge.operation, edge.source) for edge in self.edges]
 
+    @cached_property
+    def _text(self) -> str:
+        return ";".join(f"{first}+{second}" for first, second in self.nodes)
+
     def __str__(self) -> str:
         """Return the canonical string: nodes separated by ';', the two edges of a node by '+'."""
-        return ";".join(f"{first}+{second}" for first, second in self.nodes)
+        return self._text
 
 
 @dataclass(frozen=True, order=True)
@@ -284,6 +288,7 @@ def _cell_from_pairs(name: str, pairs: object) -> CellEdges:
     return CellEdges.from_pairs(pairs)
 
 
+@lru_cache(maxsize=4096)  # all pairs of 180 wirings are made of 360 cells
 def _cell_from_string(text: str) -> CellEdges:
     pairs = []
     for edge in re.split(r"[;+]", text):

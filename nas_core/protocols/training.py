@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -156,6 +156,17 @@ def stable_hash(*parts: str, digits: int = 16) -> str:
     """Return hexadecimal digits that depend on these texts alone, on any platform."""
     text = json.dumps(parts, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:digits]
+
+
+def stable_hashes(first: Sequence[str], last: Iterable[str], *, digits: int = 16) -> list[str]:
+    """Return `stable_hash(*first, text)` of each text, where what comes first is hashed once."""
+    begun = hashlib.sha256(f"{json.dumps(list(first), ensure_ascii=True)[:-1]}, ".encode())
+    hashes = []
+    for text in last:
+        whole = begun.copy()
+        whole.update(f"{json.dumps(text, ensure_ascii=True)}]".encode())
+        hashes.append(whole.hexdigest()[:digits])
+    return hashes
 
 
 def _problem(detail: Mapping[str, Any], model: type[BaseModel]) -> str:

@@ -88,8 +88,10 @@ def data_words(rows: pd.DataFrame) -> str:
 
 def common_count(rows: pd.DataFrame, column: str) -> int | None:
     """Return the number that all rows have in a column; None where there is none."""
-    counts = list(rows[column].dropna()) if column in rows else []
-    return int(counts[0]) if counts else None
+    if column not in rows:
+        return None
+    counts = rows[column].dropna()
+    return int(counts.iloc[0]) if len(counts) else None
 
 
 def split_words(
@@ -143,7 +145,8 @@ def group_means(rows: pd.DataFrame, by: Sequence[str], column: str) -> pd.DataFr
 
 def averaged(rows: pd.DataFrame, by: Sequence[str], column: str) -> pd.DataFrame:
     """Return `group_means` on which the order of rows has no effect."""
-    return group_means(rows.sort_values([*by, column]), by, column)
+    needed = {*by, column, "lost" if "lost" in rows else "status"}
+    return group_means(rows[list(needed)].sort_values(column), by, column)
 
 
 def per_seed(rows: pd.DataFrame, by: Sequence[str], column: str) -> pd.DataFrame:

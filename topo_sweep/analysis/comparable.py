@@ -40,7 +40,7 @@ def texts_of(column: pd.Series[Any]) -> pd.Series[str]:
 
 def _several(rows: pd.DataFrame, column: str) -> list[str]:
     """Return the values of a column where they are more than one, else nothing."""
-    values = sorted(set(texts_of(rows[column])))
+    values = sorted(set(texts_of(rows[column].drop_duplicates())))
     return values if len(values) > 1 else []
 
 
@@ -60,7 +60,7 @@ def precision_remarks(precision: str) -> list[str]:
 
 def check_poolable(trials: pd.DataFrame) -> None:
     """Refuse to pool classes where normal operations are not all equal; the error names one."""
-    mixed = sorted(set(trials.loc[trials["class_id"].isna(), "genotype"]))
+    mixed = sorted(trials.loc[trials["class_id"].isna(), "genotype"].unique())
     if mixed:
         example = known_name(Genotype.from_string(mixed[0])) or mixed[0]
         raise InputError(
@@ -68,6 +68,33 @@ def check_poolable(trials: pd.DataFrame) -> None:
             f"{counted(len(mixed), 'genotype')} here mix operations ({example}): "
             "rank by topology instead"
         )
+
+
+def with_reduction(trials: pd.DataFrame, wiring: int) -> pd.DataFrame:
+    """Return the trainings with one reduction wiring, as a sweep of topologies would have them.
+
+    Args:
+        trials: of a sweep of genotypes.
+        wiring: the topology of the reduction cell, an index.
+
+    Raises:
+        InputError: none has it, or there normal operations are not all equal.
+
+    """
+    chosen = trials[trials["reduction_topology"] == wiring]
+    if chosen.empty:
+        raise InputError(
+            f"no training here has reduction wiring {wiring}: `topo-sweep rank --format json` "
+            "names those that there are"
+        )
+    mixed = chosen.loc[chosen["topology"].isna(), "genotype"]
+    if len(mixed):
+        raise InputError(
+            "only networks whose normal operations are all equal have a place among the "
+            f"topologies, and {counted(mixed.nunique(), 'genotype')} with reduction wiring "
+            f"{wiring} mix operations: use `topo-sweep rank` for their numbers"
+        )
+    return chosen.assign(kind="topologies")
 
 
 def common_phase(genotypes: Iterable[str]) -> str:

@@ -25,6 +25,7 @@ from topo_sweep.analysis.accuracy import (
     summary,
 )
 from topo_sweep.analysis.comparable import (
+    EXPERIMENT,
     check_one_experiment,
     check_poolable,
     common_phase,
@@ -49,6 +50,13 @@ COLUMNS: Final = (
 """The columns of a ranking's table: `n` counts seeds, `runs` trainings, `diverged` those of them
 that diverged. `sd` (ddof 1) and `ci_*` are NaN where n = 1, `ci_*` also where all
 accuracies are equal."""
+
+NEEDED: Final = (
+    *EXPERIMENT, "kind", "seed", "status", "error",
+    "genotype", "topology", "class_id", "reduction_topology",
+    "train_accuracy", "val_accuracy", "test_accuracy", "best_test_accuracy",
+)  # fmt: skip
+"""The columns of trials that are read to rank them; all accuracies, since reading checks them."""
 
 _INTERVALS: Final = f"Intervals are 95% t intervals over training seeds, {GIVEN}."
 _TIE = 1e-9  # means of counts of correct images differ by more, or only by rounding
@@ -172,7 +180,7 @@ def rank(
     if by == "class":
         check_poolable(rows)
         unit = "class"
-    phase = common_phase(set(rows["genotype"])) if unit != "genotype" else ""
+    phase = common_phase(rows["genotype"].unique()) if unit != "genotype" else ""
     metric = chosen_metric(metric, holdout=holdout)
     groups = _grouped(rows.assign(accuracy=accuracies(rows, metric)), _KEYS[by])
     table = _ranked(groups[groups["n"] >= min_seeds])
@@ -260,7 +268,8 @@ def _with_results(trials: pd.DataFrame) -> pd.DataFrame:
     """Return the rows that have a result, diverged ones included."""
     if trials.empty:
         raise nothing_finished("trial to rank")
-    rows = trials[trials["status"] != "failed"]
+    has_result = trials["status"] != "failed"
+    rows = trials if has_result.all() else trials[has_result]
     if rows.empty:
         error = most_common([str(error)] for error in trials["error"])
         raise InputError(
@@ -272,12 +281,17 @@ def _with_results(trials: pd.DataFrame) -> pd.DataFrame:
 
 def _grouped(rows: pd.DataFrame, key: str) -> pd.DataFrame:
     """Return a row a group, unranked, shown by its smallest topology."""
-    runs = diverged_runs(rows, key)
-    smallest = rows.sort_values(["topology", "genotype"]).drop_duplicates(key).set_index(key)
-    names = smallest[[name for name in ("genotype", "topology", "class_id") if name != key]]
-    points = per_seed(rows, (key,), "accuracy")
-    means = summary(points, (key,), within=FRACTION).set_index(key)
-    return means.join(runs).join(names).reset_index()
+    # Groups have numbers until the end: genotypes are long, and each look at one costs.
+    numbers, keys = pd.factorize(rows[key], sort=True)
+    numbered = rows[["seed", "status", "accuracy"]].assign(group=numbers)
+    networks = rows[["genotype", "topology", "class_id"]]
+    texts = numbers if key == "genotype" else pd.factorize(rows["genotype"])[0]
+    networks = networks[~networks.assign(genotype=texts).duplicated()]
+    names = networks.sort_values(["topology", "genotype"]).drop_duplicates(key).set_index(key)
+    points = per_seed(numbered, ("group",), "accuracy")
+    means = summary(points, ("group",), within=FRACTION).set_index("group")
+    groups = means.join(diverged_runs(numbered, "group")).set_index(pd.Index(keys, name=key))
+    return groups.join(names).reset_index()
 
 
 def _ranked(groups: pd.DataFrame) -> pd.DataFrame:

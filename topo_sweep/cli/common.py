@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -119,8 +119,8 @@ def beside(sweep: OpenedSweep) -> Path:
     return folder.resolve().parent if folder.name in {"", ".."} else folder.parent
 
 
-def evaluated(sweep: OpenedSweep) -> pd.DataFrame:
-    """Return a sweep's trainings.
+def evaluated(sweep: OpenedSweep, columns: Collection[str] | None = None) -> pd.DataFrame:
+    """Return a sweep's trainings, all columns or as `OpenedSweep.trials` reads these.
 
     Raises:
         InputError: it found cells and none of them is evaluated; says how to.
@@ -128,7 +128,7 @@ def evaluated(sweep: OpenedSweep) -> pd.DataFrame:
     """
     from topo_sweep.analysis.selection import WITHOUT_EVALUATIONS
 
-    trials = sweep.trials()
+    trials = sweep.trials(columns)
     if sweep.holds_searches and trials.empty and (cells := sweep.searches()["genotype"].nunique()):
         way = _evaluation(sweep.manifest.data) if cells == 1 else WITHOUT_EVALUATIONS
         folder = shlex.quote(str(sweep.folder))

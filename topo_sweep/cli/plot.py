@@ -82,8 +82,13 @@ def sweep_plot(draw: Callable[..., Figure]) -> click.Command:
     show_default=True,
     help="A map to read values from, or a 3-D surface like the paper's figure 3.",
 )
+@click.option(
+    "--reduction-topology",
+    type=click.IntRange(0, 179),
+    help="Of a sweep of genotypes, draw those with this reduction wiring.",
+)
 @takes(Query)
-def surface(query: Query, sweep: OpenedSweep, style: str) -> Figure:
+def surface(query: Query, sweep: OpenedSweep, style: str, reduction_topology: int | None) -> Figure:
     """Draw the accuracy of all 180 topologies, the paper's figure 3, or of a grid of searches.
 
     RESULTS is a sweep's folder, or a folder of sweeps (then the one with the newest row).
@@ -92,18 +97,25 @@ def surface(query: Query, sweep: OpenedSweep, style: str) -> Figure:
     Example:
       topo-sweep plot surface --style surface3d -o surface.png
     """
-    from topo_sweep.analysis.ranking import rank
+    from topo_sweep.analysis.comparable import with_reduction
+    from topo_sweep.analysis.ranking import NEEDED, rank
     from topo_sweep.analysis.searches import SearchQuery
     from topo_sweep.plots import grids
     from topo_sweep.plots import surface as surfaces
 
+    of_genotypes = not sweep.holds_searches and not sweep.ranks_topologies
+    if reduction_topology is not None and not of_genotypes:
+        raise InputError(
+            f"--reduction-topology chooses in a sweep of genotypes, and {sweep.folder} is one of "
+            f"{sweep.manifest.kind}: leave it out"
+        )
     if sweep.holds_searches:
         if style != "map":
             raise InputError(
                 f"a grid of searches is drawn as a map, got --style {style}: leave it out"
             )
         return grids.grid_map(sweep.searches(), evaluated(sweep), SearchQuery(**vars(query)))
-    if not sweep.ranks_topologies:
+    if of_genotypes and reduction_topology is None:
         raise InputError(
             f"plot surface draws a sweep of topologies or of searches, and {sweep.folder} is one "
             f"of {sweep.manifest.kind}: {_instead(sweep)}"
@@ -113,7 +125,10 @@ def surface(query: Query, sweep: OpenedSweep, style: str) -> Figure:
             f"--method and --attention choose among searches, and {sweep.folder} is a sweep of "
             f"{sweep.manifest.kind}: leave them out"
         )
-    return surfaces.surface(rank(sweep.trials(), metric=query.metric), style=style)
+    rows = sweep.trials(NEEDED)
+    if reduction_topology is not None:
+        rows = with_reduction(rows, reduction_topology)
+    return surfaces.surface(rank(rows, metric=query.metric), style=style)
 
 
 @sweep_plot

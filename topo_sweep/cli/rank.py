@@ -55,9 +55,8 @@ def rank(request: RankRequest, results: Path) -> None:
     from topo_sweep.store.opened import open_sweep
 
     sweep = open_sweep(results)
-    ranked = ranking.rank(
-        evaluated(sweep), by=request.by, metric=request.metric, min_seeds=request.min_seeds
-    )
+    trials = evaluated(sweep, ranking.NEEDED)
+    ranked = ranking.rank(trials, by=request.by, metric=request.metric, min_seeds=request.min_seeds)
     say_which(sweep, results)
     remarks = chosen_on_test_images(sweep.manifest.origins)
     remarks += precision_remarks(sweep.manifest.protocol.precision)

@@ -133,6 +133,7 @@ def store_of(spec: SweepSpec, results: Path) -> ResultStore:
 
 def endings(trials: pd.DataFrame, searches: pd.DataFrame) -> dict[str, str]:
     """Return how everything that has a row ended: its status, by id."""
-    return dict(zip(searches["search_id"], searches["status"], strict=True)) | dict(
-        zip(trials["trial_id"], trials["status"], strict=True)
-    )
+    ended: dict[str, str] = {}
+    for rows, key in ((searches, "search_id"), (trials, "trial_id")):
+        ended |= zip(rows[key].tolist(), rows["status"].tolist(), strict=True)
+    return ended

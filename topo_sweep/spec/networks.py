@@ -15,7 +15,7 @@ from nas_core.cells.genotype import CellEdges, Edge, Genotype
 from nas_core.cells.topology import Topology, isomorphism_classes, topology_count
 from nas_core.protocols.training import DataOptions, Protocol
 from topo_sweep.spec.int_sets import format_int_set, members
-from topo_sweep.spec.trials import Planned, Trial
+from topo_sweep.spec.trials import Planned, Trial, trainings
 
 _LAST_TOPOLOGY: Final = topology_count() - 1
 
@@ -116,13 +116,7 @@ class NetworkSweep(Sweep):
 
     def trials(self) -> dict[str, Trial]:
         """Return the trainings by id."""
-        genotypes = self.genotype_list()
-        trials = (
-            Trial(genotype, self.protocol, self.data, seed)
-            for seed in self.seeds
-            for genotype in genotypes
-        )
-        return {trial.trial_id: trial for trial in trials}
+        return trainings(self.genotype_list(), self.protocol, self.data, self.seeds)
 
 
 class TopologySweep(NetworkSweep):

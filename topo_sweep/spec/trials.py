@@ -6,14 +6,20 @@ records trials treats them alike. Sweeps make them, see `networks.py` and `searc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
 from nas_core.cells.genotype import Genotype, known_name
 from nas_core.protocols.search import SearchProtocol
-from nas_core.protocols.training import DataOptions, NetworkTraining, Protocol, stable_hash
+from nas_core.protocols.training import (
+    DataOptions,
+    NetworkTraining,
+    Protocol,
+    stable_hash,
+    stable_hashes,
+)
 
 
 class Work:
@@ -58,13 +64,8 @@ class Trial(Work):
         """Sixteen hexadecimal digits that name exactly these, on any platform."""
         if self.search_id is not None:
             return evaluation_id(self.search_id, self.protocol, self.seed)
-        return stable_hash(
-            "trial",
-            str(self.genotype),
-            self.protocol.canonical(),
-            self.data.canonical(),
-            str(self.seed),
-        )
+        key = _training_key(str(self.genotype), self.protocol.canonical(), self.data.canonical())
+        return stable_hash(*key, str(self.seed))
 
     @property
     def name(self) -> str:
@@ -158,6 +159,30 @@ class Evaluation(Work):
     def of(self, genotype: Genotype) -> Trial:
         """Return the training of what the search found."""
         return Trial(genotype, self.protocol, self.search.data, self.seed, self.waits_for)
+
+
+def trainings(
+    genotypes: Iterable[Genotype], protocol: Protocol, data: DataOptions, seeds: Sequence[int]
+) -> dict[str, Trial]:
+    """Return the training of each network with each seed by id; seeds are the outer loop.
+
+    Ids are those of `Trial.trial_id`: what the seeds of a network share is hashed once.
+    """
+    settings = protocol.canonical(), data.canonical()
+    last = [str(seed) for seed in seeds]
+    ids = [(cell, stable_hashes(_training_key(str(cell), *settings), last)) for cell in genotypes]
+    planned = {}
+    for number, seed in enumerate(seeds):
+        for genotype, of_seeds in ids:
+            trial = Trial(genotype, protocol, data, seed)
+            vars(trial)["trial_id"] = of_seeds[number]
+            planned[of_seeds[number]] = trial
+    return planned
+
+
+def _training_key(genotype: str, protocol: str, data: str) -> tuple[str, ...]:
+    """Return what is hashed of a training before its seed."""
+    return "trial", genotype, protocol, data
 
 
 Runnable = Trial | SearchTrial

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,20 +48,24 @@ class OpenedSweep:
         """Whether it searches cells and trains what is found."""
         return self.manifest.kind == "search"
 
-    def trials(self) -> pd.DataFrame:
+    def trials(self, columns: Collection[str] | None = None) -> pd.DataFrame:
         """Return one row a training, those of cells that searches found included.
 
         Beside the columns of the store, each has `train_images` and `test_images`, the counts of
         the data set as it was found; missing where the sweep does not hold them.
+
+        Args:
+            columns: what to read, beside what every reader needs; None is all.
 
         Raises:
             InputError: rows that were trained on other images or by another protocol than the sweep
                 says, or accuracies that cannot be.
 
         """
-        rows = self._checked(self.store.trials(), TRIALS)
+        needed = None if columns is None else {*columns, "fingerprint", "protocol_hash"}
+        rows = self._checked(self.store.rows(TRIALS, needed), TRIALS)
         protocol = self.manifest.protocol_hash
-        if others := set(rows["protocol_hash"]) - {protocol}:
+        if others := set(rows["protocol_hash"].unique()) - {protocol}:
             raise InputError(
                 f"{self.folder} holds rows of another protocol: its sweep.json says {protocol}, "
                 f"these rows {', '.join(sorted(others))}; put sweep.json back as it was, or move "
@@ -105,7 +110,7 @@ class OpenedSweep:
         return {key: trial for trials in requests for key, trial in trials.items()}
 
     def _checked(self, rows: pd.DataFrame, table: Table) -> pd.DataFrame:
-        others = set(rows["fingerprint"]) - {self.manifest.fingerprint}
+        others = set(rows["fingerprint"].unique()) - {self.manifest.fingerprint}
         if others:
             raise InputError(
                 f"{self.folder} holds rows of other images: its data has fingerprint "
@@ -113,8 +118,9 @@ class OpenedSweep:
                 "foreign Parquet parts away"
             )
         for column in rows.filter(like="_accuracy"):
-            bad = rows[(rows[column] < 0) | (rows[column] > 1)]
-            if len(bad):
+            is_bad = (rows[column] < 0) | (rows[column] > 1)
+            if is_bad.any():
+                bad = rows[is_bad]
                 raise InputError(
                     f"{self.folder} holds {table.key} {bad[table.key].iloc[0]} with {column} "
                     f"{bad[column].iloc[0]:g}, and accuracies are fractions from 0 to 1: move the "
@@ -189,12 +195,72 @@ def load_results(path: str | Path = RESULTS) -> pd.DataFrame:
     (10, 10, {'ok'})
 
     """
+    return _only_sweep(path).trials()
+
+
+def load_curves(
+    path: str | Path = RESULTS,
+    *,
+    columns: Sequence[str] | None = None,
+    topology: int | None = None,
+    class_id: int | None = None,
+    reduction_topology: int | None = None,
+    seed: int | None = None,
+) -> pd.DataFrame:
+    """Return the learning curves of a sweep's trainings, one row an epoch.
+
+    Of large sweeps choose some: curves of other trainings are not read from disk. All 32 million
+    rows of 324,000 trainings would need several GB.
+
+    Args:
+        path: a sweep's folder, or a folder that holds a single one.
+        columns: which measured columns to read, as `train_loss` or `test_accuracy`; None is all:
+            `learning_rate`, `train_loss`, `train_accuracy`, `val_accuracy` and `test_accuracy`
+            (fractions 0..1, empty where they were not measured), `seconds`.
+        topology: trainings with this normal wiring alone, an index.
+        class_id: those of this class of normal wirings alone.
+        reduction_topology: those with this reduction wiring alone, an index.
+        seed: those of this seed alone.
+
+    Returns:
+        The columns `trial_id`, `epoch` (from 0), those that were chosen, `finished_at`, and of the
+        training `seed`, `topology`, `class_id`, `reduction_topology` and `status`; in the order in
+        which trainings ended. No rows where nothing of that kind has ended.
+
+    Raises:
+        InputError: as `load_results`, or a column that curves do not have.
+
+    >>> curves = load_curves("results/studies/table2-digits/full", columns=["test_accuracy"])
+    >>> len(curves), curves["trial_id"].nunique(), int(curves["epoch"].max())
+    (50, 10, 4)
+
+    """
+    measured = TRIALS.curve_schema.names
+    if unknown := sorted(set(columns or ()) - set(measured)):
+        raise InputError(f"curves have no column {unknown[0]!r}: use {', '.join(measured)}")
+    sweep = _only_sweep(path)
+    where = {
+        "seed": seed,
+        "topology": topology,
+        "class_id": class_id,
+        "reduction_topology": reduction_topology,
+    }
+    rows = sweep.trials(where)
+    for name, number in where.items():
+        if number is not None:
+            rows = rows[rows[name] == number]
+    chosen = measured if columns is None else columns
+    return sweep.store.curves_of(rows, TRIALS, chosen, (*where, "status"))
+
+
+def _only_sweep(path: str | Path) -> OpenedSweep:
+    """Return the sweep in a folder that is one or holds a single one."""
     folder = Path(path)
     several = [] if is_sweep(folder) else sweeps_in(folder)
     if len(several) > 1:
         names = ", ".join(sweep.folder.name for sweep in several)
         raise InputError(f"{path} holds {len(several)} sweeps, so name one of them: {names}")
-    return open_sweep(folder).trials()
+    return open_sweep(folder)
 
 
 def found_by_search(searches: pd.DataFrame) -> dict[str, Genotype | None]:

@@ -23,19 +23,21 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nas_core.errors import InputError, TopoSweepError
 from nas_core.files import write_durably
+from topo_sweep.store.curves import curves_of, read_ended
 from topo_sweep.store.paths import StorePaths
-from topo_sweep.store.precedence import preferred
-from topo_sweep.store.tables import SEARCHES, TABLES, TRIALS, Table
+from topo_sweep.store.precedence import by_time, preferred
+from topo_sweep.store.tables import SEARCHES, SELDOM_TWICE, TABLES, TRIALS, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +46,7 @@ Row = Mapping[str, Any]
 
 _MOST_PARTS = 32
 _SMALL_PART_BYTES = 16 * 2**20
+_GROUP_ROWS = 2**15  # what is read at least: the curves of 328 trainings of 100 epochs
 
 
 class StoreError(TopoSweepError):
@@ -123,38 +126,62 @@ class ResultStore:
         """Return the alphas and genotypes of the rows that `searches` gives, a row an epoch."""
         return self.curves(SEARCHES)
 
-    def rows(self, table: Table) -> pd.DataFrame:
-        """Return one row for each key of the table."""
-        frame = self._read(table.name, table.schema)
-        oldest_first = frame.sort_values(["finished_at", "attempt"], kind="stable")
-        return preferred(oldest_first, table.key).sort_values(
-            ["finished_at", table.key], ignore_index=True
-        )
+    def rows(self, table: Table, columns: Collection[str] | None = None) -> pd.DataFrame:
+        """Return one row for each key of the table.
+
+        Args:
+            table: of what.
+            columns: what to read, beside what says which row counts; None is all.
+
+        """
+        schema = table.schema
+        if columns is not None:
+            names = {*columns, table.key, "status", "attempt", "finished_at"}
+            schema = pa.schema([field for field in schema if field.name in names])
+        frame = _frame(self._read(table.name, schema))
+        if not frame[table.key].is_unique:
+            oldest_first = frame.sort_values(["finished_at", "attempt"], kind="stable")
+            frame = preferred(oldest_first, table.key)
+        return by_time(frame, table.key)
 
     def curves(self, table: Table) -> pd.DataFrame:
         """Return the epochs of the rows that `rows` gives."""
-        kept = self.rows(table)[[table.key, "finished_at"]]
-        return (
-            self._read(table.curve_name, table.curve_schema)
-            .merge(kept, on=[table.key, "finished_at"])
-            .drop_duplicates([table.key, "epoch"])
-            .sort_values(["finished_at", table.key, "epoch"], ignore_index=True)
-        )
+        epochs = self._read(table.curve_name, table.curve_schema)
+        return _frame(curves_of(epochs, self.rows(table), table.key))
+
+    def curves_of(
+        self, rows: pd.DataFrame, table: Table, columns: Collection[str], also: Sequence[str]
+    ) -> pd.DataFrame:
+        """Return the epochs of some of the rows that `rows` gives; others' are not read.
+
+        Args:
+            rows: those rows, in that order.
+            table: theirs.
+            columns: which of a curve's columns to read, beside key, `epoch` and `finished_at`.
+            also: columns of the rows that their epochs get.
+
+        """
+        names = {table.key, "epoch", "finished_at", *columns}
+        schema = pa.schema([field for field in table.curve_schema if field.name in names])
+        times = sorted(set(rows["finished_at"].dt.to_pydatetime()))
+        epochs = self._read(table.curve_name, schema, times)
+        return _frame(curves_of(epochs, rows, table.key, also))
 
     def attempts(self) -> dict[str, int]:
         """Return the number of the last attempt at each trial or search, whichever row counts."""
         attempts: dict[str, int] = {}
         for table in TABLES.values():
-            frame = self._read(table.name, table.schema)
-            last = frame.groupby(table.key)["attempt"].max()
-            attempts |= {str(key): int(attempt) for key, attempt in last.items()}
+            columns = pa.schema([table.schema.field(name) for name in (table.key, "attempt")])
+            frame = _frame(self._read(table.name, columns)).sort_values("attempt", kind="stable")
+            attempts |= zip(frame[table.key].tolist(), frame["attempt"].tolist(), strict=True)
         return attempts
 
     def seeds(self) -> set[int]:
         """Return the seeds of all rows, of whatever table."""
         seeds: set[int] = set()
         for table in TABLES.values():
-            seeds |= set(self._read(table.name, pa.schema([table.schema.field("seed")]))["seed"])
+            rows = self._read(table.name, pa.schema([table.schema.field("seed")]))
+            seeds |= set(rows["seed"].unique().to_pylist())
         return seeds
 
     def newest_row(self) -> datetime | None:
@@ -162,17 +189,18 @@ class ResultStore:
         newest = []
         for table in TABLES.values():
             rows = self._read(table.name, pa.schema([table.schema.field("finished_at")]))
-            newest += [] if rows.empty else [rows["finished_at"].max().to_pydatetime()]
+            newest += [pc.max(rows["finished_at"]).as_py()] if rows.num_rows else []
         return max(newest, default=None)
 
-    def _read(self, name: str, schema: pa.Schema) -> pd.DataFrame:
-        """Return all rows of all parts, as they are."""
+    def _read(
+        self, name: str, schema: pa.Schema, times: Sequence[datetime] | None = None
+    ) -> pa.Table:
+        """Return all rows of all parts, as they are, or those that ended at these times."""
         folder = self.paths.part_folder(name)
         for _ in range(100):
             with contextlib.suppress(FileNotFoundError):  # compacted between listing and reading
-                tables = [_read_part(part, schema) for part in _parts(folder)]
-                table = pa.concat_tables(tables) if tables else schema.empty_table()
-                return table.to_pandas(types_mapper=_pandas_type)
+                tables = [_read_part(part, schema, times) for part in _parts(folder)]
+                return pa.concat_tables(tables) if tables else schema.empty_table()
         raise StoreError(f"{folder} changes faster than it can be read: try again")
 
     @contextlib.contextmanager
@@ -276,7 +304,10 @@ def _write_part(folder: Path, table: pa.Table) -> None:
     if table.num_rows:
         folder.mkdir(exist_ok=True)
         buffer = io.BytesIO()
-        pq.write_table(table, buffer, compression="zstd")
+        often = [name for name in table.column_names if name not in SELDOM_TWICE]
+        pq.write_table(
+            table, buffer, compression="zstd", row_group_size=_GROUP_ROWS, use_dictionary=often
+        )
         write_durably(
             folder / f"part-{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.parquet", buffer.getvalue()
         )
@@ -286,10 +317,15 @@ def _parts(folder: Path) -> list[Path]:
     return sorted(folder.glob("part-*.parquet"))
 
 
-def _read_part(part: Path, schema: pa.Schema) -> pa.Table:
-    """Read the columns of the schema; one that an older version did not write holds nulls."""
+def _read_part(part: Path, schema: pa.Schema, times: Sequence[datetime] | None = None) -> pa.Table:
+    """Read the columns of the schema; one that an older version did not write holds nulls.
+
+    With `times`, read what ended then.
+    """
     columns = pa.schema([field.with_nullable(nullable=True) for field in schema])
     try:
+        if times is not None:
+            return read_ended(part, columns, times)
         return pq.read_table(part, schema=columns)
     except FileNotFoundError:
         raise
@@ -298,6 +334,10 @@ def _read_part(part: Path, schema: pa.Schema) -> pa.Table:
             f"{part} is damaged ({error}): move it away and run the sweep again; "
             "only its trials are trained again"
         ) from None
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    return table.to_pandas(types_mapper=_pandas_type)
 
 
 def _pandas_type(arrow_type: pa.DataType) -> Any:  # noqa: ANN401 - pandas calls it

@@ -25,6 +25,21 @@ def preferred(rows: pd.DataFrame, key: str) -> pd.DataFrame:
     return by_status.drop_duplicates(key)
 
 
+def by_time(rows: pd.DataFrame, key: str) -> pd.DataFrame:
+    """Return rows by `finished_at` and then by key, numbered anew; what is in order is not moved.
+
+    Args:
+        rows: the columns `finished_at` and `key`, a row a key.
+        key: the column that names a trial or a search.
+
+    """
+    times = rows["finished_at"]
+    if times.is_monotonic_increasing and times.is_unique:
+        return rows.reset_index(drop=True)
+    by = ["finished_at"] if times.is_unique else ["finished_at", key]
+    return rows.sort_values(by, ignore_index=True)
+
+
 def merged(frames: Sequence[pd.DataFrame], key: str) -> pd.DataFrame:
     """Return the rows of several sweeps as they stand, a key once: the `preferred` row of all."""
     import pandas as pd

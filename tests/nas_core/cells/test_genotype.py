@@ -384,3 +384,10 @@ def test_known_cells_are_those_of_the_facts() -> None:
             assert [set(edges[i : i + 2]) for i in range(0, 8, 2)] == [
                 {(edge.operation, edge.source) for edge in node} for node in cell.nodes
             ]
+
+
+def test_networks_that_share_a_cell_share_its_edges_in_memory() -> None:
+    normal, other = str(KNOWN_CELLS["DARTS_V1"]).split("|")
+    first, second = (Genotype.from_string(f"{normal}|{cell}") for cell in (normal, other))
+    assert first.normal is second.normal
+    assert first.reduction is second.normal

@@ -13,7 +13,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from nas_core.errors import InputError
-from nas_core.protocols.training import PRESETS, DataOptions, Protocol, stable_hash
+from nas_core.protocols.training import (
+    PRESETS,
+    DataOptions,
+    Protocol,
+    stable_hash,
+    stable_hashes,
+)
 from tests.nas_core.protocols.hashes import check_every_field_is_hashed
 
 # Stores are named by these: a change of one makes every older store of it unreachable.
@@ -272,3 +278,11 @@ def test_stable_hash_is_that_of_the_listed_texts() -> None:
     assert stable_hash("a", "b") == "3554d2b8a1e34099"
     assert stable_hash("a", "b", digits=8) == "3554d2b8"
     assert len({stable_hash("a", "b"), stable_hash("ab"), stable_hash("b", "a")}) == 3
+
+
+@given(first=st.lists(st.text(), min_size=1), last=st.lists(st.text()), digits=st.integers(1, 64))
+def test_hashes_that_share_what_comes_first_are_those_of_each_alone(
+    first: list[str], last: list[str], digits: int
+) -> None:
+    alone = [stable_hash(*first, text, digits=digits) for text in last]
+    assert stable_hashes(first, last, digits=digits) == alone

@@ -9,6 +9,7 @@ import pytest
 from nas_core.cells.genotype import KNOWN_CELLS, Genotype
 from nas_core.errors import InputError
 from tests.topo_sweep.analysis.ranking_rows import frame, row, uniform
+from topo_sweep.analysis.comparable import with_reduction
 from topo_sweep.analysis.ranking import rank
 
 
@@ -93,3 +94,29 @@ def test_classes_of_genotypes_with_other_reduction_cells_are_refused() -> None:
     assert len(rank(trials).table) == 2
     with pytest.raises(InputError, match="never mixes phases"):
         rank(trials, by="class")
+
+
+def test_the_genotypes_with_one_reduction_wiring_rank_like_a_sweep_of_topologies() -> None:
+    sweep, other = (
+        [row(uniform(index, reduction=wiring), 0, 0.9 - index / 100) for index in (0, 1, 4)]
+        for wiring in (3, 4)
+    )
+    pairs = [trial | {"kind": "genotypes"} for trial in (*sweep, *other)]
+
+    chosen, expected = rank(with_reduction(frame(pairs), 3)), rank(frame(sweep))
+
+    assert chosen.header == expected.header
+    assert chosen.unit == "topology"
+    assert chosen.table["topology"].tolist() == expected.table["topology"].tolist()
+
+
+def test_a_reduction_wiring_that_nothing_has_is_refused() -> None:
+    with pytest.raises(InputError, match="no training here has reduction wiring 5"):
+        with_reduction(frame([row(0, 0, 0.9)]), 5)
+
+
+def test_networks_of_several_operations_have_no_place_among_the_topologies() -> None:
+    mixed = KNOWN_CELLS["DARTS_V1"]
+    wiring = mixed.reduction.topology.index
+    with pytest.raises(InputError, match=r"1 genotype with reduction wiring .* mix operations"):
+        with_reduction(frame([row(mixed, 0, 0.9), row(mixed, 1, 0.8)]), wiring)

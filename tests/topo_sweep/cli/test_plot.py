@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.topo_sweep.analysis.choice_rows import topologies
+from nas_core.cells.genotype import Genotype
+from tests.topo_sweep.analysis.choice_rows import finished, topologies
+from tests.topo_sweep.analysis.ranking_rows import uniform
 from tests.topo_sweep.cli.program import Program
 from tests.topo_sweep.cli.search_sweeps import curve_with_alphas, searched
 from tests.topo_sweep.runs.search_run import stored_search
+from topo_sweep.spec.networks import GenotypeSweep
 
 PNG = b"\x89PNG"
 COMMANDS = ("subspaces", "depth", "skips", "alphas", "surface")
@@ -128,6 +132,32 @@ def test_a_surface_of_topologies_has_no_searches_to_choose_among(
     program("plot", "surface", option, "none", code=2)
     assert "choose among searches" in program.errors
     assert "is a sweep of topologies" in program.errors
+
+
+def test_of_genotypes_those_with_one_reduction_wiring_are_drawn_like_topologies(
+    program: Program, tmp_path: Path
+) -> None:
+    accuracies = {(17, 3): [0.9, 0.8], (3, 3): [0.7, 0.6], (3, 4): [0.5, 0.4]}
+    pairs: dict[int | Genotype, Sequence[float]] = {
+        uniform(normal, reduction=wiring): values for (normal, wiring), values in accuracies.items()
+    }
+    spec = GenotypeSweep(name="pairs", genotypes=tuple(map(str, pairs)))
+    folder = str(finished(tmp_path / "results", spec, pairs).folder)
+
+    program("plot", "surface", folder, "--reduction-topology", "3", "-o", "some.svg")
+    program("plot", "surface", folder, "--reduction-topology", "4", "-o", "other.svg")
+    assert Path("some.svg").read_bytes() != Path("other.svg").read_bytes()
+    program("plot", "surface", folder, "--reduction-topology", "5", code=2)
+    assert "no training here has reduction wiring 5" in program.errors
+
+
+def test_a_sweep_of_topologies_has_no_reduction_wirings_to_choose_among(
+    program: Program, tmp_path: Path
+) -> None:
+    topologies(tmp_path / "results", {17: [0.9]})
+    program("plot", "surface", "--reduction-topology", "3", code=2)
+    assert "chooses in a sweep of genotypes" in program.errors
+    assert "is one of topologies" in program.errors
 
 
 @pytest.mark.slow

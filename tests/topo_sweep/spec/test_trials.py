@@ -18,7 +18,7 @@ from nas_core.protocols.training import DataOptions, Protocol
 from tests.topo_sweep.runs.search_run import FOUND, OTHER, search_of, search_spec
 from topo_sweep.runs.execution import Execution
 from topo_sweep.spec.load import load_spec
-from topo_sweep.spec.trials import Evaluation, SearchTrial, Trial, without_void
+from topo_sweep.spec.trials import Evaluation, SearchTrial, Trial, trainings, without_void
 
 GOLDEN = "68ac1bcafd363644"
 GOLDEN_SEARCH = "89aab093acef323c"
@@ -269,3 +269,34 @@ def test_nothing_is_left_out_before_any_search_has_ended() -> None:
     planned = search_spec().trials()
 
     assert without_void(planned, {}) == dict(planned)
+
+
+@given(trials=st.lists(TRIALS, min_size=1), seeds=st.lists(st.integers(0, 9), unique=True))
+def test_trainings_that_are_planned_together_have_the_ids_of_each_alone(
+    trials: list[Trial], seeds: list[int]
+) -> None:
+    cells = list(dict.fromkeys(trial.genotype for trial in trials))
+    protocol, data = trials[0].protocol, trials[0].data
+
+    planned = trainings(cells, protocol, data, seeds)
+
+    alone = [Trial(cell, protocol, data, seed) for seed in seeds for cell in cells]
+    assert list(planned) == [trial.trial_id for trial in alone]
+    assert list(planned.values()) == alone
+    assert [trial.trial_id for trial in planned.values()] == list(planned)
+
+
+def test_settings_are_written_out_once_a_sweep_however_many_trainings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written: list[Protocol] = []
+
+    def canonical(protocol: Protocol) -> str:
+        written.append(protocol)
+        return "settings"
+
+    monkeypatch.setattr(Protocol, "canonical", canonical)
+
+    trainings(list(KNOWN_CELLS.values()), Protocol(), DataOptions(), range(5))
+
+    assert len(written) == 1

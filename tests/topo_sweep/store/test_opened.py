@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 
 import topo_sweep
@@ -162,3 +165,34 @@ def test_rows_of_one_of_several_sweeps_are_asked_for_by_name(tmp_path: Path) -> 
 
     (folder,) = tmp_path.glob("b-*")
     assert list(load_results(folder)["trial_id"]) == ["b"]
+
+
+def test_trials_are_read_and_checked_without_going_through_them_in_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make_sweep(tmp_path, small_spec())
+    store.append([trial_row(f"{number:02d}", **later(number)) for number in range(20)], [])
+    gone_through: list[int] = []
+
+    def noted(column: pd.Series[Any]) -> Iterator[Any]:
+        gone_through.append(len(column))
+        return iter(column.tolist())
+
+    monkeypatch.setattr(pd.Series, "__iter__", noted)
+
+    assert len(open_sweep(store.paths.folder).trials()) == 20
+    assert not [length for length in gone_through if length > 1]
+
+
+def test_columns_of_trials_can_be_chosen_and_checks_stay(tmp_path: Path) -> None:
+    store = make_sweep(tmp_path, small_spec())
+    store.append([trial_row("a", seed=3)], [])
+    sweep = open_sweep(store.paths.folder)
+
+    some = sweep.trials(["seed"])
+
+    assert some["seed"].tolist() == [3]
+    assert {"trial_id", "status", "finished_at"} <= set(some.columns) < set(sweep.trials().columns)
+    store.append([trial_row("b", fingerprint="other")], [])
+    with pytest.raises(InputError, match="other images"):
+        sweep.trials(["seed"])

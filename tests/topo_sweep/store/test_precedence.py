@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from topo_sweep.store.precedence import STATUSES, merged, preferred
+from topo_sweep.store.precedence import STATUSES, by_time, merged, preferred
 
 ROWS = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(STATUSES)), min_size=1)
 
@@ -44,6 +44,17 @@ def test_rows_of_several_sweeps_keep_their_order(
         zip(expected["key"], expected["status"], strict=True)
     )
     assert list(rows.index) == list(range(len(rows)))
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from("abcdef")), unique_by=lambda r: r[1]))
+def test_rows_come_by_time_then_by_key(rows: list[tuple[int, str]]) -> None:
+    times = pd.Series([minute for minute, _ in rows], dtype="datetime64[us, UTC]")
+    shuffled = pd.DataFrame({"finished_at": times, "key": [key for _, key in rows]})
+
+    ordered = by_time(shuffled, "key")
+
+    assert list(ordered["key"]) == [key for _, key in sorted(rows)]
+    assert list(ordered.index) == list(range(len(rows)))
 
 
 def test_no_sweep_has_no_rows() -> None:

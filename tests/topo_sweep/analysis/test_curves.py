@@ -1,0 +1,68 @@
+"""The mean learning curve of trainings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nas_core.errors import InputError
+from topo_sweep.analysis.curves import mean_curve
+
+
+def epoch(number: int, seed: int, test: float | None, **values: Any) -> dict[str, Any]:
+    row = {"epoch": number, "seed": seed, "test_accuracy": test, "status": "ok", "train_loss": 2.0}
+    return row | values
+
+
+def frame(*rows: dict[str, Any]) -> pd.DataFrame:
+    return pd.DataFrame(rows).astype({"test_accuracy": float, "epoch": "Int64", "seed": "Int64"})
+
+
+def test_the_seed_is_the_unit() -> None:
+    curves = frame(
+        *(epoch(0, 0, 0.2), epoch(0, 0, 0.4), epoch(0, 1, 0.5)),  # two members with seed 0
+        *(epoch(1, 0, 0.6), epoch(1, 0, 0.8), epoch(1, 1, 0.9)),
+    )
+
+    curve = mean_curve(curves)
+
+    assert curve["epoch"].tolist() == [0, 1]
+    assert curve["n"].tolist() == [2, 2]
+    np.testing.assert_allclose(curve["mean"], [0.4, 0.8])
+    np.testing.assert_allclose(curve["sd"], np.std([0.3, 0.5], ddof=1))
+    assert (curve["ci_low"] < curve["mean"]).all()
+    assert (curve["mean"] < curve["ci_high"]).all()
+
+
+def test_failed_trainings_are_left_out_and_diverged_ones_counted_as_far_as_they_got() -> None:
+    curves = frame(
+        *(epoch(0, 0, 0.5), epoch(1, 0, 0.7)),
+        epoch(0, 1, 0.3, status="diverged"),
+        epoch(0, 2, 0.9, status="failed"),
+    )
+
+    curve = mean_curve(curves)
+
+    assert curve["n"].tolist() == [2, 1]
+    assert curve["lost"].tolist() == [1, 0]
+    np.testing.assert_allclose(curve["mean"], [0.4, 0.7])
+
+
+def test_an_epoch_that_was_not_measured_has_no_row() -> None:
+    curve = mean_curve(frame(epoch(0, 0, None), epoch(1, 0, 0.5)))
+    assert curve["epoch"].tolist() == [1]
+
+
+def test_intervals_of_accuracies_are_cut_and_those_of_losses_are_not() -> None:
+    curves = frame(epoch(0, 0, 1.0, train_loss=1.0), epoch(0, 1, 0.9, train_loss=9.0))
+
+    assert mean_curve(curves)["ci_high"].tolist() == [1.0]
+    assert mean_curve(curves, "train_loss")["ci_high"].iloc[0] > 9
+
+
+def test_nothing_to_average_is_said() -> None:
+    with pytest.raises(InputError, match="no finished training with any test_accuracy"):
+        mean_curve(frame(epoch(0, 0, None), epoch(0, 0, 0.5, status="failed")))
