@@ -10,15 +10,10 @@ import torch
 from torch import Tensor
 
 LAYERS_FROM = 2**17
-"""Maps as large as this take the CPU forms of layers; below, calls cost more than arithmetic."""
+"""Maps as large as this take the faster gradients; below, calls cost more than arithmetic."""
 
 EDGES_UP_TO = 2**19
-"""Edges whose maps are no larger in sum are computed together; above, copies cost too much.
-
-Measured with 2 to 4 edges on one CPU core: together takes 0.7 of the time at 2**16, 0.9 at 2**19,
-as long at 2**20 and 1.3 times as long at 2**22.
-"""
-
+"""Edges whose maps are no larger in sum share every call; above, copies cost too much."""
 
 MOMENTS_FROM = 2**18
 """Maps as large as this (N * K * C), of at least `MOMENTS_CHANNELS` channels a model, are convolved
@@ -37,7 +32,7 @@ def moments_pay(x: Tensor) -> bool:
 
 
 def layers_pay(x: Tensor) -> bool:
-    """Return whether maps are so large, on a CPU, that the faster layers gain from more calls.
+    """Return whether maps are so large, on a CPU, that faster gradients are worth more calls.
 
     Under autocast PyTorch's own forms run: only they know in which type to take gradients.
     """
