@@ -155,7 +155,7 @@ def _unweighted(
         elif isinstance(operation, nn.Identity) and skips is None:
             maps.append(_rows(source.x))
             columns.append(column)
-        elif isinstance(operation, nn.Identity):
+        elif isinstance(operation, nn.Identity) and skips is not None:
             total = torch.cat([_rows(skip) for skip in skips], 1) * weights[:, column, None]
     if not maps:
         return total
