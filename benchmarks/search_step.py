@@ -68,7 +68,7 @@ class AuthorsCell(nn.Module):
 
     def __init__(self, plan: CellPlan) -> None:
         super().__init__()
-        self.cell_type = plan.cell_type
+        self.cell_type: str = plan.cell_type
         self.preprocess0, self.preprocess1 = plan.preprocessing(affine=False)
         self.edges = nn.ModuleList(
             AuthorsOperation(plan.channels, plan.stride(source))
@@ -105,7 +105,7 @@ class AuthorsNetwork(nn.Module):
         weights = {name: alpha.softmax(dim=-1) for name, alpha in self.alphas.items()}
         before = last = self.stem(images)
         for cell in self.cells:
-            before, last = last, cell(before, last, weights[cell.cell_type])
+            before, last = last, cell(before, last, weights[str(cell.cell_type)])
         return self.classifier(last.mean(dim=(2, 3)))
 
 
@@ -162,7 +162,8 @@ class AuthorsSearch:
     @torch.no_grad()
     def _move(self, step: Tensor, direction: Sequence[Tensor | None]) -> None:
         for weight, towards in zip(self.weights, direction, strict=True):
-            weight.add_(step * towards)
+            if towards is not None:
+                weight.add_(step * towards)
 
     @staticmethod
     def _loss(network: AuthorsNetwork, batch: Sequence[Tensor]) -> Tensor:

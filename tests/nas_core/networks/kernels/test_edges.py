@@ -90,9 +90,7 @@ def equal(space: SearchSpace, **settings: object) -> None:
     mine, theirs = (searched(form, space, **settings) for form in (ours, plain.logits))  # type: ignore[arg-type]
     assert mine.keys() == theirs.keys()
     for name, values in theirs.items():
-        torch.testing.assert_close(
-            mine[name], values, rtol=1e-9, atol=1e-9, msg=lambda m, n=name: f"{n}: {m}"
-        )
+        assert torch.allclose(mine[name], values, rtol=1e-9, atol=1e-9), name
 
 
 def wired(operations: Sequence[str], topology: int | None = 1) -> SearchSpace:
