@@ -1,99 +1,279 @@
-"""What a step of a search costs: weights, first- and second-order alphas, as ratios of one run.
+"""What a step of a search costs beside the DARTS authors' supernet, as ratios of one run.
 
-Claim: along a fixed topology at the paper's size (5 cells, 16 channels, batch 64, 32x32 images) a
-first-order alpha step costs about as much as a weight step, a second-order one three to four times
-as much, and PyTorch's kernels instead of our own double a weight step. Measured
-alone on 2 shared cores (1 thread of an AMD EPYC, torch 2.14.1, n = 3), in weight steps: first order
-0.8, second order 3.3, PyTorch's kernels 2.1; the same weight step again took 1.2, so that is how
-far to trust them. A weight step was 4.3 s.
+All 14 edges with all operations, at the paper's size: 5 cells, 16 channels, batches of 64 images of
+32x32. The yardstick is what the authors' code computes, written out below by PyTorch's own layers:
+edge by edge, each operation's output weighted and added, and each step's gradients as they take
+them. Both sides run in turn in one process; a ratio is the median over pairs. Claims and numbers
+are in docs/performance.md, the last result in benchmarks/results/search_step.json.
 
-Run: python benchmarks/search_step.py [--threads 1] [--steps 3] [--cells 5] [--channels 16]
+Run: python benchmarks/search_step.py [--threads 2] [--repeats 5] [--cells 5] [--channels 16]
+     [--batch 64] [--side 32] [--json benchmarks/results/search_step.json]
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import datetime as dt
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
+from nas_core.cells.genotype import OPERATION_NAMES
 from nas_core.data.splits import Images, SearchSplit
-from nas_core.networks.kernels import switch
+from nas_core.networks.operations import OPS
+from nas_core.networks.stack import CellPlan, cell_plans, stem
 from nas_core.protocols.data import DATASETS
-from nas_core.protocols.search import SEARCH_PRESETS, SearchProtocol
-from nas_core.training.epochs import SearchEpoch
+from nas_core.protocols.search import SEARCH_PRESETS
 from nas_core.training.search import Search
 
-BATCH = 64
+STEPS = ("weights", "alphas, first order", "alphas, second order")
+RATE, MOMENTUM, DECAY = 0.025, 0.9, 3e-4
+NODES = range(2, 6)
+EDGES = sum(NODES)
 
 
-def images(count: int, *, seed: int) -> Images:
-    """Return random images: what they show does not change what a step costs."""
-    source = torch.Generator().manual_seed(seed)
-    pixels = torch.randint(256, (count, 3, 32, 32), generator=source, dtype=torch.uint8)
-    return Images(pixels, torch.randint(10, (count,), generator=source))
+class AuthorsOperation(nn.Module):
+    """Every operation of an edge, weighted and added: (B, C, H, W) and (O,) -> (B, C, H', W')."""
+
+    def __init__(self, channels: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.operations = nn.ModuleList()
+        for name in OPERATION_NAMES[1:]:
+            operation = OPS[name](channels, stride, False)
+            if "pool" in name:
+                operation = nn.Sequential(operation, nn.BatchNorm2d(channels, affine=False))
+            self.operations.append(operation)
+
+    def forward(self, x: Tensor, weights: Tensor) -> Tensor:
+        """Mix; the authors' none is the input times 0."""
+        total = weights[0] * x[:, :, :: self.stride, :: self.stride].mul(0.0)
+        for weight, operation in zip(weights[1:], self.operations, strict=True):
+            total = total + weight * operation(x)
+        return total
 
 
-def search(protocol: SearchProtocol, steps: int) -> Search:
-    """Return a search of one epoch with this number of steps of each kind."""
-    split = SearchSplit(
-        DATASETS["cifar10"], images(steps * BATCH, seed=0), images(steps * BATCH, seed=1)
-    )
-    return Search(protocol.with_values({"alpha_every": "step"}), split, seed=0)
+class AuthorsCell(nn.Module):
+    """A cell of 14 edges: two inputs -> the nodes beside each other."""
+
+    def __init__(self, plan: CellPlan) -> None:
+        super().__init__()
+        self.cell_type: str = plan.cell_type
+        self.preprocess0, self.preprocess1 = plan.preprocessing(affine=False)
+        self.edges = nn.ModuleList(
+            AuthorsOperation(plan.channels, plan.stride(source))
+            for node in NODES
+            for source in range(node)
+        )
+
+    def forward(self, input0: Tensor, input1: Tensor, weights: Tensor) -> Tensor:
+        """Compute the cell with these weights (E, O)."""
+        states = [self.preprocess0(input0), self.preprocess1(input1)]
+        rows = iter(zip(self.edges, weights, strict=True))
+        for _ in NODES:
+            terms = [edge(x, row) for x, (edge, row) in zip(states, rows, strict=False)]
+            states.append(sum(terms[1:], start=terms[0]))
+        return torch.cat(states[2:], dim=1)
 
 
-def first_epoch(search: Search) -> SearchEpoch:
-    """Run the first epoch, once more if it ran."""
+class AuthorsNetwork(nn.Module):
+    """The supernet with its alphas: images (B, 3, H, W) -> logits (B, 10)."""
+
+    def __init__(self, cells: int, channels: int) -> None:
+        super().__init__()
+        plans = cell_plans(cells, channels)
+        self.stem = stem(channels)
+        self.cells = nn.ModuleList(AuthorsCell(plan) for plan in plans)
+        self.classifier = nn.Linear(plans[-1].width, 10)
+        self.alphas = {
+            name: (1e-3 * torch.randn(EDGES, len(OPERATION_NAMES))).requires_grad_()
+            for name in ("normal", "reduction")
+        }
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Classify."""
+        weights = {name: alpha.softmax(dim=-1) for name, alpha in self.alphas.items()}
+        before = last = self.stem(images)
+        for cell in self.cells:
+            before, last = last, cell(before, last, weights[str(cell.cell_type)])
+        return self.classifier(last.mean(dim=(2, 3)))
+
+
+class AuthorsSearch:
+    """The authors' steps: every gradient that their code takes, and no other."""
+
+    def __init__(self, cells: int, channels: int) -> None:
+        self.size = cells, channels
+        self.network = AuthorsNetwork(cells, channels)
+        self.alphas = list(self.network.alphas.values())
+        self.weights = list(self.network.parameters())
+        self.sgd = torch.optim.SGD(
+            self.weights, lr=RATE, momentum=MOMENTUM, weight_decay=DECAY, fused=True
+        )
+        self.adam = torch.optim.Adam(self.alphas, lr=3e-4, betas=(0.5, 0.999), weight_decay=1e-3)
+
+    def weight_step(self, train: Sequence[Tensor], _: Sequence[Tensor]) -> None:
+        """Learn weights."""
+        self.sgd.zero_grad()
+        self._loss(self.network, train).backward()
+        nn.utils.clip_grad_norm_(self.weights, 5.0)
+        self.sgd.step()
+
+    def first_order(self, _: Sequence[Tensor], valid: Sequence[Tensor]) -> None:
+        """Learn alphas at the weights as they are."""
+        self.adam.zero_grad()
+        self._loss(self.network, valid).backward()  # the weights' gradients come along
+        self.adam.step()
+
+    def second_order(self, train: Sequence[Tensor], valid: Sequence[Tensor]) -> None:
+        """Learn alphas at the weights of one step ahead."""
+        gradients = torch.autograd.grad(self._loss(self.network, train), self.weights)
+        ahead = AuthorsNetwork(*self.size)
+        ahead.load_state_dict(self.network.state_dict())
+        with torch.no_grad():
+            for own, theirs in zip(ahead.alphas.values(), self.alphas, strict=True):
+                own.copy_(theirs)
+            for weight, gradient in zip(ahead.parameters(), gradients, strict=True):
+                buffer = self.sgd.state.get(weight, {}).get("momentum_buffer", 0.0)
+                weight.sub_(RATE * (MOMENTUM * buffer + gradient + DECAY * weight))
+        self._loss(ahead, valid).backward()
+        direction = [weight.grad for weight in ahead.parameters()]
+        length = 0.01 / torch.cat([part.flatten() for part in direction if part is not None]).norm()
+        sides = []
+        for sign in (1, -2):
+            self._move(sign * length, direction)
+            sides.append(torch.autograd.grad(self._loss(self.network, train), self.alphas))
+        self._move(length, direction)
+        for alpha, own, up, down in zip(self.alphas, ahead.alphas.values(), *sides, strict=True):
+            assert own.grad is not None  # noqa: S101
+            alpha.grad = own.grad - RATE * (up - down) / (2 * length)
+        self.adam.step()
+
+    @torch.no_grad()
+    def _move(self, step: Tensor, direction: Sequence[Tensor | None]) -> None:
+        for weight, towards in zip(self.weights, direction, strict=True):
+            if towards is not None:
+                weight.add_(step * towards)
+
+    @staticmethod
+    def _loss(network: AuthorsNetwork, batch: Sequence[Tensor]) -> Tensor:
+        return cross_entropy(network(batch[0]), batch[1])
+
+
+def our_search(cells: int, channels: int, batch: int, side: int, order: int) -> Search:
+    """Return a search whose epoch is one step of the weights and one of the alphas."""
+    source = torch.Generator().manual_seed(0)
+
+    def images() -> Images:
+        """Return random ones: what they show does not change what a step costs."""
+        pixels = torch.randint(256, (batch, 3, side, side), generator=source, dtype=torch.uint8)
+        return Images(pixels, torch.randint(10, (batch,), generator=source))
+
+    values = {"cells": cells, "init_channels": channels, "batch_size": batch, "alpha_order": order}
+    protocol = SEARCH_PRESETS["search_darts_2nd"].with_values(values | {"alpha_every": "step"})
+    return Search(protocol, SearchSplit(DATASETS["cifar10"], images(), images()), seed=0)
+
+
+def our_seconds(search: Search) -> tuple[float, float]:
+    """Return the seconds of a weight step and of an alpha step."""
     search.history.clear()
-    return next(search.epochs())
+    epoch = next(search.epochs())
+    return epoch.weight_seconds, epoch.alpha_seconds
 
 
-def seconds_a_step(protocol: SearchProtocol, steps: int) -> tuple[float, float]:
-    """Return the median seconds of a weight step and of an alpha step, after a warm-up epoch."""
-    measured = search(protocol, 1)
-    epochs = [first_epoch(measured) for _ in range(steps + 2)][2:]  # memory is claimed first
-    return (
-        median(epoch.weight_seconds for epoch in epochs),
-        median(epoch.alpha_seconds for epoch in epochs),
+def seconds_of(step: Callable[..., None], *batches: Sequence[Tensor]) -> float:
+    """Return how long one step takes."""
+    started = time.perf_counter()
+    step(*batches)
+    return time.perf_counter() - started
+
+
+def measured(cells: int, channels: int, batch: int, side: int, repeats: int) -> dict[str, Any]:
+    """Return median seconds of both sides and the median ratio of pairs, for each kind of step."""
+    authors = AuthorsSearch(cells, channels)
+    first, second = (our_search(cells, channels, batch, side, order) for order in (1, 2))
+    train, valid = (
+        (torch.randn(batch, 3, side, side), torch.randint(10, (batch,))) for _ in range(2)
     )
+    theirs: dict[str, list[float]] = {step: [] for step in STEPS}
+    ours: dict[str, list[float]] = {step: [] for step in STEPS}
+    for _ in range(repeats + 1):
+        steps = (authors.weight_step, authors.first_order, authors.second_order)
+        weights, first_order = our_seconds(first)
+        for name, step in zip(STEPS[:2], steps[:2], strict=True):
+            theirs[name].append(seconds_of(step, train, valid))
+        _, second_order = our_seconds(second)
+        theirs[STEPS[2]].append(seconds_of(steps[2], train, valid))
+        for name, seconds in zip(STEPS, (weights, first_order, second_order), strict=True):
+            ours[name].append(seconds)
+    figures = {}
+    for name in STEPS:  # the first of each claims memory
+        pairs = [t / o for t, o in zip(theirs[name][1:], ours[name][1:], strict=True)]
+        figures[name] = {
+            "authors_seconds": round(median(theirs[name][1:]), 4),
+            "seconds": round(median(ours[name][1:]), 4),
+            "ratio": round(median(pairs), 2),
+            "ratios": [round(pair, 2) for pair in sorted(pairs)],
+        }
+    return figures
 
 
-def without_our_kernels(measure: Callable[[], tuple[float, float]]) -> tuple[float, float]:
-    """Measure with PyTorch's own layers."""
-    layers_from = switch.LAYERS_FROM
-    switch.LAYERS_FROM = 2**62
-    try:
-        return measure()
-    finally:
-        switch.LAYERS_FROM = layers_from
+def processor() -> str:
+    """Return the name of the processor, as far as the system tells."""
+    lines = Path("/proc/cpuinfo")
+    names = lines.read_text().splitlines() if lines.exists() else []
+    found = (line.partition(":")[2].strip() for line in names if line.startswith("model name"))
+    return next(found, platform.processor())
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, print and keep."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=3, help="measured steps; the median counts")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--cells", type=int, default=5)
     parser.add_argument("--channels", type=int, default=16)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--side", type=int, default=32, help="of the images, in pixels")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where to keep the result")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    values = {"topology": 1, "cells": arguments.cells, "init_channels": arguments.channels}
-    second = SEARCH_PRESETS["search_edarts"].with_values(values)
-    first = second.with_values({"alpha_order": 1})
-
-    weight, second_order = seconds_a_step(second, arguments.steps)
-    weight_again, first_order = seconds_a_step(first, arguments.steps)
-    plain, _ = without_our_kernels(lambda: seconds_a_step(first, arguments.steps))
-    print(f"torch {torch.__version__}, {arguments.threads} thread(s), n = {arguments.steps} steps")
-    for name, seconds in (
-        ("weight step", weight),
-        ("weight step again", weight_again),
-        ("first-order alpha step", first_order),
-        ("second-order alpha step", second_order),
-        ("weight step, PyTorch's kernels", plain),
-    ):
-        print(f"{name:32s} {seconds:7.2f} s  {seconds / weight:5.2f} weight steps")
+    size = {name: getattr(arguments, name) for name in ("cells", "channels", "batch", "side")}
+    figures = measured(**size, repeats=arguments.repeats)
+    print(
+        f"torch {torch.__version__}, {arguments.threads} thread(s), n = {arguments.repeats} pairs"
+    )
+    for name, figure in figures.items():
+        print(
+            f"{name:22s} authors {figure['authors_seconds']:7.2f} s  ours {figure['seconds']:7.2f} "
+            f"s  ratio {figure['ratio']:5.2f} ({figure['ratios'][0]} to {figure['ratios'][-1]})"
+        )
+    if arguments.json:
+        result = {
+            "command": " ".join(["python", *sys.argv]),
+            "machine": {
+                "processor": processor(),
+                "capability": torch.backends.cpu.get_cpu_capability(),
+                "cores": os.cpu_count(),
+                "threads": arguments.threads,
+            },
+            "versions": {"python": platform.python_version(), "torch": torch.__version__},
+            "date": dt.datetime.now(dt.UTC).date().isoformat(),
+            "n": arguments.repeats,
+            "figures": figures,
+        }
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

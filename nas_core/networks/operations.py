@@ -2,14 +2,12 @@
 
 Letters: B batch, C channels, H and W pixels. Every operation maps (B, C, H, W) to
 (B, C, ceil(H / stride), ceil(W / stride)). `affine` says whether batch norm has a scale and an
-offset: yes in evaluation networks, no in the cells of a search network. `layers` are the forms of
-PyTorch's layers that an operation is built of; faster ones are in `kernels/`.
+offset: yes in evaluation networks, no in the cells of a search network.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -20,20 +18,6 @@ from nas_core.cells.genotype import OPERATION_NAMES
 
 Builder = Callable[[int, int, bool], nn.Module]
 """(channels, stride, affine) -> operation."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Layers:
-    """The classes that operations are built of: PyTorch's own, or subclasses of them."""
-
-    depthwise: type[nn.Conv2d] = nn.Conv2d
-    pointwise: type[nn.Conv2d] = nn.Conv2d
-    batch_norm: type[nn.BatchNorm2d] = nn.BatchNorm2d
-    max_pool: type[nn.MaxPool2d] = nn.MaxPool2d
-    avg_pool: type[nn.AvgPool2d] = nn.AvgPool2d
-
-
-PYTORCH: Final = Layers()
 
 
 class Zero(nn.Module):
@@ -78,7 +62,6 @@ class FactorizedReduce(nn.Module):
         channels_out: int,
         *,
         affine: bool = True,
-        layers: Layers = PYTORCH,
     ) -> None:
         super().__init__()
         if channels_out % 2:
@@ -87,7 +70,7 @@ class FactorizedReduce(nn.Module):
         half = channels_out // 2
         self.conv_even = nn.Conv2d(channels_in, half, kernel_size=1, stride=2, bias=False)
         self.conv_odd = nn.Conv2d(channels_in, half, kernel_size=1, stride=2, bias=False)
-        self.bn = layers.batch_norm(channels_out, affine=affine)
+        self.bn = nn.BatchNorm2d(channels_out, affine=affine)
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve the even and the odd pixels and concatenate the channels."""
@@ -121,11 +104,10 @@ class Convolution(nn.Sequential):
         *,
         dilation: int = 1,
         affine: bool,
-        layers: Layers,
     ) -> None:
         stages = [
             Stage(
-                layers.depthwise(
+                nn.Conv2d(
                     channels,
                     channels,
                     kernel_size=kernel,
@@ -135,8 +117,8 @@ class Convolution(nn.Sequential):
                     groups=channels,
                     bias=False,
                 ),
-                layers.pointwise(channels, channels, kernel_size=1, bias=False),
-                layers.batch_norm(channels, affine=affine),
+                nn.Conv2d(channels, channels, kernel_size=1, bias=False),
+                nn.BatchNorm2d(channels, affine=affine),
             )
             for stride in strides
         ]
@@ -151,44 +133,36 @@ class NormalisedPool(nn.Sequential):
         super().__init__(pool, nn.BatchNorm2d(channels, affine=False))
 
 
-def builders(layers: Layers) -> Mapping[str, Builder]:
-    """Return how to build each operation of these layers, by the name that genotypes use."""
-
-    def average_pool(_channels: int, stride: int, _affine: bool) -> nn.Module:
-        """Average over the real pixels only: padding does not count."""
-        return layers.avg_pool(3, stride=stride, padding=1, count_include_pad=False)
-
-    def skip(channels: int, stride: int, affine: bool) -> nn.Module:
-        """Return the identity, or where the map halves a FactorizedReduce, which learns."""
-        if stride == 1:
-            return nn.Identity()
-        return FactorizedReduce(channels, channels, affine=affine, layers=layers)
-
-    def separable(kernel: int) -> Builder:
-        return lambda c, stride, affine: Convolution(
-            c, kernel, (stride, 1), affine=affine, layers=layers
-        )
-
-    def dilated(kernel: int) -> Builder:
-        return lambda c, stride, affine: Convolution(
-            c, kernel, (stride,), dilation=2, affine=affine, layers=layers
-        )
-
-    return MappingProxyType(
-        {
-            "none": lambda _c, stride, _affine: Zero(stride),
-            "max_pool_3x3": lambda _c, stride, _affine: layers.max_pool(3, stride, padding=1),
-            "avg_pool_3x3": average_pool,
-            "skip_connect": skip,
-            "sep_conv_3x3": separable(3),
-            "sep_conv_5x5": separable(5),
-            "dil_conv_3x3": dilated(3),
-            "dil_conv_5x5": dilated(5),
-        }
-    )
+def _average_pool(_channels: int, stride: int, _affine: bool) -> nn.Module:
+    """Average over the real pixels only: padding does not count."""
+    return nn.AvgPool2d(3, stride=stride, padding=1, count_include_pad=False)
 
 
-OPS: Final = builders(PYTORCH)
+def _skip(channels: int, stride: int, affine: bool) -> nn.Module:
+    """Return the identity, or where the map halves a FactorizedReduce, which learns."""
+    return nn.Identity() if stride == 1 else FactorizedReduce(channels, channels, affine=affine)
+
+
+def _separable(kernel: int) -> Builder:
+    return lambda c, stride, affine: Convolution(c, kernel, (stride, 1), affine=affine)
+
+
+def _dilated(kernel: int) -> Builder:
+    return lambda c, stride, affine: Convolution(c, kernel, (stride,), dilation=2, affine=affine)
+
+
+OPS: Final[Mapping[str, Builder]] = MappingProxyType(
+    {
+        "none": lambda _c, stride, _affine: Zero(stride),
+        "max_pool_3x3": lambda _c, stride, _affine: nn.MaxPool2d(3, stride, padding=1),
+        "avg_pool_3x3": _average_pool,
+        "skip_connect": _skip,
+        "sep_conv_3x3": _separable(3),
+        "sep_conv_5x5": _separable(5),
+        "dil_conv_3x3": _dilated(3),
+        "dil_conv_5x5": _dilated(5),
+    }
+)
 """How to build each operation, by its name in genotypes: (channels, stride, affine) -> module.
 
 Every module maps (B, C, H, W) to (B, C, ceil(H / stride), ceil(W / stride)); `affine` says whether

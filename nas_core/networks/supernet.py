@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from types import MappingProxyType
 from typing import cast
 
 import torch
@@ -17,22 +16,17 @@ from torch import Tensor, nn
 
 from nas_core.cells.topology import INPUTS, Topology
 from nas_core.networks.alphas import CellSpace, Mixing, SearchSpace
-from nas_core.networks.kernels.edges import mix_together, pooled_once
-from nas_core.networks.kernels.layers import FAST_OPS, weighted_sum
-from nas_core.networks.operations import NormalisedPool, Zero
+from nas_core.networks.kernels.edges import mix, preprocessed
+from nas_core.networks.operations import OPS, NormalisedPool
 from nas_core.networks.stack import CellPlan, cell_plans, stem
 from nas_core.protocols.search import NODES
 
 Dropout = Callable[[Tensor, str], Tensor]
 """(output of an identity skip, name of its edge) -> the same with parts at 0."""
 
-Operation = Callable[[Tensor], Tensor]
-
-_NOTHING: Mapping[str, Operation] = MappingProxyType({})
-
 
 class MixedOp(nn.Module):
-    """The weighted sum of an edge's operations: (B, C, H, W) and weights (O,) -> (B, C, H', W').
+    """The operations of an edge, whose weighted sum it is; `kernels.edges.mix` computes that.
 
     With K = `partial_channels` only the first C/K channels pass the operations; the others pass
     by (halved by max pooling where the map halves), and a shuffle mixes both (PC-DARTS).
@@ -54,27 +48,15 @@ class MixedOp(nn.Module):
         self.operations = nn.ModuleDict(
             {name: _candidate(name, self.channels, stride) for name in names}
         )
-        self._adding = [
-            number
-            for number, operation in enumerate(self.operations.values())
-            if not isinstance(operation, Zero)
-        ]
         self.halve = nn.MaxPool2d(2, 2, ceil_mode=True) if stride == 2 else nn.Identity()
 
-    def forward(
-        self, x: Tensor, weights: Tensor, instead: Mapping[str, Operation] = _NOTHING
-    ) -> Tensor:
-        """Mix; none adds nothing: only its share of the softmax counts.
+    def forward(self, mixed: Tensor, passing: Tensor) -> Tensor:
+        """Shuffle what passed the operations, (B, C/K, H', W'), and the rest, (B, C - C/K, H, W).
 
-        `instead` are functions that are taken instead of the operations of these names.
+        Returns:
+            (B, C, H', W').
+
         """
-        mixing, passing = x[:, : self.channels], x[:, self.channels :]
-        outputs = [
-            instead.get(name, operation)(mixing)
-            for name, operation in self.operations.items()
-            if not isinstance(operation, Zero)
-        ]
-        mixed = weighted_sum(weights[self._adding], outputs)
         if self.partial_channels == 1:
             return mixed
         both = torch.cat([mixed, self.halve(passing)], dim=1)
@@ -84,7 +66,7 @@ class MixedOp(nn.Module):
 
 def _candidate(name: str, channels: int, stride: int) -> nn.Module:
     """Return an operation as the search uses it: no affine parameters, pooling normalised."""
-    operation = FAST_OPS[name](channels, stride, False)
+    operation = OPS[name](channels, stride, False)
     if isinstance(operation, nn.MaxPool2d | nn.AvgPool2d):
         return NormalisedPool(operation, channels)
     return operation
@@ -118,7 +100,7 @@ class SearchCell(nn.Module):
         self, input0: Tensor, input1: Tensor, mixing: Mixing, dropout: Dropout | None = None
     ) -> Tensor:
         """Compute the cell with these weights; `dropout` is told edges by names like '0to2'."""
-        states = [self.preprocess0(input0), self.preprocess1(input1)]
+        states = [preprocessed(self.preprocess0, input0), preprocessed(self.preprocess1, input1)]
         sums: dict[int, Tensor] = {}
         for source in range(INPUTS + NODES - 1):
             for node, y in self._edges_of(source, states[source], mixing, dropout):
@@ -134,35 +116,18 @@ class SearchCell(nn.Module):
         rows = [row for row, (start, _) in enumerate(self._space.edges) if start == source]
         names = [f"{source}to{self._space.edges[row][1]}" for row in rows]
         edges = [cast("MixedOp", self.edges[name]) for name in names]
-        operations = [edge.operations for edge in edges]
-        whole = all(edge.partial_channels == 1 for edge in edges)
-        outputs: Sequence[Tensor] | None = None
-        if whole and dropout is None:
-            outputs = mix_together(operations, x, mixing.operations[rows])
-        if outputs is None:
-            pooled = pooled_once(operations, x) if whole else {}
-            instead = {name: _returning(y) for name, y in pooled.items()}
-            outputs = [
-                edge(x, mixing.operations[row], instead | _dropped(edge, name, dropout))
-                for edge, row, name in zip(edges, rows, names, strict=True)
-            ]
-        for row, y in zip(rows, outputs, strict=True):
+        if not edges:
+            return
+        mixing_channels = edges[0].channels
+        outputs = mix(
+            [edge.operations for edge in edges],
+            x[:, :mixing_channels],
+            mixing.operations[rows],
+            None if dropout is None else lambda number, y: dropout(y, names[number]),
+        )
+        for row, edge, mixed in zip(rows, edges, outputs, strict=True):
+            y = edge(mixed, x[:, mixing_channels:])
             yield self._space.edges[row][1], y if mixing.edges is None else y * mixing.edges[row]
-
-
-def _returning(y: Tensor) -> Operation:
-    return lambda _x: y
-
-
-def _dropped(edge: MixedOp, edge_name: str, dropout: Dropout | None) -> dict[str, Operation]:
-    """Return what an edge computes instead of its identity skip."""
-    if dropout is None:
-        return {}
-    return {
-        name: lambda x: dropout(x, edge_name)
-        for name, operation in edge.operations.items()
-        if isinstance(operation, nn.Identity)
-    }
 
 
 class SearchNetwork(nn.Module):
@@ -233,6 +198,7 @@ class SearchNetwork(nn.Module):
             dropout: acts behind identity skips (P-DARTS); None drops nothing.
 
         """
+        images = images.contiguous(memory_format=torch.channels_last)
         before = last = self.stem(images)
         for position, (cell, cell_type) in enumerate(zip(self.cells, self.cell_types, strict=True)):
             dropped = None if dropout is None else _in_cell(dropout, position)

@@ -1,5 +1,8 @@
-"""Depthwise convolutions of stride 1, with gradients by the forms that a CPU computes fastest.
+"""Depthwise convolutions of channels-last maps, with gradients that a CPU computes faster.
 
+PyTorch 2.14 with oneDNN is slow at some gradients that supernets and packs are full of: weight
+gradients of 5x5 kernels and of tiny maps, and both gradients of dilated ones. The form here gives
+the same values up to the order in which floats are added; docs/performance.md says what it saves.
 Letters: B batch, C channels, H and W pixels.
 """
 
@@ -10,66 +13,123 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import conv2d, pad
 
-from nas_core.networks.kernels.switch import as_multiplied
+from nas_core.networks.kernels.switch import as_multiplied, gradients_pay
 
+_TILE: Final = 3  # columns of a kernel up to which oneDNN computes weight gradients fast
+_SMALL: Final = 4  # columns of a map up to which it does not
 _TINY: Final = 4
 """Pixels of a map up to which its weight gradient is a sum over pairs of pixels: oneDNN takes 20
 times as long at 2x2 (960 channels, one thread)."""
 
 
-def depthwise(x: Tensor, weight: Tensor, dilation: int) -> Tensor:
-    """Convolve: (B, C, H, W) and (C, 1, k, k) -> (B, C, H, W), zeros around it."""
-    y: Tensor = _Depthwise.apply(as_multiplied(x), as_multiplied(weight), dilation)
-    return y
+def depthwise(x: Tensor, weight: Tensor, *, stride: int = 1, dilation: int = 1) -> Tensor:
+    """Convolve each channel by itself, padded so that only the stride makes the map smaller.
+
+    Args:
+        x: (B, C, H, W).
+        weight: (C, 1, k, k), k odd.
+        stride: 1 or 2.
+        dilation: 1 or 2.
+
+    Returns:
+        (B, C, ceil(H / stride), ceil(W / stride)), differentiable once for large maps.
+
+    """
+    if stride == dilation == 2:  # then only even pixels are read
+        x = x[:, :, ::2, ::2].contiguous(memory_format=torch.channels_last)
+        stride = dilation = 1
+    if gradients_pay(x):
+        y: Tensor = _Depthwise.apply(as_multiplied(x), as_multiplied(weight), stride, dilation)
+        return y
+    return _convolved(x, weight, stride, dilation)
+
+
+def _convolved(x: Tensor, weight: Tensor, stride: int, dilation: int) -> Tensor:
+    padding = dilation * (weight.shape[-1] // 2)
+    return conv2d(x, weight, None, stride, padding, dilation, len(weight))
 
 
 class _Depthwise(torch.autograd.Function):
+    """See `depthwise`."""
+
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, dilation: int) -> Tensor:  # noqa: ANN401 - PyTorch's
-        ctx.dilation = dilation
+    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int, dilation: int) -> Tensor:  # noqa: ANN401 - PyTorch's
         ctx.save_for_backward(x, weight)
-        return _convolved(x, weight, dilation)
+        ctx.stride, ctx.dilation = stride, dilation
+        return _convolved(x, weight, stride, dilation)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:  # noqa: ANN401
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         x, weight = ctx.saved_tensors
-        (g,) = gradients
-        wants_x, wants_weight, _ = ctx.needs_input_grad
-        return (
-            _convolved(g, weight.flip(2, 3), ctx.dilation) if wants_x else None,
-            _weight_gradient(g, x, weight, ctx.dilation) if wants_weight else None,
-            None,
-        )
+        wants_x, wants_weight, *_ = ctx.needs_input_grad
+        gradient = gradient.contiguous(memory_format=torch.channels_last)
+        of_x = of_weight = None
+        if wants_x and ctx.stride == 1:
+            of_x = _convolved(gradient, weight.flip(2, 3), 1, ctx.dilation)
+        elif wants_x:
+            of_x = _gradient(gradient, x, weight, ctx.stride, of_weight=False)
+        if wants_weight and ctx.stride == 1 and x.shape[2] * x.shape[3] <= _TINY:
+            of_weight = _by_pairs(gradient, x, weight, ctx.dilation)
+        elif wants_weight:
+            if ctx.dilation == 2:
+                # Pixels of one residue only meet each other: each residue is an image of its own.
+                gradient, x = _residues_apart(gradient), _residues_apart(x)
+            of_weight = _weight_gradient(gradient, x, weight, ctx.stride)
+        return of_x, of_weight, None, None
 
 
-def _convolved(x: Tensor, weight: Tensor, dilation: int) -> Tensor:
-    return conv2d(x, weight, None, 1, _padding(weight, dilation), dilation, len(weight))
+def _weight_gradient(gradient: Tensor, x: Tensor, weight: Tensor, stride: int) -> Tensor:
+    """Return (C, 1, k, k); of 5x5 kernels from two of 5x3 that share the middle column.
+
+    oneDNN is fast up to three columns, however many rows: 5x5 took it 20 to 35 times as long as
+    5x3 (one thread, maps of 8x8 to 32x32).
+    """
+    if weight.shape[-1] <= _TILE:
+        return _gradient(gradient, x, weight, stride, of_weight=True)
+    if stride == 1 and x.shape[-1] <= _SMALL:
+        gradient, x = pad(gradient, (0, 2, 0, 2)), pad(x, (0, 2, 0, 2))
+
+    def tile(left: int, right: int) -> Tensor:
+        """Return (C, 1, 5, 3), read from x after `left` and `right` columns of zeros are added."""
+        padded = pad(x, (left, right))
+        return _gradient(gradient, padded, weight[..., :_TILE], stride, of_weight=True, columns=0)
+
+    return torch.cat([tile(2, 0), tile(0, 2)[..., 1:]], dim=3)
 
 
-def _padding(weight: Tensor, dilation: int) -> int:
-    return dilation * (weight.shape[2] - 1) // 2
+def _gradient(
+    gradient: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    stride: int,
+    *,
+    of_weight: bool,
+    columns: int | None = None,
+) -> Tensor:
+    """Return PyTorch's gradient of the weight, or of x; `columns` of padding instead of usual."""
+    rows = weight.shape[-2] // 2
+    padding = [rows, weight.shape[-1] // 2 if columns is None else columns]
+    of_x, of_kernel, _ = torch.ops.aten.convolution_backward(
+        gradient, x, weight, None, [stride, stride], padding, [1, 1], False, [0, 0], len(weight),
+        [not of_weight, of_weight, False],
+    )  # fmt: skip
+    return of_kernel if of_weight else of_x
 
 
-def _weight_gradient(g: Tensor, x: Tensor, weight: Tensor, dilation: int) -> Tensor:
-    if x.shape[2] * x.shape[3] <= _TINY:
-        return _by_pairs(g, x, weight, dilation)
-    around = _padding(weight, dilation)
-    _, of_weight, _ = torch.ops.aten.convolution_backward(
-        g,
-        x,
-        weight,
-        None,
-        [1, 1],
-        [around, around],
-        [dilation, dilation],
-        False,
-        [0, 0],
-        len(weight),
-        [False, True, False],
-    )
-    return of_weight
+def _residues_apart(x: Tensor) -> Tensor:
+    """(B, C, H, W) -> (4 * B, C, ceil(H / 2), ceil(W / 2)), channels last, with zeros at odd ends.
+
+    Image by image: pixels of even rows and columns, then odd columns, odd rows, and odd both.
+    """
+    height, width = x.shape[-2:]
+    if height % 2 or width % 2:
+        x = pad(x, (0, width % 2, 0, height % 2))
+    split = x.permute(0, 2, 3, 1).unflatten(2, (-1, 2)).unflatten(1, (-1, 2))
+    return split.permute(0, 2, 4, 1, 3, 5).flatten(0, 2).permute(0, 3, 1, 2)
 
 
 def _by_pairs(g: Tensor, x: Tensor, weight: Tensor, dilation: int) -> Tensor:

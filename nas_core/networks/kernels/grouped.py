@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv2d
 
 from nas_core.networks.kernels.columns import as_images, as_maps
@@ -54,7 +55,9 @@ def grouped_norm(
         each, through which no gradient flows.
 
     """
-    y, mean, inverse = _GroupedNorm.apply(relu, keep, as_multiplied(d), weight, scale, offset)
+    y, mean, inverse = _GroupedNorm.apply(
+        relu, keep, as_multiplied(d).contiguous(), weight, scale, offset
+    )
     return y, mean, inverse
 
 
@@ -95,6 +98,7 @@ class _GroupedNorm(torch.autograd.Function):
         return y, mean, inverse
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         keep, d, p, weight, diagonal, scale, mean, inverse, y = ctx.saved_tensors
         if gradients[0] is None:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from nas_core.networks.kernels.grouped import EPS, grouped_norm
 from nas_core.networks.kernels.switch import moments_pay
@@ -161,9 +162,8 @@ class _PointwiseNorm(torch.autograd.Function):
         *inputs: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         count = len(inputs[0])
-        centres, covariances = zip(*map(_mean_and_covariance, inputs), strict=True)
-        centre = torch.stack(centres, 1)  # (K, S, I, 1)
-        w_cov = weight @ torch.stack(covariances, 1)  # (K, S, O, I)
+        centre, covariance = _means_and_covariances(inputs)
+        w_cov = weight @ covariance  # (K, S, O, I)
         mean = (weight @ centre)[..., 0]
         variance = (w_cov * weight).sum(-1).clamp_min_(0)
         inverse = torch.rsqrt(variance + EPS)
@@ -188,6 +188,7 @@ class _PointwiseNorm(torch.autograd.Function):
         return y, mean, inverse
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         keep, weight, centre, w_cov, mean, inverse, factor, folded, y, *inputs = ctx.saved_tensors
         g = gradients[0]
@@ -221,20 +222,24 @@ class _PointwiseNorm(torch.autograd.Function):
         return None, None, of_weight, g_x, of_offset, *of_inputs
 
 
-def _mean_and_covariance(d: Tensor) -> tuple[Tensor, Tensor]:
-    """(N, K, I) -> mean (K, I, 1) and biased covariance (K, I, I).
+def _means_and_covariances(inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """S times (N, K, I) -> means (K, S, I, 1) and biased covariances (K, S, I, I).
 
     Of one model the pixels are added up in parts, and those in float64: the covariance is a
     difference of sums that are much larger where the mean is far from zero.
     """
-    count, models, channels = d.shape
+    count, models, channels = inputs[0].shape
     parts = math.gcd(count, _PARTS) if models == 1 else 1
-    maps = d.reshape(parts, -1, models, channels).transpose(1, 2).flatten(0, 1)  # (parts * K, n, I)
-    second = torch.bmm(maps.transpose(1, 2), maps).unflatten(0, (parts, models))
-    first = torch.bmm(maps.new_ones(1, 1, 1).expand(len(maps), 1, maps.shape[1]), maps)
-    mean = first.unflatten(0, (parts, models)).double().sum(0).transpose(1, 2) / count
-    covariance = second.double().sum(0) / count - mean * mean.transpose(1, 2)
-    return mean.to(d.dtype), covariance.to(d.dtype)
+    ones = inputs[0].new_ones(1, 1, count // parts).expand(parts * models, -1, -1)
+    sums = []
+    for d in inputs:
+        maps = d.reshape(parts, -1, models, channels).transpose(1, 2).flatten(0, 1)
+        sums += [torch.bmm(maps.transpose(1, 2), maps), torch.bmm(ones, maps)]  # by part and model
+    of_all = torch.cat(sums, dim=1).double().unflatten(0, (parts, models)).sum(0) / count
+    of_all = of_all.unflatten(1, (len(inputs), channels + 1))  # (K, S, I + 1, I)
+    second, mean = of_all[:, :, :-1], of_all[:, :, -1:]
+    covariance = second - mean.transpose(2, 3) * mean
+    return mean.transpose(2, 3).to(inputs[0].dtype), covariance.to(inputs[0].dtype)
 
 
 def _pixel_sums(x: Tensor) -> Tensor:

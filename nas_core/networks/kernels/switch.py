@@ -9,16 +9,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-LAYERS_FROM = 2**17
-"""Maps as large as this take the CPU forms of layers; below, calls cost more than arithmetic."""
+GRADIENTS_FROM = 2**17
+"""Maps as large as this take the faster gradients; below, calls cost more than arithmetic."""
 
 EDGES_UP_TO = 2**19
-"""Edges whose maps are no larger in sum are computed together; above, copies cost too much.
-
-Measured with 2 to 4 edges on one CPU core: together takes 0.7 of the time at 2**16, 0.9 at 2**19,
-as long at 2**20 and 1.3 times as long at 2**22.
-"""
-
+"""Edges whose maps are no larger in sum share every call; above, copies cost too much."""
 
 MOMENTS_FROM = 2**16
 """Maps of a model as large as this (B * H * W * C), of at least `MOMENTS_CHANNELS` channels, are
@@ -45,14 +40,9 @@ def as_multiplied(x: Tensor) -> Tensor:
     return x.to(torch.get_autocast_dtype(device))
 
 
-def layers_pay(x: Tensor) -> bool:
-    """Return whether maps are so large, on a CPU, that the faster layers gain from more calls.
-
-    Under autocast PyTorch's own forms run: only they know in which type to take gradients.
-    """
-    return (
-        x.device.type == "cpu" and x.numel() >= LAYERS_FROM and not torch.is_autocast_enabled("cpu")
-    )
+def gradients_pay(x: Tensor) -> bool:
+    """Return whether maps are so large, on a CPU, that faster gradients are worth more calls."""
+    return x.device.type == "cpu" and x.numel() >= GRADIENTS_FROM
 
 
 def edges_pay(edges: int, x: Tensor) -> bool:

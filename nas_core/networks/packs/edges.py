@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, conv2d, max_pool2d, relu
+from torch.nn.functional import avg_pool2d, max_pool2d, relu
 
 from nas_core.networks.kernels import depthwise as kernel
 from nas_core.networks.kernels.columns import as_images, as_maps, gathered
@@ -124,12 +124,9 @@ class Depthwise(nn.Module):
 
 def depthwise(x: Tensor, weight: Tensor, filters: Filters, stride: int = 1) -> Tensor:
     """(B, H, W, columns, C) and (columns, C, 1, k, k) -> (B, H', W', columns, C)."""
-    images, weight = as_images(x), weight.flatten(0, 1)
-    if stride == 1:
-        y = kernel.depthwise(images, weight, filters.dilation)
-    else:
-        around = filters.dilation * (filters.kernel - 1) // 2
-        y = conv2d(images, weight, None, stride, around, filters.dilation, len(weight))
+    y = kernel.depthwise(
+        as_images(x), weight.flatten(0, 1), stride=stride, dilation=filters.dilation
+    )
     return as_maps(y, x.shape[3])
 
 

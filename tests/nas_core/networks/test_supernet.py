@@ -14,8 +14,10 @@ from torch import Tensor, nn
 
 from nas_core.cells.genotype import OPERATION_NAMES, CellEdges, Edge, Genotype
 from nas_core.cells.topology import Topology
+from nas_core.networks import supernet as supernet_module
 from nas_core.networks.alphas import CELL_TYPES, Alphas, Mixing, SearchSpace
 from nas_core.networks.evaluation import EvalNetwork
+from nas_core.networks.kernels.edges import mix
 from nas_core.networks.operations import FactorizedReduce
 from nas_core.networks.stack import CellPlan
 from nas_core.networks.supernet import MixedOp, SearchCell, SearchNetwork
@@ -218,10 +220,17 @@ def test_stride_2_is_only_where_reduction_cells_read_their_inputs() -> None:
             assert halves == (cell_type == "reduction" and name[0] in "01")
 
 
+def mixed_output(edge: MixedOp, x: Tensor, weights: Tensor) -> Tensor:
+    """Return what a single edge gives."""
+    (mixed,) = mix([edge.operations], x[:, : edge.channels], weights[None])
+    y: Tensor = edge(mixed, x[:, edge.channels :])
+    return y
+
+
 def test_none_keeps_its_share_of_the_weights_but_adds_nothing() -> None:
-    mixed = MixedOp(["none", "skip_connect"], channels=2, stride=1)
+    edge = MixedOp(["none", "skip_connect"], channels=2, stride=1)
     x = torch.randn(2, 2, 4, 4)
-    torch.testing.assert_close(mixed(x, torch.tensor([0.75, 0.25])), 0.25 * x)
+    torch.testing.assert_close(mixed_output(edge, x, torch.tensor([0.75, 0.25])), 0.25 * x)
 
 
 def test_an_edge_is_the_weighted_sum_of_its_operations() -> None:
@@ -232,38 +241,40 @@ def test_an_edge_is_the_weighted_sum_of_its_operations() -> None:
         w * mixed.operations[name](x) for name, w in zip(OPERATION_NAMES, weights, strict=True)
     ]
     total = torch.stack(parts).sum(0)
-    torch.testing.assert_close(mixed(x, weights), total)
+    torch.testing.assert_close(mixed_output(mixed, x, weights), total)
 
 
-class Times(nn.Module):
-    """An edge that multiplies by a number, so that sums can be done by hand."""
+class Scaled(nn.Module):
+    """Stands in the place of an edge and multiplies by a number, for sums by hand."""
+
+    channels = 1
 
     def __init__(self, factor: float) -> None:
         super().__init__()
         self.factor = factor
-        self.operations = nn.ModuleDict()
-        self.partial_channels = 2  # so that it is computed on its own
+        self.operations = nn.ModuleDict({"none": nn.Module(), "skip_connect": nn.Identity()})
 
-    def forward(self, x: Tensor, weights: Tensor, *_: object) -> Tensor:
-        return x * self.factor * weights[0]
+    def forward(self, mixed: Tensor, _: Tensor) -> Tensor:
+        return mixed * self.factor
 
 
 def scaled_cell(topology: Topology, factors: Mapping[str, float]) -> SearchCell:
-    """Return a cell whose edges multiply by these numbers and whose inputs come in as they are."""
+    """Return a cell whose edges multiply by these numbers."""
     cell = SearchCell(
         SearchSpace.full(FEW, topology).normal, CellPlan(channels=1, channels_before=(1, 1))
     )
-    cell.preprocess0, cell.preprocess1 = nn.Identity(), nn.Identity()  # type: ignore[assignment]
-    cell.edges = nn.ModuleDict({name: Times(factor) for name, factor in factors.items()})
+    cell.edges = nn.ModuleDict({name: Scaled(factor) for name, factor in factors.items()})
     return cell
 
 
-def test_edge_weights_scale_their_edges() -> None:
+def test_edge_weights_scale_their_edges(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supernet_module, "preprocessed", lambda _, x: x)
     topology = Topology(((0, 1), (0, 2), (2, 3), (1, 4)))
     factors = {"0to2": 1, "1to2": 10, "0to3": 2, "2to3": 3, "2to4": 1, "3to4": 5, "1to5": 7}
     cell = scaled_cell(topology, factors | {"4to5": 1})
     x0, x1 = torch.full((1, 1, 2, 2), 1.0), torch.full((1, 1, 2, 2), 2.0)
-    weights = torch.arange(1.0, 9.0)[:, None]  # of the edges' only used operation: 1..8
+    # Of none and the skip: 1 to 8, edge by edge.
+    weights = torch.stack([torch.zeros(8), torch.arange(1.0, 9.0)], dim=1)
     edge_weights = torch.tensor([1.0, 0.5, 0.5, 1.0, 1.0, 0.5, 1.0, 0.25])
 
     plain = cell(x0, x1, Mixing(weights))[0, :, 0, 0].tolist()
@@ -307,7 +318,7 @@ def test_the_other_channels_reach_the_output_as_they_are_shuffled_among_the_rest
     mixed = MixedOp(["none", "skip_connect"], channels=8, stride=1, partial_channels=4)
     x = torch.randn(2, 8, 4, 4)
 
-    y = mixed(x, torch.tensor([0.5, 0.5]))
+    y = mixed_output(mixed, x, torch.tensor([0.5, 0.5]))
 
     # Groups of 2 channels, the first of them mixed; then first of all groups, second of all.
     assert torch.equal(y[:, [1, 2, 3]], x[:, [2, 4, 6]])
@@ -319,7 +330,7 @@ def test_the_other_channels_reach_the_output_as_they_are_shuffled_among_the_rest
 def test_where_the_map_halves_the_other_channels_are_max_pooled(side: int) -> None:
     mixed = MixedOp(FEW, channels=4, stride=2, partial_channels=2)
     x = torch.randn(2, 4, side, side)
-    y = mixed(x, torch.tensor([0.2, 0.4, 0.4]))
+    y = mixed_output(mixed, x, torch.tensor([0.2, 0.4, 0.4]))
     padded = nn.functional.pad(x, (0, side % 2, 0, side % 2), value=-1e9)
     blocks = padded.unflatten(3, (-1, 2)).unflatten(2, (-1, 2))  # (B, C, H/2, 2, W/2, 2)
     assert torch.equal(y[:, [1, 3]], blocks.amax(dim=(3, 5))[:, [2, 3]])

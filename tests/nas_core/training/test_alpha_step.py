@@ -17,6 +17,7 @@ from nas_core.protocols.search import SearchProtocol
 from nas_core.streams import Draws
 from nas_core.training.alpha_step import Batch, LossAndLogits, Unrolling, alpha_gradient
 from nas_core.training.search import Search
+from tests.nas_core.networks import plain
 from tests.nas_core.training.searches import BOTH, started
 from tests.nas_core.training.trainings import copied, stopped_after, unchanged
 
@@ -272,8 +273,9 @@ def test_a_second_order_step_of_a_search_has_the_exact_gradient(
     )
 
     def loss_and_logits(weights: Weights, batch: Batch) -> tuple[Tensor, Tensor]:
+        named = {f"network.{name}": weight for name, weight in weights.items()}
         arguments = (batch[0], alphas.mixing())
-        logits = torch.func.functional_call(network, dict(weights), arguments)
+        logits = torch.func.functional_call(plain.Network(network), named, arguments)
         return cross_entropy(logits, batch[1]), logits
 
     names = dict(search.network.named_parameters())

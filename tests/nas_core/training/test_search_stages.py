@@ -13,6 +13,7 @@ from torch import Tensor
 from nas_core.cells.discretisation import discretise_cell
 from nas_core.cells.genotype import OPERATION_NAMES, Genotype
 from nas_core.networks.alphas import CELL_TYPES, Alphas
+from nas_core.networks.kernels.edges import mix
 from nas_core.networks.supernet import MixedOp, SearchCell, SearchNetwork
 from nas_core.protocols.search import SEARCH_PRESETS, skip_dropout_rate
 from tests.nas_core.training.searches import TINY, reference, searched, started
@@ -181,8 +182,9 @@ def test_dropout_acts_behind_each_identity_skip_and_nowhere_else() -> None:
 def test_what_is_dropped_behind_a_skip_is_missing_from_the_sum_of_its_edge() -> None:
     mixed = MixedOp(["skip_connect", "sep_conv_3x3"], 2, stride=1)
     x = torch.randn(2, 2, 4, 4)
-    without = mixed(x, torch.tensor([0.0, 0.5]))
-    zeroed = mixed(x, torch.tensor([0.5, 0.5]), {"skip_connect": torch.zeros_like})
+    edge = [mixed.operations]
+    (without,) = mix(edge, x, torch.tensor([[0.0, 0.5]]))
+    (zeroed,) = mix(edge, x, torch.tensor([[0.5, 0.5]]), lambda _, y: torch.zeros_like(y))
     torch.testing.assert_close(zeroed, without)
 
 

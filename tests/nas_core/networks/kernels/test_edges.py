@@ -1,115 +1,151 @@
-"""Edges that are computed together give what they give one by one."""
+"""Edges computed together give what they give one by one and operation by operation."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
 from torch import Tensor
 
 from nas_core.cells.genotype import OPERATION_NAMES
+from nas_core.cells.spaces import space_operations
 from nas_core.cells.topology import Topology
-from nas_core.networks import supernet
-from nas_core.networks.alphas import Alphas, SearchSpace
+from nas_core.networks.alphas import Alphas, CellSpace, Mixing, SearchSpace
 from nas_core.networks.kernels import switch
-from nas_core.networks.kernels.edges import mix_together, pooled_once
-from nas_core.networks.supernet import MixedOp, SearchCell, SearchNetwork
+from nas_core.networks.supernet import Dropout, SearchNetwork
 from nas_core.streams import initialise_
+from tests.nas_core.networks import plain
 
-EVERYTHING = 2**40
+Forward = Callable[[SearchNetwork, Tensor, dict[str, Mixing], Dropout | None], Tensor]
+NEVER, EVERY = 2**62, 0
 
 
-def computed(space: SearchSpace, side: int, *, frozen: bool) -> dict[str, Tensor]:
-    """Return outputs, gradients and buffers of a small network after two batches."""
-    network = SearchNetwork(init_channels=4, cells=3, num_classes=10, operations=space)
+def forms(monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    """Take one form of everything: that of small maps, of large ones, or what sizes decide."""
+    if form != "by size":
+        limit = NEVER if form == "small" else EVERY
+        monkeypatch.setattr(switch, "EDGES_UP_TO", limit)
+        for name in ("GRADIENTS_FROM", "MOMENTS_FROM"):
+            monkeypatch.setattr(switch, name, limit)
+        monkeypatch.setattr(switch, "MOMENTS_CHANNELS", 1)
+
+
+def searched(
+    forward: Forward,
+    space: SearchSpace,
+    *,
+    channels: int = 4,
+    side: int = 8,
+    partial_channels: int = 1,
+    edge_normalisation: bool = False,
+    dropout: Dropout | None = None,
+    steps: int = 2,
+) -> dict[str, Tensor]:
+    """Return all that a small search computes: steps of both kinds, then an evaluation."""
+    network = SearchNetwork(
+        init_channels=channels,
+        cells=3,
+        num_classes=10,
+        operations=space,
+        partial_channels=partial_channels,
+    )
     initialise_(network, seed=3)
     network.double()
-    alphas = Alphas(space)
+    alphas = Alphas(space, attention=True, edge_normalisation=edge_normalisation)
     alphas.initialise_(3, std=0.5)
     alphas.to(torch.device("cpu"), torch.float64)
-    images = torch.randn(
-        6, 3, side, side, dtype=torch.float64, generator=torch.Generator().manual_seed(5)
-    )
-    for norm in network.batch_norms:
-        norm.track_running_stats = not frozen
-    network(images, alphas.mixing())
-    trained = network(2 * images, alphas.mixing())
-    parameters = {**dict(network.named_parameters()), **alphas.tensors}
-    gradients = torch.autograd.grad(
-        trained.square().sum(), list(parameters.values()), materialize_grads=True
-    )
+    source = torch.Generator().manual_seed(5)
+    learnt = dict(network.named_parameters()) | alphas.tensors
+    result: dict[str, Tensor] = {}
+    for step in range(steps):
+        batch = 6 - step  # the last batch of an epoch is smaller
+        images = torch.randn(batch, 3, side, side, dtype=torch.float64, generator=source)
+        frozen = step == 1
+        for norm in network.batch_norms:
+            norm.track_running_stats = not frozen
+        y = forward(network, images, alphas.mixing(), dropout)
+        parts = torch.autograd.grad(y.square().sum(), list(learnt.values()), materialize_grads=True)
+        result[f"{step} logits"] = y.detach()
+        result |= {f"{step} {name}": part for name, part in zip(learnt, parts, strict=True)}
+        with torch.no_grad():
+            for tensor, part in zip(learnt.values(), parts, strict=True):
+                tensor.sub_(0.01 * part / (1 + part.norm()))
     for norm in network.batch_norms:
         norm.track_running_stats = True
-    evaluated = network.eval()(images, alphas.mixing())
-    buffers = {name: buffer.double() for name, buffer in network.named_buffers()}
-    kept = {"trained": trained, "evaluated": evaluated, **buffers}
-    return kept | dict(zip((f"gradient {name}" for name in parameters), gradients, strict=True))
+    result |= {name: buffer.double() for name, buffer in network.named_buffers()}
+    with torch.no_grad():
+        result["evaluated"] = forward(network.eval(), images, alphas.mixing(), None)
+    return result
+
+
+def ours(
+    network: SearchNetwork, images: Tensor, mixing: dict[str, Mixing], dropout: Dropout | None
+) -> Tensor:
+    logits: Tensor = network(images, mixing, dropout)
+    return logits
+
+
+def equal(space: SearchSpace, **settings: object) -> None:
+    mine, theirs = (searched(form, space, **settings) for form in (ours, plain.logits))  # type: ignore[arg-type]
+    assert mine.keys() == theirs.keys()
+    for name, values in theirs.items():
+        assert torch.allclose(mine[name], values, rtol=1e-9, atol=1e-9), name
+
+
+def wired(operations: Sequence[str], topology: int | None = 1) -> SearchSpace:
+    return SearchSpace.full(operations, None if topology is None else Topology.from_index(topology))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("topology", "side", "frozen"),
-    [(None, 7, False), (None, 8, True), (1, 8, False), (100, 7, True), (100, 8, False)],
-)
-def test_together_is_one_by_one(
-    topology: int | None, side: int, frozen: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("form", ["small", "large", "by size"])
+@pytest.mark.parametrize(("topology", "side"), [(None, 8), (100, 7)])
+def test_a_search_is_that_of_the_plain_network(
+    topology: int | None, side: int, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wiring = None if topology is None else Topology.from_index(topology)
-    space = SearchSpace.full(OPERATION_NAMES, wiring)
-    monkeypatch.setattr(switch, "EDGES_UP_TO", EVERYTHING)
-    together = computed(space, side, frozen=frozen)
-    monkeypatch.setattr(switch, "EDGES_UP_TO", 0)
-    one_by_one = computed(space, side, frozen=frozen)
-
-    assert together.keys() == one_by_one.keys()
-    for name, values in together.items():
-        torch.testing.assert_close(values, one_by_one[name], rtol=1e-10, atol=1e-10, msg=name)
+    forms(monkeypatch, form)
+    equal(wired(OPERATION_NAMES, topology), side=side)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("frozen", [False, True])
-def test_pooling_once_for_all_edges_is_pooling_for_each(
-    frozen: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("form", ["small", "large"])
+@pytest.mark.parametrize("name", [f"SS{number}" for number in range(1, 9)])
+def test_in_every_subspace_too(name: str, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    forms(monkeypatch, form)
+    equal(wired(space_operations(name)), steps=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("channels", [2, 4, 6, 8, 12, 16])
+def test_with_any_number_of_channels(channels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    forms(monkeypatch, "large")
+    equal(wired(OPERATION_NAMES), channels=channels, side=4, steps=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["small", "large"])
+def test_with_partial_channels_and_normalised_edges(
+    form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    space = SearchSpace.full(OPERATION_NAMES)
-    monkeypatch.setattr(switch, "EDGES_UP_TO", 0)
-    calls = []
-
-    def counted(*arguments: Any) -> dict[str, Tensor]:
-        calls.append(len(arguments[0]))
-        return pooled_once(*arguments)
-
-    monkeypatch.setattr(supernet, "pooled_once", counted)
-    once = computed(space, 8, frozen=frozen)
-    assert calls[:5] == [4, 4, 3, 2, 1]  # edges that read each node of the first cell
-    monkeypatch.setattr(supernet, "pooled_once", lambda *_: {})
-    torch.testing.assert_close(once, computed(space, 8, frozen=frozen), rtol=1e-9, atol=1e-10)
+    forms(monkeypatch, form)
+    equal(wired(OPERATION_NAMES), channels=8, partial_channels=4, edge_normalisation=True)
 
 
-def test_what_pools_is_found_on_the_edges_that_have_it() -> None:
-    edges = [
-        MixedOp(names, channels=4, stride=1).operations
-        for names in (["max_pool_3x3", "sep_conv_3x3"], ["avg_pool_3x3", "skip_connect"])
+@pytest.mark.parametrize("form", ["small", "large"])
+def test_with_dropout_behind_skips_and_edges_of_different_operations(
+    form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forms(monkeypatch, form)
+    cell = CellSpace.full(OPERATION_NAMES)
+    kept = [
+        ("skip_connect", "max_pool_3x3", "dil_conv_5x5"),
+        ("none", "skip_connect", "sep_conv_3x3"),
     ]
-    x = torch.randn(2, 4, 6, 6)
-    pooled = pooled_once(edges, x)
-    assert list(pooled) == ["max_pool_3x3", "avg_pool_3x3"]
-    for name, operations in (("max_pool_3x3", edges[0]), ("avg_pool_3x3", edges[1])):
-        torch.testing.assert_close(pooled[name], operations[name](x))
+    kept += [("none", "avg_pool_3x3", "sep_conv_5x5")]
+    narrow = cell.narrowed({edge: kept[sum(edge) % 3] for edge in cell.edges})
 
+    def dropout(x: Tensor, edge_name: str) -> Tensor:
+        source = torch.Generator().manual_seed(sum(map(ord, edge_name)))
+        return x * (torch.rand(x.shape, generator=source, dtype=x.dtype) < 0.7)
 
-def test_edges_with_other_operations_or_alone_or_large_are_computed_one_by_one() -> None:
-    network = SearchNetwork(
-        init_channels=4, cells=3, num_classes=10, operations=("skip_connect", "sep_conv_3x3")
-    )
-    cell = network.cells[0]
-    assert isinstance(cell, SearchCell)
-    edges = [edge.operations for edge in cell.edges.children() if isinstance(edge, MixedOp)]
-    x, weights = torch.zeros(2, 4, 8, 8), torch.ones(2, 2)
-
-    assert mix_together(edges[:2], x, weights) is not None
-    assert mix_together(edges[:1], x, weights[:1]) is None
-    assert mix_together(edges[:2], torch.zeros(2, 4, 256, 256), weights) is None
-    del edges[0]["skip_connect"]
-    assert mix_together(edges[:2], x, weights) is None
+    equal(SearchSpace(narrow, narrow), dropout=dropout, steps=1)

@@ -6,26 +6,24 @@ import pytest
 import torch
 
 from nas_core.networks.kernels import switch
-from nas_core.networks.kernels.switch import edges_pay, layers_pay, moments_pay
+from nas_core.networks.kernels.switch import edges_pay, gradients_pay, moments_pay
 
 
 def maps(numbers: int, device: str = "cpu") -> torch.Tensor:
     return torch.empty(1, 1, 1, numbers, device=device)
 
 
-def test_layers_pay_from_a_size_on_that_is_set_in_one_place(
+def test_gradients_pay_from_a_size_on_that_is_set_in_one_place(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert layers_pay(maps(switch.LAYERS_FROM))
-    assert not layers_pay(maps(switch.LAYERS_FROM - 1))
-    monkeypatch.setattr(switch, "LAYERS_FROM", 1)
-    assert layers_pay(maps(1))
+    assert gradients_pay(maps(switch.GRADIENTS_FROM))
+    assert not gradients_pay(maps(switch.GRADIENTS_FROM - 1))
+    monkeypatch.setattr(switch, "GRADIENTS_FROM", 1)
+    assert gradients_pay(maps(1))
 
 
-def test_layers_pay_neither_under_autocast_nor_on_another_device() -> None:
-    with torch.autocast("cpu", torch.bfloat16):
-        assert not layers_pay(maps(switch.LAYERS_FROM))
-    assert not layers_pay(maps(switch.LAYERS_FROM, "meta"))
+def test_gradients_do_not_pay_on_another_device() -> None:
+    assert not gradients_pay(maps(switch.GRADIENTS_FROM, "meta"))
 
 
 def test_edges_pay_up_to_a_size_of_all_their_maps_and_never_alone(
