@@ -117,7 +117,7 @@ def test_the_first_steps_of_a_run_tell_how_long_it_takes_and_change_no_row(
 
     assert len(lines) == 2, "each trial tells once"
     assert lines[0].startswith("0/2 done · 1 running · about ")
-    assert lines[0].endswith(" s left, from the first steps")
+    assert lines[0].endswith(") left, from the first steps")
     assert "from the first steps" not in lines[1], "by then epochs have ended"
     pd.testing.assert_frame_equal(comparable(told), comparable(always), check_exact=True)
     columns = [*CURVE, *ACCURACIES]
