@@ -57,6 +57,41 @@ class _Gathered(torch.autograd.Function):
         return of_x, None
 
 
+def halves(x: Tensor) -> Tensor:
+    """Return pixels of even rows and columns, and those of odd ones: (B, H', W', 2 * columns, C).
+
+    Both of a column are beside each other. Where the last row or column has no odd partner, that
+    is zero: H' and W' are half of H and W, rounded up.
+    """
+    y: Tensor = _Halves.apply(x)
+    return y
+
+
+class _Halves(torch.autograd.Function):
+    """Writes each gradient once, where slices would add up maps of zeros."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: ANN401 - PyTorch's
+        ctx.shape = x.shape
+        batch, height, width, columns, channels = x.shape
+        y = x.new_empty(batch, -(-height // 2), -(-width // 2), columns, 2, channels)
+        y[..., 0, :] = x[:, ::2, ::2]
+        odd = y[:, : height // 2, : width // 2, :, 1]
+        odd.copy_(x[:, 1::2, 1::2])
+        y[:, height // 2 :, :, :, 1] = 0
+        y[:, :, width // 2 :, :, 1] = 0
+        return y.flatten(3, 4)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # noqa: ANN401
+        _, height, width, columns, _ = ctx.shape
+        both = gradients[0].unflatten(3, (columns, 2))
+        of_x = both.new_zeros(ctx.shape)
+        of_x[:, ::2, ::2] = both[..., 0, :]
+        of_x[:, 1::2, 1::2] = both[:, : height // 2, : width // 2, :, 1]
+        return of_x
+
+
 def _wide(x: Tensor) -> Tensor:
     """Return a contiguous map as rows of pixels, in the widest numbers that fill a column."""
     size = x.shape[4] * x.element_size()

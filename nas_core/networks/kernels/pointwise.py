@@ -229,7 +229,9 @@ def _means_and_covariances(inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     difference of sums that are much larger where the mean is far from zero.
     """
     count, models, channels = inputs[0].shape
-    parts = math.gcd(count, _PARTS) if models == 1 else 1
+    # Fewer parts of wide maps: their matrices would be larger than the maps.
+    most = min(_PARTS, max(count // (8 * channels), 1))
+    parts = math.gcd(count, 2 ** int(math.log2(most))) if models == 1 else 1
     ones = inputs[0].new_ones(1, 1, count // parts).expand(parts * models, -1, -1)
     sums = []
     for d in inputs:

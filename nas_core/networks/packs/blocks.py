@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
+from nas_core.networks.kernels.columns import halves
 from nas_core.networks.kernels.pointwise import Moments, normalised_by, pointwise_norm
 from nas_core.networks.packs.packing import Block, Packing
 
@@ -117,16 +117,14 @@ class Pass:
 
         Each half of its channels is a model of its own here. `relu` is of the result.
         """
-        height, width, models = x.shape[1:4]
-        shifted = pad(x[:, 1:, 1:], (0, 0, 0, 0, 0, width % 2, 0, height % 2))
-        both = torch.stack([x[:, ::2, ::2], shifted[:, ::2, ::2]], dim=4).flatten(3, 4)
+        models = x.shape[3]
         even, odd = (self.blocks[block.number].flatten(3) for block in (reduce.even, reduce.odd))
         weight = torch.stack([even, odd], dim=2).flatten(1, 2)
         scale, offset = (
             self.blocks[block.number].view(1, 2 * models, -1)
             for block in (reduce.scale, reduce.offset)
         )
-        y = self._normalised(reduce.statistics, [both], weight, scale, offset, relu, None)
+        y = self._normalised(reduce.statistics, [halves(x)], weight, scale, offset, relu, None)
         return y.view(*y.shape[:3], models, -1)
 
     def _normalised(  # noqa: PLR0917 - each is another thing

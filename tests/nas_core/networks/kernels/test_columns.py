@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nas_core.networks.kernels.columns import as_images, as_maps, gathered
+from nas_core.networks.kernels.columns import as_images, as_maps, gathered, halves
 
 IMAGES, SIDE, COLUMNS = 2, 3, 5
 
@@ -45,3 +45,17 @@ def test_gradients_return_to_the_columns_that_were_read(channels: int) -> None:
     places = torch.tensor([3, 0, 4])
 
     assert torch.autograd.gradcheck(gathered, (x, places))
+
+
+@pytest.mark.parametrize("sides", [(4, 6), (5, 4), (4, 3), (1, 1)])
+def test_halves_are_the_pixels_of_both_grids(sides: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(IMAGES, *sides, 2, 3, dtype=torch.float64, requires_grad=True)
+    height, width = sides
+    padded = torch.nn.functional.pad(x, (0, 0, 0, 0, 0, width % 2, 0, height % 2))
+
+    y = halves(x)
+
+    assert torch.equal(y[:, :, :, ::2], padded[:, ::2, ::2])
+    assert torch.equal(y[:, :, :, 1::2], padded[:, 1::2, 1::2])
+    assert torch.autograd.gradcheck(halves, (x,))
