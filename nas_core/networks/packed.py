@@ -133,7 +133,17 @@ class PackedNetwork(nn.Module):
             keep_masks: (cells, edges, B) for all models or (K, cells, edges, B), see `EvalNetwork`.
 
         """
-        run = Pass(self._parameters_of.split(self.flat), self._running())
+        logits, auxiliary_logits = self._classified(images, keep_masks)
+        on_cpu = logits.device.type == "cpu"
+        if not self.training and on_cpu and not logits.isfinite().all():
+            logits, _ = self._classified(images, keep_masks, is_finite=False)
+        return logits if auxiliary_logits is None else (logits, auxiliary_logits)
+
+    def _classified(
+        self, images: Tensor, keep_masks: Tensor | None, *, is_finite: bool = True
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return both logits; `is_finite` says whether those of all models are."""
+        run = Pass(self._parameters_of.split(self.flat), self._running(), is_finite=is_finite)
         shared = images.ndim == 4
         stem = run.norm(self.stem, [_patches(images[None] if shared else images)], joined=shared)
         keep = None
@@ -149,7 +159,7 @@ class PackedNetwork(nn.Module):
         logits = self._linear(run, features.mean(dim=(1, 2)), *self._classifier)
         if self.training:
             self._remember(run)
-        return logits if auxiliary_logits is None else (logits, auxiliary_logits)
+        return logits, auxiliary_logits
 
     def extract(self, number: int) -> dict[str, Tensor]:
         """Return the state of a model as a state dict of `EvalNetwork`.

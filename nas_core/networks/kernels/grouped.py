@@ -61,6 +61,24 @@ def grouped_norm(
     return y, mean, inverse
 
 
+def grouped_products(d: Tensor, weight: Tensor, shift: Tensor, *, is_finite: bool = True) -> Tensor:
+    """Return the sum over M of map W^T + shift.
+
+    Args:
+        d: the maps, (B, H, W, M * K, I).
+        weight: (M, K, O, I).
+        shift: (M, K, O).
+        is_finite: whether all maps are: else those that are not are computed apart.
+
+    Returns:
+        (B, H, W, K, O).
+
+    """
+    d = as_multiplied(d).contiguous()
+    y = products(d, _diagonal(weight.to(d.dtype)), is_finite=is_finite)
+    return _summed(y, len(weight)) + shift.sum(0).to(y.dtype)
+
+
 class _GroupedNorm(torch.autograd.Function):
     @staticmethod
     def forward(  # noqa: PLR0917 - autograd takes no names
@@ -82,13 +100,7 @@ class _GroupedNorm(torch.autograd.Function):
             z, mean, inverse = _normalised(p, scale, offset)
         if keep is not None:
             z.mul_(keep.flatten(1)[:, None, None, :, None])
-        if terms == 1:
-            y = z
-        else:
-            first, *others = z.chunk(terms, dim=3)
-            y = first + others[0]
-            for other in others[1:]:
-                y.add_(other)
+        y = _summed(z, terms)
         if relu:
             y.relu_()
         ctx.relu = relu
@@ -169,6 +181,17 @@ def _batched_pays(x: Tensor, out: int) -> bool:
         return True
     # On a CPU a batched product of bfloat16 copies what it reads.
     return x.shape[3] > 1 and out >= _WIDTH and x.dtype != torch.bfloat16
+
+
+def _summed(z: Tensor, terms: int) -> Tensor:
+    """(B, H, W, M * K, O) -> the sum over M, (B, H, W, K, O)."""
+    if terms == 1:
+        return z
+    first, second, *others = z.chunk(terms, dim=3)
+    y = first + second
+    for other in others:
+        y.add_(other)
+    return y
 
 
 def _diagonal(weight: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from nas_core.networks.kernels.grouped import EPS, grouped_norm
+from nas_core.networks.kernels.grouped import EPS, grouped_norm, grouped_products
 from nas_core.networks.kernels.switch import moments_pay
 
 _PARTS = 64
@@ -104,13 +104,24 @@ def normalised_by(
     moments: Moments,
     *,
     relu: bool = False,
+    is_finite: bool = True,
 ) -> Tensor:
-    """Return the same normalised by moments that are given, as in evaluation."""
+    """Return the same normalised by moments that are given, as in evaluation.
+
+    `is_finite` says that all maps are.
+    """
     factor = scale * moments.inverse
-    shift = (offset - moments.mean * factor).sum(0)
-    folded = (weight * factor[..., None]).transpose(0, 1)
-    y = _products(_rows(maps, len(folded)), folded, shift)
-    y = y.view(*maps[0].shape[:3], *y.shape[1:])
+    shift = offset - moments.mean * factor
+    folded = weight * factor[..., None]
+    if moments_pay(maps[0], weight.shape[2]):
+        folded = folded.transpose(0, 1)
+        y = _products(_rows(maps, len(folded)), folded, shift.sum(0))
+        y = y.view(*maps[0].shape[:3], *y.shape[1:])
+    else:
+        counts = [each.shape[3] // weight.shape[1] for each in maps]
+        parts = zip(maps, folded.split(counts), shift.split(counts), strict=True)
+        first, *others = (grouped_products(*part, is_finite=is_finite) for part in parts)
+        y = sum(others, first)
     return y.relu_() if relu else y
 
 

@@ -70,12 +70,20 @@ class Pass:
     Args:
         blocks: of the parameters.
         running: means and variances of the blocks of statistics; None normalises by the batch.
+        is_finite: whether all maps are, which a pass that normalises by the batch finds out itself.
 
     """
 
-    def __init__(self, blocks: Sequence[Tensor], running: Sequence[Moments] | None) -> None:
+    def __init__(
+        self,
+        blocks: Sequence[Tensor],
+        running: Sequence[Moments] | None,
+        *,
+        is_finite: bool = True,
+    ) -> None:
         self.blocks = blocks
         self.running = running
+        self.is_finite = is_finite
         self.seen: dict[int, tuple[Moments, int]] = {}
         """Moments and how many pixels they are of, by the number of a block of statistics."""
 
@@ -141,7 +149,9 @@ class Pass:
         if self.running is not None:
             mean, inverse = (each.view(scale.shape) for each in self.running[statistics.number])
             moments = Moments(mean, inverse)
-            return normalised_by(maps, weight, scale, offset, moments, relu=relu)
+            return normalised_by(
+                maps, weight, scale, offset, moments, relu=relu, is_finite=self.is_finite
+            )
         y, moments = pointwise_norm(maps, weight, scale, offset, relu=relu, keep=keep)
         self.seen[statistics.number] = moments, y.shape[:3].numel()
         return y

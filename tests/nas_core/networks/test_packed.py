@@ -183,6 +183,20 @@ def test_an_evaluation_uses_what_each_model_remembers() -> None:
     assert torch.equal(packed.running_means, before)
 
 
+def test_an_evaluation_keeps_a_model_that_is_not_finite_apart() -> None:
+    packed = pack(SOME).eval()
+    packed.load_models([network.state_dict() for network in alone(packed.genotypes)])
+    images = torch.randn(BATCH, 3, SIDE, SIDE)
+    before = packed(images)
+    packed.extract(1)["cells.0.preprocess1.1.weight"][0, 0] = torch.nan
+
+    logits = packed(images)
+
+    others = [number for number in range(len(packed.genotypes)) if number != 1]
+    assert torch.equal(logits[others], before[others])
+    assert logits[1].isnan().any()
+
+
 def test_a_model_that_is_not_finite_leaves_the_others_as_they_are() -> None:
     packed, images = pack(SOME), torch.randn(BATCH, 3, SIDE, SIDE)
     labels = torch.randint(CLASSES, (BATCH,))
