@@ -13,12 +13,12 @@ folder = "$$($(BIN)/topo-sweep run $(1) --dry-run 2>/dev/null | awk '$$1 == "res
 .PHONY: demo demo-search test check lint install clean
 
 demo: $(INSTALLED)
-	$(BIN)/topo-sweep run demo
+	$(BIN)/topo-sweep run demo --pack 30
 	$(BIN)/topo-sweep rank $(call folder,demo) --top 20
 	$(BIN)/topo-sweep plot surface $(call folder,demo)
 
 demo-search: $(INSTALLED)
-	$(BIN)/topo-sweep run demo
+	$(BIN)/topo-sweep run demo --pack 30
 	$(BIN)/topo-sweep run search_demo --topology-from $(call folder,demo)
 	$(BIN)/topo-sweep rank $(call folder,search_demo --topology-from $(call folder,demo))
 	$(BIN)/topo-sweep plot cell $(call folder,search_demo --topology-from $(call folder,demo))

@@ -4,16 +4,15 @@ A step is forward, backward, clipping and the optimiser, of the authors' network
 layers and of packs of several sizes, in turn in one process; images count once for each model.
 Claims and numbers are in docs/performance.md.
 
-Run: python benchmarks/packs.py [--size digits|cifar10] [--packs 1 8 30 60] [--repeats 5] [--json]
+Run: python benchmarks/packs.py [--size digits|cifar10] [--packs 1 8 30 60] [--json FILE]
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import time
 from collections.abc import Callable
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -27,6 +26,7 @@ from nas_core.cells.topology import Topology
 from nas_core.networks.evaluation import EvalNetwork
 from nas_core.networks.packed import PackedNetwork
 from nas_core.streams import initialise_
+from topo_sweep.bench.record import keep, record, typed
 
 SIZES = {
     "digits": {"init_channels": 4, "batch": 48, "side": 8},
@@ -143,9 +143,6 @@ def measured(size: str, packs: list[int], repeats: int, precision: str) -> dict[
         "size": size,
         "precision": precision,
         "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "repeats": repeats,
         "rows": [
             {
                 "name": name,
@@ -168,20 +165,19 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where to keep the result")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     result = measured(arguments.size, arguments.packs, arguments.repeats, arguments.precision)
-    if arguments.json:
-        print(json.dumps(result, indent=1))
-        return
     print(f"{result['size']}, packs in {result['precision']}, {result['threads']} thread(s), "
-          f"torch {result['torch']}, n = {result['repeats']} steps each, in turn")  # fmt: skip
+          f"torch {torch.__version__}, n = {arguments.repeats} steps each, in turn")  # fmt: skip
     for row in result["rows"]:
         print(
             f"{row['name']:12s} {row['images_per_second']:8,.0f} images/s "
             f"{row['ratio']:6.2f} of plain {row['operations_per_model']:8.1f} operations a model"
         )
+    if arguments.json:
+        keep(arguments.json, record(typed(), result, n=arguments.repeats))
 
 
 if __name__ == "__main__":

@@ -11,9 +11,6 @@ Run: python benchmarks/precision.py [--data digits|cifar10] [--seeds 30] [--marg
 from __future__ import annotations
 
 import argparse
-import json
-import platform
-import sys
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +25,7 @@ from nas_core.data.splits import Split, load_dataset, split
 from nas_core.protocols.training import PRESETS, DataOptions, Protocol
 from nas_core.training.pack import Member, PackTraining
 from nas_core.training.training import Training
+from topo_sweep.bench.record import keep, record, typed
 
 GENOTYPE: Final = Genotype(
     normal=CellEdges.uniform(Topology.from_index(99), "sep_conv_3x3"),
@@ -119,16 +117,13 @@ def main() -> None:
               f"{verdict} {arguments.margin} points; p of equal spread {row['spread_p']:.2f}; "
               f"{seconds[reference] / seconds[name]:.1f} times as fast")  # fmt: skip
     if arguments.json:
-        record = {
-            "command": " ".join(["python", *sys.argv]),
-            "versions": {"python": platform.python_version(), "torch": torch.__version__},
-            "n": len(seeds),
+        figures = {
             "margin": arguments.margin,
+            "compared": rows,
             "accuracies": accuracies,
             "seconds": seconds,
-            "figures": rows,
         }
-        arguments.json.write_text(json.dumps(record, indent=1) + "\n")
+        keep(arguments.json, record(typed(), figures, n=len(seeds)))
 
 
 if __name__ == "__main__":

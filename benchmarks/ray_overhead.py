@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -21,7 +19,7 @@ from typing import Any
 
 from nas_core.data.splits import load_dataset, split
 from nas_core.protocols.training import DataOptions
-from topo_sweep.bench.record import keep, record
+from topo_sweep.bench.record import keep, record, typed
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.interrupts import Interrupts
@@ -140,7 +138,7 @@ def kept(path: Path | None, figures: dict[str, Any], n: int) -> None:
         print(f"{name:<36}{figure:.4g}")
     if path is not None:
         figures = {**figures, "load": os.getloadavg()[2]}
-        keep(path, record(shlex.join(["python", *sys.argv]), figures, n=n))
+        keep(path, record(typed(), figures, n=n))
 
 
 def main() -> None:

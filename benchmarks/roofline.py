@@ -11,10 +11,7 @@ Run: python benchmarks/roofline.py [--models 79] [--json FILE]
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import platform
-import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +25,7 @@ from torch.utils._pytree import tree_leaves
 from nas_core.cells.topology import Topology
 from nas_core.networks.evaluation import EvalNetwork, multiply_adds
 from nas_core.networks.packed import PackedNetwork
+from topo_sweep.bench.record import keep, record, typed
 
 BANDWIDTH: Final = 3.35e12
 """Bytes a second of an H100's memory (SXM, 80 GB), by NVIDIA's data sheet."""
@@ -141,12 +139,7 @@ def main() -> None:
               "{gigabytes_a_step:7.1f} GB {teraflops_a_step:6.2f} TFLOP a step, "
               "{gigabytes_kept:5.1f} GB kept:".format(**row), hours)  # fmt: skip
     if arguments.json:
-        record = {
-            "command": " ".join(["python", *sys.argv]),
-            "versions": {"python": platform.python_version(), "torch": torch.__version__},
-            "figures": rows,
-        }
-        arguments.json.write_text(json.dumps(record, indent=1) + "\n")
+        keep(arguments.json, record(typed(), {"rows": rows}, n=1, device="none: an estimate"))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import platform
+import shlex
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +13,11 @@ from typing import Any
 
 from nas_core.files import write_durably
 from topo_sweep.store.manifest import hardware, library_versions
+
+
+def typed() -> str:
+    """Return the command that started this script."""
+    return shlex.join(["python", *sys.argv])
 
 
 def record(
