@@ -13,11 +13,6 @@ Run: python benchmarks/search_step.py [--threads 2] [--repeats 5] [--cells 5] [-
 from __future__ import annotations
 
 import argparse
-import datetime as dt
-import json
-import os
-import platform
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -35,6 +30,7 @@ from nas_core.networks.stack import CellPlan, cell_plans, stem
 from nas_core.protocols.data import DATASETS
 from nas_core.protocols.search import SEARCH_PRESETS
 from nas_core.training.search import Search
+from topo_sweep.bench.record import keep, record, typed
 
 STEPS = ("weights", "alphas, first order", "alphas, second order")
 RATE, MOMENTUM, DECAY = 0.025, 0.9, 3e-4
@@ -228,14 +224,6 @@ def measured(cells: int, channels: int, batch: int, side: int, repeats: int) -> 
     return figures
 
 
-def processor() -> str:
-    """Return the name of the processor, as far as the system tells."""
-    lines = Path("/proc/cpuinfo")
-    names = lines.read_text().splitlines() if lines.exists() else []
-    found = (line.partition(":")[2].strip() for line in names if line.startswith("model name"))
-    return next(found, platform.processor())
-
-
 def main() -> None:
     """Measure, print and keep."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -259,21 +247,9 @@ def main() -> None:
             f"s  ratio {figure['ratio']:5.2f} ({figure['ratios'][0]} to {figure['ratios'][-1]})"
         )
     if arguments.json:
-        result = {
-            "command": " ".join(["python", *sys.argv]),
-            "machine": {
-                "processor": processor(),
-                "capability": torch.backends.cpu.get_cpu_capability(),
-                "cores": os.cpu_count(),
-                "threads": arguments.threads,
-            },
-            "versions": {"python": platform.python_version(), "torch": torch.__version__},
-            "date": dt.datetime.now(dt.UTC).date().isoformat(),
-            "n": arguments.repeats,
-            "figures": figures,
-        }
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        capability = torch.backends.cpu.get_cpu_capability()
+        figures |= {"threads": arguments.threads, "capability": capability}
+        keep(arguments.json, record(typed(), figures, n=arguments.repeats))
 
 
 if __name__ == "__main__":

@@ -13,9 +13,7 @@ in the system's cache. Results are in docs/performance.md and benchmarks/results
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -35,11 +33,12 @@ from numpy.typing import NDArray
 from nas_core.cells.genotype import CellEdges, Genotype
 from nas_core.cells.topology import enumerate_topologies
 from nas_core.protocols.training import DataOptions, Protocol
+from topo_sweep.bench.record import keep, record, typed
 from topo_sweep.spec.networks import GenotypeSweep
 from topo_sweep.spec.trials import Trial
 from topo_sweep.store import parquet
 from topo_sweep.store.curves import groups_of
-from topo_sweep.store.manifest import Manifest, hardware, library_versions
+from topo_sweep.store.manifest import Manifest
 from topo_sweep.store.opened import load_results
 from topo_sweep.store.parquet import ResultStore
 from topo_sweep.store.paths import StorePaths
@@ -296,15 +295,8 @@ def main() -> None:
             f"{figure['peak_gb']:.2f} GB"
         )
     if options.json:
-        record = {
-            "command": f"python benchmarks/store.py --repeats {options.repeats}",
-            "machine": hardware() | {"load": round(os.getloadavg()[0], 1)},
-            "versions": {"python": platform.python_version(), **library_versions()},
-            "date": datetime.now(UTC).date().isoformat(),
-            "n": options.repeats,
-            "figures": {"store": made_of, "commands": table},
-        }
-        options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        measured = {"store": made_of, "commands": table, "load": round(os.getloadavg()[0], 1)}
+        keep(options.json, record(typed(), measured, n=options.repeats))
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ from topo_sweep.store.tables import TABLES, TRIAL_SCHEMA
 
 SMALL = ("--executor", "inline", *TINY, "--holdout", "0", "--seeds", "0")
 SEARCH_SIZES = ("init_channels=2", "cells=3", "epochs=1", "images=32")
+BENCH_SIZES = ("--channels", "2", "--cells", "2", "--batch", "8", "--image-size", "8")
 MORE = {
     "topologies": ("--topologies", "0,1"),
     "genotypes": (),
@@ -98,6 +99,11 @@ def shrunk(command: str, folder: Path) -> list[str]:
         return [*arguments, *SMALL]
     if arguments[0] == "promote":
         return [*arguments, "--top", "2", "--executor", "inline"]
+    if arguments[0] == "bench":
+        sizes = ("--trials", "3") if "overhead" in arguments else BENCH_SIZES
+        return [*arguments, *sizes]
+    if "--dry-run" in arguments:
+        arguments.append("--no-measure")
     kind = kind_of_run(command)
     return arguments if kind is None else [*arguments, *SMALL, *MORE[kind]]
 
