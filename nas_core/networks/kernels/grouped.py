@@ -165,8 +165,8 @@ def products(x: Tensor, diagonal: Tensor, *, is_finite: bool = True) -> Tensor:
     columns = x.shape[3]
     if groups == columns and _batched_pays(x, out):
         rows = x.flatten(0, 2).transpose(0, 1)
-        y = torch.bmm(rows, diagonal.transpose(1, 2)).transpose(0, 1)
-        return y.reshape(*x.shape[:4], out)
+        y = torch.bmm(rows, diagonal.transpose(1, 2)).transpose(0, 1).contiguous()
+        return y.view(*x.shape[:4], out)
     weight = diagonal.reshape(groups * out, -1, 1, 1)
     if is_finite:
         return as_maps(conv2d(as_images(x), weight, groups=groups), columns)

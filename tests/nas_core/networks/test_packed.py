@@ -183,6 +183,21 @@ def test_an_evaluation_uses_what_each_model_remembers() -> None:
     assert torch.equal(packed.running_means, before)
 
 
+@pytest.mark.parametrize("models", [1, 5])
+@pytest.mark.parametrize("init_channels", [2, 4, 8, 16])
+def test_networks_of_every_width_are_evaluated(init_channels: int, models: int) -> None:
+    size: dict[str, Any] = {"init_channels": init_channels, "cells": CELLS, "num_classes": 10}
+    packed = PackedNetwork([Topology.from_index(40 * n) for n in range(models)], **size).eval()
+    networks = [EvalNetwork(genotype, **size).eval() for genotype in packed.genotypes]
+    packed.load_models([network.state_dict() for network in networks])
+    images = torch.randn(BATCH, 3, SIDE, SIDE)
+
+    logits = packed(images)
+
+    expected = torch.stack([network(images) for network in networks])
+    torch.testing.assert_close(logits, expected, rtol=1e-3, atol=1e-4)
+
+
 def test_an_evaluation_keeps_a_model_that_is_not_finite_apart() -> None:
     packed = pack(SOME).eval()
     packed.load_models([network.state_dict() for network in alone(packed.genotypes)])
