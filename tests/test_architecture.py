@@ -286,7 +286,7 @@ def test_published_files_hold_no_paths_of_a_machine() -> None:
         ("topo_sweep.store.parquet", "import topo_sweep.runs.rows", "topo_sweep.runs.rows"),
         ("topo_sweep.plots.parts", "import topo_sweep.paper.published", "topo_sweep.paper"),
         ("topo_sweep.analysis.ranking", "import matplotlib.pyplot", "matplotlib.pyplot"),
-        ("topo_sweep.store.parquet", "import topo_sweep.cli.common", "topo_sweep.cli.common"),
+        ("topo_sweep.store.parquet", "import topo_sweep.cli.run", "topo_sweep.cli.run"),
     ],
 )
 def test_a_forbidden_import_is_caught_and_named(module: str, source: str, imported: str) -> None:

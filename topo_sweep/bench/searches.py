@@ -10,7 +10,7 @@ from nas_core.protocols.data import DatasetInfo
 from nas_core.protocols.search import SearchProtocol
 from topo_sweep.analysis.text import plain_table
 from topo_sweep.bench.turns import Tell, in_turn, ratio, seconds_text, spread
-from topo_sweep.runs.step_time import search_steps, settled, stepwise_search
+from topo_sweep.runs.timing.step_time import search_steps, settled, stepwise_search
 
 _ORDERS: Final = {1: "alphas, first order", 2: "alphas, second order"}
 _WEIGHTS: Final = "weights"

@@ -12,8 +12,8 @@ from typing import Any, Final, Literal
 import click
 
 from nas_core.errors import InputError
-from topo_sweep.cli.common import say
-from topo_sweep.cli.options import FROM_ONE, option, takes
+from topo_sweep.cli.shared.common import say
+from topo_sweep.cli.shared.options import FROM_ONE, option, takes
 
 _SIZES: Final = ("preset", "channels", "cells", "batch", "image_size", "threads")
 _OF_KIND: Final[Mapping[str, tuple[str, ...]]] = {

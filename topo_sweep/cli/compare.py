@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from topo_sweep.cli.common import format_option, print_records, several_results_argument
+from topo_sweep.cli.shared.common import format_option, print_records, several_results_argument
 
 
 @click.command()

@@ -14,8 +14,8 @@ from click.core import ParameterSource
 from nas_core.cells.topology import MAX_NODES, Topology, enumerate_topologies, isomorphism_classes
 from nas_core.errors import InputError
 from topo_sweep.analysis.text import plain_table
-from topo_sweep.cli.common import FORMAT, OUTPUT, print_records
-from topo_sweep.cli.options import option, takes
+from topo_sweep.cli.shared.common import FORMAT, OUTPUT, print_records
+from topo_sweep.cli.shared.options import option, takes
 
 Grid = Literal["subspaces", "depth"]
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from topo_sweep.cli.common import FORMAT, beside
-from topo_sweep.cli.execution import execute, set_texts
-from topo_sweep.cli.genotypes import is_folder, read_genotype
-from topo_sweep.cli.options import (
+from topo_sweep.cli.rank import print_ranking
+from topo_sweep.cli.shared.common import FORMAT, beside
+from topo_sweep.cli.shared.execution import execute, set_texts
+from topo_sweep.cli.shared.genotypes import is_folder, read_genotype
+from topo_sweep.cli.shared.options import (
     FROM_ONE,
     CellTraining,
     DataChoice,
@@ -23,7 +24,6 @@ from topo_sweep.cli.options import (
     set_option,
     takes,
 )
-from topo_sweep.cli.rank import print_ranking
 from topo_sweep.store.paths import RESULTS
 
 if TYPE_CHECKING:

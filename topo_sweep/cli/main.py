@@ -10,7 +10,6 @@ import click
 
 from nas_core.errors import InputError, TopoSweepError
 from topo_sweep.cli.bench import bench
-from topo_sweep.cli.common import INTERRUPTED, say
 from topo_sweep.cli.compare import compare
 from topo_sweep.cli.enumerate import enumerate_command
 from topo_sweep.cli.evaluate import evaluate
@@ -21,8 +20,9 @@ from topo_sweep.cli.protocol import protocol
 from topo_sweep.cli.rank import rank
 from topo_sweep.cli.run import run
 from topo_sweep.cli.search import search
+from topo_sweep.cli.shared.common import INTERRUPTED, say
+from topo_sweep.cli.shared.streams import ReaderGoneError, guarded
 from topo_sweep.cli.status import status
-from topo_sweep.cli.streams import ReaderGoneError, guarded
 
 FAILED, BAD_INPUT = 1, 2
 

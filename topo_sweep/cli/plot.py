@@ -12,9 +12,14 @@ from typing import TYPE_CHECKING
 import click
 
 from nas_core.errors import InputError
-from topo_sweep.cli.common import evaluated, results_argument, say_which, several_results_argument
-from topo_sweep.cli.options import option, takes
 from topo_sweep.cli.plot_cell import cell, in_figures, output_option, supernet, write_picture
+from topo_sweep.cli.shared.common import (
+    evaluated,
+    results_argument,
+    say_which,
+    several_results_argument,
+)
+from topo_sweep.cli.shared.options import option, takes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

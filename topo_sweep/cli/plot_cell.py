@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from nas_core.errors import InputError
-from topo_sweep.cli.common import OUTPUT, STDOUT, Command
-from topo_sweep.cli.genotypes import is_folder, read_genotype
+from topo_sweep.cli.shared.common import OUTPUT, STDOUT, Command
+from topo_sweep.cli.shared.genotypes import is_folder, read_genotype
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

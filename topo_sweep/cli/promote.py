@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from nas_core.errors import InputError
-from topo_sweep.cli.common import PATH, beside, say, say_which
-from topo_sweep.cli.execution import execute, set_values
-from topo_sweep.cli.options import (
+from topo_sweep.cli.shared.common import PATH, beside, say, say_which
+from topo_sweep.cli.shared.execution import execute, set_values
+from topo_sweep.cli.shared.options import (
     FROM_ONE,
     CellTraining,
     RunOptions,

@@ -10,8 +10,8 @@ import click
 
 from nas_core.errors import InputError
 from topo_sweep.analysis.text import aligned, plain_table
-from topo_sweep.cli.common import format_option, print_records
-from topo_sweep.cli.genotypes import is_folder
+from topo_sweep.cli.shared.common import format_option, print_records
+from topo_sweep.cli.shared.genotypes import is_folder
 from topo_sweep.store.paths import RESULTS
 
 if TYPE_CHECKING:

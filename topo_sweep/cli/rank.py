@@ -9,8 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from topo_sweep.cli.common import FORMAT, evaluated, print_records, results_argument, say_which
-from topo_sweep.cli.options import FROM_ONE, option, takes
+from topo_sweep.cli.shared.common import (
+    FORMAT,
+    evaluated,
+    print_records,
+    results_argument,
+    say_which,
+)
+from topo_sweep.cli.shared.options import FROM_ONE, option, takes
 
 if TYPE_CHECKING:
     from topo_sweep.analysis.ranking import Ranking

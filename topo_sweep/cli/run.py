@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from topo_sweep.cli.common import say
-from topo_sweep.cli.execution import execute, set_texts
-from topo_sweep.cli.options import (
+from topo_sweep.cli.shared.common import say
+from topo_sweep.cli.shared.execution import execute, set_texts
+from topo_sweep.cli.shared.options import (
     FROM_ONE,
     CellTraining,
     DataChoice,
@@ -20,7 +20,7 @@ from topo_sweep.cli.options import (
     set_option,
     takes,
 )
-from topo_sweep.cli.wiring import chosen_wiring
+from topo_sweep.cli.shared.wiring import chosen_wiring
 from topo_sweep.store.paths import RESULTS
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from nas_core.errors import TopoSweepError
-from topo_sweep.cli.common import OUTPUT, print_records, say
-from topo_sweep.cli.execution import execute, set_values
-from topo_sweep.cli.options import (
+from topo_sweep.cli.shared.common import OUTPUT, print_records, say
+from topo_sweep.cli.shared.execution import execute, set_values
+from topo_sweep.cli.shared.options import (
     FROM_ONE,
     FROM_ZERO,
     DataChoice,
@@ -23,7 +23,7 @@ from topo_sweep.cli.options import (
     set_option,
     takes,
 )
-from topo_sweep.cli.wiring import chosen_wiring
+from topo_sweep.cli.shared.wiring import chosen_wiring
 from topo_sweep.store.paths import RESULTS
 
 if TYPE_CHECKING:

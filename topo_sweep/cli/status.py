@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from topo_sweep.analysis.text import duration, plain_table
-from topo_sweep.cli.common import format_option, print_records, results_argument, say_which
+from topo_sweep.cli.shared.common import format_option, print_records, results_argument, say_which
 
 
 @click.command()

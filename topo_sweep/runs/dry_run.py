@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from topo_sweep.analysis.text import counted, duration, duration_with_range
-from topo_sweep.runs.forecast import Forecast
 from topo_sweep.runs.plan import Plan, make_plan, store_of
+from topo_sweep.runs.timing.forecast import Forecast
 from topo_sweep.spec.int_sets import format_int_set
 from topo_sweep.spec.load import SweepSpec
 from topo_sweep.store.tables import SEARCHES, TRIALS, Table

@@ -21,7 +21,7 @@ from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.packs import alike, packable
 from topo_sweep.runs.plan import Plan
 from topo_sweep.runs.runner import device_name, is_out_of_memory
-from topo_sweep.runs.step_time import time_steps
+from topo_sweep.runs.timing.step_time import time_steps
 from topo_sweep.spec.trials import Evaluation, Trial
 from topo_sweep.store.manifest import Packing, PackTime
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas_core.cells.genotype import Genotype
-from topo_sweep.runs.pace import Pace
+from topo_sweep.runs.timing.pace import Pace
 from topo_sweep.spec.load import SweepSpec
 from topo_sweep.spec.trials import Planned, without_void
 from topo_sweep.store.manifest import Manifest, read_manifest

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from nas_core.files import write_durably
 from topo_sweep.analysis.text import duration_with_range
-from topo_sweep.runs.time_left import TimeLeft
+from topo_sweep.runs.timing.time_left import TimeLeft
 
 if TYPE_CHECKING:
     from rich.live import Live

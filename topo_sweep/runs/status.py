@@ -6,8 +6,8 @@ import json
 from collections import Counter
 from typing import Any
 
-from topo_sweep.runs.pace import Pace
 from topo_sweep.runs.plan import endings
+from topo_sweep.runs.timing.pace import Pace
 from topo_sweep.store.opened import OpenedSweep
 from topo_sweep.store.parquet import ResultStore
 from topo_sweep.store.precedence import STATUSES

@@ -10,9 +10,9 @@ import pytest
 
 from tests.program import done
 from tests.topo_sweep.cli.program import RUN, Program
-from topo_sweep.runs import forecast
-from topo_sweep.runs.at_once import Kind
-from topo_sweep.runs.step_time import StepTime
+from topo_sweep.runs.timing import forecast
+from topo_sweep.runs.timing.at_once import Kind
+from topo_sweep.runs.timing.step_time import StepTime
 
 
 @pytest.fixture(autouse=True)

@@ -28,7 +28,7 @@ from topo_sweep.runs.packing import (
     settled_packing,
 )
 from topo_sweep.runs.plan import Plan, make_plan
-from topo_sweep.runs.step_time import StepTime
+from topo_sweep.runs.timing.step_time import StepTime
 from topo_sweep.spec.load import SweepSpec
 from topo_sweep.store.manifest import Packing, PackTime
 from topo_sweep.store.opened import load_results

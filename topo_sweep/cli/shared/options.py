@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar, get_type_hints
 
 import click
 
-from topo_sweep.cli.common import PATH
+from topo_sweep.cli.shared.common import PATH
 from topo_sweep.store.paths import RESULTS
 
 MANY_TRIALS = 10_000

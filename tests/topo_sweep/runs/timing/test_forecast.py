@@ -16,12 +16,12 @@ from nas_core.protocols.search import SEARCH_PRESETS, SearchProtocol
 from nas_core.protocols.training import DataOptions, Protocol
 from tests.topo_sweep.conftest import make_sweep, small_spec
 from tests.topo_sweep.store.store_rows import trial_row
-from topo_sweep.runs import forecast as module
-from topo_sweep.runs.at_once import Kind
 from topo_sweep.runs.dry_run import outline
 from topo_sweep.runs.execution import Execution
-from topo_sweep.runs.forecast import Forecast, forecast, seconds_of_search
-from topo_sweep.runs.step_time import StepTime
+from topo_sweep.runs.timing import forecast as module
+from topo_sweep.runs.timing.at_once import Kind
+from topo_sweep.runs.timing.forecast import Forecast, forecast, seconds_of_search
+from topo_sweep.runs.timing.step_time import StepTime
 from topo_sweep.spec.load import Overrides, SweepSpec, load_spec
 from topo_sweep.spec.networks import GenotypeSweep
 from topo_sweep.store.manifest import Packing

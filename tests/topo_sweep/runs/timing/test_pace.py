@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from topo_sweep.runs.pace import Pace
+from topo_sweep.runs.timing.pace import Pace
 
 
 def rows(seconds: str, *values: tuple[str, str, int, float]) -> pd.DataFrame:

@@ -13,7 +13,7 @@ import pytest
 from nas_core.training.epochs import Steps
 from tests.topo_sweep.conftest import Clock
 from topo_sweep.runs.progress import Progress
-from topo_sweep.runs.time_left import TimeLeft
+from topo_sweep.runs.timing.time_left import TimeLeft
 
 EPOCH = 60.0
 """Seconds of an epoch, unless a test says otherwise."""

@@ -18,8 +18,8 @@ from nas_core.streams import Draws
 from nas_core.training import training
 from nas_core.training.loop import Loop
 from nas_core.training.pack import Member
-from topo_sweep.runs import step_time
-from topo_sweep.runs.step_time import (
+from topo_sweep.runs.timing import step_time
+from topo_sweep.runs.timing.step_time import (
     StepTime,
     TrainingSteps,
     random_images,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nas_core.errors import InputError
-from topo_sweep.cli.options import WiringChoice
+from topo_sweep.cli.shared.options import WiringChoice
 
 
 @dataclass(frozen=True)

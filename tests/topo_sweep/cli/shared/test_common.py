@@ -15,7 +15,7 @@ from nas_core.cells.genotype import KNOWN_CELLS
 from nas_core.errors import InputError, TopoSweepError
 from nas_core.protocols.training import DataOptions
 from tests.topo_sweep.analysis.choice_rows import searched, topologies
-from topo_sweep.cli.common import OUTPUT, STDOUT, beside, evaluated, print_records
+from topo_sweep.cli.shared.common import OUTPUT, STDOUT, beside, evaluated, print_records
 from topo_sweep.store.opened import open_sweep
 
 RECORDS = [

@@ -11,9 +11,9 @@ from nas_core.protocols.data import DATASETS
 from nas_core.protocols.search import SearchProtocol
 from nas_core.protocols.training import Protocol
 from nas_core.training.pack import Member
-from topo_sweep.runs import at_once
-from topo_sweep.runs.at_once import Kind, time_kind, time_kinds
-from topo_sweep.runs.step_time import StepTime
+from topo_sweep.runs.timing import at_once
+from topo_sweep.runs.timing.at_once import Kind, time_kind, time_kinds
+from topo_sweep.runs.timing.step_time import StepTime
 
 DIGITS = DATASETS["digits"]
 PROTOCOL = Protocol(cells=1, init_channels=2, epochs=2, batch_size=64)

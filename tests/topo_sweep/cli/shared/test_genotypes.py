@@ -11,7 +11,7 @@ from nas_core.cells.genotype import KNOWN_CELLS
 from nas_core.errors import InputError
 from tests.topo_sweep.analysis.choice_rows import topologies
 from tests.topo_sweep.analysis.ranking_rows import uniform
-from topo_sweep.cli.genotypes import read_genotype
+from topo_sweep.cli.shared.genotypes import read_genotype
 
 OWN = uniform(17)
 

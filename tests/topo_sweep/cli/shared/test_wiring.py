@@ -8,8 +8,8 @@ import pytest
 
 from nas_core.errors import InputError
 from tests.topo_sweep.analysis.choice_rows import topologies
-from topo_sweep.cli.options import WiringChoice
-from topo_sweep.cli.wiring import Wiring, chosen_wiring
+from topo_sweep.cli.shared.options import WiringChoice
+from topo_sweep.cli.shared.wiring import Wiring, chosen_wiring
 
 
 def chosen(*settings: str, index: int | None = None, folder: Path | None = None) -> Wiring:

@@ -13,7 +13,7 @@ from tests.topo_sweep.analysis.choice_rows import topologies
 from tests.topo_sweep.cli.program import RUN, Program
 from tests.topo_sweep.runs.interruptions import epochs_taken
 from topo_sweep import load_results
-from topo_sweep.cli.execution import set_texts, set_values
+from topo_sweep.cli.shared.execution import set_texts, set_values
 from topo_sweep.runs import sweep
 from topo_sweep.runs.execution import Execution
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas_core.errors import InputError
-from topo_sweep.cli.common import say
+from topo_sweep.cli.shared.common import say
 
 if TYPE_CHECKING:
     from nas_core.cells.genotype import Genotype

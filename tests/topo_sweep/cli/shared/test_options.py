@@ -10,8 +10,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from topo_sweep.cli.common import PATH
-from topo_sweep.cli.options import FROM_ONE, RunOptions, option, set_option, takes
+from topo_sweep.cli.shared.common import PATH
+from topo_sweep.cli.shared.options import FROM_ONE, RunOptions, option, set_option, takes
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nas_core.errors import InputError
-from topo_sweep.cli.common import INTERRUPTED, say
-from topo_sweep.cli.options import MANY_TRIALS, CellTraining, RunOptions
+from topo_sweep.cli.shared.common import INTERRUPTED, say
+from topo_sweep.cli.shared.options import MANY_TRIALS, CellTraining, RunOptions
 from topo_sweep.store.paths import RESULTS
 
 if TYPE_CHECKING:
@@ -128,8 +128,8 @@ def _described(spec: SweepSpec, options: RunOptions, cells: CellTraining | None)
     """Return what a run would do, in a few lines, after the checks that a run makes."""
     from nas_core.data.splits import blank_dataset
     from topo_sweep.runs.dry_run import describe, outline
-    from topo_sweep.runs.forecast import forecast
     from topo_sweep.runs.sweep import checked_images
+    from topo_sweep.runs.timing.forecast import forecast
 
     outlined = outline(spec, options.results or RESULTS, retry_failed=options.retry_failed)
     dataset = blank_dataset(spec.data.dataset, options.data_dir)

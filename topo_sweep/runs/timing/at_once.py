@@ -20,7 +20,7 @@ from nas_core.protocols.data import DatasetInfo
 from nas_core.protocols.search import SearchProtocol
 from nas_core.protocols.training import Protocol
 from nas_core.training.pack import Member
-from topo_sweep.runs.step_time import StepTime, time_search_steps, time_steps
+from topo_sweep.runs.timing.step_time import StepTime, time_search_steps, time_steps
 
 MOST_PROCESSES: Final = 8
 """More than these are not started: each loads PyTorch."""
