@@ -19,8 +19,9 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad, relu
+from torch.nn.functional import relu
 
+from nas_core.networks.kernels.columns import halves
 from nas_core.networks.kernels.depthwise import depthwise
 from nas_core.networks.kernels.grouped import EPS
 from nas_core.networks.kernels.pointwise import Moments, normalised_by, pointwise_norm
@@ -105,11 +106,9 @@ class _Source:
         return relu(self.x)
 
     @cached_property
-    def halves(self) -> list[Tensor]:
-        """After ReLU, the pixels of even rows and columns, and those of odd ones: (N', 1, C)."""
-        height, width = self.x.shape[-2:]
-        shifted = pad(self.positive[:, :, 1:, 1:], (0, width % 2, 0, height % 2))
-        return [_rows(pixels[:, :, ::2, ::2]) for pixels in (self.positive, shifted)]
+    def halves(self) -> Tensor:
+        """After ReLU, the pixels of even rows and columns, and those of odd ones: (N', 2, C)."""
+        return halves(self.positive.permute(0, 2, 3, 1)[:, :, :, None]).flatten(0, 2)
 
     def repeated(self, edges: int) -> Tensor:
         """After ReLU, once for each edge: (B, M * C, H, W)."""
@@ -235,29 +234,17 @@ def _norms(lasts: Sequence[Sequence[Stage]]) -> Norms:
 
 
 def _reduced(modules: Sequence[FactorizedReduce], source: _Source, weights: Tensor) -> Tensor:
-    """Halve the map as each module does, times its weight (M,): -> (N', M, C)."""
+    """Halve the map as each module does, times its weight (M,): -> (N', M, C).
+
+    Each half of a module's channels is an edge of its own here.
+    """
+    pixels = source.halves[:, None].expand(-1, len(modules), -1, -1).flatten(1, 2)
+    convolutions = [half for module in modules for half in (module.conv_even, module.conv_odd)]
+    matrices = torch.stack([convolution.weight[None, :, :, 0, 0] for convolution in convolutions])
     norms = [[module.bn] for module in modules]
-    halves = [
-        _normalised(
-            [pixels.expand(-1, len(modules), -1)],
-            torch.stack([convolution.weight[None, :, :, 0, 0] for convolution in convolutions]),
-            weights[:, None],
-            norms,
-            batch=len(source.x),
-            half=half,
-        )
-        for half, (pixels, convolutions) in enumerate(
-            zip(
-                source.halves,
-                (
-                    [module.conv_even for module in modules],
-                    [module.conv_odd for module in modules],
-                ),
-                strict=True,
-            )
-        )
-    ]
-    return torch.cat(halves, dim=2)
+    both = weights.repeat_interleave(2)[:, None]
+    rows = _normalised([pixels], matrices, both, norms, batch=len(source.x))
+    return rows.unflatten(1, (len(modules), 2)).flatten(2)
 
 
 def _normalised(
@@ -268,7 +255,6 @@ def _normalised(
     *,
     batch: int,
     relu: bool = False,
-    half: int | None = None,
 ) -> Tensor:
     """Return the weighted sum of S convolved and normalised maps: (N, M, I) each -> (N, M, O).
 
@@ -276,10 +262,9 @@ def _normalised(
         maps: what is convolved.
         matrices: (M, S, O, I).
         weights: (M, S).
-        norms: of each edge and map.
+        norms: of each edge and map, or of as many edges side by side as share one.
         batch: B.
         relu: of the sum.
-        half: of the norms' channels, where their other half is of another convolution.
 
     """
     matrices = matrices.transpose(0, 1)  # (S, M, O, I), and so is what follows
@@ -293,8 +278,6 @@ def _normalised(
         [cast("Tensor", getattr(norm, name)) for norm in flat]
         for name in ("running_mean", "running_var")
     )
-    if half is not None:
-        means, variances = ([b.chunk(2)[half] for b in some] for some in (means, variances))
     if not like.training:
         mean, variance = (torch.stack(some).view(scale.shape) for some in (means, variances))
         moments = Moments(mean, torch.rsqrt(variance + EPS))
@@ -305,9 +288,7 @@ def _normalised(
             count = len(maps[0])
             variance = (moments.inverse.square().reciprocal() - EPS) * (count / (count - 1))
             momentum = 0.1 if like.momentum is None else like.momentum
-            torch._foreach_lerp_(means, list(moments.mean.flatten(0, 1).unbind()), momentum)
-            torch._foreach_lerp_(variances, list(variance.flatten(0, 1).unbind()), momentum)
-            if not half:
-                counts = [cast("Tensor", norm.num_batches_tracked) for norm in flat]
-                torch._foreach_add_(counts, 1)
+            for buffers, seen in ((means, moments.mean), (variances, variance)):
+                torch._foreach_lerp_(buffers, list(seen.reshape(len(flat), -1)), momentum)
+            torch._foreach_add_([cast("Tensor", n.num_batches_tracked) for n in flat], 1)
     return y.flatten(0, 2)

@@ -40,7 +40,7 @@ _LEAST_ERROR: Final = 0.15
 """Of a forecast from steps, as a share of it."""
 _MOST_SCHEDULED: Final = 20_000
 """Where more units are left, no worker waits for another for long."""
-_STARTS: Final = {"inline": 1.0, "ray": 3.0}
+_STARTS: Final = {"inline": 2.0, "ray": 6.0}
 """What a start takes, in seconds of processor time that this process has used: it has loaded what a
 run loads, and with Ray a cluster and its workers start too."""
 _HANDOVER_SECONDS: Final = {"inline": 0.0, "ray": 0.05}
