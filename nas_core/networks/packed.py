@@ -216,19 +216,26 @@ class PackedNetwork(nn.Module):
     def _remember(self, run: Pass) -> None:
         """Let the running statistics follow what the batch norms saw."""
         seen = [run.seen[block.number] for block in self._statistics.blocks]
-        counts = tuple(count for _, count in seen)
-        if counts not in self._unbiased:  # a few: those of a whole batch and of the last
-            factors = [
-                torch.full((block.size,), count / (count - 1), dtype=torch.float64)
-                for block, count in zip(self._statistics.blocks, counts, strict=True)
-            ]
-            self._unbiased[counts] = torch.cat(factors).to(self.running_means)
+        unbiased = self._unbiased_by(tuple(count for _, count in seen))
         means = torch.cat([moments.mean.flatten() for moments, _ in seen])
         inverses = torch.cat([moments.inverse.flatten() for moments, _ in seen])
-        variances = (inverses.pow(-2) - EPS) * self._unbiased[counts]
+        variances = (inverses.pow(-2) - EPS) * unbiased
         self.running_means.lerp_(means, _MOMENTUM)
         self.running_variances.lerp_(variances, _MOMENTUM)
         self.batches += 1
+
+    def _unbiased_by(self, counts: tuple[int, ...]) -> Tensor:
+        """Return what makes biased variances unbiased, given the pixels of each block."""
+        if counts in self._unbiased:
+            return self._unbiased[counts]
+        factors = [
+            torch.full((block.size,), count / (count - 1), dtype=torch.float64)
+            for block, count in zip(self._statistics.blocks, counts, strict=True)
+        ]
+        together = torch.cat(factors).to(self.running_means)
+        if not torch.compiler.is_compiling():  # a graph holds it itself
+            self._unbiased[counts] = together  # a few: of a whole batch and of the last
+        return together
 
     def _auxiliary_logits(self, run: Pass, x: Tensor) -> Tensor:
         """Return logits (K, B, classes) of maps (B, 8, 8, K, C) after ReLU."""

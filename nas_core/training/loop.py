@@ -24,7 +24,7 @@ from nas_core.errors import InputError
 from nas_core.networks.stack import check_image_size, last_map
 from nas_core.protocols.data import DatasetInfo
 from nas_core.protocols.training import NetworkTraining
-from nas_core.streams import Draws, initialise_
+from nas_core.streams import Draws, drop_path_probability, initialise_
 from nas_core.training.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer
 from nas_core.training.epochs import Epoch, PackEpoch, Steps
 
@@ -63,6 +63,12 @@ class Loop(ABC, Generic[E]):
     network: nn.Module
     optimizer: torch.optim.SGD
     evaluation_batch: int = EVALUATION_BATCH
+    compiled: bool = False
+    """Whether steps of whole batches run the network's compiled form; numbers differ by rounding.
+
+    That is one graph for all of them: the last batch where it is smaller, epochs in which no path is
+    dropped where others drop some, and evaluation run as written.
+    """
 
     def __init__(
         self,
@@ -181,7 +187,16 @@ class Loop(ABC, Generic[E]):
             weight_decay=self.protocol.weight_decay,
             fused=True,
         )
+        if self.compiled:
+            self._graph = torch.compile(network.forward, fullgraph=True, dynamic=False)
         return network
+
+    def output(self, images: Tensor, keep: Tensor | None) -> Tensor | tuple[Tensor, Tensor]:
+        """Return what the network makes of a step's images (..., B, 3, H, W), see its `forward`."""
+        is_whole = images.shape[-4] == self.protocol.batch_size
+        is_usual = is_whole and (keep is not None) == (drop_path_probability(self.protocol, 1) > 0)
+        network = self._graph if self.compiled and is_usual else self.network
+        return network(images, keep)  # type: ignore[no-any-return]
 
     def begin(self, epoch: int) -> float:
         """Prepare network and optimiser for the steps of an epoch; return its learning rate."""

@@ -72,6 +72,7 @@ class PackTraining(Loop[PackEpoch]):
         *,
         checkpoint: Checkpoint | None = None,
         test_every: int = 1,
+        compiled: bool = False,
     ) -> None:
         if not members:
             raise InputError("a pack needs one member or more")
@@ -82,6 +83,7 @@ class PackTraining(Loop[PackEpoch]):
         self.evaluation_batch = max(EVALUATION_BATCH // len(members), _FEWEST_EVALUATED)
         self.split = split
         self.test_every = test_every
+        self.compiled = compiled
         self._facts: dict[object, dict[str, int | str | None]] = {}
         super().__init__(
             PackEpoch,
@@ -200,7 +202,7 @@ class PackTraining(Loop[PackEpoch]):
             masks = [mask for seed in seeds if (mask := keeps[seed]) is not None]
             keep = torch.stack(masks) if masks else None
         with self.autocast():
-            output = self.network(images, keep)
+            output = self.output(images, keep)
             logits, auxiliary = output if isinstance(output, tuple) else (output, None)
             losses = _losses(logits, labels)
             if auxiliary is not None:

@@ -88,12 +88,14 @@ class Training(Loop[EpochMetrics]):
         seed: int,
         checkpoint: Checkpoint | None = None,
         test_every: int = 1,
+        compiled: bool = False,
     ) -> None:
         check_trainable(genotype, protocol, split)
         self.genotype = genotype
         self.split = split
         check_test_every(test_every)
         self.test_every = test_every
+        self.compiled = compiled
         super().__init__(
             EpochMetrics, protocol, split.train, split.info, seed=seed, checkpoint=checkpoint
         )
@@ -142,7 +144,7 @@ class Training(Loop[EpochMetrics]):
         """Take one step of the weights."""
         images, labels = self.batch(self.split.train, draws)
         with self.autocast():
-            output = self.network(images, keep_masks(draws, images))
+            output = self.output(images, keep_masks(draws, images))
             logits, auxiliary = output if isinstance(output, tuple) else (output, None)
             loss = cross_entropy(logits, labels)
             if auxiliary is not None:

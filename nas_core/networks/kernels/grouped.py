@@ -248,4 +248,5 @@ def _normalised(p: Tensor, scale: Tensor, offset: Tensor) -> tuple[Tensor, Tenso
 
 
 def _is_finite(x: Tensor) -> bool:
-    return math.isfinite(x.sum().item())
+    """Whether all of x is; a compiled graph cannot branch on it, and takes what is right if not."""
+    return not torch.compiler.is_compiling() and math.isfinite(x.sum().item())
