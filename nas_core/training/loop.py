@@ -8,6 +8,7 @@ in float32, of the threads that add numbers up. Letters: B batch.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import time
 from abc import ABC, abstractmethod
@@ -42,6 +43,11 @@ STEPS_SECONDS: Final = 5.0
 """An epoch that takes less is not told of before its end."""
 _FEWEST_STEPS: Final = 3
 """So many are timed before a loop tells how long its first epoch takes."""
+
+_MOST_GRAPHS: Final = 50
+"""After so many networks their graphs are forgotten: PyTorch keeps all, and refuses too many."""
+_compiled = itertools.count()
+"""Networks of this process."""
 
 _SGD = {"momentum": "momentum_buffer"}
 """Our name in a checkpoint -> PyTorch's, for each part of the optimiser's state."""
@@ -188,7 +194,11 @@ class Loop(ABC, Generic[E]):
             fused=True,
         )
         if self.compiled:
-            self._graph = torch.compile(network.forward, fullgraph=True, dynamic=False)
+            if next(_compiled) % _MOST_GRAPHS == 0:
+                torch.compiler.reset()
+            self._graph = torch.compile(
+                network.forward, fullgraph=True, dynamic=False, recompile_limit=2 * _MOST_GRAPHS
+            )
         return network
 
     def output(self, images: Tensor, keep: Tensor | None) -> Tensor | tuple[Tensor, Tensor]:

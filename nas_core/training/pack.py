@@ -55,6 +55,7 @@ class PackTraining(Loop[PackEpoch]):
         split: the images; their device is where everything runs.
         checkpoint: of the whole pack: where to go on from, and where to save whenever it is due.
         test_every: see `Training`.
+        compiled: see `Loop.compiled`; a graph serves all packs of so many members.
 
     Raises:
         InputError: see `check_trainable` and `PackedNetwork`; or `test_every` below 1.

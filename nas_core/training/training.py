@@ -59,6 +59,7 @@ class Training(Loop[EpochMetrics]):
         checkpoint: where to go on from, and where to save the state whenever it is due.
         test_every: validation and test accuracy are measured every so many epochs, and always in
             the last, also where that is the one that diverged. Nothing else depends on it.
+        compiled: see `Loop.compiled`; a graph serves all trainings of one wiring.
 
     Raises:
         InputError: see `check_trainable`; or `test_every` below 1.

@@ -12,7 +12,7 @@ from nas_core.errors import InputError
 
 @dataclass(frozen=True, kw_only=True)
 class Execution:
-    """What should not change a result; rows record device, threads and pack size.
+    """What should not change a result; rows record device, threads, pack size and compiled forms.
 
     Sums depend on their order, so CPU results are bit-identical at equal `cpus` only.
 
@@ -28,6 +28,8 @@ class Execution:
             before anything runs.
         pack_size: trainings that a worker trains as one network at most; None trains each by the
             network of one, with PyTorch's own layers; 'auto' measures what is fastest.
+        compile: whether trainings run a compiled form of their networks; 'auto' measures whether
+            that pays, and is settled before anything runs. Searches never do.
         checkpoint_seconds: the least time between two saves of a trial.
         test_every: a training measures its accuracies every so many epochs, and always in its
             last. Rows are the same, but for the best test accuracy, which is the best of the
@@ -48,6 +50,7 @@ class Execution:
     cpus: int = 1
     gpus: float | None = None
     pack_size: int | Literal["auto"] | None = None
+    compile: Literal["auto", "on", "off"] = "off"
     checkpoint_seconds: float = 20.0
     test_every: int = 1
     verbose: bool = False
@@ -67,9 +70,11 @@ class Execution:
         """'cuda' where a pack gets a GPU or a part of one, else 'cpu'."""
         return "cuda" if self.gpus else "cpu"
 
-    def to_json(self, members: int | None = None) -> str:
+    def to_json(self, members: int | None = None, *, compiled: bool = False) -> str:
         """Return the text of a row's `execution` column; `members` are those of its pack."""
         recorded = {"device": self.device, "pack_size": members or 1, "threads": self.cpus}
         if members is not None:
             recorded["packed"] = True
+        if compiled:
+            recorded["compiled"] = True
         return json.dumps(recorded, sort_keys=True)

@@ -99,6 +99,7 @@ class TrainingSteps:
         info: the data set, for the size and number of its images.
         device: cpu or cuda.
         packed: whether the members are trained as one network, by `PackTraining`.
+        compiled: whether by its compiled form, which is made in the first step.
 
     Raises:
         InputError: several members that are not packed, or what cannot be trained.
@@ -114,6 +115,7 @@ class TrainingSteps:
         *,
         device: str,
         packed: bool,
+        compiled: bool = False,
     ) -> None:
         if not packed and len(members) != 1:
             raise InputError(
@@ -125,12 +127,13 @@ class TrainingSteps:
         started = time.perf_counter()
         self.loop: Training | PackTraining
         if packed:
-            self.loop = _SteppedPack(members, protocol, split)
+            self.loop = _SteppedPack(members, protocol, split, compiled=compiled)
         else:
-            self.loop = _SteppedTraining(members[0].genotype, protocol, split, seed=members[0].seed)
+            genotype, seed = members[0]
+            self.loop = _SteppedTraining(genotype, protocol, split, seed=seed, compiled=compiled)
         self.build_seconds = time.perf_counter() - started
         self.kept_bytes = 0
-        """What the forward pass of the first step kept for its backward pass."""
+        """What the forward pass of the first step kept for its backward pass; 0 if compiled."""
         self._steps = _steps(self.loop, protocol.total_epochs - 1)
 
     def __iter__(self) -> Self:
@@ -139,7 +142,7 @@ class TrainingSteps:
 
     def __next__(self) -> tuple[float]:
         """Take a step, on a GPU several; return the seconds of one, as a tuple of one."""
-        if self.kept_bytes:
+        if self.kept_bytes or self.loop.compiled:
             return next(self._steps)
         kept = _Kept()
         with kept:
