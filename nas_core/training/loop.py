@@ -8,7 +8,6 @@ in float32, of the threads that add numbers up. Letters: B batch.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
 import time
 from abc import ABC, abstractmethod
@@ -25,9 +24,11 @@ from nas_core.errors import InputError
 from nas_core.networks.stack import check_image_size, last_map
 from nas_core.protocols.data import DatasetInfo
 from nas_core.protocols.training import NetworkTraining
-from nas_core.streams import Draws, drop_path_probability, initialise_
-from nas_core.training.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer
+from nas_core.streams import Draws, initialise_
+from nas_core.training.checkpoint import Checkpoint
+from nas_core.training.compiled import Compiled
 from nas_core.training.epochs import Epoch, PackEpoch, Steps
+from nas_core.training.optimizers import Sgd
 
 EVALUATION_BATCH: Final = 512
 DTYPES: Final = {
@@ -44,12 +45,6 @@ STEPS_SECONDS: Final = 5.0
 _FEWEST_STEPS: Final = 3
 """So many are timed before a loop tells how long its first epoch takes."""
 
-_MOST_GRAPHS: Final = 50
-"""After so many networks their graphs are forgotten: PyTorch keeps all, and refuses too many."""
-_compiled = itertools.count()
-"""Networks of this process."""
-
-_SGD = {"momentum": "momentum_buffer"}
 """Our name in a checkpoint -> PyTorch's, for each part of the optimiser's state."""
 
 StepResult = tuple[Tensor, Tensor, Tensor]
@@ -67,14 +62,10 @@ class Loop(ABC, Generic[E]):
     """
 
     network: nn.Module
-    optimizer: torch.optim.SGD
+    optimizer: Sgd
     evaluation_batch: int = EVALUATION_BATCH
     compiled: bool = False
-    """Whether steps of whole batches run the network's compiled form; numbers differ by rounding.
-
-    That is one graph for all of them: the last batch where it is smaller, epochs in which no path is
-    dropped where others drop some, and evaluation run as written.
-    """
+    """Whether steps run the `Compiled` form of the network; numbers then differ by rounding."""
 
     def __init__(
         self,
@@ -170,13 +161,13 @@ class Loop(ABC, Generic[E]):
     def tensors(self) -> dict[str, Tensor]:
         """Return everything that the next epoch depends on, by name."""
         state = {f"network.{name}": t for name, t in self.network.state_dict().items()}
-        return state | optimizer_tensors(self.optimizer, self.network.named_parameters(), _SGD)
+        return state | self.optimizer.tensors()
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Take over what `tensors` returned."""
         state = {name: tensors[f"network.{name}"] for name in self.network.state_dict()}
         self.network.load_state_dict(state)
-        restore_optimizer(self.optimizer, self.network.named_parameters(), _SGD, tensors)
+        self.optimizer.restore(tensors)
 
     def ready(self, network: N, *, purpose: str = "weights") -> N:
         """Draw a network's weights, move it to the device and give it a new optimiser."""
@@ -186,33 +177,19 @@ class Loop(ABC, Generic[E]):
     def optimised(self, network: N) -> N:
         """Move a network to the device and give it a new optimiser."""
         network.to(self.device, self.dtype)
-        self.optimizer = torch.optim.SGD(
-            network.parameters(),
-            lr=self.protocol.learning_rate,
+        self.optimizer = Sgd(
+            dict(network.named_parameters()),
+            learning_rate=self.protocol.learning_rate,
             momentum=self.protocol.momentum,
             weight_decay=self.protocol.weight_decay,
-            fused=True,
         )
-        if self.compiled:
-            if next(_compiled) % _MOST_GRAPHS == 0:
-                torch.compiler.reset()
-            self._graph = torch.compile(
-                network.forward, fullgraph=True, dynamic=False, recompile_limit=2 * _MOST_GRAPHS
-            )
+        self.forward = Compiled(network, self.protocol) if self.compiled else network
         return network
-
-    def output(self, images: Tensor, keep: Tensor | None) -> Tensor | tuple[Tensor, Tensor]:
-        """Return what the network makes of a step's images (..., B, 3, H, W), see its `forward`."""
-        is_whole = images.shape[-4] == self.protocol.batch_size
-        is_usual = is_whole and (keep is not None) == (drop_path_probability(self.protocol, 1) > 0)
-        network = self._graph if self.compiled and is_usual else self.network
-        return network(images, keep)  # type: ignore[no-any-return]
 
     def begin(self, epoch: int) -> float:
         """Prepare network and optimiser for the steps of an epoch; return its learning rate."""
         rate = learning_rate(self.protocol, epoch % self.protocol.epochs)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        self.optimizer.learning_rate = rate
         self.network.train()
         # Else GPUs round the inputs of convolutions to TF32, whatever the protocol says.
         rounds = self.protocol.precision == "tf32"
@@ -251,11 +228,12 @@ class Loop(ABC, Generic[E]):
         loss.backward()
         self.clip()
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
 
     def clip(self) -> None:
         """Bring the gradient of the weights to the protocol's greatest norm."""
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.protocol.gradient_clip)
+        parameters = self.optimizer.parameters.values()
+        torch.nn.utils.clip_grad_norm_(parameters, self.protocol.gradient_clip)
 
     def accuracy(self, images: Images) -> float:
         """Return the fraction of these images that the network classifies correctly."""

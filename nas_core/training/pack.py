@@ -55,7 +55,7 @@ class PackTraining(Loop[PackEpoch]):
         split: the images; their device is where everything runs.
         checkpoint: of the whole pack: where to go on from, and where to save whenever it is due.
         test_every: see `Training`.
-        compiled: see `Loop.compiled`; a graph serves all packs of so many members.
+        compiled: whether steps run the `Compiled` form; a graph serves all packs of so many members.
 
     Raises:
         InputError: see `check_trainable` and `PackedNetwork`; or `test_every` below 1.
@@ -203,7 +203,7 @@ class PackTraining(Loop[PackEpoch]):
             masks = [mask for seed in seeds if (mask := keeps[seed]) is not None]
             keep = torch.stack(masks) if masks else None
         with self.autocast():
-            output = self.output(images, keep)
+            output = self.forward(images, keep)
             logits, auxiliary = output if isinstance(output, tuple) else (output, None)
             losses = _losses(logits, labels)
             if auxiliary is not None:

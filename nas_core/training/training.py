@@ -59,7 +59,7 @@ class Training(Loop[EpochMetrics]):
         checkpoint: where to go on from, and where to save the state whenever it is due.
         test_every: validation and test accuracy are measured every so many epochs, and always in
             the last, also where that is the one that diverged. Nothing else depends on it.
-        compiled: see `Loop.compiled`; a graph serves all trainings of one wiring.
+        compiled: whether steps run its `Compiled` form; a graph serves all trainings of one wiring.
 
     Raises:
         InputError: see `check_trainable`; or `test_every` below 1.
@@ -145,7 +145,7 @@ class Training(Loop[EpochMetrics]):
         """Take one step of the weights."""
         images, labels = self.batch(self.split.train, draws)
         with self.autocast():
-            output = self.output(images, keep_masks(draws, images))
+            output = self.forward(images, keep_masks(draws, images))
             logits, auxiliary = output if isinstance(output, tuple) else (output, None)
             loss = cross_entropy(logits, labels)
             if auxiliary is not None:

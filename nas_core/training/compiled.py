@@ -1,0 +1,49 @@
+"""The compiled form of a network that trains: one graph for the steps of a training."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+from nas_core.protocols.training import NetworkTraining
+from nas_core.streams import drop_path_probability
+
+_MOST_GRAPHS: Final = 50
+"""After so many networks all graphs are forgotten: PyTorch keeps them, and refuses too many."""
+
+_networks = itertools.count()
+"""Of this process."""
+
+
+class Compiled:
+    """A network whose usual steps run a graph, which the first of them makes.
+
+    Usual are whole batches, and where a protocol drops paths, epochs that do so: all but the first.
+    All else runs the network as it is written, and so there is one graph and no more. Networks
+    that PyTorch can tell apart by their tensors alone share it, such as packs of one size and
+    shape. Names of parameters, and so checkpoints, stay as they are.
+
+    Raises:
+        Exception: whatever PyTorch's compiler says in the first step, where it cannot do it.
+
+    """
+
+    def __init__(self, network: nn.Module, protocol: NetworkTraining) -> None:
+        if next(_networks) % _MOST_GRAPHS == 0:
+            torch.compiler.reset()
+        self._network = network
+        self._batch_size = protocol.batch_size
+        self._drops_paths = drop_path_probability(protocol, 1) > 0
+        # With shapes as variables PyTorch 2.14 fails at packs, in its compiler.
+        self._graph = torch.compile(
+            network.forward, fullgraph=True, dynamic=False, recompile_limit=2 * _MOST_GRAPHS
+        )
+
+    def __call__(self, images: Tensor, keep_masks: Tensor | None) -> Any:  # noqa: ANN401 - of it
+        """Return what the network makes of a step's images (..., B, 3, H, W)."""
+        is_whole = images.shape[-4] == self._batch_size
+        is_usual = is_whole and (keep_masks is not None) == self._drops_paths
+        return (self._graph if is_usual else self._network)(images, keep_masks)
