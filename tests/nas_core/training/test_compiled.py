@@ -96,7 +96,8 @@ def test_nothing_is_compiled_that_was_not_asked_for(graphs: Graphs) -> None:
     assert graphs == []
 
 
-def test_a_training_goes_on_from_what_the_other_form_saved(graphs: Graphs) -> None:
+@pytest.mark.usefixtures("graphs")
+def test_a_training_goes_on_from_what_the_other_form_saved() -> None:
     whole = training(compiled=False)
     begun = Training(cells(100), EXACT, DIGITS, seed=0)
     stopped_after(1, begun)
