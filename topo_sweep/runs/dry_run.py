@@ -40,7 +40,7 @@ class Outline:
 
     @property
     def plan(self) -> Plan:
-        """Any of the plans, for what they share: the store, and its pace."""
+        """Any of the plans, for the store that they share."""
         return self.parts[0][0]
 
 

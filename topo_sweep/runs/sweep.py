@@ -19,7 +19,13 @@ from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.inline import run_inline
 from topo_sweep.runs.interrupts import Interrupts
-from topo_sweep.runs.packing import Ask, ask_here, bfloat16_remark, seconds_by_size, settled_packing
+from topo_sweep.runs.pack_size import (
+    Ask,
+    ask_here,
+    bfloat16_remark,
+    seconds_by_size,
+    settled_packing,
+)
 from topo_sweep.runs.packs import Packs, begun_packs, pack_id, planned_packs, with_packs
 from topo_sweep.runs.plan import Plan, make_plan
 from topo_sweep.runs.progress import Progress, reported

@@ -23,7 +23,7 @@ from nas_core.training.pack import Member
 from nas_core.training.training import measured_after
 from topo_sweep.analysis.text import counted
 from topo_sweep.runs.execution import Execution
-from topo_sweep.runs.packing import ask_here, seconds_by_size, settled_packing
+from topo_sweep.runs.pack_size import ask_here, seconds_by_size, settled_packing
 from topo_sweep.runs.packs import Pack, WaitingPack, planned_packs, with_packs
 from topo_sweep.runs.plan import Plan
 from topo_sweep.runs.timing.at_once import MOST_PROCESSES, Kind, time_kinds

@@ -15,9 +15,9 @@ from nas_core.training.pack import Member
 from tests.topo_sweep.conftest import make_sweep, small_spec
 from tests.topo_sweep.runs.pack_run import manifest_of, spec, swept
 from tests.topo_sweep.runs.search_run import search_spec
-from topo_sweep.runs import packing
+from topo_sweep.runs import pack_size
 from topo_sweep.runs.execution import Execution
-from topo_sweep.runs.packing import (
+from topo_sweep.runs.pack_size import (
     Candidates,
     ask_here,
     bfloat16_remark,
@@ -72,7 +72,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Asked]:
                 peak_memory_bytes=(memory or {}).get(size, MEGABYTE),
             )
 
-        monkeypatch.setattr(packing, "time_steps", timed)
+        monkeypatch.setattr(pack_size, "time_steps", timed)
         return asked
 
     return pretended
@@ -117,7 +117,7 @@ def test_half_of_the_memory_is_the_limit(
     pretend: Callable[..., Asked],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(packing, "_memory_bytes", lambda _: 100 * MEGABYTE)
+    monkeypatch.setattr(pack_size, "_memory_bytes", lambda _: 100 * MEGABYTE)
     pretend({0: 90, 1: 100, 2: 200} | speeds, memory=memory)
 
     _, times = measured_sizes(candidates(64))
@@ -146,7 +146,7 @@ def test_a_network_that_does_not_fit_into_memory_is_left_to_fail(
 
 
 def test_real_steps_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packing, "_AT_MOST_SECONDS", 0.05)
+    monkeypatch.setattr(pack_size, "_AT_MOST_SECONDS", 0.05)
     tiny = small_spec().protocol.with_values({"cells": 1, "init_channels": 2, "batch_size": 4})
     alone, pack = (
         replace(candidates(2), protocol=tiny).timed(size, packed=size > 1) for size in (1, 2)
