@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
 import torch
 
-from nas_core.data.cifar import NoFilesError
-from nas_core.data.splits import Dataset, Split, load_dataset, split
-from nas_core.errors import InputError
-from nas_core.protocols.training import DataOptions
+from nas_core.data.splits import Dataset, Split, load_dataset
 from topo_sweep.analysis.text import counted
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.execution import Execution
+from topo_sweep.runs.images import check_fingerprint, checked_images
 from topo_sweep.runs.inline import run_inline
 from topo_sweep.runs.interrupts import Interrupts
 from topo_sweep.runs.pack_size import (
@@ -30,8 +28,8 @@ from topo_sweep.runs.packs import Packs, begun_packs, pack_id, planned_packs, wi
 from topo_sweep.runs.plan import Plan, make_plan
 from topo_sweep.runs.progress import Progress, reported
 from topo_sweep.runs.recorder import Recorder
-from topo_sweep.runs.runner import TrialRunner, check_precision, check_trials, saved_epochs
-from topo_sweep.spec.trials import Planned, searches_among
+from topo_sweep.runs.runner import TrialRunner, check_precision, saved_epochs
+from topo_sweep.spec.trials import searches_among
 from topo_sweep.store.manifest import Manifest, read_manifest
 from topo_sweep.store.paths import StorePaths
 
@@ -229,81 +227,6 @@ def _where_it_goes_on(plan: Plan, trial_id: str, checkpoint: str) -> str:
     trial, saved = plan.trials[trial_id], saved_epochs(plan.store.paths, checkpoint)
     first = f"goes on from epoch {saved + 1}" if saved else "starts over: no checkpoint was due"
     return f"{trial.name}, seed {trial.seed}, {first} of {trial.epochs}"
-
-
-def checked_images(
-    data: DataOptions, trials: Collection[Planned], dataset: Dataset, *, partial_data: bool = False
-) -> Split:
-    """Return the images of a sweep, on which all of these trials can be trained.
-
-    Args:
-        data: how the data set is split.
-        trials: what is to be trained; where nothing is, any part of a data set will do.
-        dataset: what was found.
-        partial_data: whether it may have other numbers of images than it should.
-
-    Raises:
-        InputError: not the whole data set, more images asked for than there are, or trials that
-            would fail on them.
-
-    """
-    if trials and not partial_data:
-        _check_whole(dataset, data)
-    images = split(dataset, data)
-    check_trials(trials, images)
-    return images
-
-
-def _check_whole(dataset: Dataset, data: DataOptions) -> None:
-    """Refuse a part of a data set under the name of the whole, and what holds more than it.
-
-    With a `train_limit` the number of training images is the user's own choice, so there may be
-    fewer than in the whole. Test images are the yardstick, and no option but one chooses them.
-    """
-    info, train, test = dataset.info, len(dataset.train), len(dataset.test)
-    enough = train == info.train_images or (train < info.train_images and data.train_limit)
-    if enough and test == info.test_images:
-        return
-    raise InputError(
-        f"{info.name} has {info.train_images:,} training and {info.test_images:,} test images, but "
-        f"{train:,} and {test:,} were found: name the folder of the whole data set, or allow fewer "
-        "training images with --train-limit N, or any numbers with --partial-data"
-    )
-
-
-def check_same_images(plan: Plan, execution: Execution, say: Say) -> None:
-    """Refuse other pixels than those of a sweep also where nothing is left to train on them.
-
-    The images are loaded for that, and never downloaded. Where there are none nothing can differ:
-    results may be looked at where they were not made.
-
-    Raises:
-        InputError: they differ, or are damaged.
-
-    """
-    name = plan.spec.data.dataset
-    try:
-        dataset = load_dataset(name, execution.data_dir)
-    except NoFilesError:
-        say(f"data: no {name} is here to compare with that of the sweep")
-        return
-    check_fingerprint(plan.manifest, dataset)
-
-
-def check_fingerprint(manifest: Manifest | None, dataset: Dataset) -> None:
-    """Refuse other pixels under the same name: their accuracies cannot be compared.
-
-    Raises:
-        InputError: names both fingerprints.
-
-    """
-    if manifest is not None and manifest.fingerprint != dataset.fingerprint:
-        raise InputError(
-            f"the {dataset.info.name} images differ from those of this sweep: fingerprint "
-            f"{dataset.fingerprint} ({dataset.layout}), but its rows were trained on "
-            f"{manifest.fingerprint} ({manifest.layout}); use the same files, or another folder "
-            "with --results"
-        )
 
 
 def _new_manifest(plan: Plan, dataset: Dataset) -> Manifest:
