@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
-
-import torch
 
 from nas_core.data.splits import Dataset, Split, load_dataset
 from topo_sweep.analysis.text import counted
@@ -21,16 +19,17 @@ from topo_sweep.runs.pack_size import (
     Ask,
     ask_here,
     bfloat16_remark,
-    seconds_by_size,
+    packs_of_run,
+    saved_keys,
     settled_packing,
 )
-from topo_sweep.runs.packs import Packs, begun_packs, pack_id, planned_packs, with_packs
+from topo_sweep.runs.packs import Packs, pack_id, with_packs
 from topo_sweep.runs.plan import Plan, make_plan
 from topo_sweep.runs.progress import Progress, reported
 from topo_sweep.runs.recorder import Recorder
-from topo_sweep.runs.runner import TrialRunner, check_precision, saved_epochs
+from topo_sweep.runs.runner import TrialRunner, check_precision, saved_epochs, settled_here
 from topo_sweep.spec.trials import searches_among
-from topo_sweep.store.manifest import Manifest, read_manifest
+from topo_sweep.store.manifest import Manifest
 from topo_sweep.store.paths import StorePaths
 
 Say = Callable[[str], None]
@@ -163,13 +162,10 @@ def _run_locked(
             interrupted = True
         finally:
             recorder.close()
-    # Read again: packs may have been split.
-    now = read_manifest(plan.store.paths.manifest).packs if packs else ()
-    checkpoint_of = {key: pack_id(pack) for pack in now for key in pack}
     unfinished = tuple(
-        _where_it_goes_on(plan, key, checkpoint_of.get(key, key)) for key in progress.running
+        _where_it_goes_on(plan, key, recorder.checkpoint_key(key)) for key in progress.running
     )
-    _forget_packs(plan, manifest.packs + manifest.split_packs)
+    _forget_packs(plan, manifest)
     return RunResult(progress, tuple(recorder.errors), interrupted, unfinished)
 
 
@@ -188,37 +184,23 @@ def _put_together(
         say(remark)
     if packing is None:
         return manifest, ()
-    known = manifest.packs
-    if manifest.packing not in {None, packing}:  # None is in stores of earlier versions
-        known = begun_packs(known, plan.left, _saved_keys(plan))
-    packs = planned_packs(
-        plan.left,
-        plan.trials,
-        known,
-        packing.size,
-        workers=executor.workers,
-        seconds=seconds_by_size(packing),
-    )
+    packs = packs_of_run(plan, packing, workers=executor.workers)
     if packs:
         size = max(map(len, packs))
         say(f"packs: {len(packs)}, each up to {counted(size, 'training')} as one network")
     return manifest.model_copy(update={"packing": packing}).with_packs(packs), packs
 
 
-def _saved_keys(plan: Plan) -> set[str]:
-    """Return whose checkpoints there are."""
-    return {path.stem for path in plan.store.paths.checkpoints.iterdir()}
-
-
-def _forget_packs(plan: Plan, packs: Packs) -> None:
-    """Remove what packs of earlier runs saved whose members have all ended in another way."""
-    saved = _saved_keys(plan)
+def _forget_packs(plan: Plan, manifest: Manifest) -> None:
+    """Remove what packs of earlier runs saved: others replace them, or all members have ended."""
+    saved, before = saved_keys(plan), () if plan.manifest is None else plan.manifest.packs
+    packs = {*before, *manifest.packs, *manifest.split_packs}
     left_over = {key: pack for pack in packs if (key := pack_id(pack)) in saved}
     if left_over:
         rows = plan.store.trials()
         ended = set(rows.loc[rows["status"] != "failed", "trial_id"])
         for key, pack in left_over.items():
-            if ended.issuperset(pack):
+            if pack not in manifest.packs or ended.issuperset(pack):
                 plan.store.paths.checkpoint(key).unlink(missing_ok=True)
 
 
@@ -258,8 +240,7 @@ class _Executor:
 @contextlib.contextmanager
 def _executor(execution: Execution, images: Split, paths: StorePaths) -> Iterator[_Executor]:
     if execution.executor == "inline":
-        if execution.gpus is None:
-            execution = replace(execution, gpus=1.0 if torch.cuda.is_available() else 0.0)
+        execution = settled_here(execution)
         runner = TrialRunner(images, execution=execution, paths=paths)
         where = f"this process alone, on the {execution.device.upper()}"
         yield _Executor(partial(run_inline, runner=runner), where, execution, 1, ask_here)

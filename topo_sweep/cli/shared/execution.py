@@ -31,6 +31,8 @@ def execute(spec: SweepSpec, options: RunOptions, cells: CellTraining | None = N
 
     if spec.trial_count > MANY_TRIALS and not options.yes:
         raise InputError(f"this asks for {spec.trial_count:,} trials: add --yes if that is meant")
+    if not options.measure and not options.dry_run:
+        raise InputError("--no-measure is about what a dry run times: add --dry-run to it")
     if options.dry_run:
         click.echo(_described(spec, options, cells))
         return 0
