@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,6 +24,7 @@ from topo_sweep.runs.timing.step_time import StepTime
 DIGITS = DATASETS["digits"]
 PROTOCOL = Protocol(cells=1, init_channels=2, epochs=2, batch_size=64)
 PACK = Kind(PROTOCOL, tuple(Member(KNOWN_CELLS["DARTS_V2"], seed) for seed in (0, 1)), packed=True)
+SMALL = replace(PACK, protocol=PROTOCOL.with_values({"batch_size": 4}))
 SEARCH = Kind(SearchProtocol(cells=1, init_channels=2, epochs=2, batch_size=64))
 
 
@@ -91,11 +95,7 @@ def all_timed(
 
 
 def test_each_kind_is_timed_in_order() -> None:
-    small = PROTOCOL.with_values({"batch_size": 4})
-
-    found, processes = all_timed(
-        Kind(small, PACK.members, packed=True), Kind(small, PACK.members[:1])
-    )
+    found, processes = all_timed(SMALL, Kind(SMALL.protocol, PACK.members[:1]))
 
     assert [each.size for each in found] == [2, 1]
     assert processes == 1
@@ -147,10 +147,41 @@ def test_errors_that_are_none_of_memory_are_told(monkeypatch: pytest.MonkeyPatch
         all_timed(PACK)
 
 
+def test_a_kind_is_timed_by_all_at_once_and_counts_by_their_mean(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    both = threading.Barrier(2, timeout=10.0)
+
+    def pool(
+        workers: int, _: object, initializer: Callable[..., None], initargs: tuple[object, ...]
+    ) -> ThreadPoolExecutor:
+        initializer(*initargs)
+        return ThreadPoolExecutor(workers)
+
+    def timed(*_: object, **__: object) -> StepTime:
+        number = both.wait()  # breaks where one is timed after the other
+        return StepTime(
+            size=2,
+            seconds=1.0 + 2 * number,
+            evaluation_seconds=0.1 + 0.2 * number,
+            build_seconds=10.0 * number,
+            steps=2,
+            peak_memory_bytes=None,
+        )
+
+    monkeypatch.setattr(at_once, "ProcessPoolExecutor", pool)
+    monkeypatch.setattr(at_once, "time_steps", timed)
+    monkeypatch.setattr(at_once, "_all_ready", None)  # put back afterwards
+
+    (found,), processes = all_timed(SMALL, processes=2)
+
+    assert (found.seconds, found.build_seconds, processes) == (2.0, 5.0, 2)
+    assert found.evaluation_seconds == pytest.approx(0.2)
+
+
 @pytest.mark.slow
 def test_processes_time_each_kind_at_once() -> None:
-    small = Kind(PROTOCOL.with_values({"batch_size": 4}), PACK.members, packed=True)
-    found, processes = all_timed(small, small, processes=2)
+    found, processes = all_timed(SMALL, SMALL, processes=2)
 
     assert [each.size for each in found] == [2, 2]
     assert processes == 2, "not this one alone"
