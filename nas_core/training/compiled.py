@@ -38,7 +38,7 @@ class Compiled:
         self._batch_size = protocol.batch_size
         self._drops_paths = drop_path_probability(protocol, 1) > 0
         # With shapes as variables PyTorch 2.14 fails at packs, in its compiler.
-        self._graph = torch.compile(
+        self._graph = torch.compile(  # type: ignore[call-overload] # PyTorch forgets the limit
             network.forward, fullgraph=True, dynamic=False, recompile_limit=2 * _MOST_GRAPHS
         )
 

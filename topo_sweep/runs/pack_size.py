@@ -104,7 +104,7 @@ def settled_packing(
     """
     if asked != "auto":
         return Packing(asked=asked, size=asked), None
-    candidates, most = _candidates(plan, execution, workers)
+    candidates, most = candidates_of(plan, execution, workers)
     known = None if plan.manifest is None else plan.manifest.packing
     if known is not None and _still_holds(known, plan, execution, most):
         return known, f"--pack auto: {_taken(known.size)}, as measured before"
@@ -227,7 +227,7 @@ def bfloat16_remark(
     is_new = plan.manifest is None
     if execution.device != "cuda" or plan.spec.protocol.precision != "float32" or not is_new:
         return None
-    candidates, _ = _candidates(plan, execution, 1)
+    candidates, _ = candidates_of(plan, execution, 1)
     if candidates is None:
         return None
     gain = ask(gain_of_bfloat16, (candidates, packing.size if packing else None))
@@ -256,7 +256,7 @@ def gain_of_bfloat16(request: tuple[Candidates, int | None]) -> float:
     return other / own
 
 
-def _candidates(plan: Plan, execution: Execution, workers: int) -> tuple[Candidates | None, int]:
+def candidates_of(plan: Plan, execution: Execution, workers: int) -> tuple[Candidates | None, int]:
     """Return most trainings of a plan that fit each other, and how many of them a worker gets."""
     trials = packable(plan.trials)
     if not trials:

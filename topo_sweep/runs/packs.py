@@ -139,7 +139,7 @@ def packable(trials: Mapping[str, Planned]) -> list[Trial | Evaluation]:
 
 def alike(trials: list[Trial | Evaluation]) -> list[list[Trial | Evaluation]]:
     """Return trainings that fit each other beside each other."""
-    return _grouped(trials, _fitting)
+    return _grouped(trials, fitting)
 
 
 def with_packs(
@@ -171,7 +171,7 @@ def _new_packs(
 
     Members of one seed share every batch of images.
     """
-    of_one_seed = _grouped(trials, lambda trial: (_fitting(trial), trial.seed))
+    of_one_seed = _grouped(trials, lambda trial: (fitting(trial), trial.seed))
     plans = [_cut_for(groups, size, workers, seconds) for groups in (of_one_seed, alike(trials))]
     for pack in min(plans, key=lambda packs: _span(packs, workers, seconds)):
         yield tuple(trial.trial_id for trial in pack)
@@ -230,7 +230,7 @@ def _span(packs: list[_Group], workers: int, seconds: Callable[[int], float]) ->
     return max(free)
 
 
-def _fitting(trial: Trial | Evaluation) -> object:
+def fitting(trial: Trial | Evaluation) -> object:
     """Return what trainings have in common that may go together."""
     return trial.genotype.shape if isinstance(trial, Trial) else trial.waits_for
 

@@ -99,8 +99,8 @@ class TrialRunner:
             Outcome,
             device=device_name(execution.device),
             node=platform.node(),
-            execution=execution.to_json(),
         )
+        self._compiled = execution.compile == "on"
         self._split = split.to(torch.device(execution.device))
         self._paths = paths
 
@@ -113,6 +113,8 @@ class TrialRunner:
         if isinstance(trial, Pack):
             yield from self._run_pack(trial)
             return
+        compiled = self._compiled and not isinstance(trial, SearchTrial)
+        outcome = partial(self._outcome, execution=self._execution.to_json(compiled=compiled))
         try:
             if self._execution.device == "cuda":
                 torch.cuda.reset_peak_memory_stats()
@@ -121,9 +123,9 @@ class TrialRunner:
                 yield Resumed(tuple(running.history))
             yield from running.reports()
             facts = running.facts() | {"peak_memory_bytes": self._peak_memory_bytes()}
-            yield self._outcome(status="diverged" if running.diverged else "ok", facts=facts)
+            yield outcome(status="diverged" if running.diverged else "ok", facts=facts)
         except Exception as error:  # noqa: BLE001 - the boundary at which an error becomes a row
-            yield self._outcome(status="failed", error=_explained(error))
+            yield outcome(status="failed", error=_explained(error))
 
     def _run_pack(self, pack: Pack) -> Iterator[Together]:
         """Train as one network; yield what members report at the same time.
@@ -131,7 +133,8 @@ class TrialRunner:
         Several that do not fit into memory have let go of it when this is told.
         """
         going_on = list(range(len(pack.members)))
-        outcome = partial(self._outcome, execution=self._execution.to_json(len(going_on)))
+        execution = self._execution.to_json(len(going_on), compiled=self._compiled)
+        outcome = partial(self._outcome, execution=execution)
         try:
             yield from self._together(pack, going_on, outcome)
         except Exception as error:  # noqa: BLE001 - the boundary at which an error becomes a row
@@ -184,6 +187,7 @@ class TrialRunner:
             self._split,
             checkpoint=self._checkpoint(pack.pack_id),
             test_every=self._execution.test_every,
+            compiled=self._compiled,
         )
 
     def _begun(self, trial: Runnable) -> Training | Search:
@@ -198,6 +202,7 @@ class TrialRunner:
             seed=trial.seed,
             checkpoint=checkpoint,
             test_every=self._execution.test_every,
+            compiled=self._compiled,
         )
 
     def _checkpoint(self, key: str) -> Checkpoint | None:

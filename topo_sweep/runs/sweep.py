@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
 from nas_core.data.splits import Dataset, Split, load_dataset
 from topo_sweep.analysis.text import counted
 from topo_sweep.runs.agenda import Agenda
+from topo_sweep.runs.compiling import check_compiler, settled_compiling
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.images import check_fingerprint, checked_images
 from topo_sweep.runs.inline import run_inline
@@ -27,15 +28,19 @@ from topo_sweep.runs.packs import Packs, pack_id, with_packs
 from topo_sweep.runs.plan import Plan, make_plan
 from topo_sweep.runs.progress import Progress, reported
 from topo_sweep.runs.recorder import Recorder
-from topo_sweep.runs.runner import TrialRunner, check_precision, saved_epochs, settled_here
+from topo_sweep.runs.runner import (
+    TrialRunner,
+    check_device,
+    check_precision,
+    saved_epochs,
+    settled_here,
+)
 from topo_sweep.spec.trials import searches_among
 from topo_sweep.store.manifest import Manifest
 from topo_sweep.store.paths import StorePaths
 
 Say = Callable[[str], None]
 """Takes one line for the user; commands print it on stderr."""
-
-Execute = Callable[[Agenda, Recorder, Interrupts], None]
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,8 @@ def run(
     images = checked_images(plan.spec.data, left, dataset, partial_data=execution.partial_data)
     with _executor(execution, images, plan.store.paths) as executor:
         check_precision(left, executor.execution.device)
+        if executor.execution.compile == "on":
+            executor.ask(check_compiler, executor.execution)
         plan.store.create_folders()
         with plan.store.lock():
             # Only now: a request that is refused gets the one line that refuses it.
@@ -148,6 +155,19 @@ def _run_locked(
     counts = {"train_images": len(dataset.train), "test_images": len(dataset.test)}
     manifest = manifest.model_copy(update=counts).with_request(plan.spec)
     manifest, packs = _put_together(plan, manifest, executor, say)
+    compiling, remark = settled_compiling(
+        plan,
+        packs,
+        executor.execution,
+        images=len(images.train),
+        workers=executor.workers,
+        ask=executor.ask,
+    )
+    if remark:
+        say(remark)
+    is_compiled = compiling is not None and compiling.taken
+    execution = replace(executor.execution, compile="on" if is_compiled else "off")
+    manifest = manifest.model_copy(update={"compiling": compiling or manifest.compiling})
     manifest.write(plan.store.paths.manifest)
     progress = Progress.of(plan, images=len(images.train))
     agenda = Agenda(plan.left, plan.cells_found, with_packs(plan.left, plan.trials, packs))
@@ -157,7 +177,7 @@ def _run_locked(
     with interrupts.caught():
         try:
             with reported(progress, plan.store.paths.progress):
-                executor.execute(agenda, recorder, interrupts)
+                executor.execute(agenda, recorder, interrupts, execution=execution)
         except KeyboardInterrupt:
             interrupted = True
         finally:
@@ -227,11 +247,12 @@ def _new_manifest(plan: Plan, dataset: Dataset) -> Manifest:
 class _Executor:
     """What trains the rest of a plan, connected and checked."""
 
-    execute: Execute
+    execute: Callable[..., None]
+    """Takes agenda, recorder, interrupts and the `execution` in which all is settled."""
     where: str
     """What it is, in words."""
     execution: Execution
-    """Settled."""
+    """Settled, but for what is compiled."""
     workers: int
     """Trials that run at the same time."""
     ask: Ask[Any, Any]
@@ -241,9 +262,16 @@ class _Executor:
 def _executor(execution: Execution, images: Split, paths: StorePaths) -> Iterator[_Executor]:
     if execution.executor == "inline":
         execution = settled_here(execution)
-        runner = TrialRunner(images, execution=execution, paths=paths)
+        check_device(execution.device)
+
+        def run_here(
+            agenda: Agenda, recorder: Recorder, interrupts: Interrupts, *, execution: Execution
+        ) -> None:
+            runner = TrialRunner(images, execution=execution, paths=paths)
+            run_inline(agenda, recorder, interrupts, runner=runner)
+
         where = f"this process alone, on the {execution.device.upper()}"
-        yield _Executor(partial(run_inline, runner=runner), where, execution, 1, ask_here)
+        yield _Executor(run_here, where, execution, 1, ask_here)
         return
     from topo_sweep.runs.on_ray import cluster, driver
 
@@ -251,7 +279,7 @@ def _executor(execution: Execution, images: Split, paths: StorePaths) -> Iterato
         cluster=execution.cluster, address=execution.address, verbose=execution.verbose
     ) as where:
         settled, how = cluster.settle(execution)
-        run_left = partial(driver.run_on_ray, execution=settled, images=images, paths=paths)
+        run_left = partial(driver.run_on_ray, images=images, paths=paths)
         # The driver needs no GPU of its own, and may be another machine than those of a cluster.
         elsewhere = settled.cluster or settled.device == "cuda"
         ask = partial(cluster.on_worker, settled) if elsewhere else ask_here

@@ -70,6 +70,35 @@ class Packing(BaseModel):
     measured: tuple[PackTime, ...] = ()
 
 
+class CompileTime(BaseModel):
+    """What a step takes, as written and compiled, and how long it took to compile."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seconds: float
+    compiled_seconds: float
+    compile_seconds: float
+
+
+class Compiling(BaseModel):
+    """Whether networks were compiled, and for 'auto' what was measured."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    asked: Literal["auto", "on"]
+    """The value of `--compile`."""
+    taken: bool
+    steps: int | None = None
+    graphs: int | None = None
+    """That were left when it was decided."""
+    device: str | None = None
+    on_gpu: bool | None = None
+    threads: int | None = None
+    """Where it was decided."""
+    measured: CompileTime | None = None
+    """None where there was too little to train, or PyTorch could not compile."""
+
+
 class Manifest(BaseModel):
     """The content of `sweep.json`; frozen, so a change is a new one that replaces the file."""
 
@@ -95,6 +124,8 @@ class Manifest(BaseModel):
     """Ids of trials that were planned to train together, as one network."""
     split_packs: tuple[tuple[str, ...], ...] = ()
     """Those that did not fit into memory; their halves are among `packs`."""
+    compiling: Compiling | None = None
+    """None where that was never asked for, and in stores of earlier versions."""
 
     def specs(self) -> list[SweepSpec]:
         """Return the requests as sweeps; their trials together are what is planned."""

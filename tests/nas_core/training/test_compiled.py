@@ -122,7 +122,9 @@ def test_packs_of_other_wirings_share_one_graph() -> None:
     others = [Member(cells(index), 0) for index in (40, 101, 178)]
 
     for members in (MEMBERS, others):
-        ours, theirs = (pack(members, compiled=is_so, protocol=three_cells) for is_so in (1, 0))
+        ours, theirs = (
+            pack(members, compiled=is_so, protocol=three_cells) for is_so in (True, False)
+        )
         assert close(ours, theirs)
 
     assert graphs_made() == 1

@@ -76,6 +76,7 @@ def _execution(options: RunOptions, cells: CellTraining | None) -> Execution:
         gpus=options.gpus_per_pack,
         pack_size=None if cells is None else cells.pack,
         test_every=1 if cells is None else cells.test_every,
+        compile="off" if cells is None else cells.compile,
         verbose=options.verbose,
     )
 

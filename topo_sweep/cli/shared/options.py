@@ -108,6 +108,12 @@ class CellTraining:
         help="Train up to so many trainings of one shape as one network, or as many as is fastest "
         "here; searches go alone.  [default: each alone, by PyTorch's own layers]",
     )
+    compile: Literal["auto", "on", "off"] = option(
+        type=click.Choice(["auto", "on", "off"]),
+        default="off",
+        show_default=True,
+        help="Compile networks before they train, or find out whether that pays; takes minutes.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

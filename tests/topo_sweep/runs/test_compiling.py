@@ -1,0 +1,217 @@
+"""What `--compile` measures, what it decides, and that a sweep keeps the decision."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nas_core.errors import InputError
+from tests.topo_sweep.runs.pack_run import manifest_of, spec
+from tests.topo_sweep.runs.search_run import search_spec
+from topo_sweep.runs import compiling
+from topo_sweep.runs.compiling import (
+    Timed,
+    Work,
+    check_compiler,
+    measured_here,
+    pays,
+    settled_compiling,
+    work_left,
+)
+from topo_sweep.runs.execution import Execution
+from topo_sweep.runs.pack_size import candidates_of
+from topo_sweep.runs.plan import Plan, make_plan
+from topo_sweep.runs.sweep import run
+from topo_sweep.store.manifest import CompileTime, Compiling
+from topo_sweep.store.opened import load_results
+
+HERE = Execution(executor="inline", gpus=0.0, compile="auto", checkpoint_seconds=0)
+TIMES = CompileTime(seconds=1.0, compiled_seconds=0.75, compile_seconds=100.0)
+Compile = Callable[..., Any]
+
+
+def plan_of(results: Path, **values: Any) -> Plan:
+    return make_plan(spec(**values), results)
+
+
+def decided(
+    plan: Plan, measured: CompileTime | str | None, execution: Execution = HERE, **where: Any
+) -> tuple[Compiling | None, str | None]:
+    """Settle what is compiled where a measurement says this."""
+    how = {"images": 40, "workers": 1, "ask": lambda *_: ("cpu", measured)} | where
+    return settled_compiling(plan, (), execution, **how)
+
+
+def test_compiling_pays_in_a_long_sweep_and_not_in_a_short_one() -> None:
+    # A step saves a quarter of a second, and a graph takes 100.
+    assert not pays(TIMES, Work(steps=400, graphs=1))
+    assert pays(TIMES, Work(steps=401, graphs=1))
+    assert not pays(TIMES, Work(steps=401, graphs=2))
+    assert pays(TIMES, Work(steps=801, graphs=2))
+
+
+def test_what_is_slower_compiled_never_pays() -> None:
+    slower = TIMES.model_copy(update={"compiled_seconds": 1.1, "compile_seconds": 0.0})
+
+    assert not pays(slower, Work(steps=10**9, graphs=1))
+
+
+def test_trainings_alone_make_a_graph_for_each_wiring(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path)
+
+    # Four topologies, three epochs of 40 images in batches of eight.
+    assert work_left(plan, (), images=40, workers=1) == Work(steps=60, graphs=4)
+    assert work_left(plan, (), images=41, workers=3) == Work(steps=72, graphs=4)
+
+
+def test_packs_of_one_size_share_a_graph_with_their_worker(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path)
+    ids = list(plan.trials)
+    pairs, uneven = ((*ids[:2],), (*ids[2:],)), ((*ids[:3],), (*ids[3:],))
+
+    assert work_left(plan, pairs, images=40, workers=1) == Work(steps=30, graphs=1)
+    assert work_left(plan, pairs, images=40, workers=8) == Work(steps=30, graphs=2)
+    assert work_left(plan, uneven, images=40, workers=1) == Work(steps=30, graphs=2)
+
+
+def test_what_was_measured_decides_and_is_kept(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path)
+    fast = TIMES.model_copy(update={"compile_seconds": 1.0})
+
+    settled, line = decided(plan, fast)
+    assert settled is not None
+    assert settled.taken
+    assert (settled.steps, settled.graphs, settled.measured) == (60, 4, fast)
+    assert line is not None
+    assert line.startswith("--compile auto: networks are compiled; on cpu a step takes 1 s")
+
+    slow, line = decided(plan, TIMES)
+    assert slow is not None
+    assert not slow.taken
+    assert line is not None
+    assert line.startswith("--compile auto: nothing is compiled; on cpu a step takes 1 s")
+
+
+def test_where_pytorch_cannot_compile_auto_says_so_and_compiles_nothing(tmp_path: Path) -> None:
+    settled, line = decided(plan_of(tmp_path), "no C++ compiler")
+
+    assert settled is not None
+    assert not settled.taken
+    assert line == (
+        "--compile auto: nothing is compiled; PyTorch cannot compile here (no C++ compiler)"
+    )
+
+
+def test_searches_alone_are_not_measured(tmp_path: Path) -> None:
+    settled, line = decided(make_plan(search_spec(evaluation_seeds=()), tmp_path), None, ask=None)
+
+    assert settled is not None
+    assert (settled.taken, line) == (False, None)
+
+
+def test_a_short_sweep_compiles_nothing_and_a_long_one_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "compile", lambda network, **_: network)
+    candidates, _ = candidates_of(plan_of(tmp_path), HERE, 1)
+    assert candidates is not None
+
+    def measured(steps: int) -> CompileTime | str | None:
+        return measured_here(
+            Timed(candidates=candidates, size=None, work=Work(steps=steps, graphs=1))
+        )[1]
+
+    assert measured(60) is None
+    times = measured(10**9)
+    assert isinstance(times, CompileTime)
+    assert min(times.seconds, times.compiled_seconds, times.compile_seconds) > 0
+
+
+def test_what_the_compiler_says_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no C++ compiler\nand much more")
+
+    monkeypatch.setattr(torch, "compile", fail)
+    candidates, _ = candidates_of(plan_of(tmp_path), HERE, 1)
+    assert candidates is not None
+    many = Work(steps=10**9, graphs=1)
+
+    assert measured_here(Timed(candidates=candidates, size=2, work=many)) == (
+        "cpu",
+        "no C++ compiler",
+    )
+    with pytest.raises(
+        InputError, match=r"--compile on: PyTorch cannot compile here \(no C\+\+ compiler\): use"
+    ):
+        check_compiler(HERE)
+
+
+def test_a_decision_stays_until_there_is_more_to_do_or_another_device(tmp_path: Path) -> None:
+    def ran(plan: Plan, known: Compiling, execution: Execution = HERE) -> str | None:
+        manifest = manifest_of(tmp_path).model_copy(update={"compiling": known})
+        return decided(replace(plan, manifest=manifest), TIMES, execution)[1]
+
+    run(plan_of(tmp_path), replace(HERE, compile="off"))
+    plan = plan_of(tmp_path / "again")
+    settled, _ = decided(plan, TIMES)
+    assert settled is not None
+    off, on = settled, settled.model_copy(update={"taken": True})
+
+    assert ran(plan, off) == "--compile auto: nothing is compiled, as decided before"
+    assert ran(plan, on) == "--compile auto: networks are compiled, as decided before"
+    longer = plan_of(tmp_path / "again", epochs=9)
+    assert "a step takes" in (ran(longer, off) or "")
+    assert "as decided before" in (ran(longer, on) or "")
+    assert "a step takes" in (ran(plan, on, replace(HERE, cpus=2)) or "")
+
+
+@pytest.mark.parametrize("pack_size", [None, 2])
+def test_a_run_compiles_what_is_asked_for_and_its_rows_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pack_size: int | None
+) -> None:
+    compiled = []
+
+    def compiler(network: Compile, **_: Any) -> Compile:
+        compiled.append(network)
+        return network
+
+    monkeypatch.setattr(torch, "compile", compiler)
+    execution = replace(HERE, compile="on", pack_size=pack_size)
+
+    run(plan_of(tmp_path / "on"), execution)
+
+    assert len(compiled) == 1 + (4 if pack_size is None else 2)  # the check, then each network
+    compiled_rows = load_results(tmp_path / "on")
+    assert all(json.loads(text)["compiled"] is True for text in compiled_rows["execution"])
+    assert manifest_of(tmp_path / "on").compiling == Compiling(asked="on", taken=True)
+
+    run(plan_of(tmp_path / "off"), replace(execution, compile="off"))
+    rows = load_results(tmp_path / "off")
+    assert "compiled" not in "".join(rows["execution"])
+    assert manifest_of(tmp_path / "off").compiling is None
+    assert list(rows["test_accuracy"]) == list(compiled_rows["test_accuracy"])
+
+
+def test_auto_hands_its_decision_to_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "compile", lambda network, **_: network)
+    fast = TIMES.model_copy(update={"compile_seconds": 0.0})
+    monkeypatch.setattr(compiling, "measured_here", lambda _: ("cpu", fast))
+    said: list[str] = []
+
+    run(plan_of(tmp_path), HERE, said.append)
+
+    assert any(line.startswith("--compile auto: networks are compiled") for line in said)
+    kept = manifest_of(tmp_path).compiling
+    assert kept is not None
+    assert (kept.asked, kept.taken, kept.measured) == ("auto", True, fast)
+    assert all(json.loads(text)["compiled"] for text in load_results(tmp_path)["execution"])

@@ -1,0 +1,225 @@
+"""Whether trainings run compiled forms of their networks: what was asked for, or what pays here."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from math import ceil
+from statistics import median
+from typing import Final
+
+import torch
+
+from nas_core.errors import InputError
+from nas_core.protocols.data import DATASETS
+from topo_sweep.runs.execution import Execution
+from topo_sweep.runs.pack_size import Ask, Candidates, candidates_of
+from topo_sweep.runs.packs import Packs, fitting, packable
+from topo_sweep.runs.plan import Plan
+from topo_sweep.runs.runner import device_name, is_out_of_memory
+from topo_sweep.runs.timing.step_time import TrainingSteps, settled
+from topo_sweep.store.manifest import CompileTime, Compiling
+
+_STEPS: Final = 5
+"""That are timed of each form, in turn."""
+_LEAST_COMPILE_SECONDS: Final = 30.0
+_MOST_GAIN: Final = 3.0
+"""Compiling is only measured where it would pay if it took no longer, and gained no less."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What is left for all workers together: steps, and graphs that they would make for them."""
+
+    steps: int
+    graphs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timed:
+    """What is timed: members as one network, or one alone where `size` is None."""
+
+    candidates: Candidates
+    size: int | None
+    work: Work
+
+
+def pays(times: CompileTime, work: Work) -> bool:
+    """Return whether graphs take less time than they save."""
+    saved = work.steps * (times.seconds - times.compiled_seconds)
+    return work.graphs * times.compile_seconds < saved
+
+
+def work_left(plan: Plan, packs: Packs, *, images: int, workers: int) -> Work:
+    """Return the work of trainings; workers share no graph, and trainings alone that of a wiring.
+
+    Args:
+        plan: what runs.
+        packs: of trainings, by their ids.
+        images: of an epoch.
+        workers: how many train at the same time.
+
+    """
+    packed = {trial_id for pack in packs for trial_id in pack}
+    alone = [trial for trial in packable(plan.left) if trial.trial_id not in packed]
+    together = [pack for pack in packs if any(trial_id in plan.left for trial_id in pack)]
+    first = {trial.trial_id: trial for trial in packable(plan.trials)}
+    kinds: set[object] = {(len(pack), fitting(first[pack[0]])) for pack in together}
+    kinds |= {getattr(trial, "genotype", None) or fitting(trial) for trial in alone}
+    units, protocol = len(together) + len(alone), plan.spec.protocol
+    return Work(
+        steps=units * protocol.total_epochs * ceil(images / protocol.batch_size),
+        graphs=min(units, len(kinds) * workers),
+    )
+
+
+def settled_compiling(
+    plan: Plan,
+    packs: Packs,
+    execution: Execution,
+    *,
+    images: int,
+    workers: int,
+    ask: Ask[Timed, tuple[str, CompileTime | str | None]],
+) -> tuple[Compiling | None, str | None]:
+    """Return whether networks are compiled, and a line on what was measured; None if not asked.
+
+    What was decided for a sweep stays, unless another device trains now, or there is more to train
+    than there was when it did not pay.
+
+    Args:
+        plan: what runs.
+        packs: of trainings, by their ids.
+        execution: settled, but for this.
+        images: of an epoch.
+        workers: how many train at the same time.
+        ask: see `Ask`.
+
+    """
+    asked = execution.compile
+    if asked == "off":
+        return None, None
+    if asked == "on":
+        return Compiling(asked="on", taken=True), None
+    work = work_left(plan, packs, images=images, workers=workers)
+    known = None if plan.manifest is None else plan.manifest.compiling
+    if known is not None and _still_holds(known, execution, work):
+        return known, f"--compile auto: {_taken(known.taken)}, as decided before"
+    candidates, _ = candidates_of(plan, execution, 1)
+    if candidates is None:
+        return Compiling(asked="auto", taken=False), None
+    size = max(map(len, packs), default=None)
+    device, measured = ask(measured_here, Timed(candidates=candidates, size=size, work=work))
+    times = measured if isinstance(measured, CompileTime) else None
+    taken = times is not None and pays(times, work)
+    compiling = Compiling(
+        asked="auto",
+        taken=taken,
+        steps=work.steps,
+        graphs=work.graphs,
+        device=device,
+        on_gpu=execution.device == "cuda",
+        threads=execution.cpus,
+        measured=times,
+    )
+    return compiling, f"--compile auto: {_taken(taken)}; {_why(measured, work, device)}"
+
+
+def measured_here(asked: Timed) -> tuple[str, CompileTime | str | None]:
+    """Time steps as written and, where it may pay, compiled ones; return the device's name too.
+
+    Returns:
+        The times; None where a sweep is too short for any; or why PyTorch cannot compile.
+
+    """
+    execution, device = asked.candidates.execution, device_name(asked.candidates.execution.device)
+    count = min(asked.size or 1, len(asked.candidates.members))
+
+    def steps(*, compiled: bool) -> TrainingSteps:
+        return TrainingSteps(
+            asked.candidates.members[:count],
+            asked.candidates.protocol,
+            DATASETS[asked.candidates.dataset],
+            device=execution.device,
+            packed=asked.size is not None,
+            compiled=compiled,
+        )
+
+    with settled(execution.cpus):
+        try:
+            written = steps(compiled=False)
+            next(written)
+            (seconds,) = next(written)
+            # Measuring makes one graph more.
+            most = Work(steps=asked.work.steps, graphs=asked.work.graphs + 1)
+            if not pays(_at_best(seconds), most):
+                return device, None
+            compiled = steps(compiled=True)
+            started = time.perf_counter()
+            next(compiled)
+            compile_seconds = time.perf_counter() - started
+            pairs = [(next(written)[0], next(compiled)[0]) for _ in range(_STEPS)]
+        except Exception as error:  # noqa: BLE001 - of a compiler, anything
+            return device, _first_line(error)
+    as_written, as_graph = (median(each) for each in zip(*pairs, strict=True))
+    times = CompileTime(
+        seconds=as_written, compiled_seconds=as_graph, compile_seconds=compile_seconds
+    )
+    return device, times
+
+
+def check_compiler(execution: Execution) -> None:
+    """Compile next to nothing, on the device of a settled execution.
+
+    Raises:
+        InputError: PyTorch cannot, with its reason.
+
+    """
+    try:
+        graph = torch.compile(lambda x: (x.sin() + 1).sum(), fullgraph=True)
+        graph(torch.zeros(8, device=execution.device))
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        raise InputError(
+            f"--compile on: PyTorch cannot compile here ({_first_line(error)}): use --compile off, "
+            "or install a C++ compiler, such as g++"
+        ) from None
+
+
+def _at_best(seconds: float) -> CompileTime:
+    return CompileTime(
+        seconds=seconds,
+        compiled_seconds=seconds / _MOST_GAIN,
+        compile_seconds=_LEAST_COMPILE_SECONDS,
+    )
+
+
+def _still_holds(known: Compiling, execution: Execution, work: Work) -> bool:
+    """Whether what was decided before is about the device, and the work, of now."""
+    if known.asked != "auto" or known.steps is None:
+        return False
+    if (known.on_gpu, known.threads) != (execution.device == "cuda", execution.cpus):
+        return False
+    return known.taken or work.steps <= known.steps
+
+
+def _why(measured: CompileTime | str | None, work: Work, device: str) -> str:
+    if measured is None:
+        return f"{work.steps:,} steps are too few to measure it"
+    if isinstance(measured, str):
+        return f"PyTorch cannot compile here ({measured})"
+    return (
+        f"on {device} a step takes {measured.seconds:.3g} s, compiled "
+        f"{measured.compiled_seconds:.3g} s after {measured.compile_seconds:.0f} s, "
+        f"and {work.steps:,} steps are left"
+    )
+
+
+def _taken(taken: bool) -> str:
+    return "networks are compiled" if taken else "nothing is compiled"
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
