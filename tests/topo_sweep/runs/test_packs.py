@@ -84,6 +84,16 @@ def test_nothing_of_a_pack_stays_behind_where_its_members_end_alone_or_in_smalle
 
 
 @pytest.mark.slow
+def test_nothing_of_a_pack_stays_behind_where_the_run_that_replaced_it_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped(tmp_path, monkeypatch, pack_size=4, after=1)
+    stopped(tmp_path, monkeypatch, pack_size=2, after=0)
+
+    assert not list(open_sweep(tmp_path).store.paths.checkpoints.iterdir())
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [1, 4])
 def test_a_pack_that_was_interrupted_goes_on_to_the_same_rows(
     epochs: int, together: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -22,7 +22,12 @@ from nas_core.protocols.search import SearchProtocol
 from nas_core.protocols.training import Protocol
 from nas_core.training.pack import Member
 from topo_sweep.runs.runner import is_out_of_memory
-from topo_sweep.runs.timing.step_time import StepTime, time_search_steps, time_steps
+from topo_sweep.runs.timing.step_time import (
+    TIMED_TOGETHER,
+    StepTime,
+    time_search_steps,
+    time_steps,
+)
 
 MOST_PROCESSES: Final = 8
 """More than these are not started: each loads PyTorch."""
@@ -147,6 +152,10 @@ def time_kind(
     if batch <= _FEW_IMAGES:
         return timed(batch, at_most_seconds)
     few = timed(_FEW_IMAGES, at_most_seconds / 10)
+    took = few.steps * (few.seconds + few.alpha_seconds)
+    if few.steps <= TIMED_TOGETHER[device] and took < at_most_seconds:
+        # Nothing but the warm-up, which in a new process may take many times as long as a step.
+        few = timed(_FEW_IMAGES, at_most_seconds / 10)
     seconds_an_image = (few.seconds + few.alpha_seconds) / _FEW_IMAGES
     # One warms up and two are timed, in three quarters of the time.
     affordable = int(at_most_seconds / 4 / seconds_an_image)

@@ -29,23 +29,27 @@ SEARCH = Kind(SearchProtocol(cells=1, init_channels=2, epochs=2, batch_size=64))
 
 
 class Timed:
-    """Stands in for the steps: `start + images * an_image` seconds each; notes what it is asked."""
+    """Stands in for the steps: `start + images * an_image` seconds each; notes what it is asked.
 
-    def __init__(self, start: float, an_image: float) -> None:
-        self.start, self.an_image = start, an_image
+    `first` seconds come on top of the very first step, which then is all that is timed.
+    """
+
+    def __init__(self, start: float, an_image: float, *, first: float = 0.0) -> None:
+        self.start, self.an_image, self.first = start, an_image, first
         self.batches: list[int] = []
 
     def __call__(self, *arguments: Any, **_: Any) -> StepTime:
         protocol = next(a for a in arguments if isinstance(a, Protocol | SearchProtocol))
         self.batches.append(protocol.batch_size)
-        seconds = self.start + protocol.batch_size * self.an_image
+        seconds = self.start + protocol.batch_size * self.an_image + self.first
+        steps, self.first = 1 if self.first else 2, 0.0
         alphas = seconds if isinstance(protocol, SearchProtocol) else 0.0
         return StepTime(
             size=1,
             seconds=seconds,
             evaluation_seconds=0.5,
             alpha_seconds=alphas,
-            steps=2,
+            steps=steps,
             peak_memory_bytes=None,
         )
 
@@ -61,6 +65,21 @@ def test_a_fast_step_is_timed_whole(monkeypatch: pytest.MonkeyPatch, kind: Kind)
     stand_in = Timed(0.01, 0.0001)
     assert timed(monkeypatch, stand_in, kind).seconds == pytest.approx(0.0164)
     assert stand_in.batches == [4, 64]
+
+
+@pytest.mark.parametrize("kind", [PACK, SEARCH])
+def test_the_first_step_of_a_process_tells_nothing_of_the_others(
+    monkeypatch: pytest.MonkeyPatch, kind: Kind
+) -> None:
+    stand_in = Timed(0.01, 0.0001, first=1.2)
+    assert timed(monkeypatch, stand_in, kind).seconds == pytest.approx(0.0164)
+    assert stand_in.batches == [4, 4, 64]
+
+
+def test_a_step_that_takes_all_the_time_is_not_taken_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in = Timed(0.0, 1.0, first=0.5)
+    assert timed(monkeypatch, stand_in, PACK).seconds == pytest.approx(72.0)
+    assert stand_in.batches == [4]
 
 
 def test_a_slow_step_is_told_from_two_smaller_ones(monkeypatch: pytest.MonkeyPatch) -> None:
