@@ -44,7 +44,7 @@ def decided(
     plan: Plan, measured: CompileTime | str | None, execution: Execution = HERE, **where: Any
 ) -> tuple[Compiling | None, str | None]:
     """Settle what is compiled where a measurement says this."""
-    how = {"images": 40, "workers": 1, "ask": lambda *_: ("cpu", measured)} | where
+    how: dict[str, Any] = {"images": 40, "workers": 1, "ask": lambda *_: ("cpu", measured)} | where
     return settled_compiling(plan, (), execution, **how)
 
 

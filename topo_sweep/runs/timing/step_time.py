@@ -118,9 +118,7 @@ class TrainingSteps:
         compiled: bool = False,
     ) -> None:
         if not packed and len(members) != 1:
-            raise InputError(
-                f"{len(members)} trainings are timed as one only where they are packed"
-            )
+            raise InputError(f"{len(members)} trainings are timed as one only if they are packed")
         self.members = members
         images = random_images(info, _BATCHES * protocol.batch_size, device=device)
         split = Split(info, images, None, images)

@@ -138,7 +138,7 @@ def test_what_is_kept_for_the_backward_pass_grows_with_the_images() -> None:
 
 
 def test_several_that_are_not_packed_are_refused() -> None:
-    with pytest.raises(InputError, match="2 trainings are timed as one only where they are packed"):
+    with pytest.raises(InputError, match="2 trainings are timed as one only if they are packed"):
         timed(2, packed=False)
 
 
