@@ -5,6 +5,8 @@ Beside them stands what the device can do at most, and the share of it that trai
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Sequence
 from statistics import median
 from typing import Any, Final
@@ -40,8 +42,12 @@ def training_figures(
     threads: int,
     repeats: int,
     tell: Tell,
+    compiled: bool = False,
 ) -> dict[str, Any]:
     """Measure steps of trainings in turn; return `sides` and `limits`, each a list of records.
+
+    With `compiled` each network has a second side, its compiled form: `memory` is not known of it,
+    and `compile_seconds` is what its first step takes.
 
     Images count once for each model. `arithmetic` and `memory` are the shares (0..1) of the
     device's limits: memory counts what the forward pass keeps, written and read once, and so is a
@@ -54,14 +60,25 @@ def training_figures(
     steps: dict[str, TrainingSteps] = {}
     for precision in precisions:
         exact = protocol.with_values({"precision": precision})
-        for size in (None, *packs):
-            name = "plain" if size is None else f"pack of {size}"
-            tell(f"building {name}, {precision}")
-            steps[f"{name}, {precision}"] = TrainingSteps(
-                _members(size or 1), exact, info, device=device, packed=size is not None
+        for size, is_graph in itertools.product((None, *packs), (False, True)[: 1 + compiled]):
+            name = f"{'plain' if size is None else f'pack of {size}'}, {precision}"
+            name += ", compiled" * is_graph
+            tell(f"building {name}")
+            steps[name] = TrainingSteps(
+                members_of(size or 1),
+                exact,
+                info,
+                device=device,
+                packed=size is not None,
+                compiled=is_graph,
             )
     sides: dict[str, Side] = {name: _side(each) for name, each in steps.items()}
     with settled(threads):
+        compile_seconds = {
+            name: _first_step(name, each, tell)
+            for name, each in steps.items()
+            if each.loop.compiled
+        }
         seconds = in_turn(limit_sides(device, precisions) | sides, repeats, tell)
     yardstick = seconds[f"plain, {precisions[0]}"]
     speed = copied_bytes_a_second(median(seconds[COPY]), device)
@@ -82,7 +99,10 @@ def training_figures(
                 "images_per_second": images,
                 "of_plain": models * ratio(yardstick, seconds[name]),
                 "arithmetic": _OPERATIONS * multiply_adds * images / most,
-                "memory": 2 * each.kept_bytes / median(seconds[name]) / speed,
+                "memory": 2 * each.kept_bytes / median(seconds[name]) / speed
+                if each.kept_bytes
+                else None,
+                "compile_seconds": compile_seconds.get(name),
             }
         )
     products = [
@@ -109,15 +129,17 @@ def training_text(figures: dict[str, Any]) -> str:
             f"{side['images_per_second']:.0f}",
             f"{side['of_plain']:.2f}",
             f"{side['arithmetic']:.1%}",
-            f"{side['memory']:.1%}",
+            "" if side["memory"] is None else f"{side['memory']:.1%}",
         ]
         for side in figures["sides"]
     ]
+    graphs = [side for side in figures["sides"] if side["compile_seconds"] is not None]
     copy, *products = figures["limits"]
     return "\n".join(
         [
             plain_table(header, rows),
             "",
+            *(f"{side['compile_seconds']:.0f} s to compile {side['side']}" for side in graphs),
             "At most, this device, measured in the same turns:",
             f"  {copy['bytes_per_second'] / 1e9:.1f} GB/s read and written by {copy['side']}",
             *(
@@ -132,12 +154,19 @@ def training_text(figures: dict[str, Any]) -> str:
     )
 
 
-def _members(count: int) -> list[Member]:
+def members_of(count: int) -> list[Member]:
     """Return topologies spread over all 180, as the topology sweep trains them."""
     reduction = CellEdges.uniform(Topology.from_index(0), "max_pool_3x3")
     topologies = [Topology.from_index(180 * number // count) for number in range(count)]
     cells = [CellEdges.uniform(topology, "sep_conv_3x3") for topology in topologies]
     return [Member(Genotype(normal, reduction), seed=0) for normal in cells]
+
+
+def _first_step(name: str, steps: TrainingSteps, tell: Tell) -> float:
+    tell(f"compiling {name}")
+    started = time.perf_counter()
+    next(steps)
+    return time.perf_counter() - started
 
 
 def _side(steps: TrainingSteps) -> Side:

@@ -17,7 +17,7 @@ from topo_sweep.cli.shared.options import FROM_ONE, option, takes
 
 _SIZES: Final = ("preset", "channels", "cells", "batch", "image_size", "threads")
 _OF_KIND: Final[Mapping[str, tuple[str, ...]]] = {
-    "train": (*_SIZES, "packs", "precisions"),
+    "train": (*_SIZES, "packs", "precisions", "compile"),
     "search": _SIZES,
     "overhead": ("trials",),
     "store": ("trials",),
@@ -50,6 +50,9 @@ class BenchRequest:
     )
     precisions: str | None = option(
         metavar="LIST", help="Of a step, the first is the yardstick.  [default: float32,bfloat16]"
+    )
+    compile: bool | None = option(
+        is_flag=True, default=None, help="Beside each network its compiled form; takes minutes."
     )
     threads: int | None = option(type=FROM_ONE, help="Of this process.  [default: 1]")
     trials: int | None = option(
@@ -146,6 +149,7 @@ def _measured(request: BenchRequest) -> tuple[dict[str, Any], str, str]:
         info,
         packs=sizes.pack_sizes(request.packs or "1,10,30"),
         precisions=sizes.precisions(request.precisions or "float32,bfloat16"),
+        compiled=bool(request.compile),
         **where,
         **repeats,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 
 from nas_core.protocols.data import DATASETS
 from nas_core.protocols.training import Protocol
@@ -67,3 +68,29 @@ def test_the_table_shows_each_side_and_what_its_shares_are_of(figures: dict[str,
     assert "pack of 3, bfloat16" in text
     assert "GB/s read and written by a large copy" in text
     assert text.count("GFLOP/s by a matrix product") == 2
+
+
+def test_compiled_forms_stand_beside_their_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(limits._COPIED_BYTES, "cpu", 2**16)
+    monkeypatch.setitem(limits._MATRIX, "cpu", 32)
+    monkeypatch.setattr(torch, "compile", lambda network, **_: network)
+
+    figures = training_figures(
+        PROTOCOL,
+        DATASETS["digits"],
+        packs=[2],
+        precisions=["float32"],
+        device="cpu",
+        threads=1,
+        repeats=1,
+        tell=lambda _: None,
+        compiled=True,
+    )
+
+    assert [(side["side"], side["compile_seconds"] is None) for side in figures["sides"]] == [
+        ("plain, float32", True),
+        ("plain, float32, compiled", False),
+        ("pack of 2, float32", True),
+        ("pack of 2, float32, compiled", False),
+    ]
+    assert "s to compile pack of 2, float32, compiled" in training_text(figures)

@@ -42,6 +42,7 @@ def test_one_object_holds_machine_versions_command_n_and_figures(program: Progra
     [
         (("--repeats", "4"), "Invalid value for '--repeats'"),
         (("--kind", "store", "--cells", "3"), "--cells says nothing to --kind store, only to"),
+        (("--kind", "search", "--compile"), "--compile says nothing to --kind search, only to"),
         (("--trials", "3"), "--trials says nothing to --kind train, only to overhead and store"),
         (("--packs", "x"), "'x' is no size of a pack"),
         (("--preset", "search_demo"), "add --kind search"),

@@ -24,6 +24,9 @@ def test_a_row_records_what_sums_depend_on_and_nothing_else() -> None:
     assert json.loads(here.to_json()) == {"device": "cpu", "pack_size": 1, "threads": 2}
     assert here.to_json() == there.to_json()
     assert Execution(cpus=1).to_json() != here.to_json()
+    assert json.loads(here.to_json(compiled=True)) == json.loads(here.to_json()) | {
+        "compiled": True
+    }
 
 
 def test_every_epoch_that_never_comes_is_refused() -> None:

@@ -106,7 +106,10 @@ def _error(paces: pd.Series[float]) -> float:
 
 
 def _alike(rows: pd.DataFrame, execution: Execution, pack_size: int | None) -> pd.DataFrame:
-    """Return the rows made on such a device, with as many threads, in packs of about the size."""
+    """Return the rows made on such a device, with as many threads, in packs of about the size.
+
+    Those of compiled networks only where networks are compiled.
+    """
 
     def made_alike(text: str | None) -> bool:
         how = json.loads(text or "{}")
@@ -116,6 +119,7 @@ def _alike(rows: pd.DataFrame, execution: Execution, pack_size: int | None) -> p
             and how.get("threads", execution.cpus) == execution.cpus
             and (pack_size is None or pack_size / 2 <= size <= 2 * pack_size)
             and bool(how.get("packed")) == (pack_size is not None)
+            and (execution.compile == "on" or not how.get("compiled"))
         )
 
     return rows[rows["execution"].map(made_alike).astype(bool)]

@@ -55,22 +55,22 @@ def test_what_a_dry_run_times_is_no_matter_of_a_run(program: Program) -> None:
     "command",
     [("run", "demo"), ("evaluate", "DARTS_V2", "--dataset", "digits"), ("promote", "--top", "1")],
 )
-def test_every_command_that_trains_cells_takes_in_which_epochs_to_measure(
+def test_every_command_that_trains_cells_takes_when_to_measure_and_what_to_compile(
     command: tuple[str, ...], program: Program, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    given: list[int] = []
+    given: list[tuple[int, str]] = []
 
     def run(_plan: object, execution: Execution, _say: object) -> object:
-        given.append(execution.test_every)
+        given.append((execution.test_every, execution.compile))
         raise InputError("that is enough")
 
     monkeypatch.setattr(sweep, "run", run)
     topologies(tmp_path / "results", {3: [0.5], 17: [0.9]})
 
-    for option in ((), ("--test-every", "3")):
-        program(*command, *option, code=2)
+    for options in ((), ("--test-every", "3", "--compile", "auto")):
+        program(*command, *options, code=2)
         assert program.errors.endswith("topo-sweep: that is enough\n")
-    assert given == [1, 3]
+    assert given == [(1, "off"), (3, "auto")]
     program(*command, "--test-every", "0", code=2)
     assert "--test-every" in program.errors
 
