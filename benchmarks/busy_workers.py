@@ -18,9 +18,10 @@ from functools import partial
 from pathlib import Path
 
 from ray.cluster_utils import Cluster
-from ray_overhead import Timeline, kept, on_ray, plan_of
+from ray_overhead import Timeline, kept
 
 from nas_core.cells.genotype import Genotype
+from topo_sweep.bench.ray_cost import plan_of, with_ray
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.on_ray import cluster
 from topo_sweep.runs.on_ray.no_training import NoTraining
@@ -78,7 +79,7 @@ def run_sleeping(
     packs = [Pack(tuple(members[first : first + pack])) for first in firsts] if pack else None
     agenda = Timed(plan.left, plan.cells_found, packs)
     timeline = Joined(plan, agenda, join)
-    on_ray(agenda, timeline, type("Sleeping", (NoTraining,), {"seconds": seconds}))
+    with_ray(agenda, timeline, type("Sleeping", (NoTraining,), {"seconds": seconds}))
     timeline.close()
     return timeline, agenda
 
