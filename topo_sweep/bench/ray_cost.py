@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 from nas_core.data.splits import load_dataset, split
 from nas_core.errors import TopoSweepError
 from nas_core.protocols.training import DataOptions
-from topo_sweep.analysis.text import plain_table
-from topo_sweep.bench.turns import Tell, in_turn, ratio, seconds_text, spread
+from topo_sweep.bench.turns import Tell, in_turn, ratio, sides_table, spread
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.interrupts import Interrupts
@@ -130,19 +129,8 @@ def ray_figures(*, trials: int, repeats: int, tell: Tell) -> dict[str, Any]:
 
 def ray_text(figures: dict[str, Any]) -> str:
     """Return the figures as a table."""
-    header = ["a trial", "s", "least", "greatest", "of without", "s to the first report"]
-    return plain_table(
-        header,
-        [
-            [
-                side["side"],
-                *(seconds_text(side[f"{part}seconds"]) for part in ("", "least_", "greatest_")),
-                f"{side['of_without_ray']:.2f}",
-                f"{side['start_seconds']:.1f}",
-            ]
-            for side in figures["sides"]
-        ],
-    )
+    more = {"of without": "{of_without_ray:.2f}", "s to the first report": "{start_seconds:.1f}"}
+    return sides_table("a trial", figures["sides"], more)
 
 
 def _timed(execute: Callable[[Agenda, Recorder], None], trials: int) -> tuple[float, float]:
