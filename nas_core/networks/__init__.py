@@ -1,5 +1,5 @@
 """Modules: operations, the evaluation network, the search network and its alphas.
 
-Here also: faster forms of the search network's parts, same values.
+Here also: several evaluation networks as one, and faster forms of the parts, same values.
 Not here: anything that changes a weight.
 """

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from torch import Tensor, cat, nn
 from torch.nn.functional import pad
@@ -123,7 +123,12 @@ class Convolution(nn.Sequential):
             for stride in strides
         ]
         super().__init__(*(module for stage in stages for module in (nn.ReLU(), *stage)))
-        self.stages = stages
+
+    @property
+    def stages(self) -> list[Stage]:
+        """What stands behind each ReLU."""
+        layers: list[Any] = list(self)
+        return [Stage(*layers[start : start + 3]) for start in range(1, len(layers), 4)]
 
 
 class NormalisedPool(nn.Sequential):

@@ -159,7 +159,14 @@ def stable_hash(*parts: str, digits: int = 16) -> str:
 
 
 def stable_hashes(first: Sequence[str], last: Iterable[str], *, digits: int = 16) -> list[str]:
-    """Return `stable_hash(*first, text)` of each text, where what comes first is hashed once."""
+    """Return `stable_hash(*first, text)` of each text, where what comes first is hashed once.
+
+    Args:
+        first: one text or more.
+        last: a text of each hash.
+        digits: of a hash.
+
+    """
     begun = hashlib.sha256(f"{json.dumps(list(first), ensure_ascii=True)[:-1]}, ".encode())
     hashes = []
     for text in last:

@@ -1,5 +1,6 @@
-"""Faster forms of a search network's parts, with the values and gradients of PyTorch's own.
+"""Faster forms of what supernets and packs are made of, with PyTorch's values and gradients.
 
-`layers` on a CPU, `edges` that read the same maps, and the `switch` that says when either runs.
+`columns` lays maps out, `depthwise`, `pointwise` and `grouped` are convolutions with what stands
+behind them, `edges` are those of a search cell, and the `switch` says which form runs when.
 Not here: what the parts compute; that is in `networks/operations.py` and `networks/supernet.py`.
 """

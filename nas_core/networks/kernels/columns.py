@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 _WIDE: Final = (torch.complex128, torch.int64, torch.int32, torch.int16)
 """Types as which a column's values are copied, several at once; nothing is computed in them."""
@@ -48,6 +49,7 @@ class _Gathered(torch.autograd.Function):
         return chosen.view(x.dtype).view(*x.shape[:3], len(places), x.shape[4])
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
         (places,) = ctx.saved_tensors
         g = gradients[0].contiguous()

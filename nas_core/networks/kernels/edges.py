@@ -7,7 +7,8 @@ operation's output exists alone; pooled maps and skips are added up in another. 
 where the number of calls decides, share every call.
 
 Letters: B batch, C channels, H and W pixels, N = B * H * W, M edges, O operations, S convolutions
-of an edge that are summed, T maps that have no weights of their own.
+of an edge that are summed, T maps that have no weights of their own. Maps of M edges are columns
+(see `kernels/columns.py`), (B, H, W, M, C).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from nas_core.networks.kernels.columns import halves
+from nas_core.networks.kernels.columns import as_images, as_maps, halves
 from nas_core.networks.kernels.depthwise import depthwise
 from nas_core.networks.kernels.grouped import EPS
 from nas_core.networks.kernels.pointwise import Moments, normalised_by, pointwise_norm
@@ -36,9 +37,6 @@ from nas_core.networks.operations import (
 
 Skip = Callable[[int, Tensor], Tensor]
 """(number of an edge, source) -> what stands in the place of its identity skip."""
-
-Norms = Sequence[Sequence[nn.BatchNorm2d]]
-"""S for each of M edges."""
 
 
 def mix(
@@ -66,12 +64,12 @@ def mix(
             _learnt(same[number * size : (number + 1) * size], source, part)
             for number, part in enumerate(parts)
         ]
-        own = None if skip is None else [partial(skip, number) for number in numbers]
-        others = _unweighted(same, source, weights[numbers], own)
-        shared = [None] * len(parts) if others is None else others.split(size, dim=1)
+        skips = None if skip is None else [partial(skip, number) for number in numbers]
+        others = _unweighted(same, source, weights[numbers], skips)
+        shared = [None] * len(parts) if others is None else others.split(size, dim=3)
         for terms in zip(learnt, shared, strict=True):
             first, *rest = (term for term in terms if term is not None)
-            outputs += source.images(first + rest[0] if rest else first)
+            outputs += _apart(first + rest[0] if rest else first)
     return outputs
 
 
@@ -80,17 +78,12 @@ def preprocessed(module: ReluConvBn | FactorizedReduce, x: Tensor) -> Tensor:
     source = _Source(x)
     one = x.new_ones(1, dtype=next(module.parameters()).dtype)
     if isinstance(module, FactorizedReduce):
-        return source.images(_reduced([module], source, one))[0]
+        return _apart(_reduced([module], source, one))[0]
     _, convolution, norm = module
     matrices = cast("nn.Conv2d", convolution).weight[None, None, :, :, 0, 0]
-    rows = _normalised(
-        [_rows(source.positive)],
-        matrices,
-        one[:, None],
-        [[cast("nn.BatchNorm2d", norm)]],
-        batch=len(x),
-    )
-    return source.images(rows)[0]
+    maps = [as_maps(source.positive, 1)]
+    y = _normalised(maps, matrices, one[None], [cast("nn.BatchNorm2d", norm)])
+    return _apart(y)[0]
 
 
 class _Source:
@@ -107,14 +100,12 @@ class _Source:
 
     @cached_property
     def halves(self) -> Tensor:
-        """After ReLU, the pixels of even rows and columns, and those of odd ones: (N', 2, C)."""
-        return halves(self.positive.permute(0, 2, 3, 1)[:, :, :, None]).flatten(0, 2)
+        """After ReLU, both grids of pixels, (B, H', W', 2, C), see `columns.halves`."""
+        return halves(as_maps(self.positive, 1))
 
     def repeated(self, edges: int) -> Tensor:
         """After ReLU, once for each edge: (B, M * C, H, W)."""
-        if edges == 1:
-            return self.positive
-        return self.positive.permute(0, 2, 3, 1).repeat(1, 1, 1, edges).permute(0, 3, 1, 2)
+        return as_images(as_maps(self.positive, 1).expand(-1, -1, -1, edges, -1))
 
     def pooled(self, name: str, pools: Sequence[NormalisedPool]) -> Tensor:
         """Pooled and normalised once; every edge's batch norm remembers it as if it did so."""
@@ -129,18 +120,10 @@ class _Source:
                 torch._foreach_copy_(theirs, list(norm.buffers()) * len(others))
         return y
 
-    def images(self, rows: Tensor) -> list[Tensor]:
-        """Return the maps of M edges apart: (N', M, C) -> (B, C, H', W') each."""
-        height, width = self.x.shape[-2:]
-        if len(rows) < len(self.x) * height * width:  # of stride 2
-            height, width = -(-height // 2), -(-width // 2)
-        shape = len(self.x), height, width, rows.shape[2]
-        return [part.reshape(shape).permute(0, 3, 1, 2) for part in rows.unbind(1)]
 
-
-def _rows(x: Tensor, edges: int = 1) -> Tensor:
-    """(B, M * C, H, W) -> (N, M, C)."""
-    return x.permute(0, 2, 3, 1).reshape(-1, edges, x.shape[1] // edges)
+def _apart(maps: Tensor) -> list[Tensor]:
+    """(B, H, W, M, C) -> the maps of M edges, (B, C, H, W) each."""
+    return [part.permute(0, 3, 1, 2) for part in maps.unbind(3)]
 
 
 def _unweighted(
@@ -149,7 +132,7 @@ def _unweighted(
     weights: Tensor,
     skips: Sequence[Callable[[Tensor], Tensor]] | None,
 ) -> Tensor | None:
-    """Return the weighted sums of pooled maps and skips, (N', M, C); None where there are none.
+    """Return the weighted sums of pooled maps and skips, (B, H', W', M, C); None without any.
 
     `skips` are those of each edge, where they are not plain.
     """
@@ -157,31 +140,30 @@ def _unweighted(
     for column, (name, operation) in enumerate(edges[0].items()):
         if isinstance(operation, NormalisedPool):
             pools = cast("list[NormalisedPool]", [edge[name] for edge in edges])
-            maps.append(_rows(source.pooled(name, pools)))
+            maps.append(as_maps(source.pooled(name, pools), 1))
             columns.append(column)
         elif isinstance(operation, nn.Identity) and skips is None:
-            maps.append(_rows(source.x))
+            maps.append(as_maps(source.x, 1))
             columns.append(column)
         elif isinstance(operation, nn.Identity) and skips is not None:
-            total = (
-                torch.cat([_rows(skip(source.x)) for skip in skips], 1) * weights[:, column, None]
-            )
+            skipped = torch.cat([as_maps(skip(source.x), 1) for skip in skips], dim=3)
+            total = skipped * weights[:, column, None]
     if not maps:
         return total
-    stacked = torch.stack([rows.flatten() for rows in maps])  # (T, N' * C)
+    stacked = torch.stack([each.flatten() for each in maps])  # (T, N' * C)
     # Mixed precision would round the weights, which differ by 1e-4, to 8 bits.
     with torch.autocast(weights.device.type, enabled=False):
         sums = weights[:, columns] @ stacked.to(weights.dtype)
-    rows = sums.view(len(edges), -1, maps[0].shape[2]).transpose(0, 1)
-    return rows if total is None else total + rows
+    y = sums.view(len(edges), *maps[0].shape[:3], -1).movedim(0, 3)
+    return y if total is None else total + y
 
 
 def _learnt(edges: Sequence[nn.ModuleDict], source: _Source, weights: Tensor) -> Tensor | None:
-    """Return the weighted sums of what has weights of its own, (N', M, C), or None likewise.
+    """Return the weighted sums of what has weights of its own, (B, H', W', M, C), or None likewise.
 
     The edges share every call.
     """
-    ones = weights.new_ones(len(edges), 1)
+    ones = weights.new_ones(1, len(edges))
     maps, columns, total = [], [], None
     lasts: list[Sequence[Stage]] = []
     for column, (name, operation) in enumerate(edges[0].items()):
@@ -194,21 +176,17 @@ def _learnt(edges: Sequence[nn.ModuleDict], source: _Source, weights: Tensor) ->
             first, *others = zip(*(module.stages for module in convolutions), strict=True)
             y = _depthwise(first, source.repeated(len(edges)))
             for stages in others:
-                rows = _rows(y, len(edges))
-                rows = _normalised(
-                    [rows], _matrices([first]), ones, _norms([first]), batch=len(y), relu=True
-                )
-                y = _depthwise(stages, _joined(rows, y))
+                between = [as_maps(y, len(edges))]
+                z = _normalised(between, _matrices([first]), ones, _norms([first]), relu=True)
+                y = _depthwise(stages, as_images(z))
                 first = stages
-            maps.append(_rows(y, len(edges)))
+            maps.append(as_maps(y, len(edges)))
             lasts.append(first)
             columns.append(column)
     if not maps:
         return total
-    rows = _normalised(
-        maps, _matrices(lasts), weights[:, columns], _norms(lasts), batch=len(source.x)
-    )
-    return rows if total is None else total + rows
+    z = _normalised(maps, _matrices(lasts), weights[:, columns].T, _norms(lasts))
+    return z if total is None else total + z
 
 
 def _depthwise(stages: Sequence[Stage], x: Tensor) -> Tensor:
@@ -218,77 +196,66 @@ def _depthwise(stages: Sequence[Stage], x: Tensor) -> Tensor:
     return depthwise(x, weight, stride=like.stride[0], dilation=like.dilation[0])
 
 
-def _joined(rows: Tensor, like: Tensor) -> Tensor:
-    """(N, M, C) -> (B, M * C, H, W), the shape of `like`."""
-    return rows.reshape(len(like), *like.shape[2:], -1).permute(0, 3, 1, 2)
-
-
 def _matrices(lasts: Sequence[Sequence[Stage]]) -> Tensor:
-    """Return the 1x1 convolutions of S stages of M edges: (M, S, C, C)."""
+    """Return the 1x1 convolutions of S stages of M edges: (S, M, C, C)."""
     together = torch.stack([stage.pointwise.weight for stages in lasts for stage in stages])
-    return together.view(len(lasts), -1, *together.shape[1:3]).transpose(0, 1)
+    return together.view(len(lasts), -1, *together.shape[1:3])
 
 
-def _norms(lasts: Sequence[Sequence[Stage]]) -> Norms:
-    return [[stage.norm for stage in stages] for stages in zip(*lasts, strict=True)]
+def _norms(lasts: Sequence[Sequence[Stage]]) -> list[nn.BatchNorm2d]:
+    return [stage.norm for stages in lasts for stage in stages]
 
 
 def _reduced(modules: Sequence[FactorizedReduce], source: _Source, weights: Tensor) -> Tensor:
-    """Halve the map as each module does, times its weight (M,): -> (N', M, C).
+    """Halve the map as each module does, times its weight (M,): -> (B, H', W', M, C).
 
     Each half of a module's channels is an edge of its own here.
     """
-    pixels = source.halves[:, None].expand(-1, len(modules), -1, -1).flatten(1, 2)
+    pixels = source.halves.repeat(1, 1, 1, len(modules), 1)
     convolutions = [half for module in modules for half in (module.conv_even, module.conv_odd)]
-    matrices = torch.stack([convolution.weight[None, :, :, 0, 0] for convolution in convolutions])
-    norms = [[module.bn] for module in modules]
-    both = weights.repeat_interleave(2)[:, None]
-    rows = _normalised([pixels], matrices, both, norms, batch=len(source.x))
-    return rows.unflatten(1, (len(modules), 2)).flatten(2)
+    matrices = torch.stack([convolution.weight[:, :, 0, 0] for convolution in convolutions])[None]
+    both = weights.repeat_interleave(2)[None]
+    y = _normalised([pixels], matrices, both, [module.bn for module in modules])
+    return y.unflatten(3, (len(modules), 2)).flatten(4)
 
 
 def _normalised(
     maps: Sequence[Tensor],
     matrices: Tensor,
     weights: Tensor,
-    norms: Norms,
+    norms: Sequence[nn.BatchNorm2d],
     *,
-    batch: int,
     relu: bool = False,
 ) -> Tensor:
-    """Return the weighted sum of S convolved and normalised maps: (N, M, I) each -> (N, M, O).
+    """Return the weighted sum of S convolved and normalised maps: (B, H, W, M, I) -> (..., M, O).
 
     Args:
-        maps: what is convolved.
-        matrices: (M, S, O, I).
-        weights: (M, S).
-        norms: of each edge and map, or of as many edges side by side as share one.
-        batch: B.
+        maps: what is convolved, S of them.
+        matrices: (S, M, O, I).
+        weights: (S, M).
+        norms: of each map and edge, or of as many edges side by side as share one.
         relu: of the sum.
 
     """
-    matrices = matrices.transpose(0, 1)  # (S, M, O, I), and so is what follows
     # Contiguous: the kernels of a batch norm read its scale as if it were, whatever its strides.
-    scale = weights.T[..., None].expand(matrices.shape[:3]).contiguous()
+    scale = weights[..., None].expand(matrices.shape[:3]).contiguous()
     offset = torch.zeros_like(scale)
-    pixels = [rows.unflatten(0, (batch, -1, 1)) for rows in maps]
-    flat = [norm for some in zip(*norms, strict=True) for norm in some]
-    like = flat[0]
+    like = norms[0]
     means, variances = (
-        [cast("Tensor", getattr(norm, name)) for norm in flat]
+        [cast("Tensor", getattr(norm, name)) for norm in norms]
         for name in ("running_mean", "running_var")
     )
     if not like.training:
         mean, variance = (torch.stack(some).view(scale.shape) for some in (means, variances))
         moments = Moments(mean, torch.rsqrt(variance + EPS))
-        return normalised_by(pixels, matrices, scale, offset, moments, relu=relu).flatten(0, 2)
-    y, moments = pointwise_norm(pixels, matrices, scale, offset, relu=relu)
+        return normalised_by(maps, matrices, scale, offset, moments, relu=relu)
+    y, moments = pointwise_norm(maps, matrices, scale, offset, relu=relu)
     if like.track_running_stats:
         with torch.no_grad():
-            count = len(maps[0])
+            count = y.shape[:3].numel()
             variance = (moments.inverse.square().reciprocal() - EPS) * (count / (count - 1))
-            momentum = 0.1 if like.momentum is None else like.momentum
+            assert like.momentum is not None  # noqa: S101 - None is a mean over all batches
             for buffers, seen in ((means, moments.mean), (variances, variance)):
-                torch._foreach_lerp_(buffers, list(seen.reshape(len(flat), -1)), momentum)
-            torch._foreach_add_([cast("Tensor", n.num_batches_tracked) for n in flat], 1)
-    return y.flatten(0, 2)
+                torch._foreach_lerp_(buffers, list(seen.reshape(len(norms), -1)), like.momentum)
+            torch._foreach_add_([cast("Tensor", n.num_batches_tracked) for n in norms], 1)
+    return y

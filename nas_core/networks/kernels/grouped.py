@@ -61,7 +61,7 @@ def grouped_norm(
     return y, mean, inverse
 
 
-def grouped_products(d: Tensor, weight: Tensor, shift: Tensor, *, is_finite: bool = True) -> Tensor:
+def grouped_sum(d: Tensor, weight: Tensor, shift: Tensor, *, is_finite: bool = True) -> Tensor:
     """Return the sum over M of map W^T + shift.
 
     Args:
@@ -138,7 +138,7 @@ class _GroupedNorm(torch.autograd.Function):
         of_p = as_maps(of_p, g.shape[3])
         of_d = None
         if ctx.needs_input_grad[2]:
-            is_finite = len(diagonal) == d.shape[3] or _is_finite(of_scale)
+            is_finite = len(diagonal) == d.shape[3] or _is_finite(of_p)
             of_d = products(of_p, diagonal.transpose(1, 2), is_finite=is_finite)
         of_weight = _outer(of_p, d, len(diagonal)).view(weight.shape).to(weight.dtype)
         shape = scale.shape

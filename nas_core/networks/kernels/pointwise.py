@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from nas_core.networks.kernels.grouped import EPS, grouped_norm, grouped_products
+from nas_core.networks.kernels.grouped import EPS, grouped_norm, grouped_sum
 from nas_core.networks.kernels.switch import moments_pay
 
 _PARTS = 64
@@ -108,7 +108,7 @@ def normalised_by(
 ) -> Tensor:
     """Return the same normalised by moments that are given, as in evaluation.
 
-    `is_finite` says that all maps are.
+    `is_finite` says that all maps are, which large ones need not be.
     """
     factor = scale * moments.inverse
     shift = offset - moments.mean * factor
@@ -120,7 +120,7 @@ def normalised_by(
     else:
         counts = [each.shape[3] // weight.shape[1] for each in maps]
         parts = zip(maps, folded.split(counts), shift.split(counts), strict=True)
-        first, *others = (grouped_products(*part, is_finite=is_finite) for part in parts)
+        first, *others = (grouped_sum(*part, is_finite=is_finite) for part in parts)
         y = sum(others, first)
     return y.relu_() if relu else y
 

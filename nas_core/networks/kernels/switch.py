@@ -1,7 +1,7 @@
 """The one switch of the faster forms: the sizes of maps for which each of them runs.
 
 The size of a batch of maps is how many values it holds, B * C * H * W. Tests and benchmarks set
-both limits so that one form or the other runs for every size.
+these limits so that one form or the other runs for every size.
 """
 
 from __future__ import annotations

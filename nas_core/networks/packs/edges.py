@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, max_pool2d, relu
 
-from nas_core.networks.kernels import depthwise as kernel
 from nas_core.networks.kernels.columns import as_images, as_maps, gathered
+from nas_core.networks.kernels.depthwise import depthwise
 from nas_core.networks.packs.blocks import Memory, Norm, Pass
 from nas_core.networks.packs.packing import Block
 from nas_core.networks.stack import CellPlan
@@ -86,7 +86,7 @@ class Depthwise(nn.Module):
     In a reduction cell a model that reads an input strides, and one that reads a node does not.
     """
 
-    order: Tensor
+    places: Tensor
 
     def __init__(
         self, weight: Block, filters: Filters, wiring: Sequence[Sources], plan: CellPlan
@@ -105,28 +105,26 @@ class Depthwise(nn.Module):
             Wires([sources[column] for column in some], [column % count for column in some], count)
             for some in chosen
         )
+        self.chosen = chosen
         order = torch.tensor([column for some in chosen for column in some])
-        self.register_buffer("order", order, persistent=False)
-        self.sizes = [len(some) for some in chosen]
+        self.register_buffer("places", order.argsort(), persistent=False)
 
     def forward(self, run: Pass, states: States) -> Tensor:
         """Convolve."""
         weight = run.blocks[self.weight.number].flatten(0, 1)
         if len(self.strides) == 1:
-            return depthwise(self.wires[0](states), weight, self.filters, self.strides[0])
-        parts = zip(self.wires, self.order.split(self.sizes), self.strides, strict=True)
+            return convolved(self.wires[0](states), weight, self.filters, self.strides[0])
+        parts = zip(self.wires, self.chosen, self.strides, strict=True)
         maps = [
-            depthwise(wires(states), weight[some], self.filters, stride)
+            convolved(wires(states), weight[some], self.filters, stride)
             for wires, some, stride in parts
         ]
-        return gathered(torch.cat(maps, dim=3), self.order.argsort())
+        return gathered(torch.cat(maps, dim=3), self.places)
 
 
-def depthwise(x: Tensor, weight: Tensor, filters: Filters, stride: int = 1) -> Tensor:
+def convolved(x: Tensor, weight: Tensor, filters: Filters, stride: int = 1) -> Tensor:
     """(B, H, W, columns, C) and (columns, C, 1, k, k) -> (B, H', W', columns, C)."""
-    y = kernel.depthwise(
-        as_images(x), weight.flatten(0, 1), stride=stride, dilation=filters.dilation
-    )
+    y = depthwise(as_images(x), weight.flatten(0, 1), stride=stride, dilation=filters.dilation)
     return as_maps(y, x.shape[3])
 
 
@@ -224,7 +222,7 @@ class Convolutions(nn.Module):
         maps = [first(run, partial(reads.after, "relu")) for first in self.first]
         if self.second:
             maps = [
-                depthwise(
+                convolved(
                     run.norm(norm, [x], apart=True, relu=True),
                     run.blocks[weight.number].flatten(0, 1),
                     self.filters,

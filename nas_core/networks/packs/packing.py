@@ -17,10 +17,9 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Block:
-    """Where a block lies: its `number` among all, `start` in flat memory, `shape` (M, K, ...)."""
+    """A block: its `number` among all, in whose order they lie, and `shape` (M, K, ...)."""
 
     number: int
-    start: int
     shape: tuple[int, ...]
 
     @property
@@ -52,7 +51,7 @@ class Packing:
     def block(self, *names: str) -> Block:
         """Append a block of these tensors, which have one shape, of every model."""
         (shape,) = {self.shapes[name] for name in names}
-        block = Block(len(self.blocks), self.size, (len(names), self.models, *shape))
+        block = Block(len(self.blocks), (len(names), self.models, *shape))
         self.blocks.append(block)
         self._places |= {name: (block, place) for place, name in enumerate(names)}
         return block

@@ -1,4 +1,4 @@
-"""A pack trains each of its members as `Training` would, and each can go on alone."""
+"""A pack trains each of its members as `Training` would, and goes on where it was stopped."""
 
 from __future__ import annotations
 
@@ -79,9 +79,7 @@ def test_members_of_one_seed_share_their_images(images: Split) -> None:
     close(first.members[1], next(iter(alone(MEMBERS[1], images).epochs())))
 
 
-def test_it_goes_on_from_what_its_members_saved_to_the_same_end(
-    images: Split, tmp_path: Path
-) -> None:
+def test_it_goes_on_from_what_it_saved_to_the_same_end(images: Split, tmp_path: Path) -> None:
     whole = packed(MEMBERS, images)
     ends = [epoch.members for epoch in whole.epochs()]
     next(iter(packed(MEMBERS, images, checkpoint=saved_in(tmp_path)).epochs()))

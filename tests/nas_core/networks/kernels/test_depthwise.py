@@ -78,11 +78,18 @@ def test_small_maps_take_pytorchs_own_path(monkeypatch: pytest.MonkeyPatch) -> N
     assert y.grad_fn.name() == "ConvolutionBackward0"
 
 
-def test_mixed_precision_runs_as_pytorchs_own() -> None:
-    x, weight = maps(4, (8, 8), torch.float32), torch.randn(4, 1, 5, 5)
+@pytest.mark.parametrize("side", [2, 8])
+def test_mixed_precision_is_near_to_pytorchs_own_in_single(side: int) -> None:
+    x, weight = maps(4, (side, side), torch.float32), torch.randn(4, 1, 5, 5, requires_grad=True)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         y = depthwise(x, weight)
     assert y.dtype == torch.bfloat16
+    for mine, plain in zip(
+        results(y.float(), x, weight),
+        results(conv2d(x, weight, None, 1, 2, 1, 4), x, weight),
+        strict=True,
+    ):
+        assert (mine - plain).norm() < 0.02 * plain.norm()
 
 
 @pytest.mark.parametrize("side", [2, 4])

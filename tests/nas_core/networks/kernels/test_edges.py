@@ -97,9 +97,10 @@ def wired(operations: Sequence[str], topology: int | None = 1) -> SearchSpace:
     return SearchSpace.full(operations, None if topology is None else Topology.from_index(topology))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("form", ["small", "large", "by size"])
-@pytest.mark.parametrize(("topology", "side"), [(None, 8), (100, 7)])
+@pytest.mark.parametrize(
+    ("topology", "side"), [pytest.param(None, 8, marks=pytest.mark.slow), (100, 7)]
+)
 def test_a_search_is_that_of_the_plain_network(
     topology: int | None, side: int, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

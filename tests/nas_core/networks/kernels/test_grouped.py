@@ -71,6 +71,17 @@ def test_columns_that_are_not_finite_are_taken_out(spoilt: float) -> None:
     assert not products(x, diagonal)[:, :, :, 4].isfinite().all(), "else nothing needs care"
 
 
+@pytest.mark.parametrize("groups", [1, 2, 4, 8])
+def test_weight_gradients_in_bfloat16_are_near_those_in_single(groups: int) -> None:
+    torch.manual_seed(0)
+    g, d = torch.randn(IMAGES, 8, 8, 8, 4), torch.randn(IMAGES, 8, 8, 8, 3)
+
+    exact = grouped._outer(g, d, groups)
+    near = grouped._outer(g.bfloat16(), d.bfloat16(), groups)
+
+    assert (near.float() - exact).norm() < 0.02 * exact.norm()
+
+
 def test_gradients_that_are_not_finite_stay_with_their_model() -> None:
     torch.manual_seed(0)
     d = torch.randn(IMAGES, SIDE, SIDE, 4, 4, requires_grad=True)
@@ -87,3 +98,21 @@ def test_gradients_that_are_not_finite_stay_with_their_model() -> None:
     assert torch.equal(of_d[:, :, :, others], alone[0][:, :, :, others])
     assert torch.equal(of_weight[:, others], alone[1][:, others])
     assert not of_weight[:, 2].isfinite().all()
+
+
+def test_gradients_that_overflow_behind_a_norm_stay_with_their_model() -> None:
+    torch.manual_seed(0)
+    d = torch.randn(IMAGES, SIDE, SIDE, 4, 4)
+    d[:, :, :, 2] *= 1e-4  # so that its norm multiplies what comes back by hundreds
+    d.requires_grad_()
+    weight, ones = torch.randn(1, 4, 4, 4), torch.ones(1, 4, 4)
+    y, _, _ = grouped_norm(d, weight, ones, ones, relu=False, keep=None)
+    g = torch.randn_like(y)
+    (alone,) = torch.autograd.grad(y, [d], g, retain_graph=True)
+    g[:, :, :, 2] *= 5e35
+
+    (of_d,) = torch.autograd.grad(y, [d], g)
+
+    others = [0, 1, 3]
+    assert torch.equal(of_d[:, :, :, others], alone[:, :, :, others])
+    assert not of_d[:, :, :, 2].isfinite().all()

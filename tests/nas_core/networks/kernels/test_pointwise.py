@@ -65,15 +65,18 @@ def by_pytorch(
     return torch.stack(models, 3)
 
 
-@pytest.mark.parametrize(("with_keep", "relu"), [*itertools.product((False, True), repeat=2)])
-def test_values_and_gradients_are_pytorchs(with_keep: bool, relu: bool) -> None:
+@pytest.mark.parametrize(
+    ("with_keep", "relu", "together"), [*itertools.product((False, True), repeat=3)]
+)
+def test_values_and_gradients_are_pytorchs(with_keep: bool, relu: bool, together: bool) -> None:
     inputs, parameters = arguments()
     keep = None
     if with_keep:
         keep = (torch.rand(IMAGES, TERMS, MODELS) < 0.7).double() / 0.7
     towards = torch.randn(*MAPS, MODELS, CHANNELS_OUT, dtype=torch.float64)
 
-    y, _ = pointwise_norm(inputs, *parameters, relu=relu, keep=keep)
+    maps = [torch.cat(inputs, 3)] if together else inputs
+    y, _ = pointwise_norm(maps, *parameters, relu=relu, keep=keep)
     expected = by_pytorch(inputs, parameters, keep=keep)
     expected = expected.relu() if relu else expected
 

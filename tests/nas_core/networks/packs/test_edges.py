@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
-from nas_core.networks.kernels.columns import as_images, as_maps
 from nas_core.networks.operations import OPS
 from nas_core.networks.packs.blocks import Memory, Pass
 from nas_core.networks.packs.edges import (
@@ -16,7 +15,7 @@ from nas_core.networks.packs.edges import (
     Reads,
     Unweighted,
     Wires,
-    depthwise,
+    convolved,
 )
 from nas_core.networks.stack import CellPlan
 
@@ -38,16 +37,6 @@ def states(count: int, *, reduction: bool = False) -> list[Tensor]:
 def of_model(x: Tensor, number: int) -> Tensor:
     """(B, H, W, K, C) -> (B, C, H, W) of one model."""
     return x[:, :, :, number].permute(0, 3, 1, 2)
-
-
-def test_images_and_maps_are_views_of_one_memory() -> None:
-    (x,) = states(1)
-
-    images = as_images(x)
-
-    assert images.is_contiguous(memory_format=torch.channels_last)
-    assert torch.equal(images[:, CHANNELS : 2 * CHANNELS], of_model(x, 1))
-    assert as_maps(images, MODELS).data_ptr() == x.data_ptr()
 
 
 @pytest.mark.parametrize("sources", [(2, 2, 2), (0, 2, 1), (1, 2, 2)])
@@ -100,7 +89,7 @@ def test_a_depthwise_convolution_keeps_models_apart() -> None:
     weight = torch.randn(MODELS, CHANNELS, 1, 3, 3, dtype=torch.float64)
     weight[1] = torch.nan
 
-    y = depthwise(x, weight, CONVOLUTIONS["sep_conv_3x3"])
+    y = convolved(x, weight, CONVOLUTIONS["sep_conv_3x3"])
 
     assert [bool(of_model(y, number).isnan().any()) for number in range(3)] == [False, True, False]
 

@@ -22,8 +22,8 @@ def packing() -> Packing:
 def test_blocks_hold_the_tensors_of_all_models(packing: Packing) -> None:
     first, second = packing.blocks
 
-    assert (first.number, first.start, first.shape) == (0, 0, (2, 3, 2))
-    assert (second.number, second.start, second.shape) == (1, 12, (1, 3, 3, 1))
+    assert (first.number, first.shape) == (0, (2, 3, 2))
+    assert (second.number, second.shape) == (1, (1, 3, 3, 1))
     assert packing.size == 12 + 9
 
 
