@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nas_core.errors import InputError
-from topo_sweep.analysis.accuracy import ANY, FRACTION, per_seed, summary
+from topo_sweep.analysis.accuracy import ANY, FRACTION, check_columns, per_seed, summary
 from topo_sweep.analysis.comparable import nothing_finished
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def mean_curve(curves: pd.DataFrame, column: str = "test_accuracy") -> pd.DataFr
     numbers = list(curves.select_dtypes(float))
     if column not in numbers:
         raise InputError(f"no {column!r} in these curves: use {', '.join(numbers)}")
+    check_columns(curves, ["status", "seed", "epoch"])
     ended = curves[curves["status"] != "failed"]
     if ended.empty:
         raise nothing_finished("training")

@@ -255,7 +255,7 @@ def load_curves(
             rows = rows[rows[name] == number]
     if rows.empty:
         _check_cells_have(where, sweep.store.rows(TRIALS, ["genotype"])["genotype"].unique())
-    return sweep.store.curves_of(rows, TRIALS, chosen, (*where, "status"))
+    return sweep.store.epochs(TRIALS, rows, columns=chosen, also=(*where, "status"))
 
 
 def _check_cells_have(where: Mapping[str, int | None], genotypes: Collection[str]) -> None:

@@ -84,5 +84,12 @@ def test_nothing_to_average_is_said_and_what_helps() -> None:
     failed = epoch(0, 0, 0.5, status="failed")
     with pytest.raises(InputError, match="no finished training: start some"):
         mean_curve(frame(failed))
-    with pytest.raises(InputError, match="did not measure test_accuracy .*use another column"):
+    with pytest.raises(InputError, match=r"did not measure test_accuracy .*use another column"):
         mean_curve(frame(epoch(0, 0, None), failed))
+
+
+@pytest.mark.parametrize("column", ["status", "seed", "epoch"])
+def test_curves_without_what_the_mean_needs_are_refused(column: str) -> None:
+    curves = frame(epoch(0, 0, 0.5)).drop(columns=column)
+    with pytest.raises(InputError, match=f"these rows have no column '{column}', only"):
+        mean_curve(curves)
