@@ -160,7 +160,8 @@ def check_columns(rows: pd.DataFrame, needed: Iterable[str]) -> None:
     for name in needed:
         if name not in rows:
             raise InputError(
-                f"these rows have no column {name!r}, only {', '.join(rows)}: leave it in them"
+                f"these rows have no column {name!r}, only {', '.join(map(str, rows))}: leave it "
+                "in them"
             )
 
 

@@ -41,7 +41,7 @@ def mean_curve(curves: pd.DataFrame, column: str = "test_accuracy") -> pd.DataFr
     [0.439, 0.774, 0.951, 0.976, 0.98]
 
     """
-    numbers = list(curves.select_dtypes(float))
+    numbers = [str(name) for name in curves.select_dtypes(float)]
     if column not in numbers:
         raise InputError(f"no {column!r} in these curves: use {', '.join(numbers)}")
     check_columns(curves, ["status", "seed", "epoch"])
