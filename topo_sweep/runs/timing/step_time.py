@@ -271,16 +271,15 @@ def random_images(info: DatasetInfo, count: int, *, device: str, seed: int = 0) 
 @contextlib.contextmanager
 def settled(threads: int) -> Iterator[None]:
     """Compute until the block ends as a worker does that has so many threads."""
-    threads_before = torch.get_num_threads()
     convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
-    rounded = convolutions.allow_tf32, products.allow_tf32
+    before = torch.get_num_threads(), convolutions.allow_tf32, products.allow_tf32
     torch.set_num_threads(threads)
     convolutions.allow_tf32 = products.allow_tf32 = False
     try:
         yield
     finally:
-        torch.set_num_threads(threads_before)
-        convolutions.allow_tf32, products.allow_tf32 = rounded
+        torch.set_num_threads(before[0])
+        convolutions.allow_tf32, products.allow_tf32 = before[1:]
 
 
 def _timed(
