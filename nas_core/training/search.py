@@ -26,12 +26,10 @@ from nas_core.networks.supernet import Dropout, SearchNetwork
 from nas_core.protocols.search import SearchProtocol, skip_dropout_rate
 from nas_core.streams import Draws, key_number
 from nas_core.training.alpha_step import Batch, Unrolling, Weights, alpha_gradient
-from nas_core.training.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer
+from nas_core.training.checkpoint import Checkpoint
 from nas_core.training.epochs import SearchEpoch, Steps, stop_reason
 from nas_core.training.loop import Loop, Meter, StepResult, check_images
-
-_ADAM = {"alpha_step": "step", "alpha_mean": "exp_avg", "alpha_square": "exp_avg_sq"}
-"""Our name in a checkpoint -> PyTorch's, for each part of the alphas' optimiser's state."""
+from nas_core.training.optimizers import Adam
 
 
 def check_searchable(protocol: SearchProtocol, split: SearchSplit) -> None:
@@ -118,7 +116,7 @@ class Search(Loop[SearchEpoch]):
         return (
             super().tensors()
             | {f"alphas.{name}": alpha for name, alpha in alphas.items()}
-            | optimizer_tensors(self.alpha_optimizer, alphas.items(), _ADAM)
+            | self.alpha_optimizer.tensors("alpha_")
         )
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
@@ -128,7 +126,7 @@ class Search(Loop[SearchEpoch]):
         with torch.no_grad():
             for name, alpha in alphas.items():
                 alpha.copy_(tensors[f"alphas.{name}"])
-        restore_optimizer(self.alpha_optimizer, alphas.items(), _ADAM, tensors)
+        self.alpha_optimizer.restore(tensors, "alpha_")
 
     def build(self, epoch: int) -> None:
         """Begin this epoch's stage: new weights and alphas over what earlier stages have left."""
@@ -150,9 +148,9 @@ class Search(Loop[SearchEpoch]):
         )
         self.alphas.initialise_(self.seed, std=protocol.alpha_std, purpose=f"alphas{suffix}")
         self.alphas.to(self.device, self.dtype)
-        self.alpha_optimizer = torch.optim.Adam(
-            self.alphas.tensors.values(),
-            lr=protocol.alpha_learning_rate,
+        self.alpha_optimizer = Adam(
+            self.alphas.tensors,
+            learning_rate=protocol.alpha_learning_rate,
             betas=(protocol.alpha_beta1, protocol.alpha_beta2),
             weight_decay=protocol.alpha_weight_decay,
         )
@@ -303,14 +301,10 @@ class Search(Loop[SearchEpoch]):
     def _unrolling(self) -> Unrolling:
         """Return the step that the weights' optimiser would take next."""
         return Unrolling(
-            learning_rate=self.optimizer.param_groups[0]["lr"],
+            learning_rate=self.optimizer.learning_rate,
             momentum=self.protocol.momentum,
             weight_decay=self.protocol.weight_decay,
-            momentum_buffers={
-                name: buffer
-                for name, parameter in self.network.named_parameters()
-                if (buffer := self.optimizer.state[parameter].get("momentum_buffer")) is not None
-            },
+            momentum_buffers=self.optimizer.momentum_buffers,
         )
 
     def _dropout(self, epoch: int, step: int) -> Dropout | None:
