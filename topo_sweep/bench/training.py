@@ -16,7 +16,6 @@ from nas_core.cells.topology import Topology
 from nas_core.protocols.data import DatasetInfo
 from nas_core.protocols.training import Protocol
 from nas_core.training.pack import Member
-from topo_sweep.analysis.text import plain_table
 from topo_sweep.bench.limits import (
     COPY,
     copied_bytes_a_second,
@@ -24,12 +23,13 @@ from topo_sweep.bench.limits import (
     operations_a_second,
     product,
 )
-from topo_sweep.bench.turns import Side, Tell, in_turn, ratio, seconds_text, spread
+from topo_sweep.bench.turns import Side, Tell, in_turn, ratio, sides_table, spread
 from topo_sweep.runs.timing.step_time import TrainingSteps, settled
 
 _OPERATIONS: Final = 3 * 2
 """Of a multiply-add of the forward pass: a multiplication and an addition, and twice as much again
 for the gradients of maps and of weights."""
+_COMPILED: Final = ", compiled"
 
 
 def training_figures(
@@ -46,8 +46,8 @@ def training_figures(
 ) -> dict[str, Any]:
     """Measure steps of trainings in turn; return `sides` and `limits`, each a list of records.
 
-    With `compiled` each network has a second side, its compiled form: `memory` is not known of it,
-    and `compile_seconds` is what its first step takes.
+    With `compiled` each network has a second side, its compiled form: `compile_seconds` is what its
+    first step takes, and `memory` is by what the network as it is written keeps.
 
     Images count once for each model. `arithmetic` and `memory` are the shares (0..1) of the
     device's limits: memory counts what the forward pass keeps, written and read once, and so is a
@@ -62,7 +62,7 @@ def training_figures(
         exact = protocol.with_values({"precision": precision})
         for size, is_graph in itertools.product((None, *packs), (False, True)[: 1 + compiled]):
             name = f"{'plain' if size is None else f'pack of {size}'}, {precision}"
-            name += ", compiled" * is_graph
+            name += _COMPILED * is_graph
             tell(f"building {name}")
             steps[name] = TrainingSteps(
                 members_of(size or 1),
@@ -86,6 +86,7 @@ def training_figures(
     for name, each in steps.items():
         models = len(each.members)
         precision = each.loop.protocol.precision
+        kept = steps[name.removesuffix(_COMPILED)].kept_bytes
         images = models * protocol.batch_size / median(seconds[name])
         multiply_adds = each.loop.facts()["multiply_adds"]
         assert isinstance(multiply_adds, int)  # noqa: S101
@@ -99,9 +100,7 @@ def training_figures(
                 "images_per_second": images,
                 "of_plain": models * ratio(yardstick, seconds[name]),
                 "arithmetic": _OPERATIONS * multiply_adds * images / most,
-                "memory": 2 * each.kept_bytes / median(seconds[name]) / speed
-                if each.kept_bytes
-                else None,
+                "memory": 2 * kept / median(seconds[name]) / speed,
                 "compile_seconds": compile_seconds.get(name),
             }
         )
@@ -121,23 +120,17 @@ def training_figures(
 
 def training_text(figures: dict[str, Any]) -> str:
     """Return the figures as a table and what they mean."""
-    header = ["step of", "s", "least", "greatest", "images/s", "of plain", "arithmetic", "memory"]
-    rows = [
-        [
-            side["side"],
-            *(seconds_text(side[key]) for key in ("seconds", "least_seconds", "greatest_seconds")),
-            f"{side['images_per_second']:.0f}",
-            f"{side['of_plain']:.2f}",
-            f"{side['arithmetic']:.1%}",
-            "" if side["memory"] is None else f"{side['memory']:.1%}",
-        ]
-        for side in figures["sides"]
-    ]
+    more = {
+        "images/s": "{images_per_second:.0f}",
+        "of plain": "{of_plain:.2f}",
+        "arithmetic": "{arithmetic:.1%}",
+        "memory": "{memory:.1%}",
+    }
     graphs = [side for side in figures["sides"] if side["compile_seconds"] is not None]
     copy, *products = figures["limits"]
     return "\n".join(
         [
-            plain_table(header, rows),
+            sides_table("step of", figures["sides"], more),
             "",
             *(f"{side['compile_seconds']:.0f} s to compile {side['side']}" for side in graphs),
             "At most, this device, measured in the same turns:",

@@ -31,8 +31,7 @@ _BATCHES: Final = 4
 """Steps of the epochs that are timed; what an epoch draws at its start is in the first of them."""
 TIMED_TOGETHER: Final = {"cpu": 1, "cuda": _BATCHES}
 """Steps between two looks at the clock, for which a GPU is waited for."""
-_FEWEST: Final = 2
-"""Measurements of a step."""
+_FEWEST_MEASUREMENTS: Final = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,14 +271,15 @@ def random_images(info: DatasetInfo, count: int, *, device: str, seed: int = 0) 
 @contextlib.contextmanager
 def settled(threads: int) -> Iterator[None]:
     """Compute until the block ends as a worker does that has so many threads."""
-    before = torch.get_num_threads(), torch.backends.cudnn.allow_tf32
+    convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = torch.get_num_threads(), convolutions.allow_tf32, products.allow_tf32
     torch.set_num_threads(threads)
-    torch.backends.cudnn.allow_tf32 = False
+    convolutions.allow_tf32 = products.allow_tf32 = False
     try:
         yield
     finally:
         torch.set_num_threads(before[0])
-        torch.backends.cudnn.allow_tf32 = before[1]
+        convolutions.allow_tf32, products.allow_tf32 = before[1:]
 
 
 def _timed(
@@ -292,7 +292,7 @@ def _timed(
     if time.perf_counter() >= ends:
         return [warm_up]
     taken: list[tuple[float, ...]] = []
-    while len(taken) < _FEWEST or time.perf_counter() + sum(taken[-1]) < ends:
+    while len(taken) < _FEWEST_MEASUREMENTS or time.perf_counter() + sum(taken[-1]) < ends:
         taken.append(next(steps))
     return taken
 
