@@ -16,7 +16,7 @@ from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.pack_size import Ask, Candidates, candidates_of
 from topo_sweep.runs.packs import Packs, fitting, packable
 from topo_sweep.runs.plan import Plan
-from topo_sweep.runs.runner import device_name, is_out_of_memory
+from topo_sweep.runs.runner import device_name
 from topo_sweep.runs.timing.step_time import TrainingSteps, settled
 from topo_sweep.store.manifest import CompileTime, Compiling
 
@@ -168,23 +168,28 @@ def measured_here(asked: Timed) -> tuple[str, CompileTime | str | None]:
     return device, times
 
 
-def check_compiler(execution: Execution) -> None:
-    """Compile next to nothing, on the device of a settled execution.
+def check_compiler(execution: Execution, ask: Ask[str, str | None]) -> None:
+    """Refuse to compile where PyTorch cannot compile next to nothing, on the device that trains.
 
     Raises:
-        InputError: PyTorch cannot, with its reason.
+        InputError: with PyTorch's reason.
 
     """
+    if execution.compile == "on" and (reason := ask(compiler_error, execution.device)) is not None:
+        raise InputError(
+            f"--compile on: PyTorch cannot compile here ({reason}): use --compile off, or install "
+            "a C++ compiler, such as g++"
+        )
+
+
+def compiler_error(device: str) -> str | None:
+    """Return why PyTorch cannot compile for a device of this machine; None where it can."""
     try:
         graph = torch.compile(lambda x: (x.sin() + 1).sum(), fullgraph=True)
-        graph(torch.zeros(8, device=execution.device))
-    except Exception as error:
-        if is_out_of_memory(error):
-            raise
-        raise InputError(
-            f"--compile on: PyTorch cannot compile here ({_first_line(error)}): use --compile off, "
-            "or install a C++ compiler, such as g++"
-        ) from None
+        graph(torch.zeros(8, device=device))
+    except Exception as error:  # noqa: BLE001 - of a compiler, anything
+        return _first_line(error)
+    return None
 
 
 def _at_best(seconds: float) -> CompileTime:

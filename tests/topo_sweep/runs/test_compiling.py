@@ -25,7 +25,7 @@ from topo_sweep.runs.compiling import (
     work_left,
 )
 from topo_sweep.runs.execution import Execution
-from topo_sweep.runs.pack_size import candidates_of
+from topo_sweep.runs.pack_size import ask_here, candidates_of
 from topo_sweep.runs.plan import Plan, make_plan
 from topo_sweep.runs.sweep import run
 from topo_sweep.store.manifest import CompileTime, Compiling
@@ -151,7 +151,8 @@ def test_what_the_compiler_says_is_one_line(
     with pytest.raises(
         InputError, match=r"--compile on: PyTorch cannot compile here \(no C\+\+ compiler\): use"
     ):
-        check_compiler(HERE)
+        check_compiler(replace(HERE, compile="on"), ask_here)
+    check_compiler(HERE, ask_here)  # auto finds out itself
 
 
 def test_a_decision_stays_until_there_is_more_to_do_or_another_device(tmp_path: Path) -> None:
