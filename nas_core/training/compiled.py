@@ -23,8 +23,9 @@ class Compiled:
 
     Usual are whole batches, and where a protocol drops paths, epochs that do so: all but the first.
     All else runs the network as it is written, and so there is one graph and no more. Networks
-    that PyTorch can tell apart by their tensors alone share it, such as packs of one size and
-    shape. Names of parameters, and so checkpoints, stay as they are.
+    that PyTorch tells apart by their tensors alone share it: packs of one size whose nodes read the
+    same states, taken all topologies together. Names of parameters, and so checkpoints, stay as
+    they are.
 
     Raises:
         Exception: whatever PyTorch's compiler says in the first step, where it cannot do it.

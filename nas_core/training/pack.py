@@ -55,7 +55,7 @@ class PackTraining(Loop[PackEpoch]):
         split: the images; their device is where everything runs.
         checkpoint: of the whole pack: where to go on from, and where to save whenever it is due.
         test_every: see `Training`.
-        compiled: whether steps run the `Compiled` form; a graph serves packs of one size and shape.
+        compiled: whether steps run the `Compiled` form; see there which packs share a graph.
 
     Raises:
         InputError: see `check_trainable` and `PackedNetwork`; or `test_every` below 1.

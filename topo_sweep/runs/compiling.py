@@ -51,7 +51,9 @@ def pays(times: CompileTime, work: Work) -> bool:
 
 
 def work_left(plan: Plan, packs: Packs, *, images: int, workers: int) -> Work:
-    """Return the work of trainings; workers share no graph, and trainings alone that of a wiring.
+    """Return the work of trainings; workers share no graph.
+
+    On a worker, trainings alone share that of a wiring, and packs that of their size.
 
     Args:
         plan: what runs.
