@@ -280,7 +280,7 @@ class PackedSearchNetwork(nn.Module):
     ) -> Tensor:
         """Return logits (K, B, classes); arguments are those of `SearchNetwork`, one a model."""
         models = cast("Sequence[SearchNetwork]", list(self.models))
-        if not self.training:
+        if not models[0].training:
             each = zip(models, images, mixings, strict=True)
             return torch.stack([model(x, mixing) for model, x, mixing in each])
         return _logits(models, images, mixings, dropouts or [None] * len(models))

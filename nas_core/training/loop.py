@@ -26,7 +26,7 @@ from nas_core.protocols.data import DatasetInfo
 from nas_core.protocols.training import NetworkTraining
 from nas_core.streams import Draws, initialise_
 from nas_core.training.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer
-from nas_core.training.epochs import Epoch, PackEpoch, Steps
+from nas_core.training.epochs import Epoch, PackEpoch, SearchPackEpoch, Steps
 
 EVALUATION_BATCH: Final = 512
 DTYPES: Final = {
@@ -49,7 +49,7 @@ _SGD = {"momentum": "momentum_buffer"}
 StepResult = tuple[Tensor, Tensor, Tensor]
 """Loss (), logits (B, classes) and labels (B,) of a step, as seen before it."""
 
-E = TypeVar("E", bound=Epoch | PackEpoch)
+E = TypeVar("E", bound=Epoch | PackEpoch | SearchPackEpoch)
 N = TypeVar("N", bound=nn.Module)
 
 

@@ -6,10 +6,9 @@ their batch norms are one product with the mixing weights in its matrix (`pointw
 operation's output exists alone; pooled maps and skips are added up in another. Edges of small maps,
 where the number of calls decides, share every call, and so do networks side by side.
 
-Letters: B batch, C channels of a model, H and W pixels, N = B * H * W, K models, M edges of a model,
-O operations, S convolutions of an edge that are summed, T maps that have no weights of their own.
-Maps of M edges are M * K columns (see `kernels/columns.py`), the model innermost, (B, H, W, M * K,
-C).
+Letters: B batch, C channels of a model, H and W pixels, N = B * H * W, K models, M edges of each, O
+operations, S convolutions of an edge that are summed, T maps that have no weights of their own.
+Maps of M edges are columns (see `kernels/columns.py`), the model innermost, (B, H, W, M * K, C).
 """
 
 from __future__ import annotations

@@ -111,7 +111,10 @@ def test_with_partial_channels_and_normalised_edges() -> None:
 
 def test_with_a_dropout_of_its_own_for_each_model_and_edges_of_different_operations() -> None:
     cell = CellSpace.full(OPERATION_NAMES)
-    kept = [("skip_connect", "max_pool_3x3", "dil_conv_5x5"), ("none", "skip_connect", "avg_pool_3x3")]
+    kept = [
+        ("skip_connect", "max_pool_3x3", "dil_conv_5x5"),
+        ("none", "skip_connect", "avg_pool_3x3"),
+    ]
     narrow = cell.narrowed({edge: kept[sum(edge) % 2] for edge in cell.edges})
     space = SearchSpace(narrow, narrow)
     models, alone = ([network(space, seed) for seed in range(3)] for _ in range(2))
@@ -120,7 +123,9 @@ def test_with_a_dropout_of_its_own_for_each_model_and_edges_of_different_operati
 
 
 @pytest.mark.parametrize("value", [torch.inf, torch.nan])
-@pytest.mark.parametrize("name", ["stem.0.weight", "cells.1.edges.1to2.operations.sep_conv_3x3.6.weight"])
+@pytest.mark.parametrize(
+    "name", ["stem.0.weight", "cells.1.edges.1to2.operations.sep_conv_3x3.6.weight"]
+)
 def test_what_is_not_finite_stays_with_its_model(name: str, value: float) -> None:
     def stepped(*, is_lost: bool) -> tuple[Tensor, dict[str, Tensor], list[Tensor]]:
         models = [network(FEW, seed) for seed in range(3)]

@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import Tensor
 
-import nas_core.training.search
 from nas_core.cells.genotype import Genotype
 from nas_core.cells.topology import Topology
 from nas_core.data.splits import Images, SearchSplit, load_dataset, search_split, split
@@ -19,8 +18,9 @@ from nas_core.errors import InputError
 from nas_core.protocols.search import SEARCH_PRESETS, SearchProtocol
 from nas_core.protocols.training import DataOptions
 from nas_core.streams import Draws
+from nas_core.training import search_steps
 from nas_core.training.alpha_step import alpha_gradient
-from nas_core.training.search import Search, check_searchable
+from nas_core.training.search import check_searchable
 from tests.nas_core.training.searches import (
     BOTH,
     FIRST,
@@ -105,14 +105,14 @@ def test_each_step_is_before_its_weight_step(monkeypatch: pytest.MonkeyPatch) ->
 def steps_of(protocol: SearchProtocol, monkeypatch: pytest.MonkeyPatch) -> str:
     """Return the order of (a)lpha and (w)eight steps."""
     taken: list[str] = []
-    for letter, name in (("a", "_alpha_step"), ("w", "_weight_step")):
-        original = getattr(Search, name)
+    for letter, name in (("a", "alpha_step"), ("w", "weight_step")):
+        original = getattr(search_steps, name)
 
-        def spy(self: Search, *arguments: Any, act: Any = original, kind: str = letter) -> Any:
+        def spy(*arguments: Any, act: Any = original, kind: str = letter) -> Any:
             taken.append(kind)
-            return act(self, *arguments)
+            return act(*arguments)
 
-        monkeypatch.setattr(Search, name, spy)
+        monkeypatch.setattr(search_steps, name, spy)
     searched(protocol)
     return "".join(taken)
 
@@ -137,10 +137,10 @@ def test_alphas_learn_on_their_own_half_and_weights_on_theirs(
 
     def spy(*arguments: Any, **options: Any) -> Any:
         for name, batch in zip(seen, arguments[3:5], strict=True):
-            seen[name] |= {hash(image.numpy().tobytes()) for image in batch[0]}
+            seen[name] |= {hash(image.numpy().tobytes()) for image in batch[0][0]}
         return alpha_gradient(*arguments, **options)
 
-    monkeypatch.setattr(nas_core.training.search, "alpha_gradient", spy)
+    monkeypatch.setattr(search_steps, "alpha_gradient", spy)
     plain = TINY.with_values({"crop_padding": 0, "flip": False, "epochs": 1})
     search = searched(plain)
 
