@@ -1,26 +1,20 @@
-"""Checkpoints: tensors and a JSON value in one safetensors file, written whole or not at all.
-
-Here also: the state of an optimiser as named tensors.
-"""
+"""Checkpoints: tensors and a JSON value in one safetensors file, written whole or not at all."""
 
 from __future__ import annotations
 
 import json
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from nas_core.files import write_durably
-
-Named = Iterable[tuple[str, Tensor]]
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -84,39 +78,3 @@ class Checkpoint:
         except (SafetensorError, OSError, KeyError, ValueError) as error:
             _LOGGER.warning("starting over, checkpoint %s is unusable: %s", self.path, error)
             return None
-
-
-def optimizer_tensors(
-    optimizer: torch.optim.Optimizer, parameters: Named, keys: Mapping[str, str]
-) -> dict[str, Tensor]:
-    """Return the optimiser's state of these parameters.
-
-    Args:
-        optimizer: SGD or Adam.
-        parameters: with the names under which their state is kept.
-        keys: our prefix -> PyTorch's name of each part of the state.
-
-    """
-    return {
-        f"{prefix}.{name}": optimizer.state[parameter][key]
-        for name, parameter in parameters
-        for prefix, key in keys.items()
-        if optimizer.state[parameter].get(key) is not None
-    }
-
-
-def restore_optimizer(
-    optimizer: torch.optim.Optimizer,
-    parameters: Named,
-    keys: Mapping[str, str],
-    tensors: Mapping[str, Tensor],
-) -> None:
-    """Take over what `optimizer_tensors` returned."""
-    for name, parameter in parameters:
-        for prefix, key in keys.items():
-            saved = tensors.get(f"{prefix}.{name}")
-            if saved is not None and saved.shape == parameter.shape:
-                # In the parameter's own layout: a fused step reads both as flat memory.
-                saved = torch.empty_like(parameter).copy_(saved)
-            if saved is not None:
-                optimizer.state[parameter][key] = saved

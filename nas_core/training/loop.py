@@ -25,8 +25,9 @@ from nas_core.networks.stack import check_image_size, last_map
 from nas_core.protocols.data import DatasetInfo
 from nas_core.protocols.training import NetworkTraining
 from nas_core.streams import Draws, initialise_
-from nas_core.training.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer
+from nas_core.training.checkpoint import Checkpoint
 from nas_core.training.epochs import Epoch, PackEpoch, SearchPackEpoch, Steps
+from nas_core.training.optimizers import Sgd
 
 EVALUATION_BATCH: Final = 512
 DTYPES: Final = {
@@ -43,7 +44,6 @@ STEPS_SECONDS: Final = 5.0
 _FEWEST_STEPS: Final = 3
 """So many are timed before a loop tells how long its first epoch takes."""
 
-_SGD = {"momentum": "momentum_buffer"}
 """Our name in a checkpoint -> PyTorch's, for each part of the optimiser's state."""
 
 StepResult = tuple[Tensor, Tensor, Tensor]
@@ -61,7 +61,7 @@ class Loop(ABC, Generic[E]):
     """
 
     network: nn.Module
-    optimizer: torch.optim.SGD
+    optimizer: Sgd
     evaluation_batch: int = EVALUATION_BATCH
 
     def __init__(
@@ -158,13 +158,13 @@ class Loop(ABC, Generic[E]):
     def tensors(self) -> dict[str, Tensor]:
         """Return everything that the next epoch depends on, by name."""
         state = {f"network.{name}": t for name, t in self.network.state_dict().items()}
-        return state | optimizer_tensors(self.optimizer, self.network.named_parameters(), _SGD)
+        return state | self.optimizer.tensors()
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Take over what `tensors` returned."""
         state = {name: tensors[f"network.{name}"] for name in self.network.state_dict()}
         self.network.load_state_dict(state)
-        restore_optimizer(self.optimizer, self.network.named_parameters(), _SGD, tensors)
+        self.optimizer.restore(tensors)
 
     def ready(self, network: N, *, purpose: str = "weights") -> N:
         """Draw a network's weights, move it to the device and give it a new optimiser."""
@@ -174,20 +174,18 @@ class Loop(ABC, Generic[E]):
     def optimised(self, network: N) -> N:
         """Move a network to the device and give it a new optimiser."""
         network.to(self.device, self.dtype)
-        self.optimizer = torch.optim.SGD(
-            network.parameters(),
-            lr=self.protocol.learning_rate,
+        self.optimizer = Sgd(
+            dict(network.named_parameters()),
+            learning_rate=self.protocol.learning_rate,
             momentum=self.protocol.momentum,
             weight_decay=self.protocol.weight_decay,
-            fused=True,
         )
         return network
 
     def begin(self, epoch: int) -> float:
         """Prepare network and optimiser for the steps of an epoch; return its learning rate."""
         rate = learning_rate(self.protocol, epoch % self.protocol.epochs)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        self.optimizer.learning_rate = rate
         self.network.train()
         # Else GPUs round the inputs of convolutions to TF32, whatever the protocol says.
         rounds = self.protocol.precision == "tf32"
@@ -224,13 +222,18 @@ class Loop(ABC, Generic[E]):
     def descend(self, loss: Tensor) -> None:
         """Take one step of the weights down the clipped gradient of this loss ()."""
         loss.backward()
+        self.update()
+
+    def update(self) -> None:
+        """Take one step of the weights down the clipped gradient that they have, and forget it."""
         self.clip()
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
 
     def clip(self) -> None:
         """Bring the gradient of the weights to the protocol's greatest norm."""
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.protocol.gradient_clip)
+        parameters = self.optimizer.parameters.values()
+        torch.nn.utils.clip_grad_norm_(parameters, self.protocol.gradient_clip)
 
     def accuracy(self, images: Images) -> float:
         """Return the fraction of these images that the network classifies correctly."""

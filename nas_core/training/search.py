@@ -22,13 +22,11 @@ from nas_core.networks.evaluation import parameter_count
 from nas_core.networks.supernet import Dropout, SearchNetwork
 from nas_core.protocols.search import SearchProtocol, skip_dropout_rate
 from nas_core.streams import Draws, key_number
-from nas_core.training.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer
+from nas_core.training.checkpoint import Checkpoint
 from nas_core.training.epochs import SearchEpoch, Steps, stop_reason
 from nas_core.training.loop import Loop, check_images
+from nas_core.training.optimizers import Adam
 from nas_core.training.search_steps import epoch_side_by_side
-
-_ADAM = {"alpha_step": "step", "alpha_mean": "exp_avg", "alpha_square": "exp_avg_sq"}
-"""Our name in a checkpoint -> PyTorch's, for each part of the alphas' optimiser's state."""
 
 
 def check_searchable(protocol: SearchProtocol, split: SearchSplit) -> None:
@@ -115,7 +113,7 @@ class Search(Loop[SearchEpoch]):
         return (
             super().tensors()
             | {f"alphas.{name}": alpha for name, alpha in alphas.items()}
-            | optimizer_tensors(self.alpha_optimizer, alphas.items(), _ADAM)
+            | self.alpha_optimizer.tensors("alpha_")
         )
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
@@ -125,7 +123,7 @@ class Search(Loop[SearchEpoch]):
         with torch.no_grad():
             for name, alpha in alphas.items():
                 alpha.copy_(tensors[f"alphas.{name}"])
-        restore_optimizer(self.alpha_optimizer, alphas.items(), _ADAM, tensors)
+        self.alpha_optimizer.restore(tensors, "alpha_")
 
     def build(self, epoch: int) -> None:
         """Begin this epoch's stage: new weights and alphas over what earlier stages have left."""
@@ -147,9 +145,9 @@ class Search(Loop[SearchEpoch]):
         )
         self.alphas.initialise_(self.seed, std=protocol.alpha_std, purpose=f"alphas{suffix}")
         self.alphas.to(self.device, self.dtype)
-        self.alpha_optimizer = torch.optim.Adam(
-            self.alphas.tensors.values(),
-            lr=protocol.alpha_learning_rate,
+        self.alpha_optimizer = Adam(
+            self.alphas.tensors,
+            learning_rate=protocol.alpha_learning_rate,
             betas=(protocol.alpha_beta1, protocol.alpha_beta2),
             weight_decay=protocol.alpha_weight_decay,
         )

@@ -87,9 +87,7 @@ def weight_step(
         losses = _losses(logits, labels)
     losses.sum().backward()
     for search in searches:
-        search.clip()
-        search.optimizer.step()
-        search.optimizer.zero_grad(set_to_none=True)
+        search.update()
     return losses, logits, labels
 
 
@@ -125,7 +123,7 @@ def alpha_step(
             alphas,
             train,
             batch,
-            unrolling=_unrolling(searches, network) if protocol.alpha_order == 2 else None,
+            unrolling=_unrolling(searches) if protocol.alpha_order == 2 else None,
             models=len(searches),
         )
     for alpha, gradient in zip(alphas, gradients, strict=True):
@@ -170,16 +168,16 @@ def _frozen_statistics(searches: Sequence[Search]) -> Iterator[None]:
             norm.track_running_stats = True
 
 
-def _unrolling(searches: Sequence[Search], network: PackedSearchNetwork) -> Unrolling:
-    """Return the step that the weights' optimisers would take next."""
-    states = {weight: kept for s in searches for weight, kept in s.optimizer.state.items()}
+def _unrolling(searches: Sequence[Search]) -> Unrolling:
+    """Return the step that the weights' optimisers would take next, by the names of `_network`."""
+    optimizers = [search.optimizer for search in searches]
     return Unrolling(
-        learning_rate=searches[0].optimizer.param_groups[0]["lr"],
-        momentum=searches[0].protocol.momentum,
-        weight_decay=searches[0].protocol.weight_decay,
+        learning_rate=optimizers[0].learning_rate,
+        momentum=optimizers[0].momentum,
+        weight_decay=optimizers[0].weight_decay,
         momentum_buffers={
-            name: buffer
-            for name, weight in network.named_parameters()
-            if (buffer := states.get(weight, {}).get("momentum_buffer")) is not None
+            f"models.{number}.{name}": buffer
+            for number, optimizer in enumerate(optimizers)
+            for name, buffer in optimizer.momentum_buffers.items()
         },
     )

@@ -315,18 +315,16 @@ def test_a_second_order_step_of_a_search_has_the_exact_gradient(
         logits = torch.func.functional_call(plain.Network(network), named, arguments)
         return cross_entropy(logits, batch[1]), logits
 
-    names = dict(search.network.named_parameters())
-    state = {name: search.optimizer.state[weight] for name, weight in names.items()}
     exact = exact_second_order(
         loss_and_logits,
         dict(network.named_parameters()),
         list(alphas.tensors.values()),
         batches,
         Unrolling(
-            search.optimizer.param_groups[0]["lr"],
+            search.optimizer.learning_rate,
             BOTH.momentum,
             BOTH.weight_decay,
-            {name: kept["momentum_buffer"] for name, kept in state.items() if kept},
+            search.optimizer.momentum_buffers,
         ),
     )
     loss = loss_and_logits(dict(network.named_parameters()), batches[1])[0]
