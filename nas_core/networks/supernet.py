@@ -116,8 +116,10 @@ def _side_by_side(
 
     `mixing` is that of all, see `alphas.beside`; a dropout a model.
     """
-    modules = ([cell.preprocess0 for cell in cells], [cell.preprocess1 for cell in cells])
-    states = [preprocessed(*each) for each in zip(modules, (input0, input1), strict=True)]
+    states = [
+        preprocessed([cell.preprocess0 for cell in cells], input0),
+        preprocessed([cell.preprocess1 for cell in cells], input1),
+    ]
     sums: dict[int, Tensor] = {}
     for source in range(INPUTS + NODES - 1):
         for node, y in _edges_of(cells, source, states[source], mixing, dropouts):

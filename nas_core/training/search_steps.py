@@ -147,7 +147,8 @@ def _batches(
 ) -> tuple[Tensor, Tensor]:
     """Return the augmented images (K, B, 3, H, W) and labels (K, B) of a step."""
     each = zip(searches, halves, draws, strict=True)
-    images, labels = zip(*(search.batch(*drawn) for search, *drawn in each), strict=True)
+    batches = [search.batch(half, drawn) for search, half, drawn in each]
+    images, labels = zip(*batches, strict=True)
     return torch.stack(images), torch.stack(labels)
 
 

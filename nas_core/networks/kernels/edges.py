@@ -81,8 +81,8 @@ def mix(
     return outputs
 
 
-def preprocessed(modules: Sequence[ReluConvBn] | Sequence[FactorizedReduce], x: Tensor) -> Tensor:
-    """Compute what stands before the edges of a cell, a module a model.
+def preprocessed(modules: Sequence[ReluConvBn | FactorizedReduce], x: Tensor) -> Tensor:
+    """Compute what stands before the edges of a cell, a module of one kind a model.
 
     (B, K * C_in, H, W), channels last -> (B, K * C, H', W').
     """

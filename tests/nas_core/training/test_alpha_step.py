@@ -238,15 +238,16 @@ def test_models_side_by_side_have_the_gradients_of_each_alone() -> None:
         each = (getattr(problem, parts).items() for problem in problems)
         return {f"{k} {name}": t for k, items in enumerate(each) for name, t in items}
 
-    batches = [
-        tuple(torch.stack(part) for part in zip(*halves, strict=True))
-        for halves in ([p.train for p in problems], [p.validation for p in problems])
-    ]
+    def stacked(batches: Sequence[Batch]) -> Batch:
+        images, labels = zip(*batches, strict=True)
+        return torch.stack(images), torch.stack(labels)
+
     gradients, losses, _ = alpha_gradient(
         together,
         named("weights"),
         [alpha for problem in problems for alpha in problem.alphas],
-        *batches,
+        stacked([problem.train for problem in problems]),
+        stacked([problem.validation for problem in problems]),
         unrolling=Unrolling(RATE, MOMENTUM, DECAY, named("buffers")),
         models=3,
         epsilon=0.01,
