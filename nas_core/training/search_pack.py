@@ -6,12 +6,13 @@ members, B batch.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 
 from torch import Tensor
 
 from nas_core.data.splits import SearchSplit
 from nas_core.errors import InputError
+from nas_core.networks.kernels.switch import models_pay
 from nas_core.networks.supernet import PackedSearchNetwork
 from nas_core.protocols.search import SearchProtocol
 from nas_core.training.checkpoint import Checkpoint
@@ -24,7 +25,8 @@ from nas_core.training.search_steps import epoch_side_by_side
 class PackSearch(Loop[SearchPackEpoch]):
     """Searches that differ in seed; each is what `Search` would be, but for rounding.
 
-    A member that has diverged or stopped is out of the network; the others go on without it.
+    A member that has diverged or stopped is out of the network; the others go on without it. Where
+    maps are so large that nothing is gained side by side, an epoch of one follows that of another.
 
     Args:
         seeds: of the members, at least one.
@@ -50,7 +52,7 @@ class PackSearch(Loop[SearchPackEpoch]):
     ) -> None:
         if not seeds:
             raise InputError("a pack of searches needs one seed or more")
-        if not fit_together(protocol):
+        if protocol.stages:
             raise InputError(
                 "searches in stages do not go together: each stage keeps other operations for each "
                 "seed; search them one by one"
@@ -104,11 +106,26 @@ class PackSearch(Loop[SearchPackEpoch]):
         """Search one epoch with the members that go on."""
         numbers = self.going_on
         searches = [self.members[number] for number in numbers]
-        ended = yield from epoch_side_by_side(searches, epoch, self.told)
+        ended: list[SearchEpoch] = []
+        groups = self._side_by_side(searches)
+        for done, group in enumerate(groups):
+
+            def told(step: int, of: float, done: int = done) -> Iterator[Steps]:
+                return self.told(int(done * of) + step, len(groups) * of)
+
+            ended += yield from epoch_side_by_side(group, epoch, told)
         for search, result in zip(searches, ended, strict=True):
             search.history.append(result)
         by_number = dict(zip(numbers, ended, strict=True))
         return SearchPackEpoch(tuple(by_number.get(n) for n in range(len(self.members))))
+
+    def _side_by_side(self, searches: list[Search]) -> list[list[Search]]:
+        """Return those whose steps are taken together."""
+        height, width = self.info.image_size
+        size = self.protocol.batch_size * self.protocol.init_channels * height * width
+        if models_pay(size, self.device):
+            return [searches]
+        return [[search] for search in searches]
 
     def logits(self, images: Tensor) -> Tensor:
         """Classify normalised images (B, 3, H, W), mixing as now: logits (K, B, classes)."""
@@ -129,8 +146,3 @@ class PackSearch(Loop[SearchPackEpoch]):
             start = f"{number}."
             own = {k.removeprefix(start): t for k, t in tensors.items() if k.startswith(start)}
             self.members[number].restore(own)
-
-
-def fit_together(protocol: SearchProtocol) -> bool:
-    """Whether searches of this protocol have one space in all epochs, whatever their seeds."""
-    return not protocol.stages

@@ -10,13 +10,15 @@ import pytest
 import torch
 
 from nas_core.errors import InputError
+from nas_core.networks.kernels import switch
 from nas_core.protocols.search import SEARCH_PRESETS, SearchProtocol
+from nas_core.training import loop
 from nas_core.training.checkpoint import Checkpoint
-from nas_core.training.epochs import SearchEpoch
+from nas_core.training.epochs import SearchEpoch, SearchPackEpoch, Steps
 from nas_core.training.search import Search
 from nas_core.training.search_pack import PackSearch
 from tests.nas_core.training.searches import BOTH, HALVES, reference
-from tests.nas_core.training.trainings import facts
+from tests.nas_core.training.trainings import facts, same
 
 SECOND = BOTH.with_values({"cells": 1, "epochs": 2, "alpha_learning_rate": 0.01})
 FIRST = SECOND.with_values({"alpha_order": 1})
@@ -134,6 +136,23 @@ def test_a_member_that_stops_is_a_result_of_its_own() -> None:
     assert isinstance(stopped, str)
     assert stopped.startswith("8 skip connections")
     assert pack.facts(0)["stopped_because"] is None
+
+
+def test_where_maps_are_large_one_follows_the_other_to_the_same_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(switch, "MODELS_UP_TO", 0)
+    monkeypatch.setattr(loop, "STEPS_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "_FEWEST_STEPS", 2)
+    pack = packed(ATTENTIVE)
+
+    steps, epoch = pack.reports()
+
+    assert isinstance(steps, Steps)
+    assert steps.share == 3 / 6, "the first step of the second of three searches"
+    assert isinstance(epoch, SearchPackEpoch)
+    for number, seed in enumerate(SEEDS):
+        assert same(pack.members[number], reference(ATTENTIVE, seed))
 
 
 def test_a_pack_ends_where_all_have_diverged() -> None:
