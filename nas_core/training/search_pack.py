@@ -121,7 +121,7 @@ class PackSearch(Loop[SearchPackEpoch]):
 
     def _side_by_side(self, searches: list[Search]) -> list[list[Search]]:
         """Return those whose steps are taken together."""
-        height, width = self.info.image_size
+        height, width = searches[0].split.weights.pixels.shape[-2:]
         size = self.protocol.batch_size * self.protocol.init_channels * height * width
         if models_pay(size, self.device):
             return [searches]
