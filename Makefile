@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 # The folder of a sweep, as a dry run of it prints it; there may be others of its name.
-folder = "$$($(BIN)/topo-sweep run $(1) --dry-run 2>/dev/null | awk '$$1 == "results" {print $$2}')"
+folder = "$$($(BIN)/topo-sweep run $(1) --dry-run --no-measure 2>/dev/null | awk '$$1 == "results" {print $$2}')"
 
 .PHONY: demo demo-search test check lint install clean
 

@@ -58,11 +58,10 @@ class Timeline(Recorder):
         super().start(trial)
         self.starts.append((time.perf_counter(), len(self.running.running)))
 
-    def take(self, trial: Runnable | Pack, report: Report | Together, *, beside: int = 1) -> bool:
+    def take(self, trial: Runnable | Pack, report: Report | Together) -> bool:
         """Take a report; note where it is the last."""
-        has_ended = super().take(trial, report, beside=beside)
-        is_member = not isinstance(trial, Pack) and trial.trial_id in self._pack_of
-        if has_ended and not is_member:
+        has_ended = super().take(trial, report)
+        if has_ended:
             self.ends.append((time.perf_counter(), time.process_time()))
         return has_ended
 

@@ -167,6 +167,15 @@ def test_make_has_the_target(command: str) -> None:
     assert "topo-sweep run" in dry.stdout or "pytest" in dry.stdout
 
 
+def test_make_looks_for_a_folder_without_timing_anything() -> None:
+    dry = subprocess.run(
+        ["make", "-n", "demo", "demo-search"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    asked = re.findall(r"topo-sweep run [^|]*--dry-run[^|]*", dry.stdout)
+    assert len(asked) > 1
+    assert all("--no-measure" in command for command in asked)
+
+
 @pytest.mark.slow
 def test_every_everyday_command_runs(tmp_path: Path) -> None:
     shutil.copytree(ROOT / STUDY, tmp_path / STUDY)

@@ -36,10 +36,10 @@ class _Timed(Recorder):
 
     first_report_at: float | None = None
 
-    def take(self, trial: Runnable | Pack, report: Report | Together, *, beside: int = 1) -> bool:
+    def take(self, trial: Runnable | Pack, report: Report | Together) -> bool:
         """Take a report."""
         self.first_report_at = self.first_report_at or time.perf_counter()
-        return super().take(trial, report, beside=beside)
+        return super().take(trial, report)
 
 
 def ray_figures(*, trials: int, repeats: int, tell: Tell) -> dict[str, Any]:

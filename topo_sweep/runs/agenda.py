@@ -34,7 +34,9 @@ class Agenda:
             if not isinstance(trial, Evaluation | WaitingPack):
                 self._ready.append(trial)
             elif trial.waits_for in cells:
-                self._ready.extend(_found(trial, cells[trial.waits_for]))
+                # Of a pack that no network can be made of, some may have a row already.
+                found = _found(trial, cells[trial.waits_for])
+                self._ready += (t for t in found if isinstance(t, Pack) or t.trial_id in left)
             elif trial.waits_for in left:
                 self._waiting.setdefault(trial.waits_for, []).append(trial)
 

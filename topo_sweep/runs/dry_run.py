@@ -17,17 +17,21 @@ _BYTES = {TRIALS.name: (900, 80), SEARCHES.name: (1500, 2500)}
 """Compressed Parquet of a row and of an epoch: 906 and 78 measured for trainings on the store that
 `make demo` left, in 15 parts; a guess for searches, whose alphas of 28 edges do not compress."""
 
+_MOST_PLANNED = 20_000
+"""Of more trials one seed stands for all that are new: a plan of each takes seconds."""
+
 
 @dataclass(frozen=True)
 class Outline:
-    """What a run would do, without the plan of every single trial.
+    """What a run would do: of very many trials without the plan of every single one.
 
-    What runs for one seed that the store has never seen runs for each such seed, so one plan
-    stands for all of them.
+    What runs for one seed that the store has never seen runs for each such seed, so one plan can
+    stand for all of them.
 
     Args:
         spec: the request.
-        parts: plans of some of its seeds, and for how many times as many seeds each stands.
+        parts: the plan of the whole, and 1; of very many trials, plans of some of its seeds, and
+            for how many times as many seeds each stands.
 
     """
 
@@ -40,17 +44,19 @@ class Outline:
 
     @property
     def plan(self) -> Plan:
-        """Any of the plans, for what they share: the store, and its pace."""
+        """Any of the plans, for the store that they share."""
         return self.parts[0][0]
 
 
 def outline(spec: SweepSpec, results: Path, *, retry_failed: bool = False) -> Outline:
-    """Compare a request with its store, as `make_plan` does, however many seeds are new to it.
+    """Compare a request with its store, as `make_plan` does, however many trials it is of.
 
     Raises:
         InputError: the store was made by a newer version or is damaged.
 
     """
+    if spec.trial_count <= _MOST_PLANNED:
+        return Outline(spec, ((make_plan(spec, results, retry_failed=retry_failed), 1),))
     known_seeds = store_of(spec, results).seeds()
     known = tuple(seed for seed in spec.seeds if seed in known_seeds)
     new = tuple(seed for seed in spec.seeds if seed not in known_seeds)
@@ -99,7 +105,7 @@ def describe(
         *([f"protocol  {protocol.protocol_hash}: {shape}"] if spec.trains_cells else []),
         f"disk      about {_size(total(_bytes))} of rows (estimate)",
         *_time(outlined, forecast),
-        *_cost(forecast, cost_per_hour),
+        *([] if cost_per_hour is None else _cost(outlined, forecast, cost_per_hour)),
         f"results   {outlined.plan.store.paths.folder}",
     ]
     return "\n".join(lines)
@@ -158,9 +164,11 @@ def _time(outlined: Outline, forecast: Forecast | None) -> list[str]:
     return [f"time      {time}", f"          by {forecast.basis}"]
 
 
-def _cost(forecast: Forecast | None, cost_per_hour: float | None) -> list[str]:
-    if forecast is None or cost_per_hour is None:
+def _cost(outlined: Outline, forecast: Forecast | None, cost_per_hour: float) -> list[str]:
+    if not outlined.total(lambda plan: len(plan.left)):
         return []
+    if forecast is None:
+        return ["cost      no estimate"]
     return [f"cost      about {cost(forecast.work, cost_per_hour, forecast.error)}"]
 
 

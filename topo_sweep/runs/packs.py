@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeGuard, TypeVar
 
-from nas_core.cells.genotype import Genotype
+from nas_core.cells.genotype import KNOWN_CELLS, Genotype
 from nas_core.protocols.training import stable_hash
 from topo_sweep.spec.trials import Evaluation, Planned, Runnable, SearchTrial, Trial
 
@@ -61,6 +61,14 @@ class WaitingPack:
 def pack_id(trial_ids: Iterable[str]) -> str:
     """Return sixteen hexadecimal digits that name the pack of these trials."""
     return stable_hash("pack", *trial_ids)
+
+
+def cell_of(trial: Trial | Evaluation) -> Genotype:
+    """Return the cell of a training; where it is still to be found, a known one stands for it.
+
+    Any cell of a search has four nodes; what else of it matters beforehand, the protocol says.
+    """
+    return trial.genotype if isinstance(trial, Trial) else KNOWN_CELLS["DARTS_V2"]
 
 
 Packs = tuple[tuple[str, ...], ...]

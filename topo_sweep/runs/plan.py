@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas_core.cells.genotype import Genotype
-from topo_sweep.runs.timing.pace import Pace
 from topo_sweep.spec.load import SweepSpec
 from topo_sweep.spec.trials import Planned, without_void
 from topo_sweep.store.manifest import Manifest, read_manifest
@@ -34,7 +33,6 @@ class Plan:
         finished: the status of each trial that the store has a row of.
         cells_found: the genotype of each search that has found one, by search id.
         attempts: how often each failed trial was tried.
-        pace: how long the store's rows took.
         retry_failed: whether failed trials run again.
 
     """
@@ -46,7 +44,6 @@ class Plan:
     finished: dict[str, str]
     cells_found: dict[str, Genotype]
     attempts: dict[str, int]
-    pace: Pace
     retry_failed: bool
 
     @cached_property
@@ -76,11 +73,6 @@ class Plan:
             and trial_id not in self.finished
         )
 
-    @property
-    def seconds_left(self) -> float | None:
-        """Estimate for what is left on one worker; None where nothing like it was measured."""
-        return self.pace.seconds_of(self.left.values())
-
     def count(self, status: str) -> int:
         """Return how many trials of this request have this status."""
         return sum(self.finished.get(trial_id) == status for trial_id in self.trials)
@@ -100,13 +92,13 @@ def make_plan(spec: SweepSpec, results: Path, *, retry_failed: bool = False) -> 
     >>> from pathlib import Path
     >>> from topo_sweep import load_spec, make_plan
     >>> plan = make_plan(load_spec("demo"), Path("no-such-folder"))
-    >>> len(plan.trials), len(plan.left), plan.seconds_left
-    (180, 180, None)
+    >>> len(plan.trials), len(plan.left)
+    (180, 180)
 
     """
     store, trials = store_of(spec, results), spec.trials()
     if not store.paths.manifest.exists():
-        return Plan(spec, store, None, trials, {}, {}, {}, Pace(), retry_failed)
+        return Plan(spec, store, None, trials, {}, {}, {}, retry_failed)
     rows, searches = store.trials(), store.searches()
     ended = found_by_search(searches)
     return Plan(
@@ -117,7 +109,6 @@ def make_plan(spec: SweepSpec, results: Path, *, retry_failed: bool = False) -> 
         finished=endings(rows, searches),
         cells_found={search_id: cell for search_id, cell in ended.items() if cell},
         attempts=store.attempts(),
-        pace=Pace.measured(trials=rows, searches=searches),
         retry_failed=retry_failed,
     )
 

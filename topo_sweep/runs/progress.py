@@ -87,17 +87,13 @@ class Progress:
         """Note how far a trial is in its first epoch of this run."""
         self._time_left.steps(trial_id, self.work[trial_id][0], steps)
 
-    def epoch(self, trial_id: str, epochs_done: int, *, seconds: float, beside: int = 1) -> None:
-        """Note one more epoch of a trial and how long its worker took for it.
-
-        The worker took it for so many trials at once as `beside` says.
-        """
+    def epoch(self, trial_id: str, epochs_done: int, *, seconds: float) -> None:
+        """Note one more epoch of a trial and how long its worker took (for a whole pack)."""
         if trial_id not in self.running:
             self.start(trial_id)
         self.running[trial_id] = epochs_done
         self._time_left.epoch(trial_id, self.work[trial_id][0], seconds)
         self._epochs_trained += 1
-        self.worker_seconds += seconds / beside
 
     def end(self, trial_id: str, status: str) -> None:
         """Note how a trial ended."""

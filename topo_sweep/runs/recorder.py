@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from nas_core.cells.genotype import Genotype
-from nas_core.training.epochs import EpochMetrics, Steps
+from nas_core.training.epochs import Steps
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.packs import Pack
 from topo_sweep.runs.plan import Plan
@@ -57,14 +58,20 @@ class Recorder:
         elif trial.trial_id not in self._written:
             self._progress.start(trial.trial_id)
 
-    def take(self, trial: Runnable | Pack, report: Report | Together, *, beside: int = 1) -> bool:
-        """Take what a trial reports; return whether it has ended.
-
-        `beside` says of how many trials an epoch is that share its worker's seconds.
-        """
+    def take(self, trial: Runnable | Pack, report: Report | Together) -> bool:
+        """Take what a trial reports; return whether it has ended."""
         if isinstance(trial, Pack):
             return self._take_all(trial, report)
         assert not isinstance(report, Together), "only a pack reports for several"  # noqa: S101
+        return self._take_one(trial, report, self._worked([report]))
+
+    def _worked(self, reports: Iterable[Report]) -> float:
+        """Return the seconds that a worker took for what it reports at once, and count them."""
+        seconds = sum(each.seconds for each in reports if isinstance(each, AnyEpoch))
+        self._progress.worker_seconds += seconds
+        return seconds
+
+    def _take_one(self, trial: Runnable, report: Report, worker_seconds: float) -> bool:
         if trial.trial_id in self._written:  # runs again for the sake of those beside it
             return isinstance(report, Outcome)
         match report:
@@ -78,25 +85,22 @@ class Recorder:
                 self._progress.steps(trial.trial_id, report)
             case _:
                 self._epochs.setdefault(trial.trial_id, []).append(report)
-                seconds = report.seconds * beside
-                self._progress.epoch(
-                    trial.trial_id, report.epoch + 1, seconds=seconds, beside=beside
-                )
+                self._progress.epoch(trial.trial_id, report.epoch + 1, seconds=worker_seconds)
         return False
 
     def _take_all(self, pack: Pack, report: Report | Together) -> bool:
         """Take what the members of a pack report, or what ended all that had not ended."""
         if isinstance(report, Together):
-            beside = sum(isinstance(each, EpochMetrics) for _, each in report.reports)
+            seconds = self._worked(each for _, each in report.reports)
             for number, each in report.reports:
-                self.take(pack.members[number], each, beside=beside)
+                self._take_one(pack.members[number], each, seconds)
             if report.out_of_memory is not None:
                 self._split(pack, report.out_of_memory)
             elif report.is_last:
                 self._agenda.pack_ended(pack)
             return report.is_last
         for member in pack.members:
-            self.take(member, report)
+            self._take_one(member, report, 0.0)
         self._agenda.pack_ended(pack)
         return True
 
@@ -181,12 +185,15 @@ class Recorder:
         self._durable.update(trial_ids)
         for trial_id in trial_ids:
             pack = self._pack_of.get(trial_id)
-            if pack is None:
-                key, ids = trial_id, {trial_id}
-            else:
-                key, ids = pack.pack_id, {member.trial_id for member in pack.members}
+            ids = {trial_id} if pack is None else set(pack.trial_ids)
             if ids <= self._durable and not ids & self._failed:
+                key = self.checkpoint_key(trial_id)
                 self._plan.store.paths.checkpoint(key).unlink(missing_ok=True)
+
+    def checkpoint_key(self, trial_id: str) -> str:
+        """Return under which id a trial that began is saved: its own, or that of its pack."""
+        pack = self._pack_of.get(trial_id)
+        return trial_id if pack is None else pack.pack_id
 
 
 def failed(error: BaseException | str) -> Outcome:

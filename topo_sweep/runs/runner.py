@@ -9,13 +9,12 @@ import gc
 import platform
 import resource
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import torch
 
-from nas_core.cells.genotype import KNOWN_CELLS
 from nas_core.data.splits import Split, search_split
 from nas_core.errors import InputError
 from nas_core.protocols.training import NetworkTraining
@@ -27,7 +26,7 @@ from nas_core.training.search import Search, check_searchable
 from nas_core.training.search_pack import PackSearch
 from nas_core.training.training import Training, check_trainable
 from topo_sweep.runs.execution import Execution
-from topo_sweep.runs.packs import Pack
+from topo_sweep.runs.packs import Pack, cell_of
 from topo_sweep.spec.trials import Evaluation, Planned, Runnable, SearchTrial, Trial
 from topo_sweep.store.paths import StorePaths
 
@@ -267,8 +266,7 @@ def check_trials(trials: Iterable[Planned], images: Split) -> None:
                 check_searchable(searching, search_split(images, searching.images))
                 checked.add(searching)
             case Evaluation(protocol=training) if training not in checked:
-                # Any cell of a search has four nodes; the rest depends on the protocol alone.
-                check_trainable(KNOWN_CELLS["DARTS_V2"], training, images)
+                check_trainable(cell_of(trial), training, images)
                 checked.add(training)
             case Trial(genotype=genotype, protocol=training):
                 check_trainable(genotype, training, images)
@@ -289,6 +287,13 @@ def check_precision(trials: Iterable[Planned], device: str) -> None:
     """
     for precision in {trial.protocol.precision for trial in trials}:
         precision_exists(precision, device)
+
+
+def settled_here(execution: Execution) -> Execution:
+    """Return how a run executes on this machine: each on a GPU of its own where there are any."""
+    if execution.gpus is not None:
+        return execution
+    return replace(execution, gpus=1.0 if torch.cuda.is_available() else 0.0)
 
 
 def check_device(device: str) -> None:

@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-import torch
-
-from nas_core.data.cifar import NoFilesError
-from nas_core.data.splits import Dataset, Split, load_dataset, split
-from nas_core.errors import InputError
-from nas_core.protocols.training import DataOptions
+from nas_core.data.splits import Dataset, Split, load_dataset
 from topo_sweep.analysis.text import counted
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.execution import Execution
+from topo_sweep.runs.images import check_fingerprint, checked_images
 from topo_sweep.runs.inline import run_inline
 from topo_sweep.runs.interrupts import Interrupts
-from topo_sweep.runs.packing import Ask, ask_here, bfloat16_remark, seconds_by_size, settled_packing
-from topo_sweep.runs.packs import Packs, begun_packs, pack_id, planned_packs, with_packs
+from topo_sweep.runs.pack_size import (
+    Ask,
+    ask_here,
+    bfloat16_remark,
+    packs_of_run,
+    saved_keys,
+    settled_packing,
+)
+from topo_sweep.runs.packs import Packs, pack_id, with_packs
 from topo_sweep.runs.plan import Plan, make_plan
 from topo_sweep.runs.progress import Progress, reported
 from topo_sweep.runs.recorder import Recorder
-from topo_sweep.runs.runner import TrialRunner, check_precision, check_trials, saved_epochs
-from topo_sweep.spec.trials import Planned, searches_among
-from topo_sweep.store.manifest import Manifest, read_manifest
+from topo_sweep.runs.runner import TrialRunner, check_precision, saved_epochs, settled_here
+from topo_sweep.spec.trials import searches_among
+from topo_sweep.store.manifest import Manifest
 from topo_sweep.store.paths import StorePaths
 
 Say = Callable[[str], None]
@@ -159,13 +162,10 @@ def _run_locked(
             interrupted = True
         finally:
             recorder.close()
-    # Read again: packs may have been split.
-    now = read_manifest(plan.store.paths.manifest).packs if packs else ()
-    checkpoint_of = {key: pack_id(pack) for pack in now for key in pack}
     unfinished = tuple(
-        _where_it_goes_on(plan, key, checkpoint_of.get(key, key)) for key in progress.running
+        _where_it_goes_on(plan, key, recorder.checkpoint_key(key)) for key in progress.running
     )
-    _forget_packs(plan, manifest.packs + manifest.split_packs)
+    _forget_packs(plan, manifest)
     return RunResult(progress, tuple(recorder.errors), interrupted, unfinished)
 
 
@@ -184,37 +184,23 @@ def _put_together(
         say(remark)
     if packing is None:
         return manifest, ()
-    known = manifest.packs
-    if manifest.packing not in {None, packing}:  # None is in stores of earlier versions
-        known = begun_packs(known, plan.left, _saved_keys(plan))
-    packs = planned_packs(
-        plan.left,
-        plan.trials,
-        known,
-        packing.size,
-        workers=executor.workers,
-        seconds=seconds_by_size(packing),
-    )
+    packs = packs_of_run(plan, packing, workers=executor.workers)
     if packs:
         size = max(map(len, packs))
         say(f"packs: {len(packs)}, each up to {counted(size, 'training')} as one network")
     return manifest.model_copy(update={"packing": packing}).with_packs(packs), packs
 
 
-def _saved_keys(plan: Plan) -> set[str]:
-    """Return whose checkpoints there are."""
-    return {path.stem for path in plan.store.paths.checkpoints.iterdir()}
-
-
-def _forget_packs(plan: Plan, packs: Packs) -> None:
-    """Remove what packs of earlier runs saved whose members have all ended in another way."""
-    saved = _saved_keys(plan)
+def _forget_packs(plan: Plan, manifest: Manifest) -> None:
+    """Remove what packs of earlier runs saved: others replace them, or all members have ended."""
+    saved, before = saved_keys(plan), () if plan.manifest is None else plan.manifest.packs
+    packs = {*before, *manifest.packs, *manifest.split_packs}
     left_over = {key: pack for pack in packs if (key := pack_id(pack)) in saved}
     if left_over:
         rows = plan.store.trials()
         ended = set(rows.loc[rows["status"] != "failed", "trial_id"])
         for key, pack in left_over.items():
-            if ended.issuperset(pack):
+            if pack not in manifest.packs or ended.issuperset(pack):
                 plan.store.paths.checkpoint(key).unlink(missing_ok=True)
 
 
@@ -223,81 +209,6 @@ def _where_it_goes_on(plan: Plan, trial_id: str, checkpoint: str) -> str:
     trial, saved = plan.trials[trial_id], saved_epochs(plan.store.paths, checkpoint)
     first = f"goes on from epoch {saved + 1}" if saved else "starts over: no checkpoint was due"
     return f"{trial.name}, seed {trial.seed}, {first} of {trial.epochs}"
-
-
-def checked_images(
-    data: DataOptions, trials: Collection[Planned], dataset: Dataset, *, partial_data: bool = False
-) -> Split:
-    """Return the images of a sweep, on which all of these trials can be trained.
-
-    Args:
-        data: how the data set is split.
-        trials: what is to be trained; where nothing is, any part of a data set will do.
-        dataset: what was found.
-        partial_data: whether it may have other numbers of images than it should.
-
-    Raises:
-        InputError: not the whole data set, more images asked for than there are, or trials that
-            would fail on them.
-
-    """
-    if trials and not partial_data:
-        _check_whole(dataset, data)
-    images = split(dataset, data)
-    check_trials(trials, images)
-    return images
-
-
-def _check_whole(dataset: Dataset, data: DataOptions) -> None:
-    """Refuse a part of a data set under the name of the whole, and what holds more than it.
-
-    With a `train_limit` the number of training images is the user's own choice, so there may be
-    fewer than in the whole. Test images are the yardstick, and no option but one chooses them.
-    """
-    info, train, test = dataset.info, len(dataset.train), len(dataset.test)
-    enough = train == info.train_images or (train < info.train_images and data.train_limit)
-    if enough and test == info.test_images:
-        return
-    raise InputError(
-        f"{info.name} has {info.train_images:,} training and {info.test_images:,} test images, but "
-        f"{train:,} and {test:,} were found: name the folder of the whole data set, or allow fewer "
-        "training images with --train-limit N, or any numbers with --partial-data"
-    )
-
-
-def check_same_images(plan: Plan, execution: Execution, say: Say) -> None:
-    """Refuse other pixels than those of a sweep also where nothing is left to train on them.
-
-    The images are loaded for that, and never downloaded. Where there are none nothing can differ:
-    results may be looked at where they were not made.
-
-    Raises:
-        InputError: they differ, or are damaged.
-
-    """
-    name = plan.spec.data.dataset
-    try:
-        dataset = load_dataset(name, execution.data_dir)
-    except NoFilesError:
-        say(f"data: no {name} is here to compare with that of the sweep")
-        return
-    check_fingerprint(plan.manifest, dataset)
-
-
-def check_fingerprint(manifest: Manifest | None, dataset: Dataset) -> None:
-    """Refuse other pixels under the same name: their accuracies cannot be compared.
-
-    Raises:
-        InputError: names both fingerprints.
-
-    """
-    if manifest is not None and manifest.fingerprint != dataset.fingerprint:
-        raise InputError(
-            f"the {dataset.info.name} images differ from those of this sweep: fingerprint "
-            f"{dataset.fingerprint} ({dataset.layout}), but its rows were trained on "
-            f"{manifest.fingerprint} ({manifest.layout}); use the same files, or another folder "
-            "with --results"
-        )
 
 
 def _new_manifest(plan: Plan, dataset: Dataset) -> Manifest:
@@ -329,8 +240,7 @@ class _Executor:
 @contextlib.contextmanager
 def _executor(execution: Execution, images: Split, paths: StorePaths) -> Iterator[_Executor]:
     if execution.executor == "inline":
-        if execution.gpus is None:
-            execution = replace(execution, gpus=1.0 if torch.cuda.is_available() else 0.0)
+        execution = settled_here(execution)
         runner = TrialRunner(images, execution=execution, paths=paths)
         where = f"this process alone, on the {execution.device.upper()}"
         yield _Executor(partial(run_inline, runner=runner), where, execution, 1, ask_here)

@@ -19,8 +19,8 @@ from topo_sweep.runs.timing.step_time import StepTime
 def quick_forecast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let dry runs forecast without timing anything: every step takes a second."""
 
-    def second_each(kinds: Sequence[Kind], *_: object, **__: object) -> list[StepTime]:
-        return [
+    def second_each(kinds: Sequence[Kind], *_: object, **__: object) -> tuple[list[StepTime], int]:
+        step_times = [
             StepTime(
                 size=max(len(kind.members), 1),
                 seconds=1.0,
@@ -30,6 +30,7 @@ def quick_forecast(monkeypatch: pytest.MonkeyPatch) -> None:
             )
             for kind in kinds
         ]
+        return step_times, 1
 
     monkeypatch.setattr(forecast, "time_kinds", second_each)
 

@@ -52,12 +52,14 @@ def test_a_dry_run_knows_packs_and_cost_and_times_nothing_if_told_so(program: Pr
     assert "no estimate: the store has no trial of each kind made like this" in text
 
 
-def test_a_run_tells_what_it_cost(program: Program) -> None:
-    program(*RUN, "--cost-per-hour", "3600000")
+@pytest.mark.parametrize("how", [(), ("--pack", "2")])
+def test_a_run_tells_what_it_cost(how: tuple[str, ...], program: Program) -> None:
+    program(*RUN, *how, "--cost-per-hour", "3600000")
     (said,) = [line for line in program.errors.splitlines() if line.startswith("cost")]
     assert said.startswith("cost of this run: ")
     assert said.endswith(" of work, all workers together, at 3,600,000.00 an hour of a worker")
-    assert float(said.split(": ")[1]) > 0
+    seconds = load_results()["train_seconds"].sum()
+    assert float(said.split(": ")[1]) == pytest.approx(1000 * seconds, abs=0.01)
 
 
 def test_a_cost_below_nothing_is_refused(program: Program) -> None:

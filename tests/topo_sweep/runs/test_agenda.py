@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nas_core.cells.genotype import Genotype
+from tests.topo_sweep.analysis.ranking_rows import uniform
 from tests.topo_sweep.conftest import small_spec
 from tests.topo_sweep.runs.search_run import FOUND, OTHER, search_spec
 from topo_sweep.runs.agenda import Agenda
@@ -16,6 +17,8 @@ from topo_sweep.spec.trials import Evaluation, Planned, Runnable, SearchTrial, T
 PLANNED = dict(search_spec(seeds=(0, 1), evaluation_seeds=(0, 1)).trials())
 IDS = list(PLANNED)
 FIRST, SECOND = IDS[0], IDS[3]
+WITH_NONE = uniform(17, operation="none")
+"""A cell of which no pack can be made."""
 
 
 def agenda(left: list[str] = IDS, cells_found: dict[str, Genotype] | None = None) -> Agenda:
@@ -110,6 +113,20 @@ def test_evaluations_that_go_together_wait_together_for_their_search() -> None:
     assert {trial.genotype for trial in pack.members if isinstance(trial, Trial)} == {OTHER}
     work.pack_ended(pack)
     assert work.is_exhausted
+
+
+def test_of_evaluations_that_do_not_fit_a_pack_only_those_without_a_row_are_handed_out() -> None:
+    left = {key: PLANNED[key] for key in (IDS[2], IDS[4], IDS[5])}
+    packs = (tuple(IDS[1:3]), tuple(IDS[4:]))
+    cells = {FIRST: WITH_NONE, SECOND: FOUND}
+    work = Agenda(left, cells, with_packs(left, PLANNED, packs))
+
+    alone, pack = work.next(), work.next()
+
+    assert isinstance(alone, Trial)
+    assert alone.trial_id == IDS[2], "the first one has ended"
+    assert isinstance(pack, Pack)
+    assert pack.trial_ids == tuple(IDS[4:])
 
 
 def test_a_search_that_ends_twice_is_evaluated_once() -> None:

@@ -8,6 +8,7 @@ import pytest
 from nas_core.protocols.training import DataOptions, Protocol
 from tests.topo_sweep.conftest import make_sweep, small_spec
 from tests.topo_sweep.store.store_rows import trial_row
+from topo_sweep.runs import dry_run
 from topo_sweep.runs.dry_run import cost, describe, outline
 from topo_sweep.runs.plan import make_plan
 from topo_sweep.runs.timing.forecast import Forecast
@@ -107,11 +108,21 @@ def test_packs_and_cost_are_told_where_there_are_any(tmp_path: Path) -> None:
     assert "\npacks " not in describe(outlined, images=1437, forecast=expected())
 
 
-def test_where_nothing_is_left_no_time_is_told(tmp_path: Path) -> None:
+def test_where_nothing_is_left_no_time_and_no_cost_is_told(tmp_path: Path) -> None:
     spec = small_spec()
     make_sweep(tmp_path, spec).append([trial_row(trial_id) for trial_id in spec.trials()], [])
 
-    assert line(describe(outline(spec, tmp_path), images=1437), "time") == "nothing is left to run"
+    text = describe(outline(spec, tmp_path), images=1437, cost_per_hour=2.5)
+
+    assert line(text, "time") == "nothing is left to run"
+    assert "\ncost " not in text
+
+
+def test_where_nothing_is_known_of_the_time_nothing_is_of_the_cost(tmp_path: Path) -> None:
+    outlined = outline(small_spec(), tmp_path)
+
+    assert line(describe(outlined, images=1437, cost_per_hour=2.5), "cost") == "no estimate"
+    assert "\ncost " not in describe(outlined, images=1437)
 
 
 def test_held_out_images_are_not_trained_on(tmp_path: Path) -> None:
@@ -125,7 +136,18 @@ def test_held_out_images_are_not_trained_on(tmp_path: Path) -> None:
     assert images(0, 2000) == "cifar10: 2,000 to train on of 50,000"
 
 
-def test_new_seeds_count_as_one_planned_alone_does(tmp_path: Path) -> None:
+def test_all_seeds_are_planned_together(tmp_path: Path) -> None:
+    spec = small_spec(seeds=tuple(range(5)))
+
+    ((plan, times),) = outline(spec, tmp_path).parts
+
+    assert (len(plan.trials), times) == (15, 1)
+
+
+def test_of_very_many_trials_new_seeds_count_as_one_planned_alone_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dry_run, "_MOST_PLANNED", 14)
     spec = small_spec(seeds=tuple(range(5)))
     ids = list(spec.trials())
     trained = {"protocol_hash": spec.protocol.protocol_hash, "epochs": spec.protocol.epochs}

@@ -70,16 +70,27 @@ def test_packs_that_were_only_planned_are_planned_anew(
 
 
 @pytest.mark.slow
-def test_nothing_of_a_pack_stays_behind_where_its_members_end_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("pack_size", [None, 2])
+def test_nothing_of_a_pack_stays_behind_where_its_members_end_alone_or_in_smaller_ones(
+    pack_size: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stopped(tmp_path, monkeypatch, pack_size=4, after=1)
     checkpoints = open_sweep(tmp_path).store.paths.checkpoints
     assert len(list(checkpoints.iterdir())) == 1
 
-    assert swept(tmp_path, pack_size=None).progress.ok == 4
+    assert swept(tmp_path, pack_size=pack_size).progress.ok == 4
 
     assert not list(checkpoints.iterdir())
+
+
+@pytest.mark.slow
+def test_nothing_of_a_pack_stays_behind_where_the_run_that_replaced_it_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped(tmp_path, monkeypatch, pack_size=4, after=1)
+    stopped(tmp_path, monkeypatch, pack_size=2, after=0)
+
+    assert not list(open_sweep(tmp_path).store.paths.checkpoints.iterdir())
 
 
 @pytest.mark.slow

@@ -54,7 +54,6 @@ def test_everything_is_left_where_there_is_no_store_and_none_is_made(tmp_path: P
 
     assert list(plan.left) == IDS
     assert plan.manifest is None
-    assert plan.seconds_left is None
     assert not results.exists()
 
 
@@ -91,17 +90,6 @@ def test_another_protocol_has_another_store(tmp_path: Path) -> None:
     assert len(make_plan(longer, tmp_path).left) == len(IDS)
 
 
-def test_time_is_the_mean_over_trials_that_were_trained_to_an_end(tmp_path: Path) -> None:
-    rows = [
-        trial_row(IDS[0], status="ok", train_seconds=10.0),
-        trial_row(IDS[1], status="diverged", train_seconds=2.0),
-        trial_row(IDS[2], status="failed", train_seconds=500.0),
-    ]
-    make_sweep(tmp_path, SPEC).append(rows, [])
-
-    assert make_plan(SPEC, tmp_path).pace.seconds_a_trial("trials") == 6.0
-
-
 def test_every_attempt_at_a_failed_trial_is_counted(tmp_path: Path) -> None:
     store = make_sweep(tmp_path, SPEC)
     for attempt in (1, 2, 3):
@@ -135,8 +123,7 @@ def test_of_searches_everything_is_left_where_there_is_no_store(tmp_path: Path) 
 
 
 def test_a_search_that_ended_is_done_and_what_it_found_is_known(tmp_path: Path) -> None:
-    trained = {"protocol_hash": SEARCH_SPEC.protocol.protocol_hash, "epochs": 1}
-    rows = [trial_row(EVALUATION, status="diverged", search_id=FIRST, train_seconds=4.0, **trained)]
+    rows = [trial_row(EVALUATION, status="diverged", search_id=FIRST)]
     searched = stored_search(FIRST, protocol_hash=PROTOCOL_HASH, epochs=1)
     stored(tmp_path, SEARCH_SPEC, rows, [searched])
 
@@ -146,8 +133,6 @@ def test_a_search_that_ended_is_done_and_what_it_found_is_known(tmp_path: Path) 
     assert plan.cells_found == {FIRST: FOUND}
     assert list(plan.left) == [OTHER_EVALUATION, SECOND, *REST]
     assert (plan.count("ok"), plan.count("diverged"), plan.count("failed")) == (1, 1, 0)
-    assert plan.pace.seconds_a_trial("trials") == 4.0
-    assert plan.seconds_left == 6.0 + 4.0 * 3
 
 
 def test_a_search_that_diverged_with_a_cell_has_its_evaluations_left(tmp_path: Path) -> None:

@@ -134,15 +134,6 @@ def test_time_before_the_first_trial_does_not_count(clock: Clock) -> None:
     assert progress.images_per_second == 25
 
 
-def test_seconds_of_a_worker_count_once_for_all_that_share_them() -> None:
-    progress = of_trainings(5, 3, "a", "b", "c")
-    progress.epoch("a", 1, seconds=10.0, beside=2)
-    progress.epoch("b", 1, seconds=10.0, beside=2)
-    progress.epoch("c", 1, seconds=4.0)
-
-    assert progress.worker_seconds == 14.0
-
-
 @given(endings=st.lists(st.sampled_from(["ok", "diverged", "failed"]), max_size=20))
 def test_each_trial_is_counted_once_as_it_ended(endings: list[str]) -> None:
     progress = Progress(planned=20)

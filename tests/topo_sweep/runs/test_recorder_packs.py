@@ -9,7 +9,7 @@ import pytest
 from tests.topo_sweep.runs.recorder_run import IDS, SPEC, Run, ended, metrics
 from topo_sweep.runs.packs import Pack
 from topo_sweep.runs.recorder import failed
-from topo_sweep.runs.runner import Together
+from topo_sweep.runs.runner import Resumed, Together
 from topo_sweep.store.manifest import read_manifest
 
 TRIALS = list(SPEC.trials().values())
@@ -121,6 +121,22 @@ def test_an_epoch_takes_a_worker_what_its_members_take_together(
     run.recorder.take(PACK, Together(tuple((n, metrics(0, seconds=2.0)) for n in range(3))))
 
     assert seconds == [6.0] * 3
+
+
+def test_seconds_of_a_worker_count_once_whoever_shares_them_and_whatever_is_recorded(
+    tmp_path: Path,
+) -> None:
+    first = Run(tmp_path)
+    first.report(IDS[1], metrics(0, seconds=5.0), *ended("ok"))
+    first.recorder.close()
+    assert first.progress.worker_seconds == 5.0
+    run, saved = Run(tmp_path), Resumed((metrics(0, seconds=9.0),))
+
+    run.recorder.start(PACK)
+    run.recorder.take(PACK, Together(tuple((number, saved) for number in range(3))))
+    run.recorder.take(PACK, Together(tuple((n, metrics(1, seconds=2.0)) for n in range(3))))
+
+    assert run.progress.worker_seconds == 6.0, "the member that has a row trains again too"
 
 
 def test_a_member_that_has_a_row_runs_beside_the_others_unrecorded(tmp_path: Path) -> None:

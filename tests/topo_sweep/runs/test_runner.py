@@ -16,7 +16,13 @@ from tests.topo_sweep.conftest import small_spec
 from tests.topo_sweep.runs.search_run import search_of, search_spec
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.packs import Pack
-from topo_sweep.runs.runner import Outcome, Together, TrialRunner, is_out_of_memory
+from topo_sweep.runs.runner import (
+    Outcome,
+    Together,
+    TrialRunner,
+    is_out_of_memory,
+    settled_here,
+)
 from topo_sweep.spec.trials import SearchTrial, Trial
 
 SPEC = search_spec(seeds=(0, 1), evaluation_seeds=(0, 1))
@@ -137,3 +143,12 @@ def test_memory_of_a_gpu_that_ran_out_is_known() -> None:
         torch.empty(2**50, device="cuda")
 
     assert is_out_of_memory(no_memory.value)
+
+
+def test_each_has_a_gpu_where_there_are_any_unless_it_is_said_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for is_there, gpus in ((True, 1.0), (False, 0.0)):
+        monkeypatch.setattr("torch.cuda.is_available", lambda is_there=is_there: is_there)
+        assert settled_here(Execution()) == Execution(gpus=gpus)
+        assert settled_here(Execution(gpus=0.25)) == Execution(gpus=0.25)

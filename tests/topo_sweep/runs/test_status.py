@@ -14,10 +14,8 @@ from tests.topo_sweep.runs.search_run import (
     stored_search,
 )
 from tests.topo_sweep.store.store_rows import ON_DISK, trial_row
-from topo_sweep.runs.plan import make_plan
 from topo_sweep.runs.progress import Progress
 from topo_sweep.runs.status import sweep_status
-from topo_sweep.runs.timing.pace import Pace
 from topo_sweep.store.opened import open_sweep
 from topo_sweep.store.parquet import ResultStore
 from topo_sweep.store.tables import SEARCHES
@@ -212,15 +210,3 @@ def test_the_time_of_what_is_left_is_that_of_its_kind(of_searches: ResultStore) 
     # Three evaluations have no row; the failed search has one.
     assert status["seconds_a_trial"] == 4.0
     assert status["seconds_left"] == 3 * 4.0
-    again = make_plan(OF_SEARCHES, of_searches.paths.folder.parent, retry_failed=True)
-    assert again.seconds_left == 3 * 4.0 + 30.0, "failed searches say nothing of time"
-
-
-def test_time_is_unknown_where_a_kind_of_what_is_left_was_never_measured(
-    of_searches: ResultStore,
-) -> None:
-    deeper = search_spec(seeds=(0, 1), evaluation_seeds=(0, 1), cells=(3, 6))
-
-    assert make_plan(deeper, of_searches.paths.folder.parent).seconds_left is None
-    assert Pace().seconds([("trials", 5)]) is None
-    assert Pace().seconds([]) == 0.0

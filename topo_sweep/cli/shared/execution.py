@@ -26,11 +26,13 @@ def execute(spec: SweepSpec, options: RunOptions, cells: CellTraining | None = N
 
     `cells` are the options of a command that trains some.
     """
-    from topo_sweep.runs import sweep
+    from topo_sweep.runs import images, sweep
     from topo_sweep.runs.plan import make_plan
 
     if spec.trial_count > MANY_TRIALS and not options.yes:
         raise InputError(f"this asks for {spec.trial_count:,} trials: add --yes if that is meant")
+    if not options.measure and not options.dry_run:
+        raise InputError("--no-measure is about what a dry run times: add --dry-run to it")
     if options.dry_run:
         click.echo(_described(spec, options, cells))
         return 0
@@ -39,7 +41,7 @@ def execute(spec: SweepSpec, options: RunOptions, cells: CellTraining | None = N
         say(f"evaluations that wait for a failed search (--retry-failed): {len(plan.blocked)}")
     execution = _execution(options, cells)
     if not plan.left:
-        sweep.check_same_images(plan, execution, say)
+        images.check_same_images(plan, execution, say)
         say(f"nothing to do: {_what_is_there(plan)}")
         return _failures_said(plan, plan.count("failed"), ())
     result = sweep.run(plan, execution, say)
@@ -128,7 +130,7 @@ def _described(spec: SweepSpec, options: RunOptions, cells: CellTraining | None)
     """Return what a run would do, in a few lines, after the checks that a run makes."""
     from nas_core.data.splits import blank_dataset
     from topo_sweep.runs.dry_run import describe, outline
-    from topo_sweep.runs.sweep import checked_images
+    from topo_sweep.runs.images import checked_images
     from topo_sweep.runs.timing.forecast import forecast
 
     outlined = outline(spec, options.results or RESULTS, retry_failed=options.retry_failed)

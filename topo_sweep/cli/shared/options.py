@@ -130,7 +130,7 @@ class RunOptions:
     download: bool = option(is_flag=True, help="Fetch the data set if it is not there.")
     partial_data: bool = option(is_flag=True, help="Take a data set that is not whole.")
     cpus_per_pack: int = option(
-        type=FROM_ONE, default=1, show_default=True, help="Threads of a trial."
+        type=FROM_ONE, default=1, show_default=True, help="Threads of a pack."
     )
     gpus_per_pack: float | None = option(
         type=click.FloatRange(min=0),

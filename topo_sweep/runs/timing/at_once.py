@@ -16,11 +16,18 @@ from multiprocessing.synchronize import Barrier
 from statistics import mean
 from typing import Any, Final
 
+from nas_core.errors import InputError
 from nas_core.protocols.data import DatasetInfo
 from nas_core.protocols.search import SearchProtocol
 from nas_core.protocols.training import Protocol
 from nas_core.training.pack import Member
-from topo_sweep.runs.timing.step_time import StepTime, time_search_steps, time_steps
+from topo_sweep.runs.runner import is_out_of_memory
+from topo_sweep.runs.timing.step_time import (
+    TIMED_TOGETHER,
+    StepTime,
+    time_search_steps,
+    time_steps,
+)
 
 MOST_PROCESSES: Final = 8
 """More than these are not started: each loads PyTorch."""
@@ -58,11 +65,12 @@ def time_kinds(
     processes: int,
     at_most_seconds: float,
     in_all_seconds: float,
-) -> list[StepTime]:
-    """Return what a step of each kind takes, by the mean of so many processes at once.
+) -> tuple[list[StepTime], int]:
+    """Return what a step of each kind takes, by the mean of processes at once, and how many these.
 
     Where the time for all is over, the kinds that are left are not timed: then there are fewer
-    results than kinds, but one at least.
+    results than kinds, but one at least. A pack that does not fit into memory is timed as a half of
+    it, as it would train.
 
     Args:
         kinds: what to time, one after another.
@@ -75,8 +83,7 @@ def time_kinds(
         in_all_seconds: for all of them, without starting processes; the last that began is ended.
 
     Raises:
-        InputError: what cannot be trained or searched.
-        torch.OutOfMemoryError: it does not fit into the memory of the GPU.
+        InputError: what cannot be trained or searched, or of which not even one fits into memory.
 
     """
 
@@ -85,7 +92,7 @@ def time_kinds(
         started = time.perf_counter()
         for kind in kinds:
             if not found or time.perf_counter() < started + in_all_seconds:
-                found.append(time_one(kind))
+                found.append(_timed_fitting(time_one, kind))
         return found
 
     how = info, device, threads, at_most_seconds
@@ -102,10 +109,27 @@ def time_kinds(
                     return [future.result() for future in futures]
 
                 together(_begin)
-                return all_timed(lambda kind: _mean(together(_time_beside_others, kind, *how)))
+                found = all_timed(lambda kind: _mean(together(_time_beside_others, kind, *how)))
+                return found, processes
         except (OSError, BrokenProcessPool, threading.BrokenBarrierError):
             pass
-    return all_timed(lambda kind: time_kind(kind, *how))
+    return all_timed(lambda kind: time_kind(kind, *how)), 1
+
+
+def _timed_fitting(time_one: Callable[[Kind], StepTime], kind: Kind) -> StepTime:
+    """Return what a step of a kind takes, halved until it fits into memory."""
+    try:
+        return time_one(kind)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        half = kind.members[: len(kind.members) // 2]
+        if not half:
+            raise InputError(
+                "not even one network fits into memory here, so nothing can be timed: add "
+                f"--no-measure ({error})"
+            ) from None
+    return _timed_fitting(time_one, replace(kind, members=half))
 
 
 def time_kind(
@@ -128,6 +152,10 @@ def time_kind(
     if batch <= _FEW_IMAGES:
         return timed(batch, at_most_seconds)
     few = timed(_FEW_IMAGES, at_most_seconds / 10)
+    took = few.steps * (few.seconds + few.alpha_seconds)
+    if few.steps <= TIMED_TOGETHER[device] and took < at_most_seconds:
+        # Nothing but the warm-up, which in a new process may take many times as long as a step.
+        few = timed(_FEW_IMAGES, at_most_seconds / 10)
     seconds_an_image = (few.seconds + few.alpha_seconds) / _FEW_IMAGES
     # One warms up and two are timed, in three quarters of the time.
     affordable = int(at_most_seconds / 4 / seconds_an_image)

@@ -9,27 +9,26 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from statistics import mean
 from typing import Final
 
 import torch
 
-from nas_core.cells.genotype import KNOWN_CELLS
 from nas_core.data.splits import Split
 from nas_core.protocols.search import SearchProtocol
-from nas_core.protocols.training import Protocol
 from nas_core.training.pack import Member
 from nas_core.training.training import measured_after
 from topo_sweep.analysis.text import counted
 from topo_sweep.runs.execution import Execution
-from topo_sweep.runs.packing import ask_here, seconds_by_size, settled_packing
-from topo_sweep.runs.packs import Pack, WaitingPack, planned_packs, with_packs
+from topo_sweep.runs.pack_size import ask_here, packs_of_run, settled_packing
+from topo_sweep.runs.packs import Pack, WaitingPack, cell_of, with_packs
 from topo_sweep.runs.plan import Plan
+from topo_sweep.runs.runner import settled_here
 from topo_sweep.runs.timing.at_once import MOST_PROCESSES, Kind, time_kinds
 from topo_sweep.runs.timing.pace import Pace
 from topo_sweep.runs.timing.step_time import StepTime
-from topo_sweep.spec.trials import Planned, Trial
+from topo_sweep.spec.trials import Planned, SearchTrial, Trial
 from topo_sweep.store.manifest import Packing
 
 _SECONDS_A_KIND: Final = 5.0
@@ -118,17 +117,17 @@ def forecast(
         InputError: see `time_kinds`.
 
     """
-    parts = list(parts)
+    parts = [(plan, times) for plan, times in parts if plan.left]
+    if not parts:
+        return None
     start = _STARTS[execution.executor] * time.process_time()
-    if execution.gpus is None:
-        execution = replace(execution, gpus=1.0 if torch.cuda.is_available() else 0.0)
+    execution = settled_here(execution)
     workers = _workers(execution)
     packing = _packing_taken(parts[0][0], execution, workers or 1, measure=measure)
-    execution = replace(execution, pack_size=None if packing is None else packing.size)
     groups = _grouped(parts, packing, workers or 1)
-    if not groups:
-        return None
-    pace = Pace.of_store(parts[0][0].store, execution)
+    packs = [units.sizes for units in groups.values() if units.kind.packed]
+    largest_pack = max((max(sizes) for sizes in packs), default=0)
+    pace = Pace.of_store(parts[0][0].store, execution, largest_pack=largest_pack or None)
     told, rest = [], []
     for (workload, *_), units in groups.items():
         if (spent := pace.spent.get(workload)) is not None and spent.epochs:
@@ -144,14 +143,13 @@ def forecast(
         said.append(_time(rest, images, execution, processes=min(workers or 1, MOST_PROCESSES)))
     everything = list(groups.values())
     work = sum(units.work for units in everything)
-    packs = [units.sizes for units in everything if units.kind.packed]
     return Forecast(
         work=work,
         wall=start + _span(everything, workers or 1, _HANDOVER_SECONDS[execution.executor]),
         error=sum(units.error * units.work for units in everything) / work if work else 0.0,
         workers=workers,
         packs=sum(sizes.total() for sizes in packs),
-        largest_pack=max((max(sizes) for sizes in packs), default=0),
+        largest_pack=largest_pack,
         basis=" and ".join(said),
     )
 
@@ -187,40 +185,25 @@ def _grouped(
 ) -> dict[tuple[str, object], _Units]:
     """Return what is left, by workload and the shape of its networks."""
     groups: dict[tuple[str, object], _Units] = {}
-    size = None if packing is None else packing.size
     for plan, times in parts:
-        known = () if plan.manifest is None else plan.manifest.packs
-        seconds = None if packing is None else seconds_by_size(packing)
-        packs = planned_packs(plan.left, plan.trials, known, size, workers=workers, seconds=seconds)
+        packs = () if packing is None else packs_of_run(plan, packing, workers=workers)
         for unit in with_packs(plan.left, plan.trials, packs):
-            is_pack = isinstance(unit, Pack | WaitingPack)
-            trials: Sequence[Planned] = (
-                unit.members if isinstance(unit, Pack | WaitingPack) else (unit,)
-            )
+            trials: Sequence[Planned]
+            if isinstance(unit, Pack | WaitingPack):
+                trials, packed = unit.members, True
+            else:
+                trials, packed = (unit,), False
             first = trials[0]
             shape = first.genotype.shape if isinstance(first, Trial) else None
-            kind = _kind(trials, packed=is_pack)
-            units = groups.setdefault(
-                (first.workload, (shape, is_pack)), _Units(kind, first.epochs)
+            members = tuple(
+                Member(cell_of(t), t.seed) for t in trials if not isinstance(t, SearchTrial)
             )
-            # Where a seed fills no pack, several of them do.
-            seeds = max(min(times, size // len(trials)), 1) if is_pack and size else 1
-            units.sizes[seeds * len(trials)] += times // seeds
-            if rest := times % seeds:
-                units.sizes[rest * len(trials)] += 1
+            kind = Kind(first.protocol, members, packed=packed)
+            units = groups.setdefault((first.workload, (shape, packed)), _Units(kind, first.epochs))
+            units.sizes[len(trials)] += times
             if len(kind.members) > len(units.kind.members):
                 units.kind = kind
     return groups
-
-
-def _kind(trials: Sequence[Planned], *, packed: bool) -> Kind:
-    """Return what is timed of a unit; of a cell that is still to be found, a known one."""
-    members = [
-        Member(trial.genotype if isinstance(trial, Trial) else KNOWN_CELLS["DARTS_V2"], trial.seed)
-        for trial in trials
-        if isinstance(trial.protocol, Protocol)
-    ]
-    return Kind(trials[0].protocol, tuple(members), packed=packed)
 
 
 def _time(groups: Sequence[_Units], images: Split, execution: Execution, *, processes: int) -> str:
@@ -228,7 +211,7 @@ def _time(groups: Sequence[_Units], images: Split, execution: Execution, *, proc
     most_first = sorted(groups, key=lambda units: units.weight * units.trials, reverse=True)
     # The cheapest first: where the time does not suffice, the others are told from these.
     chosen = sorted(most_first[:_MOST_KINDS], key=lambda units: units.weight)
-    found = time_kinds(
+    found, processes = time_kinds(
         [units.kind for units in chosen],
         images.info,
         device=execution.device,

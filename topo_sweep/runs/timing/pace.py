@@ -56,14 +56,20 @@ class Pace:
         return pace
 
     @classmethod
-    def of_store(cls, store: ResultStore, execution: Execution) -> Pace:
-        """Take the rows of a store that were made as this run would make them."""
-        frames = {name: store.rows(table) for name, table in TABLES.items()}
-        size = execution.pack_size
-        assert size != "auto", "what auto takes has to be known"  # noqa: S101
+    def of_store(
+        cls, store: ResultStore, execution: Execution, *, largest_pack: int | None
+    ) -> Pace:
+        """Take the rows of a store that were made as this run would make them.
+
+        Args:
+            store: whose rows tell.
+            execution: of the run.
+            largest_pack: trainings in the largest pack of the run; None where it has no packs.
+
+        """
         alike = {
-            name: _alike(rows, execution, size if name == TRIALS.name else None)
-            for name, rows in frames.items()
+            name: _alike(store.rows(table), execution, largest_pack if table is TRIALS else None)
+            for name, table in TABLES.items()
         }
         return cls.measured(**alike)
 
@@ -100,10 +106,7 @@ def _error(paces: pd.Series[float]) -> float:
 
 
 def _alike(rows: pd.DataFrame, execution: Execution, pack_size: int | None) -> pd.DataFrame:
-    """Return the rows that were made on such a device, with as many threads, in such packs.
-
-    The last pack of a sweep may have been smaller than the others.
-    """
+    """Return the rows made on such a device, with as many threads, in packs of about the size."""
 
     def made_alike(text: str | None) -> bool:
         how = json.loads(text or "{}")
@@ -111,7 +114,7 @@ def _alike(rows: pd.DataFrame, execution: Execution, pack_size: int | None) -> p
         return (
             how.get("device", execution.device) == execution.device
             and how.get("threads", execution.cpus) == execution.cpus
-            and (pack_size is None or pack_size / 2 <= size <= pack_size)
+            and (pack_size is None or pack_size / 2 <= size <= 2 * pack_size)
             and bool(how.get("packed")) == (pack_size is not None)
         )
 

@@ -29,7 +29,7 @@ from nas_core.training.training import Training
 
 _BATCHES: Final = 4
 """Steps of the epochs that are timed; what an epoch draws at its start is in the first of them."""
-_TIMED_TOGETHER: Final = {"cpu": 1, "cuda": _BATCHES}
+TIMED_TOGETHER: Final = {"cpu": 1, "cuda": _BATCHES}
 """Steps between two looks at the clock, for which a GPU is waited for."""
 _FEWEST: Final = 2
 """Measurements of a step."""
@@ -78,7 +78,7 @@ class _EveryStep:
     device: torch.device
 
     def told(self, step: int, of: float) -> Iterator[Steps]:
-        if step % _TIMED_TOGETHER[self.device.type] == 0:
+        if step % TIMED_TOGETHER[self.device.type] == 0:
             yield Steps(share=step / of, epoch_seconds=math.nan)
 
 
@@ -195,7 +195,7 @@ def time_steps(
             seconds=median(seconds),
             evaluation_seconds=evaluation,
             build_seconds=steps.build_seconds,
-            steps=len(seconds) * _TIMED_TOGETHER[device],
+            steps=len(seconds) * TIMED_TOGETHER[device],
             spread=_spread(seconds),
             peak_memory_bytes=torch.cuda.max_memory_allocated() if device == "cuda" else estimate,
         )
@@ -298,7 +298,7 @@ def _timed(
 
 def _steps(loop: Training | PackTraining, epoch: int) -> Iterator[tuple[float]]:
     """Take the steps of an epoch over and over, never evaluating; yield the seconds of each."""
-    together = _TIMED_TOGETHER[loop.device.type]
+    together = TIMED_TOGETHER[loop.device.type]
     while True:
         told = loop.run_epoch(epoch)
         for _ in range(_BATCHES // together):

@@ -25,12 +25,12 @@ _LARGEST_CHANGE: Final = 0.12
 _LEAST_ERROR: Final = 0.1
 _ERROR_OF_STEPS: Final = 0.25
 """Of an estimate, as a share of it: at least, and where it rests on a few steps of an epoch."""
-_HANDOVER_SECONDS: Final = 10.0
+_WORKER_FREE_SECONDS: Final = 10.0
 """A worker whose trial has ended counts as working for so long, until it begins another."""
 
 
 @dataclass
-class _Pace:
+class _EpochPace:
     """Seconds of an epoch of one workload, followed from epoch to epoch."""
 
     seconds: float
@@ -56,8 +56,8 @@ class TimeLeft:
     """
 
     def __init__(self) -> None:
-        self._paces: dict[str, _Pace] = {}
-        self._first_steps: dict[str, _Pace] = {}
+        self._paces: dict[str, _EpochPace] = {}
+        self._first_steps: dict[str, _EpochPace] = {}
         self._reported_at: dict[str, float] = {}
         """Of each trial that runs, when it told of an epoch, or else when its worker was free."""
         self._new_workers: set[str] = set()
@@ -146,14 +146,14 @@ class TimeLeft:
 
     def _freed(self) -> list[float]:
         """Return when each worker got free that still is to begin another trial."""
-        since = time.monotonic() - _HANDOVER_SECONDS
+        since = time.monotonic() - _WORKER_FREE_SECONDS
         return [freed_at for freed_at in self._freed_at if freed_at >= since]
 
 
-def _followed(paces: dict[str, _Pace], workload: str, seconds: float, workers: int) -> None:
+def _followed(paces: dict[str, _EpochPace], workload: str, seconds: float, workers: int) -> None:
     """Let the pace of a workload follow an epoch."""
     seconds = max(seconds, 1e-3)
     if workload in paces:
         paces[workload].follow(seconds, workers=workers)
     else:
-        paces[workload] = _Pace(seconds)
+        paces[workload] = _EpochPace(seconds)

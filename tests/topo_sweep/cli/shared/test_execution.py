@@ -43,6 +43,14 @@ def test_a_request_above_the_limit_is_refused_without_yes(program: Program) -> N
     assert "asks for 10,002 trials: add --yes" in program.errors
 
 
+def test_what_a_dry_run_times_is_no_matter_of_a_run(program: Program) -> None:
+    assert program(*RUN, "--no-measure", code=2) == ""
+    assert program.errors == (
+        "topo-sweep: --no-measure is about what a dry run times: add --dry-run to it\n"
+    )
+    assert not list(Path().iterdir())
+
+
 @pytest.mark.parametrize(
     "command",
     [("run", "demo"), ("evaluate", "DARTS_V2", "--dataset", "digits"), ("promote", "--top", "1")],

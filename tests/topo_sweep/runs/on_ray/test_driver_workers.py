@@ -78,8 +78,8 @@ class Joined(Recorder):
 
     join: Callable[[], object] | None
 
-    def take(self, trial: Runnable | Pack, report: Report | Together, *, beside: int = 1) -> bool:
-        has_ended = super().take(trial, report, beside=beside)
+    def take(self, trial: Runnable | Pack, report: Report | Together) -> bool:
+        has_ended = super().take(trial, report)
         if has_ended and self.join:
             self.join()
             self.join = None

@@ -14,10 +14,14 @@ from nas_core.cells.genotype import KNOWN_CELLS, Genotype
 from nas_core.data.splits import Split, blank_dataset, split
 from nas_core.protocols.search import SEARCH_PRESETS, SearchProtocol
 from nas_core.protocols.training import DataOptions, Protocol
+from nas_core.training.pack import Member
 from tests.topo_sweep.conftest import make_sweep, small_spec
+from tests.topo_sweep.runs.search_run import search_spec
 from tests.topo_sweep.store.store_rows import trial_row
 from topo_sweep.runs.dry_run import outline
 from topo_sweep.runs.execution import Execution
+from topo_sweep.runs.pack_size import packs_of_run
+from topo_sweep.runs.plan import Plan, make_plan
 from topo_sweep.runs.timing import forecast as module
 from topo_sweep.runs.timing.at_once import Kind
 from topo_sweep.runs.timing.forecast import Forecast, forecast, seconds_of_search
@@ -45,10 +49,16 @@ class Timed:
         self.kinds: list[Kind] = []
         self.how: dict[str, Any] = {}
         self.most = 100
+        self.fits = 100
+        self.processes: int | None = None
+        """That time in the place of as many as were asked for."""
 
-    def __call__(self, kinds: Sequence[Kind], _info: object, **how: Any) -> list[StepTime]:
-        self.kinds, self.how = list(kinds), how
-        return [replace(STEP, size=max(len(kind.members), 1)) for kind in kinds[: self.most]]
+    def __call__(
+        self, kinds: Sequence[Kind], _info: object, *, processes: int, **how: Any
+    ) -> tuple[list[StepTime], int]:
+        self.kinds, self.how = list(kinds), how | {"processes": processes}
+        sizes = (min(max(len(kind.members), 1), self.fits) for kind in kinds[: self.most])
+        return [replace(STEP, size=size) for size in sizes], self.processes or processes
 
 
 @pytest.fixture
@@ -118,18 +128,74 @@ def test_packs_are_timed_with_their_members_and_share_the_seconds(
 
     # Eight of a seed go as 2 + 3 + 3, and a pack of three takes what was timed.
     assert (found.packs, found.largest_pack) == (6, 3)
-    assert [len(kind.members) for kind in timed.kinds] == [3]
-    assert timed.kinds[0].packed
+    (kind,) = timed.kinds
+    assert kind.packed
+    trained = {Member(t.genotype, t.seed) for t in spec.trials().values() if t.seed == 0}
+    assert len(set(kind.members)) == 3
+    assert set(kind.members) < trained
     assert found.work == pytest.approx(16 / 3 * A_TRIAL)
 
 
-@pytest.mark.usefixtures("timed")
-def test_seeds_that_fill_no_pack_alone_go_together(tmp_path: Path) -> None:
+def test_what_processes_timed_is_said_where_fewer_could_be_started(
+    tmp_path: Path, timed: Timed
+) -> None:
+    timed.processes = 1
+    assert "processes" not in of(small_spec(), tmp_path, Execution(gpus=0)).basis
+
+
+def test_a_pack_of_which_a_half_was_timed_takes_as_long_as_its_halves(
+    tmp_path: Path, timed: Timed
+) -> None:
+    timed.fits = 2
+    spec = small_spec(topologies=(0, 1, 2, 3), seeds=(0,))
+
+    assert of(spec, tmp_path, replace(ALONE, pack_size=4)).work == pytest.approx(2 * A_TRIAL)
+
+
+def test_seeds_that_fill_no_pack_alone_go_together(tmp_path: Path, timed: Timed) -> None:
     spec = small_spec(topologies=(5,), seeds=tuple(range(6)))
 
     found = of(spec, tmp_path, replace(ALONE, pack_size=4))
 
-    assert (found.packs, found.largest_pack) == (2, 4)
+    assert (found.packs, found.largest_pack) == (2, 3)
+    (kind,) = timed.kinds
+    assert [member.seed for member in kind.members] == [0, 1, 2]
+    assert found.work == pytest.approx(2 * A_TRIAL)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("size", [1, 4, 30])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        small_spec(topologies=(17,), seeds=tuple(range(10))),
+        small_spec(topologies=tuple(range(8)), seeds=(0, 1)),
+        search_spec(seeds=(0, 1), evaluation_seeds=(0, 1, 2)),
+    ],
+)
+@pytest.mark.usefixtures("timed")
+def test_the_packs_of_the_forecast_are_those_of_the_run(
+    tmp_path: Path, spec: SweepSpec, size: int, workers: int
+) -> None:
+    execution = ALONE if workers == 1 else Execution(gpus=0)
+    packing, plan = Packing(asked=size, size=size), make_plan(spec, tmp_path)
+
+    found = of(spec, tmp_path, replace(execution, pack_size=size))
+
+    planned = packs_of_run(plan, packing, workers=workers)
+    assert (found.packs, found.largest_pack) == (len(planned), max(map(len, planned)))
+
+
+def test_of_more_trials_than_are_planned_one_seed_stands_for_all(
+    tmp_path: Path, timed: Timed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("topo_sweep.runs.dry_run._MOST_PLANNED", 10)
+    spec = small_spec(topologies=(0, 1, 2, 3), seeds=(0, 1, 2))
+
+    found = of(spec, tmp_path, replace(ALONE, pack_size=4))
+
+    assert (found.packs, found.largest_pack) == (3, 4)
+    assert {member.seed for member in timed.kinds[0].members} == {0}
 
 
 @pytest.mark.usefixtures("timed")
@@ -187,14 +253,53 @@ def test_rows_that_were_made_otherwise_do_not_count(
     assert len(timed.kinds) == 1
 
 
-@pytest.mark.usefixtures("timed")
-def test_rows_of_packs_count_for_packs_of_about_the_size(tmp_path: Path) -> None:
+def test_nothing_is_measured_where_nothing_is_left(
+    tmp_path: Path, timed: Timed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise AssertionError("measured")
+
+    monkeypatch.setattr(module, "settled_packing", refused)
     spec = small_spec()
-    made = {"device": "cpu", "pack_size": 9, "threads": 1, "packed": True}
+    made = {"device": "cpu", "pack_size": 1, "threads": 1}
+    make_sweep(tmp_path, spec).append(rows(spec, made, count=6), [])
+    parts = outline(spec, tmp_path).parts
+
+    assert forecast(parts, images(), replace(ALONE, pack_size="auto")) is None
+    assert timed.kinds == []
+
+
+def test_auto_is_measured_of_all_seeds_together(
+    tmp_path: Path, timed: Timed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Plan] = []
+
+    def settled(plan: Plan, *_: object, **__: object) -> tuple[Packing, None]:
+        given.append(plan)
+        return Packing(asked="auto", size=6), None
+
+    monkeypatch.setattr(module, "settled_packing", settled)
+    spec = small_spec(topologies=(17,), seeds=tuple(range(6)))
+
+    of(spec, tmp_path, replace(ALONE, pack_size="auto"))
+
+    assert [plan.trials.keys() for plan in given] == [spec.trials().keys()]
+    assert [len(kind.members) for kind in timed.kinds] == [6]
+
+
+@pytest.mark.parametrize(("made_in", "count"), [(4, True), (8, True), (1, False), (9, False)])
+@pytest.mark.usefixtures("timed")
+def test_rows_count_that_were_made_in_packs_of_about_the_size_that_is_planned(
+    tmp_path: Path, made_in: int, count: bool
+) -> None:
+    spec = small_spec()
+    made = {"device": "cpu", "pack_size": made_in, "threads": 1, "packed": True}
     make_sweep(tmp_path, spec).append(rows(spec, made), [])
 
-    assert of(spec, tmp_path, replace(ALONE, pack_size=10)).basis == "2 rows of this store"
-    assert "timed" in of(spec, tmp_path, replace(ALONE, pack_size=40)).basis
+    found = of(spec, tmp_path, replace(ALONE, pack_size=64))
+
+    assert (found.packs, found.largest_pack) == (1, 4), "the four that are left"
+    assert (found.basis == "2 rows of this store") == count
 
 
 def test_where_nothing_is_known_and_nothing_may_be_timed_there_is_no_forecast(

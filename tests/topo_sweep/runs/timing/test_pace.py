@@ -27,6 +27,8 @@ def test_an_epoch_counts_by_its_workload_and_failed_rows_say_nothing() -> None:
 
 def test_an_unknown_workload_makes_the_whole_unknown() -> None:
     assert measured().seconds([("trials p", 1), ("searches of another kind", 2)]) is None
+    assert Pace().seconds([("trials", 5)]) is None
+    assert Pace().seconds([]) == 0.0
     assert Pace().seconds_a_trial("trials") is None
 
 

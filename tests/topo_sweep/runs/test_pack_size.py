@@ -15,22 +15,25 @@ from nas_core.training.pack import Member
 from tests.topo_sweep.conftest import make_sweep, small_spec
 from tests.topo_sweep.runs.pack_run import manifest_of, spec, swept
 from tests.topo_sweep.runs.search_run import search_spec
-from topo_sweep.runs import packing
+from topo_sweep.runs import pack_size
 from topo_sweep.runs.execution import Execution
-from topo_sweep.runs.packing import (
+from topo_sweep.runs.pack_size import (
     Candidates,
     ask_here,
     bfloat16_remark,
     fastest,
     gain_of_bfloat16,
     measured_sizes,
+    packs_of_run,
+    saved_keys,
     seconds_by_size,
     settled_packing,
 )
+from topo_sweep.runs.packs import Packs, pack_id
 from topo_sweep.runs.plan import Plan, make_plan
 from topo_sweep.runs.timing.step_time import StepTime
 from topo_sweep.spec.load import SweepSpec
-from topo_sweep.store.manifest import Packing, PackTime
+from topo_sweep.store.manifest import Packing, PackTime, read_manifest
 from topo_sweep.store.opened import load_results
 
 HERE = Execution(executor="inline", gpus=0.0)
@@ -72,7 +75,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Asked]:
                 peak_memory_bytes=(memory or {}).get(size, MEGABYTE),
             )
 
-        monkeypatch.setattr(packing, "time_steps", timed)
+        monkeypatch.setattr(pack_size, "time_steps", timed)
         return asked
 
     return pretended
@@ -117,7 +120,7 @@ def test_half_of_the_memory_is_the_limit(
     pretend: Callable[..., Asked],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(packing, "_memory_bytes", lambda _: 100 * MEGABYTE)
+    monkeypatch.setattr(pack_size, "_memory_bytes", lambda _: 100 * MEGABYTE)
     pretend({0: 90, 1: 100, 2: 200} | speeds, memory=memory)
 
     _, times = measured_sizes(candidates(64))
@@ -146,7 +149,7 @@ def test_a_network_that_does_not_fit_into_memory_is_left_to_fail(
 
 
 def test_real_steps_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packing, "_AT_MOST_SECONDS", 0.05)
+    monkeypatch.setattr(pack_size, "_AT_MOST_SECONDS", 0.05)
     tiny = small_spec().protocol.with_values({"cells": 1, "init_channels": 2, "batch_size": 4})
     alone, pack = (
         replace(candidates(2), protocol=tiny).timed(size, packed=size > 1) for size in (1, 2)
@@ -278,6 +281,32 @@ def test_a_run_keeps_choice_measurements_and_packs_and_goes_on_with_them(
     assert not asked
     assert manifest_of(tmp_path).packing == first.packing
     assert manifest_of(tmp_path).packs[:2] == first.packs
+
+
+# The packs of a run
+
+
+def test_packs_that_were_begun_stay_where_others_are_asked_for_now(tmp_path: Path) -> None:
+    ids = tuple(small_spec().trials())
+    planned = (ids[:3], ids[3:])
+    paths = plan_of(tmp_path, small_spec(), Packing(asked=3, size=3)).store.paths
+    read_manifest(paths.manifest).with_packs(planned).write(paths.manifest)
+
+    def packs(size: int) -> Packs:
+        return packs_of_run(
+            make_plan(small_spec(), tmp_path), Packing(asked=size, size=size), workers=1
+        )
+
+    assert packs(3) == planned, "as before"
+    assert packs(6) == (ids,), "none was begun"
+    paths.checkpoint(pack_id(planned[1])).touch()
+    assert packs(6)[0] == planned[1]
+    assert set(packs(6)[1]) == set(planned[0])
+    assert max(map(len, packs(2))) == 2
+
+
+def test_a_new_sweep_has_saved_nothing(tmp_path: Path) -> None:
+    assert saved_keys(make_plan(small_spec(), tmp_path)) == set()
 
 
 # What bfloat16 would save

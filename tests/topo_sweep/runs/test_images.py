@@ -10,7 +10,7 @@ from nas_core.errors import InputError
 from nas_core.protocols.data import DATASETS
 from nas_core.protocols.training import DataOptions
 from tests.topo_sweep.conftest import small_spec
-from topo_sweep.runs.sweep import checked_images
+from topo_sweep.runs.images import checked_images
 
 WHOLE, TEST = 50_000, 10_000
 

@@ -13,16 +13,15 @@ from typing import Final, Literal, TypeVar
 
 import torch
 
-from nas_core.cells.genotype import KNOWN_CELLS
 from nas_core.protocols.data import DATASETS
 from nas_core.protocols.training import Protocol
 from nas_core.training.pack import Member
+from topo_sweep.analysis.text import counted
 from topo_sweep.runs.execution import Execution
-from topo_sweep.runs.packs import alike, packable
+from topo_sweep.runs.packs import Packs, alike, begun_packs, cell_of, packable, planned_packs
 from topo_sweep.runs.plan import Plan
 from topo_sweep.runs.runner import device_name, is_out_of_memory
 from topo_sweep.runs.timing.step_time import time_steps
-from topo_sweep.spec.trials import Evaluation, Trial
 from topo_sweep.store.manifest import Packing, PackTime
 
 _AT_MOST_SECONDS: Final = 1.5
@@ -124,7 +123,7 @@ def settled_packing(
         threads=execution.cpus,
         measured=tuple(times),
     )
-    threads = "1 thread" if execution.cpus == 1 else f"{execution.cpus} threads"
+    threads = counted(execution.cpus, "thread")
     return packing, (
         f"--pack auto, measured in {seconds:.0f} s on {device} with {threads}, images/s: "
         f"{', '.join(_speeds(times)) or 'not even one fits into memory'}; {_taken(size)}"
@@ -194,6 +193,30 @@ def seconds_by_size(packing: Packing) -> Callable[[int], float] | None:
     return seconds
 
 
+def packs_of_run(plan: Plan, packing: Packing, *, workers: int) -> Packs:
+    """Return the packs of a run: those that were planned before and stay, then new ones.
+
+    Where trainings were put together in another way before, only packs that were begun stay.
+    """
+    known = () if plan.manifest is None else plan.manifest.packs
+    # None is in stores of earlier versions.
+    if plan.manifest is not None and plan.manifest.packing not in {None, packing}:
+        known = begun_packs(known, plan.left, saved_keys(plan))
+    return planned_packs(
+        plan.left,
+        plan.trials,
+        known,
+        packing.size,
+        workers=workers,
+        seconds=seconds_by_size(packing),
+    )
+
+
+def saved_keys(plan: Plan) -> set[str]:
+    """Return of which trials and packs there are checkpoints, by their ids."""
+    return {path.stem for path in plan.store.paths.checkpoints.glob("*")}
+
+
 def bfloat16_remark(
     plan: Plan,
     packing: Packing | None,
@@ -240,7 +263,7 @@ def _candidates(plan: Plan, execution: Execution, workers: int) -> tuple[Candida
         return None, 0
     largest = max(alike(trials), key=len)
     most = min(len(largest), -(-len(trials) // workers))
-    members = tuple(_member(trial) for trial in largest[:most])
+    members = tuple(Member(cell_of(trial), trial.seed) for trial in largest[:most])
     spec = plan.spec
     return (
         Candidates(
@@ -251,12 +274,6 @@ def _candidates(plan: Plan, execution: Execution, workers: int) -> tuple[Candida
         ),
         most,
     )
-
-
-def _member(trial: Trial | Evaluation) -> Member:
-    """Return what is measured for a training; a known cell for one that is still searched for."""
-    genotype = trial.genotype if isinstance(trial, Trial) else KNOWN_CELLS["DARTS_V2"]
-    return Member(genotype, trial.seed)
 
 
 def _still_holds(known: Packing, plan: Plan, execution: Execution, most: int) -> bool:
