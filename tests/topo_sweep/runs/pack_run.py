@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,11 @@ def swept(
     pack_size: Any,
     retry_failed: bool = False,
     sweep: SweepSpec | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> RunResult:
-    """Run what is left in this process."""
+    """Run what is left in this process; `say` is told what a run says."""
     execution = Execution(executor="inline", pack_size=pack_size, checkpoint_seconds=0)
-    return run(make_plan(sweep or spec(), results, retry_failed=retry_failed), execution)
+    return run(make_plan(sweep or spec(), results, retry_failed=retry_failed), execution, say)
 
 
 def manifest_of(results: Path) -> Manifest:

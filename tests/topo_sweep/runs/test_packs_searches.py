@@ -77,11 +77,15 @@ def rows(results: Path) -> pd.DataFrame:
     return kept.sort_values("seed", ignore_index=True)
 
 
+said: list[str] = []
+"""By the run of `searched`."""
+
+
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Results of a pack of three searches; only to be looked at."""
     results = tmp_path_factory.mktemp("searched")
-    swept(results, pack_size=8, sweep=searches())
+    swept(results, pack_size=8, sweep=searches(), say=said.append)
     return results
 
 
@@ -97,6 +101,7 @@ def test_searches_of_several_seeds_are_one_pack_with_the_rows_of_each_alone(
     assert [(how["pack_size"], how["packed"]) for how in execution] == [(3, True)] * 3
     assert manifest_of(searched).packs == (tuple(searches().trials()),)
     assert not list(store.paths.checkpoints.iterdir())
+    assert "packs: 1, each up to 3 searches as one network" in said
 
 
 @pytest.mark.slow

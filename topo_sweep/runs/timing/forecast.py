@@ -188,10 +188,12 @@ def _grouped(
     for plan, times in parts:
         packs = () if packing is None else packs_of_run(plan, packing, workers=workers)
         for unit in with_packs(plan.left, plan.trials, packs):
-            together = isinstance(unit, Pack | WaitingPack)
-            trials: Sequence[Planned] = unit.members if together else (unit,)
+            trials: Sequence[Planned]
+            if isinstance(unit, Pack | WaitingPack):
+                trials, packed = unit.members, not unit.members[0].finds_cell
+            else:
+                trials, packed = (unit,), False
             first = trials[0]
-            packed = together and not first.finds_cell  # searches are timed one by one
             shape = first.genotype.shape if isinstance(first, Trial) else None
             members = tuple(
                 Member(cell_of(t), t.seed) for t in trials if not isinstance(t, SearchTrial)
