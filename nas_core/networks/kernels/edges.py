@@ -198,10 +198,12 @@ def _unweighted(
     if not maps:
         return total
     stacked = torch.stack([each.movedim(3, 0) for each in maps], dim=1)  # (K, T, B, H', W', C)
+    pixels = stacked.flatten(2).to(weights.dtype)
     by_model = weights[:, columns].unflatten(0, (-1, models)).transpose(0, 1)  # (K, M, T)
     # Mixed precision would round the weights, which differ by 1e-4, to 8 bits.
     with torch.autocast(weights.device.type, enabled=False):
-        sums = by_model @ stacked.flatten(2).to(weights.dtype)
+        # A CPU is slower at a batch of one product than at the product.
+        sums = (by_model[0] @ pixels[0])[None] if models == 1 else by_model @ pixels
     y = sums.unflatten(2, stacked.shape[2:]).movedim((1, 0), (3, 4))
     return y if total is None else total + y
 
