@@ -4,8 +4,9 @@ Run: python benchmarks/busy_workers.py [--cpus 8] [--seconds 5] [--pack N] [--mi
     [--join] [--json FILE]
 
 A worker starts as in a sweep: it is a process that imports torch, so where more CPUs are declared
-than there are cores they wait for each other. With `--join` half of the CPUs are there from the
-begin; the others are a node that joins after a minute.
+than there are cores they wait for each other. `busy_from_then_on` counts from when all work,
+`busy_after_a_minute` from a minute after the begin, whether all work by then or not. With `--join`
+half of the CPUs are there from the begin; the others are a node that joins after a minute.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from functools import partial
 from pathlib import Path
 
 from ray.cluster_utils import Cluster
-from ray_overhead import Timeline, kept, on_ray, plan_of
+from ray_overhead import Timeline, kept
 
 from nas_core.cells.genotype import Genotype
+from topo_sweep.bench.ray_cost import plan_of, with_ray
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.on_ray import cluster
 from topo_sweep.runs.on_ray.no_training import NoTraining
@@ -78,7 +80,7 @@ def run_sleeping(
     packs = [Pack(tuple(members[first : first + pack])) for first in firsts] if pack else None
     agenda = Timed(plan.left, plan.cells_found, packs)
     timeline = Joined(plan, agenda, join)
-    on_ray(agenda, timeline, type("Sleeping", (NoTraining,), {"seconds": seconds}))
+    with_ray(agenda, timeline, type("Sleeping", (NoTraining,), {"seconds": seconds}))
     timeline.close()
     return timeline, agenda
 
@@ -87,6 +89,50 @@ def busy(timeline: Timeline, seconds: float, begin: float, end: float) -> float:
     """Return how many workers slept on average between two instants."""
     slept = (max(min(ended, end) - max(ended - seconds, begin), 0.0) for ended, _ in timeline.ends)
     return sum(slept) / (end - begin)
+
+
+def measured(
+    timeline: Joined,
+    handed_out: Iterable[float],
+    *,
+    began: float,
+    workers: int,
+    here: int,
+    members: int,
+    seconds: float,
+) -> dict[str, float]:
+    """Return how long workers took to start, and how many were busy from when on.
+
+    Args:
+        timeline: when trials or packs began and ended.
+        handed_out: when the agenda gave each of them out.
+        began: when the run did.
+        workers: that can work at once, in the end.
+        here: those of them that could from the begin.
+        members: trainings of a worker.
+        seconds: that each trial or pack slept.
+
+    Returns:
+        A figure is missing where there was nothing to measure: all never worked at once, the run
+        ended within a minute, or no node joined.
+
+    """
+    last = timeline.starts[-1][0]
+    figures = {"seconds_until_first_works": timeline.starts[0][0] - began}
+    full = next((at for at, running in timeline.starts if running == workers * members), None)
+    if full is not None and full < last:
+        figures["seconds_until_all_work"] = full - began
+        figures["busy_from_then_on"] = busy(timeline, seconds, full, last)
+    if began + MINUTE < last:
+        figures["busy_after_a_minute"] = busy(timeline, seconds, began + MINUTE, last)
+    if timeline.joined_at is not None:
+        under_way = ((at, n + 1 - ended_by(timeline, at)) for n, at in enumerate(handed_out))
+        figures["seconds_until_the_node_gets_a_trial"] = (
+            next(at for at, number in under_way if number > here) - timeline.joined_at
+        )
+        more = (at for at, running in timeline.starts if running > here * members)
+        figures["seconds_until_the_node_works"] = next(more) - timeline.joined_at
+    return figures
 
 
 def ended_by(timeline: Timeline, instant: float) -> int:
@@ -104,7 +150,6 @@ def main() -> None:
     parser.add_argument("--join", action="store_true")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    members = options.pack or 1
     here = options.cpus // 2 if options.join else options.cpus
     trials = int(options.cpus * options.minutes * MINUTE / options.seconds)
     nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": here})
@@ -120,22 +165,15 @@ def main() -> None:
             )
     finally:
         nodes.shutdown()
-    mean = partial(busy, timeline, options.seconds)
-    last, joined_at = timeline.starts[-1][0], timeline.joined_at
-    all_work = next(at for at, running in timeline.starts if running == options.cpus * members)
-    figures = {
-        "seconds_until_first_works": timeline.starts[0][0] - began,
-        "seconds_until_all_work": all_work - began,
-        "busy_from_then_on": mean(all_work, last),
-        "busy_after_a_minute": mean(max(began + MINUTE, all_work), last),
-    }
-    if joined_at is not None:
-        under_way = ((at, n + 1 - ended_by(timeline, at)) for n, at in enumerate(agenda.handed_out))
-        figures["seconds_until_the_node_gets_a_trial"] = (
-            next(at for at, number in under_way if number > here) - joined_at
-        )
-        more = (at for at, running in timeline.starts if running > here * members)
-        figures["seconds_until_the_node_works"] = next(more) - joined_at
+    figures = measured(
+        timeline,
+        agenda.handed_out,
+        began=began,
+        workers=options.cpus,
+        here=here,
+        members=options.pack or 1,
+        seconds=options.seconds,
+    )
     print(f"{where}, n = {trials} trials or packs of {options.seconds:g} s")
     kept(options.json, figures, trials)
 

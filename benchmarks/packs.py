@@ -119,7 +119,10 @@ def packed_step(
 
 
 def measured(size: str, packs: list[int], repeats: int, precision: str) -> dict[str, Any]:
-    """Return seconds a model and step, and operations, of the plain network and of each pack."""
+    """Return images a second, operations and ratios of the plain network and of each pack.
+
+    `seconds_a_model` has what each repeat took, by the model and step.
+    """
     shape = SIZES[size]
     images = torch.randn(shape["batch"], 3, shape["side"], shape["side"])
     labels = torch.randint(10, (shape["batch"],))
@@ -151,6 +154,7 @@ def measured(size: str, packs: list[int], repeats: int, precision: str) -> dict[
                     plain / own for plain, own in zip(seconds["plain"], times, strict=True)
                 ),
                 "operations_per_model": operations[name],
+                "seconds_a_model": times,
             }
             for name, times in seconds.items()
         ],

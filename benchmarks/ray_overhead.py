@@ -17,23 +17,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nas_core.data.splits import load_dataset, split
-from nas_core.protocols.training import DataOptions
+from topo_sweep.bench.ray_cost import check_all_are_there, plan_of, with_ray, without_ray
 from topo_sweep.bench.record import keep, record, typed
 from topo_sweep.runs.agenda import Agenda
-from topo_sweep.runs.execution import Execution
-from topo_sweep.runs.interrupts import Interrupts
 from topo_sweep.runs.on_ray import cluster
-from topo_sweep.runs.on_ray.driver import run_on_ray
-from topo_sweep.runs.on_ray.no_training import NoTraining, reports_of
 from topo_sweep.runs.packs import Pack
-from topo_sweep.runs.plan import Plan, make_plan
+from topo_sweep.runs.plan import Plan
 from topo_sweep.runs.progress import Progress, reported
 from topo_sweep.runs.recorder import Recorder
 from topo_sweep.runs.runner import Report, Together
-from topo_sweep.spec.load import Overrides, load_spec
 from topo_sweep.spec.trials import Runnable
-from topo_sweep.store.paths import StorePaths
 
 MANY = 1000
 """Trials at the begin and at the end whose cost is compared, or a third of fewer than three times
@@ -66,36 +59,6 @@ class Timeline(Recorder):
         return has_ended
 
 
-def plan_of(trials: int, folder: Path) -> Plan:
-    """Return the plan of so many trainings of the demo, none of which has ended."""
-    spec = load_spec("demo", Overrides(topologies="0", seeds=f"0-{trials - 1}"))
-    plan = make_plan(spec, folder)
-    plan.store.create_folders()
-    return plan
-
-
-def on_ray(agenda: Agenda, recorder: Recorder, trainable: type[NoTraining] = NoTraining) -> None:
-    """Run the agenda through the real driver, on one CPU a worker."""
-    run_on_ray(
-        agenda,
-        recorder,
-        Interrupts(),
-        execution=Execution(gpus=0),
-        images=split(load_dataset("digits"), DataOptions(dataset="digits")),
-        paths=StorePaths(Path()),
-        trainable=trainable,
-    )
-
-
-def without_ray(agenda: Agenda, recorder: Recorder) -> None:
-    """Record the same reports in a loop."""
-    while (trial := agenda.next()) is not None:
-        recorder.start(trial)
-        for report in reports_of(trial):
-            recorder.take(trial, report)
-            recorder.tick()
-
-
 def measured(execute: Execute, trials: int) -> dict[str, float]:
     """Return what so many trials cost: seconds, memory, files."""
     with tempfile.TemporaryDirectory() as folder, Path(os.devnull).open("w") as nowhere:
@@ -108,7 +71,7 @@ def measured(execute: Execute, trials: int) -> dict[str, float]:
         timeline.close()
         ended = time.perf_counter()
         growth = megabytes() - memory
-        assert len(plan.store.trials()) == trials  # noqa: S101 - a lost trial is no fast one
+        check_all_are_there(plan.store, trials)
         files = sum(1 for _ in plan.store.paths.folder.rglob("*.parquet"))
     many = min(MANY, trials // 3)
     (first, first_cpu), (middle, middle_cpu) = timeline.ends[0], timeline.ends[many]
@@ -148,7 +111,7 @@ def main() -> None:
     options = parser.parse_args()
     alone = measured(without_ray, options.trials)["seconds_a_trial"]
     with cluster.connected(cluster=False, address=None, verbose=False) as where:
-        figures = measured(on_ray, options.trials)
+        figures = measured(with_ray, options.trials)
         shutting_down = time.perf_counter()
     figures |= {
         "seconds_to_shut_ray_down": time.perf_counter() - shutting_down,

@@ -1,9 +1,10 @@
-"""What a sweep would take on a GPU, estimated from the bytes and products of one training step.
+"""What the training steps of a sweep would take on a GPU, from bytes and products of one step.
 
 The step runs on PyTorch's meta device, where only shapes are computed: every dispatched operation
 is counted with the bytes that it reads and writes and with its products. An operation takes the
 longest of three: its bytes at the memory's bandwidth, its products at the processor's rate, the
 start of a kernel. This is an estimate, and a roof: real kernels reach a part of both rates.
+Training steps alone are counted: evaluation, starting, and drawing and loading images are not.
 
 Run: python benchmarks/roofline.py [--models 79] [--json FILE]
 """
@@ -98,7 +99,7 @@ def seconds(bytes_read: list[int], flops: int, precision: str, launch: float) ->
 
 
 def main() -> None:
-    """Print the estimate for a sweep."""
+    """Print the estimate for the training steps of a sweep."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", type=int, nargs="+", default=[10, 20, 40, 79])
     parser.add_argument("--classes", type=int, default=79)
@@ -131,8 +132,9 @@ def main() -> None:
                     "hours": roofs,
                 }
             )
-    print(f"Estimate, not measured: {arguments.classes} classes x {arguments.epochs} epochs of "
-          f"{arguments.images:,} images, H100, {REACHED:.0%} of its bandwidth")  # fmt: skip
+    print(f"Estimate of training steps alone, not measured: {arguments.classes} classes x "
+          f"{arguments.epochs} epochs of {arguments.images:,} images, H100, {REACHED:.0%} of its "
+          "bandwidth")  # fmt: skip
     for row in rows:
         hours = ", ".join(f"{each:.2f} h {name}" for name, each in row["hours"].items())
         print("{models:3d} models {precision:9s} {operations:5d} operations "

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -24,13 +24,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from nas_core.cells.genotype import OPERATION_NAMES
-from nas_core.data.splits import Images, SearchSplit
 from nas_core.networks.operations import OPS
 from nas_core.networks.stack import CellPlan, cell_plans, stem
-from nas_core.protocols.data import DATASETS
-from nas_core.protocols.search import SEARCH_PRESETS
-from nas_core.training.search import Search
 from topo_sweep.bench.record import keep, record, typed
+from topo_sweep.bench.sizes import search_size
+from topo_sweep.runs.timing.step_time import search_steps, stepwise_search
 
 STEPS = ("weights", "alphas, first order", "alphas, second order")
 RATE, MOMENTUM, DECAY = 0.025, 0.9, 3e-4
@@ -166,25 +164,13 @@ class AuthorsSearch:
         return cross_entropy(network(batch[0]), batch[1])
 
 
-def our_search(cells: int, channels: int, batch: int, side: int, order: int) -> Search:
-    """Return a search whose epoch is one step of the weights and one of the alphas."""
-    source = torch.Generator().manual_seed(0)
-
-    def images() -> Images:
-        """Return random ones: what they show does not change what a step costs."""
-        pixels = torch.randint(256, (batch, 3, side, side), generator=source, dtype=torch.uint8)
-        return Images(pixels, torch.randint(10, (batch,), generator=source))
-
-    values = {"cells": cells, "init_channels": channels, "batch_size": batch, "alpha_order": order}
-    protocol = SEARCH_PRESETS["search_darts_2nd"].with_values(values | {"alpha_every": "step"})
-    return Search(protocol, SearchSplit(DATASETS["cifar10"], images(), images()), seed=0)
-
-
-def our_seconds(search: Search) -> tuple[float, float]:
-    """Return the seconds of a weight step and of an alpha step."""
-    search.history.clear()
-    epoch = next(search.epochs())
-    return epoch.weight_seconds, epoch.alpha_seconds
+def our_steps(
+    cells: int, channels: int, batch: int, side: int, order: int
+) -> Iterator[tuple[float, float]]:
+    """Take steps of our search, one of weights and one of alphas; yield the seconds of both."""
+    sizes = {"cells": cells, "init_channels": channels, "batch_size": batch, "alpha_order": order}
+    protocol, info = search_size("search_darts_2nd", sizes, side)
+    return search_steps(stepwise_search(protocol, info, device="cpu"))
 
 
 def seconds_of(step: Callable[..., None], *batches: Sequence[Tensor]) -> float:
@@ -197,7 +183,7 @@ def seconds_of(step: Callable[..., None], *batches: Sequence[Tensor]) -> float:
 def measured(cells: int, channels: int, batch: int, side: int, repeats: int) -> dict[str, Any]:
     """Return median seconds of both sides and the median ratio of pairs, for each kind of step."""
     authors = AuthorsSearch(cells, channels)
-    first, second = (our_search(cells, channels, batch, side, order) for order in (1, 2))
+    first, second = (our_steps(cells, channels, batch, side, order) for order in (1, 2))
     train, valid = (
         (torch.randn(batch, 3, side, side), torch.randint(10, (batch,))) for _ in range(2)
     )
@@ -205,10 +191,10 @@ def measured(cells: int, channels: int, batch: int, side: int, repeats: int) -> 
     ours: dict[str, list[float]] = {step: [] for step in STEPS}
     for _ in range(repeats + 1):
         steps = (authors.weight_step, authors.first_order, authors.second_order)
-        weights, first_order = our_seconds(first)
+        weights, first_order = next(first)
         for name, step in zip(STEPS[:2], steps[:2], strict=True):
             theirs[name].append(seconds_of(step, train, valid))
-        _, second_order = our_seconds(second)
+        _, second_order = next(second)
         theirs[STEPS[2]].append(seconds_of(steps[2], train, valid))
         for name, seconds in zip(STEPS, (weights, first_order, second_order), strict=True):
             ours[name].append(seconds)

@@ -7,7 +7,8 @@ The store is made up with a fixed seed: every pair of a normal and a reduction w
 the order in which packs of 60 on 64 workers would end. It is written in the real schemas, in parts
 and with compactions as a sweep writes it; with --folder it stays, and is read there the next time.
 Each figure is of a process of its own from its start to its end, in turn with the others; files are
-in the system's cache. Results are in docs/performance.md and benchmarks/results/store.json.
+in the system's cache. Peak memory is what the system says of that process alone. Results are in
+docs/performance.md and benchmarks/results/store.json.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -216,14 +216,25 @@ def commands(folder: Path) -> dict[str, list[str]]:
     }
 
 
+_LAUNCHER: Final = """
+import os, sys, time
+started = time.perf_counter()
+nowhere = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+process = os.posix_spawn(sys.executable, sys.argv[1:], os.environ, file_actions=nowhere)
+_, status, usage = os.wait4(process, 0)
+seconds = time.perf_counter() - started
+print(status, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
+"""
+"""What starts a process counts into its peak memory, so a small process starts it."""
+
+
 def measured(arguments: Sequence[str]) -> tuple[float, float, float]:
-    """Return wall-clock and processor seconds and peak memory in GB of one process."""
-    started = time.perf_counter()
-    process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL)  # noqa: S603
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - started
+    """Return wall-clock and processor seconds and peak memory in GB of Python with arguments."""
+    command = [sys.executable, "-I", "-S", "-c", _LAUNCHER, sys.executable, *arguments]
+    said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout  # noqa: S603
+    status, seconds, processor, kilobytes = map(float, said.split())
     assert status == 0, arguments  # noqa: S101 - what fails is no fast one
-    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e9
+    return seconds, processor, kilobytes * 1024 / 1e9
 
 
 def figures(folder: Path, repeats: int) -> dict[str, dict[str, float]]:

@@ -6,19 +6,22 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Once
 from tests.integration.small_searches import SPEC, SWEEP
 from tests.program import done
 
 
 @pytest.fixture(scope="session")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(once: Once) -> Path:
     """The results of an undisturbed run in one process; only to be read."""
-    folder = tmp_path_factory.mktemp("whole")
+    return once("whole", run_whole) / "results"
+
+
+def run_whole(folder: Path) -> None:
     (folder / "small.yaml").write_text(SPEC, encoding="utf-8")
     ended = done(folder, *SWEEP, "--executor", "inline")
     assert ended.output == ""
     assert "done: 12 of 12 trials are kept in results/small-digits-" in ended.errors
-    return folder / "results"
 
 
 @pytest.fixture

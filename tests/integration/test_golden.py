@@ -7,15 +7,14 @@ log; a refactoring needs neither.
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from tests.conftest import Once
 from tests.program import done, program
 from topo_sweep.store.manifest import hardware, library_versions
 from topo_sweep.store.opened import OpenedSweep, open_sweep
@@ -48,20 +47,11 @@ LOSSES = {"train_loss", "alpha_loss"}
 
 
 @pytest.fixture(scope="module", params=REQUESTS)
-def pair(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[OpenedSweep, OpenedSweep]:
-    """Return the recorded sweep and the one that the same request makes now.
-
-    Whichever process of the tests comes first makes it; for the others nothing is left to do.
-    """
+def pair(request: pytest.FixtureRequest, once: Once) -> tuple[OpenedSweep, OpenedSweep]:
+    """Return the recorded sweep and the one that the same request makes now."""
     (recorded,) = GOLDEN.glob(f"{request.param}-digits-*")
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / request.param
-    folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        done(folder, *REQUESTS[request.param], "--executor", "inline")
+    command = (*REQUESTS[request.param], "--executor", "inline")
+    folder = once(request.param, lambda folder: done(folder, *command))
     return open_sweep(recorded), open_sweep(folder / "results" / recorded.name)
 
 

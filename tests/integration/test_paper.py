@@ -30,7 +30,7 @@ SEARCH = (
     *("--set", "search.batch_size=16"),
 )
 FIRST_ORDER = ("--set", "search.alpha_order=1")
-"""For grids of deep networks, of which seconds add up."""
+"""For deep networks, of which seconds add up."""
 
 SMALL = {
     "topologies": ("--topologies", "0,17"),
@@ -41,7 +41,7 @@ SMALL = {
     "ablation_equal": (*SEARCH, "--set", "search.cells=3"),
     "edarts": (*SEARCH, "--set", "search.cells=3"),
     "edarts_c100": (*SEARCH, "--set", "search.cells=3"),
-    "search_darts_20": ("--set", "init_channels=2"),
+    "search_darts_20": ("--set", "init_channels=2", "--set", "alpha_order=1"),
     "search_pcdarts": ("--set", "init_channels=8", "--set", "cells=3"),
     "search_pdarts": ("--set", "init_channels=2"),
 }

@@ -38,6 +38,7 @@ def test_a_small_sweep_on_cifar10_learns_and_is_ranked_and_drawn(
         *("--topologies", "0,179"),
         *("--epochs", "6", "--set", "cells=3", "--set", "init_channels=4"),
         *("--set", "batch_size=16", "--set", "learning_rate=0.1", "--set", "drop_path=0.0"),
+        *("--test-every", "6"),
     )
     swept = run(*request)
     assert swept.returncode == 0, swept.stderr

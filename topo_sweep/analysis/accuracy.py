@@ -144,13 +144,34 @@ def group_means(rows: pd.DataFrame, by: Sequence[str], column: str) -> pd.DataFr
 
 
 def averaged(rows: pd.DataFrame, by: Sequence[str], column: str) -> pd.DataFrame:
-    """Return `group_means` on which the order of rows has no effect."""
-    needed = {*by, column, "lost" if "lost" in rows else "status"}
-    return group_means(rows[list(needed)].sort_values(column), by, column)
+    """Return `group_means` on which the order of rows has no effect.
+
+    Raises:
+        InputError: the rows lack a column.
+
+    """
+    needed = [*dict.fromkeys([*by, column, "lost" if "lost" in rows else "status"])]
+    check_columns(rows, needed)
+    return group_means(rows[needed].sort_values(column), by, column)
+
+
+def check_columns(rows: pd.DataFrame, needed: Iterable[str]) -> None:
+    """Refuse rows that lack a column; the error names it and those that there are."""
+    for name in needed:
+        if name not in rows:
+            raise InputError(
+                f"these rows have no column {name!r}, only {', '.join(map(str, rows))}: leave it "
+                "in them"
+            )
 
 
 def per_seed(rows: pd.DataFrame, by: Sequence[str], column: str) -> pd.DataFrame:
-    """Return the points of each group, as `averaged` gives them: one a `seed`."""
+    """Return the points of each group, as `averaged` gives them: one a `seed`.
+
+    Raises:
+        InputError: the rows lack a column.
+
+    """
     return averaged(rows, [*by, "seed"], column)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from topo_sweep.analysis.accuracy import ANY, FRACTION, group_means, summary
+from nas_core.errors import InputError
+from topo_sweep.analysis.accuracy import ANY, FRACTION, check_columns, per_seed, summary
 from topo_sweep.analysis.comparable import nothing_finished
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def mean_curve(curves: pd.DataFrame, column: str = "test_accuracy") -> pd.DataFr
         Student t intervals over training seeds; those of accuracies are cut at 0 and 1.
 
     Raises:
-        InputError: there is nothing to average.
+        InputError: no such column, no training that ended, or none that measured the column.
 
     >>> from topo_sweep import load_curves
     >>> curve = mean_curve(load_curves("results/studies/table2-digits/full"))
@@ -40,8 +41,18 @@ def mean_curve(curves: pd.DataFrame, column: str = "test_accuracy") -> pd.DataFr
     [0.439, 0.774, 0.951, 0.976, 0.98]
 
     """
-    measured = curves[(curves["status"] != "failed") & curves[column].notna()]
+    numbers = [str(name) for name in curves.select_dtypes(float)]
+    if column not in numbers:
+        raise InputError(f"no {column!r} in these curves: use {', '.join(numbers)}")
+    check_columns(curves, ["status", "seed", "epoch"])
+    ended = curves[curves["status"] != "failed"]
+    if ended.empty:
+        raise nothing_finished("training")
+    measured = ended[ended[column].notna()]
     if measured.empty:
-        raise nothing_finished(f"training with any {column}")
-    points = group_means(measured, ["epoch", "seed"], column)
+        raise InputError(
+            f"these trainings did not measure {column} (val_accuracy takes a hold-out): "
+            "use another column"
+        )
+    points = per_seed(measured, ["epoch"], column)
     return summary(points, ["epoch"], within=FRACTION if column.endswith("_accuracy") else ANY)

@@ -61,7 +61,12 @@ def _product(device: str, precision: str) -> Side:
     )
 
     def multiply() -> float:
-        return _timed(lambda: left @ right, device)
+        flags = torch.backends.cuda.matmul
+        before, flags.allow_tf32 = flags.allow_tf32, precision == "tf32"
+        try:
+            return _timed(lambda: left @ right, device)
+        finally:
+            flags.allow_tf32 = before
 
     return multiply
 

@@ -46,3 +46,11 @@ def keep(path: Path, kept: Mapping[str, Any]) -> None:
     """Write a record to a file, in place of an earlier one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_durably(path, (json.dumps(kept, indent=1) + "\n").encode())
+
+
+def figures_of(path: Path) -> dict[str, Any]:
+    """Return the figures of a record that was kept; none where there is no such file."""
+    if not path.exists():
+        return {}
+    figures: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["figures"]
+    return figures

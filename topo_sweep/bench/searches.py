@@ -8,8 +8,7 @@ from typing import Any, Final
 
 from nas_core.protocols.data import DatasetInfo
 from nas_core.protocols.search import SearchProtocol
-from topo_sweep.analysis.text import plain_table
-from topo_sweep.bench.turns import Tell, in_turn, ratio, seconds_text, spread
+from topo_sweep.bench.turns import Tell, in_turn, ratio, sides_table, spread
 from topo_sweep.runs.timing.step_time import search_steps, settled, stepwise_search
 
 _ORDERS: Final = {1: "alphas, first order", 2: "alphas, second order"}
@@ -61,15 +60,4 @@ def search_figures(
 
 def search_text(figures: dict[str, Any]) -> str:
     """Return the figures as a table."""
-    header = ["step of", "s", "least", "greatest", "weight steps"]
-    return plain_table(
-        header,
-        [
-            [
-                side["side"],
-                *(seconds_text(side[f"{part}seconds"]) for part in ("", "least_", "greatest_")),
-                f"{side['weight_steps']:.2f}",
-            ]
-            for side in figures["sides"]
-        ],
-    )
+    return sides_table("step of", figures["sides"], {"weight steps": "{weight_steps:.2f}"})

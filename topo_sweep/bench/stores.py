@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from nas_core.training.epochs import EpochMetrics
 from topo_sweep.analysis.ranking import rank
-from topo_sweep.analysis.text import counted, plain_table
-from topo_sweep.bench.turns import Side, Tell, in_turn, seconds_text, spread
+from topo_sweep.analysis.text import counted
+from topo_sweep.bench.turns import Side, Tell, in_turn, sides_table, spread
 from topo_sweep.runs.plan import make_plan, store_of
 from topo_sweep.runs.rows import Row, curve, row
 from topo_sweep.runs.runner import Outcome
@@ -70,14 +70,7 @@ def store_figures(*, trials: int, repeats: int, tell: Tell) -> dict[str, Any]:
 
 def store_text(figures: dict[str, Any]) -> str:
     """Return the figures as a table."""
-    rows = [
-        [
-            side["side"],
-            *(seconds_text(side[f"{part}seconds"]) for part in ("", "least_", "greatest_")),
-        ]
-        for side in figures["sides"]
-    ]
-    return plain_table(["action", "s", "least", "greatest"], rows)
+    return sides_table("action", figures["sides"])
 
 
 def _rows(trials: list[Any], sweep: str, kind: str) -> tuple[list[Row], list[Row]]:

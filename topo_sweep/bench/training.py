@@ -14,7 +14,6 @@ from nas_core.cells.topology import Topology
 from nas_core.protocols.data import DatasetInfo
 from nas_core.protocols.training import Protocol
 from nas_core.training.pack import Member
-from topo_sweep.analysis.text import plain_table
 from topo_sweep.bench.limits import (
     COPY,
     copied_bytes_a_second,
@@ -22,7 +21,7 @@ from topo_sweep.bench.limits import (
     operations_a_second,
     product,
 )
-from topo_sweep.bench.turns import Side, Tell, in_turn, ratio, seconds_text, spread
+from topo_sweep.bench.turns import Side, Tell, in_turn, ratio, sides_table, spread
 from topo_sweep.runs.timing.step_time import TrainingSteps, settled
 
 _OPERATIONS: Final = 3 * 2
@@ -101,22 +100,16 @@ def training_figures(
 
 def training_text(figures: dict[str, Any]) -> str:
     """Return the figures as a table and what they mean."""
-    header = ["step of", "s", "least", "greatest", "images/s", "of plain", "arithmetic", "memory"]
-    rows = [
-        [
-            side["side"],
-            *(seconds_text(side[key]) for key in ("seconds", "least_seconds", "greatest_seconds")),
-            f"{side['images_per_second']:.0f}",
-            f"{side['of_plain']:.2f}",
-            f"{side['arithmetic']:.1%}",
-            f"{side['memory']:.1%}",
-        ]
-        for side in figures["sides"]
-    ]
+    more = {
+        "images/s": "{images_per_second:.0f}",
+        "of plain": "{of_plain:.2f}",
+        "arithmetic": "{arithmetic:.1%}",
+        "memory": "{memory:.1%}",
+    }
     copy, *products = figures["limits"]
     return "\n".join(
         [
-            plain_table(header, rows),
+            sides_table("step of", figures["sides"], more),
             "",
             "At most, this device, measured in the same turns:",
             f"  {copy['bytes_per_second'] / 1e9:.1f} GB/s read and written by {copy['side']}",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
+from typing import Any
+
+from topo_sweep.analysis.text import plain_table
 
 Side = Callable[[], float]
 """Does its work once and returns the seconds that count."""
@@ -36,6 +39,32 @@ def spread(seconds: Sequence[float]) -> dict[str, float]:
         "least_seconds": min(seconds),
         "greatest_seconds": max(seconds),
     }
+
+
+def sides_table(
+    what: str, sides: Iterable[Mapping[str, Any]], more: Mapping[str, str] | None = None
+) -> str:
+    """Return a table of sides, each with its `spread`.
+
+    Args:
+        what: the header of their names.
+        sides: records with `side`, the name, and what `spread` gives.
+        more: other columns by their header, as '{key:.2f}' of a record.
+
+    """
+    spreads = ("seconds", "least_seconds", "greatest_seconds")
+    others = more or {}
+    return plain_table(
+        [what, "s", "least", "greatest", *others],
+        [
+            [
+                side["side"],
+                *(seconds_text(side[key]) for key in spreads),
+                *(text.format_map(side) for text in others.values()),
+            ]
+            for side in sides
+        ],
+    )
 
 
 def seconds_text(value: float) -> str:

@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import click
 
@@ -76,7 +76,10 @@ def bench(request: BenchRequest) -> None:
       topo-sweep bench --kind overhead --json
     """
     _check_options(request)
-    figures, what, text = _measured(request)
+    from topo_sweep.bench.kinds import measured
+
+    options = {name: getattr(request, name) for name in _OF_KIND[request.kind]}
+    figures, text = measured(request.kind, options, repeats=request.repeats, tell=say)
     if request.as_json:
         from topo_sweep.bench.limits import device_here
         from topo_sweep.bench.record import record
@@ -86,7 +89,7 @@ def bench(request: BenchRequest) -> None:
         kept = record(command, figures, n=request.repeats, device=device_name(device_here()))
         click.echo(json.dumps(kept, indent=1))
         return
-    click.echo(f"{what}; n = {request.repeats} each, in turn\n\n{text}")
+    click.echo(text)
 
 
 def _check_options(request: BenchRequest) -> None:
@@ -99,54 +102,3 @@ def _check_options(request: BenchRequest) -> None:
                 f"--{name.replace('_', '-')} says nothing to --kind {request.kind}, only to "
                 f"{' and '.join(kinds)}: leave it out"
             )
-
-
-def _measured(request: BenchRequest) -> tuple[dict[str, Any], str, str]:
-    """Return the figures, what was measured in words, and the table."""
-    repeats: dict[str, Any] = {"repeats": request.repeats, "tell": say}
-    if request.kind == "overhead":
-        from topo_sweep.bench.ray_cost import ray_figures, ray_text
-
-        figures = ray_figures(trials=request.trials or 100, **repeats)
-        return (
-            figures,
-            f"{figures['trials']} trials that train nothing, Ray here",
-            ray_text(figures),
-        )
-    if request.kind == "store":
-        from topo_sweep.bench.stores import store_figures, store_text
-
-        figures = store_figures(trials=request.trials or 2000, **repeats)
-        what = (
-            f"a store of {figures['trials']:,} trials and {figures['curve_rows']:,} rows of "
-            f"curves, {figures['bytes'] / 1e6:.1f} MB"
-        )
-        return figures, what, store_text(figures)
-    from topo_sweep.bench import sizes
-    from topo_sweep.bench.limits import device_here
-
-    where: dict[str, Any] = {"device": device_here(), "threads": request.threads or 1}
-    replaced = {
-        "init_channels": request.channels,
-        "cells": request.cells,
-        "batch_size": request.batch,
-    }
-    if request.kind == "search":
-        from topo_sweep.bench.searches import search_figures, search_text
-
-        preset = request.preset or "search_demo"
-        search, info = sizes.search_size(preset, replaced, request.image_size)
-        figures = search_figures(search, info, **where, **repeats)
-        return figures, sizes.size_words(search, info, **where), search_text(figures)
-    from topo_sweep.bench.training import training_figures, training_text
-
-    protocol, info = sizes.training_size(request.preset or "demo", replaced, request.image_size)
-    figures = training_figures(
-        protocol,
-        info,
-        packs=sizes.pack_sizes(request.packs or "1,10,30"),
-        precisions=sizes.precisions(request.precisions or "float32,bfloat16"),
-        **where,
-        **repeats,
-    )
-    return figures, sizes.size_words(protocol, info, **where), training_text(figures)

@@ -175,6 +175,7 @@ def trainings(
     for number, seed in enumerate(seeds):
         for genotype, of_seeds in ids:
             trial = Trial(genotype, protocol, data, seed)
+            # What the property keeps when it is first read; the instance is frozen.
             vars(trial)["trial_id"] = of_seeds[number]
             planned[of_seeds[number]] = trial
     return planned

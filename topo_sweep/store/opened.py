@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas_core.cells.genotype import Genotype
+from nas_core.cells.topology import isomorphism_classes, topology_count
 from nas_core.errors import InputError
 from topo_sweep.spec.trials import Planned, searches_among, without_void
 from topo_sweep.store.manifest import Manifest, read_manifest
@@ -214,7 +215,7 @@ def load_curves(
 
     Args:
         path: a sweep's folder, or a folder that holds a single one.
-        columns: which measured columns to read, as `train_loss` or `test_accuracy`; None is all:
+        columns: which measured columns to read, one name or several; None is all:
             `learning_rate`, `train_loss`, `train_accuracy`, `val_accuracy` and `test_accuracy`
             (fractions 0..1, empty where they were not measured), `seconds`.
         topology: trainings with this normal wiring alone, an index.
@@ -228,15 +229,18 @@ def load_curves(
         which trainings ended. No rows where nothing of that kind has ended.
 
     Raises:
-        InputError: as `load_results`, or a column that curves do not have.
+        InputError: as `load_results`, a column that curves do not have, or a topology or class that
+            no cell of as many nodes has.
 
     >>> curves = load_curves("results/studies/table2-digits/full", columns=["test_accuracy"])
     >>> len(curves), curves["trial_id"].nunique(), int(curves["epoch"].max())
     (50, 10, 4)
 
     """
-    measured = TRIALS.curve_schema.names
-    if unknown := sorted(set(columns or ()) - set(measured)):
+    names = TRIALS.curve_schema.names
+    chosen = names if columns is None else [columns] if isinstance(columns, str) else columns
+    if unknown := sorted(set(chosen) - set(names)):
+        measured = [name for name in names if name not in ("trial_id", "epoch", "finished_at")]
         raise InputError(f"curves have no column {unknown[0]!r}: use {', '.join(measured)}")
     sweep = _only_sweep(path)
     where = {
@@ -249,8 +253,22 @@ def load_curves(
     for name, number in where.items():
         if number is not None:
             rows = rows[rows[name] == number]
-    chosen = measured if columns is None else columns
-    return sweep.store.curves_of(rows, TRIALS, chosen, (*where, "status"))
+    if rows.empty:
+        _check_cells_have(where, sweep.store.rows(TRIALS, ["genotype"])["genotype"].unique())
+    return sweep.store.epochs(TRIALS, rows, columns=chosen, also=(*where, "status"))
+
+
+def _check_cells_have(where: Mapping[str, int | None], genotypes: Collection[str]) -> None:
+    """Refuse numbers of topologies and classes that no cell of as many nodes has."""
+    if not len(genotypes):
+        return
+    nodes = max(len(Genotype.from_string(text).normal.nodes) for text in genotypes)
+    topologies, classes = topology_count(nodes), len(isomorphism_classes(nodes))
+    counts = {"topology": topologies, "class_id": classes, "reduction_topology": topologies}
+    for name, count in counts.items():
+        number = where[name]
+        if number is not None and not 0 <= number < count:
+            raise InputError(f"there is no {name} {number}: {nodes} nodes have 0..{count - 1}")
 
 
 def _only_sweep(path: str | Path) -> OpenedSweep:

@@ -26,7 +26,7 @@ import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -37,7 +37,7 @@ from nas_core.files import write_durably
 from topo_sweep.store.curves import curves_of, read_ended
 from topo_sweep.store.paths import StorePaths
 from topo_sweep.store.precedence import by_time, preferred
-from topo_sweep.store.tables import SEARCHES, SELDOM_TWICE, TABLES, TRIALS, Table
+from topo_sweep.store.tables import SEARCHES, TABLES, TRIALS, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,17 +114,13 @@ class ResultStore:
         """Return one row a trial; integer columns may hold NA, accuracies are fractions."""
         return self.rows(TRIALS)
 
-    def epochs(self) -> pd.DataFrame:
-        """Return the learning curves of the rows that `trials` gives, a row an epoch."""
-        return self.curves(TRIALS)
-
     def searches(self) -> pd.DataFrame:
         """Return one row a search; integer columns may hold NA, accuracies are fractions."""
         return self.rows(SEARCHES)
 
     def search_epochs(self) -> pd.DataFrame:
         """Return the alphas and genotypes of the rows that `searches` gives, a row an epoch."""
-        return self.curves(SEARCHES)
+        return self.epochs(SEARCHES)
 
     def rows(self, table: Table, columns: Collection[str] | None = None) -> pd.DataFrame:
         """Return one row for each key of the table.
@@ -144,28 +140,32 @@ class ResultStore:
             frame = preferred(oldest_first, table.key)
         return by_time(frame, table.key)
 
-    def curves(self, table: Table) -> pd.DataFrame:
-        """Return the epochs of the rows that `rows` gives."""
-        epochs = self._read(table.curve_name, table.curve_schema)
-        return _frame(curves_of(epochs, self.rows(table), table.key))
-
-    def curves_of(
-        self, rows: pd.DataFrame, table: Table, columns: Collection[str], also: Sequence[str]
+    def epochs(
+        self,
+        table: Table = TRIALS,
+        rows: pd.DataFrame | None = None,
+        *,
+        columns: Collection[str] | None = None,
+        also: Sequence[str] = (),
     ) -> pd.DataFrame:
-        """Return the epochs of some of the rows that `rows` gives; others' are not read.
+        """Return the curves of the rows that `rows` gives, a row an epoch.
 
         Args:
-            rows: those rows, in that order.
-            table: theirs.
-            columns: which of a curve's columns to read, beside key, `epoch` and `finished_at`.
+            table: of what.
+            rows: some of those rows, in that order: the epochs of others are not read. None is all.
+            columns: what to read, beside key, `epoch` and `finished_at`; None is all.
             also: columns of the rows that their epochs get.
 
         """
-        names = {table.key, "epoch", "finished_at", *columns}
-        schema = pa.schema([field for field in table.curve_schema if field.name in names])
-        times = sorted(set(rows["finished_at"].dt.to_pydatetime()))
-        epochs = self._read(table.curve_name, schema, times)
-        return _frame(curves_of(epochs, rows, table.key, also))
+        schema = table.curve_schema
+        if columns is not None:
+            names = {table.key, "epoch", "finished_at", *columns}
+            schema = pa.schema([field for field in schema if field.name in names])
+        # Rows first: their epochs were visible before them and stay so.
+        counting = self.rows(table, []) if rows is None else rows
+        times = None if rows is None else sorted(set(rows["finished_at"].dt.to_pydatetime()))
+        read = self._read(table.curve_name, schema, times)
+        return _frame(curves_of(read, counting, table.key, also))
 
     def attempts(self) -> dict[str, int]:
         """Return the number of the last attempt at each trial or search, whichever row counts."""
@@ -300,11 +300,15 @@ def _flock(file: TextIO) -> None:
     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+_SELDOM_TWICE: Final = {"train_loss", "alpha_loss", "seconds", "train_seconds"}
+"""Columns in which a list of the different values would be as long as the column."""
+
+
 def _write_part(folder: Path, table: pa.Table) -> None:
     if table.num_rows:
         folder.mkdir(exist_ok=True)
         buffer = io.BytesIO()
-        often = [name for name in table.column_names if name not in SELDOM_TWICE]
+        often = [name for name in table.column_names if name not in _SELDOM_TWICE]
         pq.write_table(
             table, buffer, compression="zstd", row_group_size=_GROUP_ROWS, use_dictionary=often
         )

@@ -92,8 +92,6 @@ SEARCH_EPOCH_SCHEMA: Final = pa.schema(
         _FINISHED,
     ]
 )
-SELDOM_TWICE: Final = frozenset({"train_loss", "alpha_loss", "seconds", "train_seconds", "error"})
-"""Columns in which a list of the different values would be as long as the column."""
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,15 @@ def test_what_one_seed_gave_is_averaged_first_and_lost_if_any_of_it_was() -> Non
     assert points["lost"].tolist() == [True, False]
 
 
+def test_rows_that_lack_a_column_are_refused_and_those_there_are_named() -> None:
+    trials = rows(("a", 0, 0.2, "ok")).drop(columns=["seed", "trial_id"])
+    with pytest.raises(InputError) as refusal:
+        per_seed(trials, ["network"], "test_accuracy")
+    assert str(refusal.value) == (
+        "these rows have no column 'seed', only network, test_accuracy, status: leave it in them"
+    )
+
+
 def test_a_summary_has_the_t_interval_of_a_calculation_by_hand() -> None:
     trials = rows(*(("a", seed, value, "ok") for seed, value in enumerate((1.0, 2.0, 3.0))))
     points = per_seed(trials, ["network"], "test_accuracy")

@@ -63,6 +63,33 @@ def test_intervals_of_accuracies_are_cut_and_those_of_losses_are_not() -> None:
     assert mean_curve(curves, "train_loss")["ci_high"].iloc[0] > 9
 
 
-def test_nothing_to_average_is_said() -> None:
-    with pytest.raises(InputError, match="no finished training with any test_accuracy"):
-        mean_curve(frame(epoch(0, 0, None), epoch(0, 0, 0.5, status="failed")))
+def test_the_order_of_rows_has_no_effect() -> None:
+    rows = [epoch(0, 0, value) for value in (0.1, 0.7, 0.3, 0.9)]
+
+    forwards, backwards = (mean_curve(frame(*each)) for each in (rows, reversed(rows)))
+
+    pd.testing.assert_frame_equal(forwards, backwards, check_exact=True)
+
+
+def test_a_column_that_is_not_there_is_refused_and_those_there_are_named() -> None:
+    for column in ("val_accuracy", "status"):
+        with pytest.raises(InputError) as refusal:
+            mean_curve(frame(epoch(0, 0, 0.5)), column)
+        assert str(refusal.value) == (
+            f"no {column!r} in these curves: use test_accuracy, train_loss"
+        )
+
+
+def test_nothing_to_average_is_said_and_what_helps() -> None:
+    failed = epoch(0, 0, 0.5, status="failed")
+    with pytest.raises(InputError, match="no finished training: start some"):
+        mean_curve(frame(failed))
+    with pytest.raises(InputError, match=r"did not measure test_accuracy .*use another column"):
+        mean_curve(frame(epoch(0, 0, None), failed))
+
+
+@pytest.mark.parametrize("column", ["status", "seed", "epoch"])
+def test_curves_without_what_the_mean_needs_are_refused(column: str) -> None:
+    curves = frame(epoch(0, 0, 0.5)).drop(columns=column)
+    with pytest.raises(InputError, match=f"these rows have no column '{column}', only"):
+        mean_curve(curves)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from topo_sweep.bench import limits
+from topo_sweep.runs.timing.step_time import settled
 
 
 def test_a_copy_reads_and_writes_and_a_product_multiplies_and_adds(
@@ -24,6 +26,29 @@ def test_there_is_a_side_for_the_copy_and_each_precision(monkeypatch: pytest.Mon
 
     assert list(sides) == [limits.COPY, "matrix product, float32", "matrix product, bfloat16"]
     assert all(side() > 0 for side in sides.values())
+
+
+@pytest.mark.parametrize("left_by_others", [False, True])
+def test_products_are_rounded_to_tf32_where_that_is_measured_and_nowhere_else(
+    left_by_others: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(limits._MATRIX, "cpu", 8)
+    rounded: list[bool] = []
+
+    def timed(_work: object, _device: str) -> float:
+        rounded.append(torch.backends.cuda.matmul.allow_tf32)
+        return 1.0
+
+    monkeypatch.setattr(limits, "_timed", timed)
+    sides = limits.limit_sides("cpu", ["tf32", "float32"])
+
+    with settled(1):
+        torch.backends.cuda.matmul.allow_tf32 = left_by_others
+        for precision in ("tf32", "float32"):
+            sides[limits.product(precision)]()
+        assert torch.backends.cuda.matmul.allow_tf32 == left_by_others
+
+    assert rounded == [True, False]
 
 
 def test_the_device_is_the_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from nas_core.errors import TopoSweepError
 from topo_sweep.bench import ray_cost
+from topo_sweep.runs.agenda import Agenda
+from topo_sweep.runs.progress import Progress
+from topo_sweep.runs.recorder import Recorder
 
 
 @pytest.mark.slow
@@ -17,6 +22,19 @@ def test_both_ways_are_measured_by_the_trial() -> None:
     assert ray["start_seconds"] > 0
     assert alone["of_without_ray"] == 1.0
     assert len(ray_cost.ray_text(figures).splitlines()) == 3
+
+
+def test_trials_without_ray_are_recorded_like_any(tmp_path: Path) -> None:
+    plan = ray_cost.plan_of(3, tmp_path)
+    agenda = Agenda(plan.left, plan.cells_found)
+    recorder = Recorder(plan, agenda, Progress.of(plan, images=1), fingerprint="none")
+
+    ray_cost.without_ray(agenda, recorder)
+    recorder.close()
+
+    ray_cost.check_all_are_there(plan.store, 3)
+    with pytest.raises(TopoSweepError, match="trials were lost"):
+        ray_cost.check_all_are_there(plan.store, 4)
 
 
 def test_lost_trials_are_no_fast_ones() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from topo_sweep.bench.record import keep, record
+from topo_sweep.bench.record import figures_of, keep, record
 from topo_sweep.store.manifest import hardware, library_versions
 
 
@@ -23,3 +23,12 @@ def test_a_record_holds_command_machine_versions_date_n_and_figures(tmp_path: Pa
     keep(path, kept)
     keep(path, kept)
     assert json.loads(path.read_text()) == kept
+
+
+def test_the_figures_of_a_record_can_be_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    assert figures_of(path) == {}
+
+    keep(path, record("python x.py", {"seconds": [1.5]}, n=1))
+
+    assert figures_of(path) == {"seconds": [1.5]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from topo_sweep.bench.turns import in_turn, ratio, seconds_text, spread
+from topo_sweep.bench.turns import in_turn, ratio, seconds_text, sides_table, spread
 
 
 def test_sides_alternate_and_their_first_run_does_not_count() -> None:
@@ -36,3 +36,13 @@ def test_a_ratio_is_the_median_over_turns_and_a_spread_has_its_ends() -> None:
 )
 def test_seconds_have_three_digits_that_count(value: float, text: str) -> None:
     assert seconds_text(value) == text
+
+
+def test_a_table_of_sides_shows_their_spread_and_what_else_is_asked_for() -> None:
+    side = {"side": "a", **spread([0.012, 2.0, 123.4]), "share": 0.5}
+
+    assert sides_table("step of", [side]).splitlines() == [
+        "step of     s   least  greatest",
+        "a        2.00  0.0120       123",
+    ]
+    assert sides_table("step of", [side], {"of it": "{share:.1%}"}).split()[-1] == "50.0%"

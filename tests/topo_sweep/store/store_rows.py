@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import pandas as pd
 from hypothesis import HealthCheck, settings
 
+from nas_core.cells.genotype import KNOWN_CELLS
 from tests.topo_sweep.conftest import small_spec
 from topo_sweep.store.parquet import Row
 
@@ -25,6 +26,7 @@ ON_DISK = settings(
     ],
 )
 
+GENOTYPE = str(KNOWN_CELLS["DARTS_V2"])
 T0 = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
 
@@ -51,7 +53,7 @@ def trial_row(trial_id: str = "trial", **values: Any) -> dict[str, Any]:
         "trial_id": trial_id,
         "sweep": "demo",
         "kind": "topology",
-        "genotype": "a genotype",
+        "genotype": GENOTYPE,
         "topology": 17,
         "class_id": 3,
         "reduction_topology": 0,

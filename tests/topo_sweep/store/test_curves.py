@@ -14,13 +14,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nas_core.cells.genotype import CellEdges, Genotype
+from nas_core.cells.topology import Topology
 from nas_core.errors import InputError
 from tests.topo_sweep.conftest import FINGERPRINT, make_sweep, small_spec
 from tests.topo_sweep.store.store_rows import ON_DISK, T0, append, curve_of, trial_row
 from topo_sweep.store.curves import curves_of, groups_of, read_ended
 from topo_sweep.store.opened import load_curves, load_results, open_sweep
 from topo_sweep.store.parquet import ResultStore
-from topo_sweep.store.tables import EPOCH_SCHEMA, TRIALS
+from topo_sweep.store.tables import EPOCH_SCHEMA
 
 
 def ended(number: int, **values: Any) -> dict[str, Any]:
@@ -203,7 +205,44 @@ def test_a_column_that_curves_do_not_have_is_refused_and_those_there_are_named(
     sweep_of(tmp_path, [ended(0)])
     with pytest.raises(InputError, match="no column 'genotype'") as refusal:
         load_curves(tmp_path, columns=["test_accuracy", "genotype"])
-    assert all(name in str(refusal.value) for name in TRIALS.curve_schema.names)
+    assert str(refusal.value) == (
+        "curves have no column 'genotype': use learning_rate, train_loss, train_accuracy, "
+        "val_accuracy, test_accuracy, seconds"
+    )
+
+
+def test_one_column_can_be_named_without_a_list(tmp_path: Path) -> None:
+    sweep_of(tmp_path, [ended(0)])
+
+    alone, in_a_list = (load_curves(tmp_path, columns=each) for each in ("seconds", ["seconds"]))
+
+    pd.testing.assert_frame_equal(alone, in_a_list)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        ({"topology": 180}, "there is no topology 180: 4 nodes have 0..179"),
+        ({"topology": -1}, "there is no topology -1: 4 nodes have 0..179"),
+        ({"class_id": 79}, "there is no class_id 79: 4 nodes have 0..78"),
+        ({"reduction_topology": 999}, "there is no reduction_topology 999: 4 nodes have 0..179"),
+    ],
+)
+def test_numbers_that_no_cell_has_are_refused(
+    chosen: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    sweep_of(tmp_path, [ended(0)])
+    with pytest.raises(InputError) as refusal:
+        load_curves(tmp_path, **chosen)
+    assert str(refusal.value) == said
+
+
+def test_cells_of_more_nodes_have_more_topologies(tmp_path: Path) -> None:
+    normal = CellEdges.uniform(Topology.from_index(999, nodes=5), "sep_conv_3x3")
+    sweep_of(tmp_path, [ended(0, genotype=str(Genotype(normal, normal)), topology=999)])
+
+    assert len(load_curves(tmp_path, topology=999)) == 2
+    assert load_curves(tmp_path, topology=998).empty
 
 
 def test_where_nothing_of_the_kind_has_ended_there_are_no_rows(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from tests.topo_sweep.store.local_store import ids, make_store, parts
 from tests.topo_sweep.store.store_contract import StoreContract, hold_lock
 from tests.topo_sweep.store.store_rows import (
     ON_DISK,
+    T0,
     NewStore,
     another_process,
     append,
@@ -325,3 +327,32 @@ def test_however_rows_come_there_is_at_most_one_part_in_two_seconds_and_each_row
 
     assert all(later - earlier >= 2.0 for earlier, later in itertools.pairwise(times))
     assert durable == [str(number) for number in range(len(gaps))]
+
+
+def test_an_error_that_many_trials_share_is_written_once(store: ResultStore) -> None:
+    append(store, [trial_row(f"{n}", status="failed", error="no memory") for n in range(3)])
+
+    (part,) = parts(store.paths.trials)
+    group = pq.read_metadata(part).row_group(0)
+    columns = {column.path_in_schema: column for column in map(group.column, range(30))}
+    assert columns["error"].has_dictionary_page
+    assert not columns["train_seconds"].has_dictionary_page
+
+
+def test_a_row_has_its_epochs_whatever_is_appended_while_they_are_read(
+    store: ResultStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(store, [trial_row(status="failed", train_loss=9.0)])
+    read = ResultStore._read
+    later = [trial_row(finished_at=T0 + timedelta(minutes=1))]
+
+    def appended_after(self: ResultStore, *arguments: Any) -> pa.Table:
+        table = read(self, *arguments)
+        if later:
+            append(self, [later.pop()])
+        return table
+
+    monkeypatch.setattr(ResultStore, "_read", appended_after)
+
+    assert store.epochs()["train_loss"].tolist() == [9.0, 9.0]
+    assert store.epochs()["train_loss"].tolist() == [0.5, 0.5]

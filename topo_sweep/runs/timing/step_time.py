@@ -271,14 +271,15 @@ def random_images(info: DatasetInfo, count: int, *, device: str, seed: int = 0) 
 @contextlib.contextmanager
 def settled(threads: int) -> Iterator[None]:
     """Compute until the block ends as a worker does that has so many threads."""
-    before = torch.get_num_threads(), torch.backends.cudnn.allow_tf32
+    convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = torch.get_num_threads(), convolutions.allow_tf32, products.allow_tf32
     torch.set_num_threads(threads)
-    torch.backends.cudnn.allow_tf32 = False
+    convolutions.allow_tf32 = products.allow_tf32 = False
     try:
         yield
     finally:
         torch.set_num_threads(before[0])
-        torch.backends.cudnn.allow_tf32 = before[1]
+        convolutions.allow_tf32, products.allow_tf32 = before[1:]
 
 
 def _timed(

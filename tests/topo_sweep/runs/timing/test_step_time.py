@@ -23,6 +23,7 @@ from topo_sweep.runs.timing.step_time import (
     StepTime,
     TrainingSteps,
     random_images,
+    settled,
     time_search_steps,
     time_steps,
 )
@@ -181,3 +182,21 @@ def test_random_images_have_the_size_and_classes_of_their_data_set() -> None:
     assert images.pixels.shape == (64, 3, 8, 8)
     assert images.pixels.dtype == torch.uint8
     assert set(images.labels.tolist()) == set(range(10))
+
+
+@pytest.mark.parametrize("before", [(False, True), (True, False)])
+def test_what_is_set_in_a_process_is_as_before_once_steps_were_timed(
+    before: tuple[bool, bool],
+) -> None:
+    convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    threads = torch.get_num_threads()
+
+    with settled(1):
+        convolutions.allow_tf32, products.allow_tf32 = before
+        with settled(threads + 1):
+            assert torch.get_num_threads() == threads + 1
+            assert (convolutions.allow_tf32, products.allow_tf32) == (False, False)
+            convolutions.allow_tf32 = products.allow_tf32 = True  # as epochs in tf32 do
+        assert (convolutions.allow_tf32, products.allow_tf32) == before
+
+    assert torch.get_num_threads() == threads

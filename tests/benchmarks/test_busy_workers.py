@@ -1,0 +1,47 @@
+"""How many workers are busy: from noted times, and once on a Ray cluster of this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.benchmarks.conftest import RunScript, Script
+from topo_sweep.bench.record import figures_of
+
+
+def measured(script: Script, starts: list[tuple[float, int]], ends: list[float]) -> dict[str, Any]:
+    """Return figures of two workers and trials of 10 s that began at 0."""
+    timeline = SimpleNamespace(starts=starts, ends=[(end, 0.0) for end in ends], joined_at=None)
+    figures: dict[str, Any] = script("busy_workers").measured(
+        timeline, [], began=0.0, workers=2, here=2, members=1, seconds=10.0
+    )
+    return figures
+
+
+def test_busy_after_a_minute_counts_workers_that_have_not_started_yet(script: Script) -> None:
+    starts = [(50.0, 1), (60.0, 1), (70.0, 1), (80.0, 2), (80.0, 2), (90.0, 2), (90.0, 2)]
+    figures = measured(script, starts, [60.0, 70.0, 80.0, 90.0, 90.0, 100.0, 100.0])
+
+    assert figures["seconds_until_first_works"] == 50
+    assert figures["seconds_until_all_work"] == 80
+    assert figures["busy_from_then_on"] == 2
+    assert figures["busy_after_a_minute"] == pytest.approx((1 + 1 + 2) / 3)
+
+
+def test_what_was_not_to_be_measured_is_no_figure(script: Script) -> None:
+    figures = measured(script, [(5.0, 1), (15.0, 1)], [15.0, 25.0])
+
+    assert figures == {"seconds_until_first_works": 5.0}
+
+
+@pytest.mark.slow
+def test_sleeping_trials_are_run_on_a_cluster(run_script: RunScript, tmp_path: Path) -> None:
+    file = tmp_path / "busy.json"
+
+    options = ("--cpus", "2", "--seconds", "0.1", "--minutes", "0.02", "--json", str(file))
+    run_script("busy_workers", *options)
+
+    assert figures_of(file)["seconds_until_first_works"] > 0
