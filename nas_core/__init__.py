@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nas_core.networks.evaluation import EvalNetwork
     from nas_core.networks.operations import OPS
     from nas_core.networks.packed import PackedNetwork
-    from nas_core.networks.supernet import SearchNetwork
+    from nas_core.networks.supernet import PackedSearchNetwork, SearchNetwork
     from nas_core.protocols.search import SearchProtocol
     from nas_core.protocols.training import Protocol
     from nas_core.training.search import Search
@@ -33,6 +33,7 @@ __all__ = [
     "EvalNetwork",
     "Genotype",
     "PackedNetwork",
+    "PackedSearchNetwork",
     "Protocol",
     "Search",
     "SearchNetwork",
@@ -54,7 +55,7 @@ __getattr__, __dir__ = lazy_names(
         "networks.evaluation": ("EvalNetwork",),
         "networks.operations": ("OPS",),
         "networks.packed": ("PackedNetwork",),
-        "networks.supernet": ("SearchNetwork",),
+        "networks.supernet": ("PackedSearchNetwork", "SearchNetwork"),
         "protocols.search": ("SearchProtocol",),
         "protocols.training": ("Protocol",),
         "training.search": ("Search",),

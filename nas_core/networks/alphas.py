@@ -84,6 +84,15 @@ class Mixing:
     edges: Tensor | None = None
 
 
+def beside(mixings: Sequence[Mixing]) -> Mixing:
+    """Return the mixing of K models side by side: `operations` (E, K, O), `edges` (E, K)."""
+    edges = [mixing.edges for mixing in mixings if mixing.edges is not None]
+    return Mixing(
+        torch.stack([mixing.operations for mixing in mixings], dim=1),
+        torch.stack(edges, dim=1) if edges else None,
+    )
+
+
 class Alphas:
     """The architecture parameters of both cell types, apart from the weights.
 

@@ -2,7 +2,8 @@
 
 After Liu et al. (2019) and the authors' `model_search.py`. Its alphas are in
 `networks/alphas.py`, how they are learnt in `training/search.py`. Letters: B batch,
-C channels of a node, H and W pixels, E edges of a cell, O operations of an edge.
+C channels of a node, H and W pixels, E edges of a cell, O operations of an edge, K models. Maps of
+K models are (B, K * C, H, W), channels last.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from nas_core.cells.topology import INPUTS, Topology
-from nas_core.networks.alphas import CellSpace, Mixing, SearchSpace
+from nas_core.errors import InputError
+from nas_core.networks.alphas import CellSpace, Mixing, SearchSpace, beside
+from nas_core.networks.kernels.columns import as_images, as_maps
 from nas_core.networks.kernels.edges import mix, preprocessed
 from nas_core.networks.operations import OPS, NormalisedPool
 from nas_core.networks.stack import CellPlan, cell_plans, stem
@@ -28,14 +31,14 @@ Dropout = Callable[[Tensor, str], Tensor]
 class MixedOp(nn.Module):
     """The operations of an edge, whose weighted sum it is; `kernels.edges.mix` computes that.
 
-    With K = `partial_channels` only the first C/K channels pass the operations; the others pass
+    With P = `partial_channels` only the first C/P channels pass the operations; the others pass
     by (halved by max pooling where the map halves), and a shuffle mixes both (PC-DARTS).
 
     Args:
         names: the operations.
         channels: C.
         stride: 2 where the map halves.
-        partial_channels: K.
+        partial_channels: P.
 
     """
 
@@ -51,17 +54,16 @@ class MixedOp(nn.Module):
         self.halve = nn.MaxPool2d(2, 2, ceil_mode=True) if stride == 2 else nn.Identity()
 
     def forward(self, mixed: Tensor, passing: Tensor) -> Tensor:
-        """Shuffle what passed the operations, (B, C/K, H', W'), and the rest, (B, C - C/K, H, W).
+        """Shuffle what passed the operations, (B, K * C/P, H', W'), and the rest of each model.
 
-        Returns:
-            (B, C, H', W').
-
+        That is (B, K * (C - C/P), H, W) -> (B, K * C, H', W').
         """
         if self.partial_channels == 1:
             return mixed
-        both = torch.cat([mixed, self.halve(passing)], dim=1)
-        groups = both.unflatten(1, (self.partial_channels, self.channels))  # (B, K, C/K, H', W')
-        return groups.transpose(1, 2).flatten(1, 2)
+        models = mixed.shape[1] // self.channels
+        both = torch.cat([as_maps(each, models) for each in (mixed, self.halve(passing))], dim=4)
+        groups = both.unflatten(4, (self.partial_channels, self.channels))
+        return as_images(groups.transpose(4, 5).flatten(4))
 
 
 def _candidate(name: str, channels: int, stride: int) -> nn.Module:
@@ -78,7 +80,7 @@ class SearchCell(nn.Module):
     Args:
         space: its edges and their operations.
         plan: channels and reductions at its position in the stack.
-        partial_channels: K of `MixedOp`.
+        partial_channels: P of `MixedOp`.
 
     """
 
@@ -94,40 +96,73 @@ class SearchCell(nn.Module):
                 for (source, node), names in zip(space.edges, space.operations, strict=True)
             }
         )
-        self._space = space
+        self.space = space
 
     def forward(
         self, input0: Tensor, input1: Tensor, mixing: Mixing, dropout: Dropout | None = None
     ) -> Tensor:
         """Compute the cell with these weights; `dropout` is told edges by names like '0to2'."""
-        states = [preprocessed(self.preprocess0, input0), preprocessed(self.preprocess1, input1)]
-        sums: dict[int, Tensor] = {}
-        for source in range(INPUTS + NODES - 1):
-            for node, y in self._edges_of(source, states[source], mixing, dropout):
-                sums[node] = sums[node] + y if node in sums else y
-            if source + 1 >= INPUTS:  # all that node reads has been added up
-                states.append(sums[source + 1])
-        return torch.cat(states[INPUTS:], dim=1)
+        return _side_by_side([self], input0, input1, beside([mixing]), [dropout])
 
-    def _edges_of(
-        self, source: int, x: Tensor, mixing: Mixing, dropout: Dropout | None
-    ) -> Iterator[tuple[int, Tensor]]:
-        """Yield node and output (B, C, H', W') of each edge that reads this source."""
-        rows = [row for row, (start, _) in enumerate(self._space.edges) if start == source]
-        names = [f"{source}to{self._space.edges[row][1]}" for row in rows]
-        edges = [cast("MixedOp", self.edges[name]) for name in names]
-        if not edges:
-            return
-        mixing_channels = edges[0].channels
-        outputs = mix(
-            [edge.operations for edge in edges],
-            x[:, :mixing_channels],
-            mixing.operations[rows],
-            None if dropout is None else lambda number, y: dropout(y, names[number]),
-        )
-        for row, edge, mixed in zip(rows, edges, outputs, strict=True):
-            y = edge(mixed, x[:, mixing_channels:])
-            yield self._space.edges[row][1], y if mixing.edges is None else y * mixing.edges[row]
+
+def _side_by_side(
+    cells: Sequence[SearchCell],
+    input0: Tensor,
+    input1: Tensor,
+    mixing: Mixing,
+    dropouts: Sequence[Dropout | None],
+) -> Tensor:
+    """Compute the cells of K models: two inputs (B, K * C_before, H, W) -> (B, K * nodes * C, ...).
+
+    `mixing` is that of all, see `alphas.beside`; a dropout a model.
+    """
+    states = [
+        preprocessed([cell.preprocess0 for cell in cells], input0),
+        preprocessed([cell.preprocess1 for cell in cells], input1),
+    ]
+    sums: dict[int, Tensor] = {}
+    for source in range(INPUTS + NODES - 1):
+        for node, y in _edges_of(cells, source, states[source], mixing, dropouts):
+            sums[node] = sums[node] + y if node in sums else y
+        if source + 1 >= INPUTS:  # all that node reads has been added up
+            states.append(sums[source + 1])
+    return as_images(torch.cat([as_maps(x, len(cells)) for x in states[INPUTS:]], dim=4))
+
+
+def _edges_of(
+    cells: Sequence[SearchCell],
+    source: int,
+    x: Tensor,
+    mixing: Mixing,
+    dropouts: Sequence[Dropout | None],
+) -> Iterator[tuple[int, Tensor]]:
+    """Yield node and output (B, K * C, H', W') of each edge that reads this source."""
+    models, space = len(cells), cells[0].space
+    rows = [row for row, (start, _) in enumerate(space.edges) if start == source]
+    names = [f"{source}to{space.edges[row][1]}" for row in rows]
+    edges = [cast("MixedOp", cell.edges[name]) for name in names for cell in cells]
+    if not edges:
+        return
+    maps, mixing_channels = as_maps(x, models), edges[0].channels
+
+    def skip(number: int, y: Tensor) -> Tensor:
+        edge, model = divmod(number, models)
+        dropout = dropouts[model]
+        return y if dropout is None else dropout(y, names[edge])
+
+    outputs = mix(
+        [edge.operations for edge in edges],
+        as_images(maps[..., :mixing_channels]),
+        mixing.operations[rows].flatten(0, 1),
+        skip if any(dropouts) else None,
+        models=models,
+    )
+    passing = as_images(maps[..., mixing_channels:])
+    for row, edge, mixed in zip(rows, edges[::models], outputs, strict=True):
+        y = edge(mixed, passing)
+        if mixing.edges is not None:
+            y = as_images(as_maps(y, models) * mixing.edges[row, :, None])
+        yield space.edges[row][1], y
 
 
 class SearchNetwork(nn.Module):
@@ -198,17 +233,78 @@ class SearchNetwork(nn.Module):
             dropout: acts behind identity skips (P-DARTS); None drops nothing.
 
         """
-        images = images.contiguous(memory_format=torch.channels_last)
-        before = last = self.stem(images)
-        for position, (cell, cell_type) in enumerate(zip(self.cells, self.cell_types, strict=True)):
-            dropped = None if dropout is None else _in_cell(dropout, position)
-            before, last = last, cell(before, last, mixing[cell_type], dropped)
-        return self.classifier(last.mean(dim=(2, 3)))
+        return _logits([self], images[None], [mixing], [dropout])[0]
 
     @cached_property
     def batch_norms(self) -> list[nn.BatchNorm2d]:
         """All batch norms, whose running statistics alpha steps leave alone."""
         return [module for module in self.modules() if isinstance(module, nn.BatchNorm2d)]
+
+
+class PackedSearchNetwork(nn.Module):
+    """K search networks side by side: far fewer and larger kernels where maps are small.
+
+    The same function as each alone, in exact arithmetic: images (K, B, 3, H, W) -> logits
+    (K, B, num_classes). The networks keep their parameters and buffers, as `models`. What is not
+    finite stays with its model; in evaluation, which is rare, they are computed one by one.
+
+    Args:
+        models: at least one, of equal space, channels and depth.
+
+    Raises:
+        InputError: no network, or networks that differ in more than what they hold.
+
+    >>> import torch
+    >>> from nas_core import Alphas, PackedSearchNetwork, SearchNetwork
+    >>> shape = {"init_channels": 2, "cells": 2, "num_classes": 10}
+    >>> models = [SearchNetwork(operations=["none", "sep_conv_3x3"], **shape) for _ in range(3)]
+    >>> mixings = [Alphas(model.space).mixing() for model in models]
+    >>> tuple(PackedSearchNetwork(models)(torch.zeros(3, 4, 3, 8, 8), mixings).shape)
+    (3, 4, 10)
+
+    """
+
+    def __init__(self, models: Sequence[SearchNetwork]) -> None:
+        super().__init__()
+        kinds = [(m.space, [(n, p.shape) for n, p in m.named_parameters()]) for m in models]
+        if not models or any(kind != kinds[0] for kind in kinds):
+            raise InputError(
+                "search networks side by side need the same space, channels and depth, and there "
+                "is one or more"
+            )
+        self.models = nn.ModuleList(models)
+
+    def forward(
+        self,
+        images: Tensor,
+        mixings: Sequence[Mapping[str, Mixing]],
+        dropouts: Sequence[Dropout | None] | None = None,
+    ) -> Tensor:
+        """Return logits (K, B, classes); arguments are those of `SearchNetwork`, one a model."""
+        models = cast("Sequence[SearchNetwork]", list(self.models))
+        if not models[0].training:
+            each = zip(models, images, mixings, strict=True)
+            return torch.stack([model(x, mixing) for model, x, mixing in each])
+        return _logits(models, images, mixings, dropouts or [None] * len(models))
+
+
+def _logits(
+    models: Sequence[SearchNetwork],
+    images: Tensor,
+    mixings: Sequence[Mapping[str, Mixing]],
+    dropouts: Sequence[Dropout | None],
+) -> Tensor:
+    """Return logits (K, B, classes) of images (K, B, 3, H, W), for everything else one a model."""
+    mixing = {name: beside([each[name] for each in mixings]) for name in mixings[0]}
+    both = zip(models, images, strict=True)
+    stems = [model.stem(x.contiguous(memory_format=torch.channels_last)) for model, x in both]
+    before = last = torch.cat(stems, dim=1)
+    for position, cell_type in enumerate(models[0].cell_types):
+        cells = [cast("SearchCell", model.cells[position]) for model in models]
+        dropped = [None if each is None else _in_cell(each, position) for each in dropouts]
+        before, last = last, _side_by_side(cells, before, last, mixing[cell_type], dropped)
+    features = last.mean(dim=(2, 3)).chunk(len(models), dim=1)
+    return torch.stack([m.classifier(x) for m, x in zip(models, features, strict=True)])
 
 
 def _in_cell(dropout: Dropout, position: int) -> Dropout:

@@ -1,6 +1,6 @@
 """The gradient of the validation loss in the alphas: first order, or second order as in DARTS.
 
-Pure: nothing here changes a weight, an alpha or a buffer.
+Pure: nothing here changes a weight, an alpha or a buffer. Letter: K models.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from torch import Tensor
 Weights = Mapping[str, Tensor]
 Batch = tuple[Tensor, Tensor]
 LossAndLogits = Callable[[Weights, Batch], tuple[Tensor, Tensor]]
-"""Of a network with these weights (by name) on (images, labels); differentiable in the alphas."""
+"""Of a network with these weights (by name) on (images, labels); differentiable in the alphas. The
+loss is (), or that of each of K models, (K,)."""
 
 
 @dataclass(frozen=True)
@@ -50,21 +51,24 @@ def alpha_gradient(
     alpha_batch: Batch,
     *,
     unrolling: Unrolling | None,
+    models: int = 1,
     epsilon: float = EPSILON,
 ) -> tuple[list[Tensor], Tensor, Tensor]:
     """Return the gradient of each alpha, and loss and logits on the alphas' batch.
 
     First order: the gradient at the weights as they are. Second order (equation 7 of the paper):
     the gradient at the unrolled weights w', minus the product of the mixed second derivative at
-    w with the gradient in w', which is taken as a finite difference of length `epsilon`.
+    w with the gradient in w', which is taken as a finite difference of length `epsilon`. Of K
+    models each has a length of its own, and none depends on the weights and alphas of another.
 
     Args:
         loss_and_logits: what is differentiated.
-        weights: by name; not changed.
-        alphas: leaves that require gradients; not changed.
+        weights: by name, those of one model after another; not changed.
+        alphas: leaves that require gradients, in the same order of models; not changed.
         train_batch: on which weights learn; only used in second order.
         alpha_batch: on which alphas learn.
         unrolling: the step of the weights' optimiser; None asks for first order.
+        models: K; each has as many weights and as many alphas.
         epsilon: length of the finite difference.
 
     """
@@ -76,26 +80,46 @@ def alpha_gradient(
     loss, logits = loss_and_logits(unrolled, alpha_batch)
     gradients = _gradients(loss, [*alphas, *unrolled.values()])
     direct, direction = gradients[: len(alphas)], gradients[len(alphas) :]
-    length = torch.linalg.vector_norm(torch.stack([d.norm() for d in direction]))
-    if not length > 0:  # flat in the weights, or not a number: there is nothing to correct
+    steps = _steps(direction, models, epsilon)
+    if not any(steps):
         return direct, loss.detach(), logits.detach()
-    step = epsilon / length
 
     def moved(sign: float) -> list[Tensor]:
         """Return the alphas' gradient on the training batch at w + sign * step * direction."""
         there = {
-            name: weight.detach() + sign * step * towards
-            for (name, weight), towards in zip(weights.items(), direction, strict=True)
+            name: weight.detach() if step is None else weight.detach() + sign * step * towards
+            for (name, weight), towards, step in zip(
+                weights.items(), direction, _repeated(steps, weights), strict=True
+            )
         }
         return _gradients(loss_and_logits(there, train_batch)[0], alphas)
 
     # The unrolled step is w - lr * (...), so the chain rule brings one factor of -lr.
-    correction = [
-        unrolling.learning_rate * (up - down) / (2 * step)
-        for up, down in zip(moved(1), moved(-1), strict=True)
+    combined = [
+        first if step is None else first - unrolling.learning_rate * (up - down) / (2 * step)
+        for first, up, down, step in zip(
+            direct, moved(1), moved(-1), _repeated(steps, alphas), strict=True
+        )
     ]
-    combined = [first - second for first, second in zip(direct, correction, strict=True)]
     return combined, loss.detach(), logits.detach()
+
+
+def _steps(direction: Sequence[Tensor], models: int, epsilon: float) -> list[Tensor | None]:
+    """Return how far the finite difference of each model goes, in gradients.
+
+    None where its loss is flat in the weights, or not a number: there is nothing to correct.
+    """
+    each = len(direction) // models
+    norms = torch.stack([d.norm() for d in direction]).unflatten(0, (models, each))
+    lengths = torch.linalg.vector_norm(norms, dim=1)
+    return [epsilon / length if length > 0 else None for length in lengths]
+
+
+def _repeated(
+    steps: Sequence[Tensor | None], tensors: Sequence[Tensor] | Weights
+) -> list[Tensor | None]:
+    """Return the step of the model of each tensor."""
+    return [step for step in steps for _ in range(len(tensors) // len(steps))]
 
 
 def _unrolled(
@@ -115,4 +139,4 @@ def _unrolled(
 
 def _gradients(loss: Tensor, tensors: Sequence[Tensor]) -> list[Tensor]:
     """Return the gradient in each tensor, zero where the loss does not depend on it."""
-    return list(torch.autograd.grad(loss, tensors, materialize_grads=True))
+    return list(torch.autograd.grad(loss.sum(), tensors, materialize_grads=True))

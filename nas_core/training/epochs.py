@@ -104,6 +104,24 @@ class SearchEpoch(Epoch):
         return [EdgeWeights.from_json_value(edge) for edge in self.alphas[cell_type]]
 
 
+@dataclass(frozen=True)
+class SearchPackEpoch:
+    """What one epoch of searches that run as one gave, a member each; None of what had ended."""
+
+    members: tuple[SearchEpoch | None, ...]
+
+    def __post_init__(self) -> None:
+        """Take members also as a checkpoint's JSON has them."""
+        members: Iterable[Any] = self.members
+        read = [SearchEpoch(**each) if isinstance(each, dict) else each for each in members]
+        object.__setattr__(self, "members", tuple(read))
+
+    @property
+    def diverged(self) -> bool:
+        """Whether all that ran have diverged, which ends the loop."""
+        return all(member is None or member.diverged for member in self.members)
+
+
 def stop_reason(protocol: SearchProtocol, history: list[SearchEpoch]) -> str | None:
     """Return why DARTS+ would stop after these epochs, in words; None to go on.
 

@@ -27,7 +27,7 @@ from nas_core.protocols.training import NetworkTraining
 from nas_core.streams import Draws, initialise_
 from nas_core.training.checkpoint import Checkpoint
 from nas_core.training.compiled import Compiled
-from nas_core.training.epochs import Epoch, PackEpoch, Steps
+from nas_core.training.epochs import Epoch, PackEpoch, SearchPackEpoch, Steps
 from nas_core.training.optimizers import Sgd
 
 EVALUATION_BATCH: Final = 512
@@ -50,7 +50,7 @@ _FEWEST_STEPS: Final = 3
 StepResult = tuple[Tensor, Tensor, Tensor]
 """Loss (), logits (B, classes) and labels (B,) of a step, as seen before it."""
 
-E = TypeVar("E", bound=Epoch | PackEpoch)
+E = TypeVar("E", bound=Epoch | PackEpoch | SearchPackEpoch)
 N = TypeVar("N", bound=nn.Module)
 
 
@@ -226,6 +226,10 @@ class Loop(ABC, Generic[E]):
     def descend(self, loss: Tensor) -> None:
         """Take one step of the weights down the clipped gradient of this loss ()."""
         loss.backward()
+        self.update()
+
+    def update(self) -> None:
+        """Take one step of the weights down the clipped gradient that they have, and forget it."""
         self.clip()
         self.optimizer.step()
         self.optimizer.zero_grad()

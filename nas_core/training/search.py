@@ -1,21 +1,18 @@
-"""Bilevel search: what its epochs do. The loop around them is in `training/loop.py`.
+"""Bilevel search: what it holds and draws. Its steps are in `training/search_steps.py`.
 
-Weights learn on one half of the images, alphas on the other (Liu et al., 2019). Letters: B batch,
-E edges, O operations.
+The loop of epochs is in `training/loop.py`. Weights learn on one half of the images, alphas on the
+other (Liu et al., 2019). Letters: B batch, E edges, O operations.
 """
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import math
-import time
 from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from nas_core.cells.discretisation import discretise_edges, narrowed, skip_count
 from nas_core.data.splits import SearchSplit
@@ -25,11 +22,11 @@ from nas_core.networks.evaluation import parameter_count
 from nas_core.networks.supernet import Dropout, SearchNetwork
 from nas_core.protocols.search import SearchProtocol, skip_dropout_rate
 from nas_core.streams import Draws, key_number
-from nas_core.training.alpha_step import Batch, Unrolling, Weights, alpha_gradient
 from nas_core.training.checkpoint import Checkpoint
 from nas_core.training.epochs import SearchEpoch, Steps, stop_reason
-from nas_core.training.loop import Loop, Meter, StepResult, check_images
+from nas_core.training.loop import Loop, check_images
 from nas_core.training.optimizers import Adam
+from nas_core.training.search_steps import epoch_side_by_side
 
 
 def check_searchable(protocol: SearchProtocol, split: SearchSplit) -> None:
@@ -170,40 +167,16 @@ class Search(Loop[SearchEpoch]):
 
     def run_epoch(self, epoch: int) -> Generator[Steps, None, SearchEpoch]:
         """Search one epoch; the first of a stage builds it."""
-        started = time.perf_counter()
+        (searched,) = yield from epoch_side_by_side([self], epoch, self.told)
+        return searched
+
+    def begin(self, epoch: int) -> float:
+        """Prepare for an epoch, see `Loop.begin`; the first of a stage builds it."""
         if epoch // self.protocol.epochs != self.stage:
             self.build(epoch)
-        rate = self.begin(epoch)
-        weights, alphas = Meter(self.device), Meter(self.device)
-        steps = list(self._steps(epoch))
-        for step, (draws, alpha_draws) in enumerate(steps):
-            if alpha_draws is not None:
-                with alphas.timed():
-                    alphas.add(*self._alpha_step(draws, alpha_draws, self._dropout(epoch, step)))
-            with weights.timed():
-                weights.add(*self._weight_step(draws, self._dropout(epoch, step)))
-            yield from self.told(weights.steps, len(steps))
-        train_loss, train_accuracy = weights.means()
-        alpha_loss, alpha_accuracy = alphas.means() if alphas.steps else (None, None)
-        is_last = epoch == self.protocol.total_epochs - 1
-        return SearchEpoch(
-            epoch=epoch,
-            stage=self.stage,
-            learning_rate=rate,
-            train_loss=train_loss,
-            train_accuracy=train_accuracy,
-            alpha_loss=alpha_loss,
-            alpha_accuracy=alpha_accuracy,
-            val_accuracy=self.accuracy(self.split.alphas) if is_last else None,
-            weight_steps=weights.steps,
-            alpha_steps=alphas.steps,
-            weight_seconds=weights.seconds,
-            alpha_seconds=alphas.seconds,
-            **self._architecture(),
-            seconds=time.perf_counter() - started,
-        )
+        return super().begin(epoch)
 
-    def _architecture(self) -> dict[str, Any]:
+    def architecture(self) -> dict[str, Any]:
         """Return what a `SearchEpoch` tells of the alphas of now and the genotype they prefer."""
         edges = self.alphas.edge_weights()
         alphas = {name: [edge.to_json_value() for edge in cell] for name, cell in edges.items()}
@@ -217,7 +190,7 @@ class Search(Loop[SearchEpoch]):
             "alphas": alphas,
         }
 
-    def _steps(self, epoch: int) -> Iterator[tuple[Draws, Draws | None]]:
+    def steps(self, epoch: int) -> Iterator[tuple[Draws, Draws | None]]:
         """Yield the draws of each weight step, and those of the alpha step before it, if any."""
         weights = list(self.draws(self.split.weights, epoch).steps())
         alphas = itertools.cycle(self.draws(self.split.alphas, epoch, role="alpha ").steps())
@@ -242,72 +215,7 @@ class Search(Loop[SearchEpoch]):
         """Classify normalised images (B, 3, H, W), mixing as now: logits (B, classes)."""
         return self.network(images, self.alphas.mixing())
 
-    def _weight_step(self, draws: Draws, dropout: Dropout | None) -> StepResult:
-        """Take one step of the weights."""
-        images, labels = self.batch(self.split.weights, draws)
-        with torch.no_grad():
-            mixing = self.alphas.mixing()
-        with self.autocast():
-            logits = self.network(images, mixing, dropout)
-            loss = cross_entropy(logits, labels)
-        self.descend(loss)
-        return loss, logits, labels
-
-    def _alpha_step(self, draws: Draws, alpha_draws: Draws, dropout: Dropout | None) -> StepResult:
-        """Take one step of the alphas; weights and batch-norm statistics stay bit-identical.
-
-        Batch norm normalises by the batch here too, but what it sees is not remembered: an
-        evaluation in between shall not depend on how often alphas are updated.
-        """
-        train = self.batch(self.split.weights, draws)
-        batch = self.batch(self.split.alphas, alpha_draws)
-        alphas = list(self.alphas.tensors.values())
-
-        def loss_and_logits(weights: Weights, batch: Batch) -> tuple[Tensor, Tensor]:
-            images, labels = batch
-            with self.autocast():
-                arguments = (images, self.alphas.mixing(), dropout)
-                logits = torch.func.functional_call(self.network, dict(weights), arguments)
-                return cross_entropy(logits, labels), logits
-
-        with self._frozen_statistics():
-            gradients, loss, logits = alpha_gradient(
-                loss_and_logits,
-                dict(self.network.named_parameters()),
-                alphas,
-                train,
-                batch,
-                unrolling=self._unrolling() if self.protocol.alpha_order == 2 else None,
-            )
-        for alpha, gradient in zip(alphas, gradients, strict=True):
-            alpha.grad = gradient
-        if self.protocol.alpha_clip is not None:
-            torch.nn.utils.clip_grad_norm_(alphas, self.protocol.alpha_clip)
-        self.alpha_optimizer.step()
-        if self.protocol.attention == "per_update":
-            self.alphas.attend_()
-        return loss, logits, batch[1]
-
-    @contextlib.contextmanager
-    def _frozen_statistics(self) -> Iterator[None]:
-        for norm in self.network.batch_norms:
-            norm.track_running_stats = False
-        try:
-            yield
-        finally:
-            for norm in self.network.batch_norms:
-                norm.track_running_stats = True
-
-    def _unrolling(self) -> Unrolling:
-        """Return the step that the weights' optimiser would take next."""
-        return Unrolling(
-            learning_rate=self.optimizer.learning_rate,
-            momentum=self.protocol.momentum,
-            weight_decay=self.protocol.weight_decay,
-            momentum_buffers=self.optimizer.momentum_buffers,
-        )
-
-    def _dropout(self, epoch: int, step: int) -> Dropout | None:
+    def dropout(self, epoch: int, step: int) -> Dropout | None:
         """Return the dropout behind skips of this step; None where nothing is dropped."""
         rate = skip_dropout_rate(self.protocol, epoch)
         if rate == 0:

@@ -103,6 +103,8 @@ def settled_compiling(
         return None, None
     if asked == "on":
         return Compiling(asked="on", taken=True), None
+    trainings = {trial.trial_id for trial in packable(plan.trials)}
+    packs = tuple(pack for pack in packs if pack[0] in trainings)  # searches are never compiled
     work = work_left(plan, packs, images=images, workers=workers)
     known = None if plan.manifest is None else plan.manifest.compiling
     if known is not None and _still_holds(known, execution, work):

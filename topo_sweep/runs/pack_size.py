@@ -209,6 +209,7 @@ def packs_of_run(plan: Plan, packing: Packing, *, workers: int) -> Packs:
         packing.size,
         workers=workers,
         seconds=seconds_by_size(packing),
+        searches=packing.asked != "auto",  # which times trainings alone
     )
 
 

@@ -1,4 +1,4 @@
-"""Which trainings a worker trains together, as one network."""
+"""Which trainings, and which searches, a worker takes together, as one network."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import heapq
 import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeGuard
+from typing import Final, TypeGuard, TypeVar
 
 from nas_core.cells.genotype import KNOWN_CELLS, Genotype
 from nas_core.protocols.training import stable_hash
-from topo_sweep.spec.trials import Evaluation, Planned, Trial
+from topo_sweep.spec.trials import Evaluation, Planned, Runnable, SearchTrial, Trial
 
 _MIXED: Final = 1.1
 """How much longer a pack takes whose members see other images: measured on digits, about."""
@@ -20,9 +20,9 @@ _SLACK: Final = 20
 
 @dataclass(frozen=True)
 class Pack:
-    """Trainings of one protocol whose networks have the same shape."""
+    """Trainings of one protocol whose networks have one shape, or searches that differ in seed."""
 
-    members: tuple[Trial, ...]
+    members: tuple[Runnable, ...]
 
     @property
     def pack_id(self) -> str:
@@ -105,6 +105,7 @@ def planned_packs(
     *,
     workers: int = 1,
     seconds: Callable[[int], float] | None = None,
+    searches: bool = False,
 ) -> Packs:
     """Return the packs of a run: those that were planned before and have work left, then new ones.
 
@@ -118,6 +119,7 @@ def planned_packs(
         size: trainings that go together at most; None trains each by the network of one.
         workers: that train at the same time and should finish together.
         seconds: of a pack by its size, in any unit; by default a guess.
+        searches: whether searches that differ in seed go together too.
 
     """
     if size is None:
@@ -129,7 +131,17 @@ def planned_packs(
     ]
     taken = {key for pack in kept for key in pack}
     rest = {key: trial for key, trial in left.items() if key not in taken}
-    return (*kept, *_new_packs(packable(rest), size, workers, seconds or _guessed_seconds))
+    new = _new_packs(packable(rest), size, workers, seconds or _guessed_seconds)
+    if searches:
+        # In stages, each seed comes to operations of its own, and so to another network.
+        of_one_stage = [
+            trial
+            for trial in rest.values()
+            if isinstance(trial, SearchTrial) and not trial.protocol.stages
+        ]
+        cut = _cut_for(_grouped(of_one_stage, fitting), size, workers, _guessed_seconds)
+        new += [tuple(trial.trial_id for trial in pack) for pack in cut if len(pack) > 1]
+    return (*kept, *new)
 
 
 def packable(trials: Mapping[str, Planned]) -> list[Trial | Evaluation]:
@@ -157,37 +169,38 @@ def with_packs(
             if isinstance(trial, Evaluation):
                 yield WaitingPack(tuple(t for t in members if isinstance(t, Evaluation)))
             else:
-                yield Pack(tuple(t for t in members if isinstance(t, Trial)))
+                yield Pack(tuple(t for t in members if not isinstance(t, Evaluation)))
 
 
-_Group = list[Trial | Evaluation]
-"""Trainings that may go together, those of one seed and class beside each other."""
+_T = TypeVar("_T", bound=Planned)
+_Group = list[_T]
+"""Trials that may go together, trainings of one seed and class beside each other."""
 
 
 def _new_packs(
-    trials: _Group, size: int, workers: int, seconds: Callable[[int], float]
-) -> Iterator[tuple[str, ...]]:
-    """Yield packs of one seed each or, where workers finish earlier with them, of several.
+    trials: _Group[Trial | Evaluation], size: int, workers: int, seconds: Callable[[int], float]
+) -> list[tuple[str, ...]]:
+    """Return packs of one seed each or, where workers finish earlier with them, of several.
 
     Members of one seed share every batch of images.
     """
     of_one_seed = _grouped(trials, lambda trial: (fitting(trial), trial.seed))
     plans = [_cut_for(groups, size, workers, seconds) for groups in (of_one_seed, alike(trials))]
-    for pack in min(plans, key=lambda packs: _span(packs, workers, seconds)):
-        yield tuple(trial.trial_id for trial in pack)
+    chosen = min(plans, key=lambda packs: _span(packs, workers, seconds))
+    return [tuple(trial.trial_id for trial in pack) for pack in chosen]
 
 
-def _grouped(trials: _Group, key: Callable[[Trial | Evaluation], object]) -> list[_Group]:
+def _grouped(trials: _Group[_T], key: Callable[[_T], object]) -> list[_Group[_T]]:
     """Return trials of equal keys, classes of a seed in the order of their first members."""
-    groups: dict[object, dict[object, _Group]] = {}
+    groups: dict[object, dict[object, _Group[_T]]] = {}
     for trial in trials:
         groups.setdefault(key(trial), {}).setdefault(_class(trial), []).append(trial)
     return [[t for members in classes.values() for t in members] for classes in groups.values()]
 
 
 def _cut_for(
-    groups: list[_Group], size: int, workers: int, seconds: Callable[[int], float]
-) -> list[_Group]:
+    groups: list[_Group[_T]], size: int, workers: int, seconds: Callable[[int], float]
+) -> list[_Group[_T]]:
     """Cut groups into as few packs as can be, or a multiple of the workers if that is faster."""
     few = [-(-len(group) // size) for group in groups]
     many = list(few)
@@ -203,7 +216,7 @@ def _cut_for(
     return min(plans, key=lambda packs: _span(packs, workers, seconds))
 
 
-def _cut(group: _Group, count: int, size: int) -> list[_Group]:
+def _cut(group: _Group[_T], count: int, size: int) -> list[_Group[_T]]:
     """Cut a group into packs of about one size, where a class ends if that is near."""
     even = [len(group) * number // count for number in range(count + 1)]
     slack = len(group) // count // _SLACK
@@ -218,7 +231,7 @@ def _cut(group: _Group, count: int, size: int) -> list[_Group]:
     return [group[start:end] for start, end in itertools.pairwise(ends)]
 
 
-def _span(packs: list[_Group], workers: int, seconds: Callable[[int], float]) -> float:
+def _span(packs: list[_Group[_T]], workers: int, seconds: Callable[[int], float]) -> float:
     """Return when the last worker finishes, were each to take the longest pack that is left."""
     lengths = (
         seconds(len(pack)) * (_MIXED if len({trial.seed for trial in pack}) > 1 else 1.0)
@@ -230,12 +243,18 @@ def _span(packs: list[_Group], workers: int, seconds: Callable[[int], float]) ->
     return max(free)
 
 
-def fitting(trial: Trial | Evaluation) -> object:
-    """Return what trainings have in common that may go together."""
-    return trial.genotype.shape if isinstance(trial, Trial) else trial.waits_for
+def fitting(trial: Planned) -> object:
+    """Return what trials have in common that may go together."""
+    match trial:
+        case Trial():
+            return trial.genotype.shape
+        case SearchTrial():
+            return trial.workload
+        case Evaluation():
+            return trial.waits_for
 
 
-def _class(trial: Trial | Evaluation) -> object:
+def _class(trial: Planned) -> object:
     topology = trial.genotype.topology if isinstance(trial, Trial) else None
     return trial.seed, topology.class_id if topology else None
 

@@ -120,8 +120,9 @@ class Recorder:
         self._agenda.pack_ended(pack, *left)
         sizes = " and ".join(str(len(each)) for each in ids)
         _LOGGER.warning(
-            "%d trainings do not fit into memory as one network, they start over as %s (%s)",
+            "%d %s do not fit into memory as one network, they start over as %s (%s)",
             len(pack.members),
+            "searches" if pack.members[0].finds_cell else "trainings",
             sizes,
             error,
         )

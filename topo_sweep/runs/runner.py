@@ -23,6 +23,7 @@ from nas_core.training.epochs import EpochMetrics, SearchEpoch, Steps
 from nas_core.training.loop import check_precision as precision_exists
 from nas_core.training.pack import Member, PackTraining
 from nas_core.training.search import Search, check_searchable
+from nas_core.training.search_pack import PackSearch
 from nas_core.training.training import Training, check_trainable
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.packs import Pack, cell_of
@@ -163,6 +164,9 @@ class TrialRunner:
                 outcomes.append((number, outcome(status=status, facts=facts)))
             return tuple(outcomes)
 
+        def stopped(number: int) -> bool:
+            return running.facts(number).get("stopped_because") is not None
+
         if self._execution.device == "cuda":
             torch.cuda.reset_peak_memory_stats()
         running = self._pack(pack)
@@ -170,22 +174,38 @@ class TrialRunner:
             yield Together(
                 tuple((number, Resumed(running.history_of(number))) for number in going_on)
             )
-            yield Together(ended(filter(running.has_diverged, going_on), "diverged"))
+            yield Together(
+                (
+                    *ended(filter(running.has_diverged, going_on), "diverged"),
+                    *ended(filter(stopped, going_on), "ok"),
+                )
+            )
         for report in running.reports():
             if isinstance(report, Steps):
                 yield Together(tuple((number, report) for number in going_on))
                 continue
-            epochs = tuple((number, report.members[number]) for number in going_on)
-            lost = [number for number in going_on if report.members[number].diverged]
-            yield Together((*epochs, *ended(lost, "diverged")))
+            epochs = tuple(
+                (number, epoch)
+                for number in going_on
+                if (epoch := report.members[number]) is not None
+            )
+            lost = [number for number in going_on if running.has_diverged(number)]
+            ends = (*ended(lost, "diverged"), *ended(filter(stopped, going_on), "ok"))
+            yield Together((*epochs, *ends))
         yield Together(ended(going_on, "ok"), is_last=True)
 
-    def _pack(self, pack: Pack) -> PackTraining:
+    def _pack(self, pack: Pack) -> PackTraining | PackSearch:
+        checkpoint = self._checkpoint(pack.pack_id)
+        first = pack.members[0]
+        if isinstance(first, SearchTrial):
+            halves = search_split(self._split, first.protocol.images)
+            seeds = [trial.seed for trial in pack.members]
+            return PackSearch(seeds, first.protocol, halves, checkpoint=checkpoint)
         return PackTraining(
-            [Member(trial.genotype, trial.seed) for trial in pack.members],
-            pack.members[0].protocol,
+            [Member(t.genotype, t.seed) for t in pack.members if isinstance(t, Trial)],
+            first.protocol,
             self._split,
-            checkpoint=self._checkpoint(pack.pack_id),
+            checkpoint=checkpoint,
             test_every=self._execution.test_every,
             compiled=self._compiled,
         )

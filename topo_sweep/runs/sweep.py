@@ -204,9 +204,12 @@ def _put_together(
     if packing is None:
         return manifest, ()
     packs = packs_of_run(plan, packing, workers=executor.workers)
-    if packs:
-        size = max(map(len, packs))
-        say(f"packs: {len(packs)}, each up to {counted(size, 'training')} as one network")
+    for what in ("training", "search"):
+        sizes = [
+            len(pack) for pack in packs if plan.trials[pack[0]].finds_cell == (what == "search")
+        ]
+        if sizes:
+            say(f"packs: {len(sizes)}, each up to {counted(max(sizes), what)} as one network")
     return manifest.model_copy(update={"packing": packing}).with_packs(packs), packs
 
 

@@ -4,11 +4,11 @@ Maps are channels last, so that pixels are rows. What a source becomes before an
 (after ReLU, pooled, halved) is made once for all edges. The last 1x1 convolutions of an edge and
 their batch norms are one product with the mixing weights in its matrix (`pointwise.py`), so no
 operation's output exists alone; pooled maps and skips are added up in another. Edges of small maps,
-where the number of calls decides, share every call.
+where the number of calls decides, share every call, and so do networks side by side.
 
-Letters: B batch, C channels, H and W pixels, N = B * H * W, M edges, O operations, S convolutions
-of an edge that are summed, T maps that have no weights of their own. Maps of M edges are columns
-(see `kernels/columns.py`), (B, H, W, M, C).
+Letters: B batch, C channels of a model, H and W pixels, N = B * H * W, K models, M edges of each, O
+operations, S convolutions of an edge that are summed, T maps that have no weights of their own.
+Maps of M edges are columns (see `kernels/columns.py`), the model innermost, (B, H, W, M * K, C).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import relu
+from torch.nn.functional import batch_norm, relu
 
 from nas_core.networks.kernels.columns import as_images, as_maps, halves
 from nas_core.networks.kernels.depthwise import depthwise
@@ -36,29 +36,36 @@ from nas_core.networks.operations import (
 )
 
 Skip = Callable[[int, Tensor], Tensor]
-"""(number of an edge, source) -> what stands in the place of its identity skip."""
+"""(number of an edge, its source (B, C, H, W)) -> what stands in the place of its identity skip."""
 
 
 def mix(
-    edges: Sequence[nn.ModuleDict], x: Tensor, weights: Tensor, skip: Skip | None = None
+    edges: Sequence[nn.ModuleDict],
+    x: Tensor,
+    weights: Tensor,
+    skip: Skip | None = None,
+    *,
+    models: int = 1,
 ) -> list[Tensor]:
-    """Return the weighted sum of the operations of each edge that reads x: (B, C, H', W') each.
+    """Return the weighted sums of the operations of the edges that read x: M of (B, K * C, H', W').
 
     In training batch norms normalise by this batch, and remember it if they track statistics.
 
     Args:
-        edges: the operations of each edge, by name; not all of an edge are none.
-        x: what all of them read, (B, C, H, W), channels last.
-        weights: (M, O), those of none included, which adds nothing.
+        edges: the operations of each edge, by name, M * K of them, the model innermost; not all of
+            an edge are none, and models have the same.
+        x: what all edges of a model read, (B, K * C, H, W), channels last.
+        weights: (M * K, O), those of none included, which adds nothing.
         skip: of identity skips that are not plain.
+        models: K.
 
     """
-    source = _Source(x)
+    source = _Source(x, models)
     outputs: list[Tensor] = []
     for _, group in groupby(range(len(edges)), lambda number: tuple(edges[number])):
         numbers = list(group)
         same = [edges[number] for number in numbers]
-        size = len(same) if edges_pay(len(same), x) else 1
+        size = len(same) if edges_pay(len(same) // models, x) else models
         parts = weights[numbers].split(size)
         learnt = [
             _learnt(same[number * size : (number + 1) * size], source, part)
@@ -66,32 +73,43 @@ def mix(
         ]
         skips = None if skip is None else [partial(skip, number) for number in numbers]
         others = _unweighted(same, source, weights[numbers], skips)
-        shared = [None] * len(parts) if others is None else others.split(size, dim=3)
+        shared = [None] * len(parts) if others is None else others.split(size // models, dim=3)
         for terms in zip(learnt, shared, strict=True):
             first, *rest = (term for term in terms if term is not None)
-            outputs += _apart(first + rest[0] if rest else first)
+            total = first + rest[0] if rest else first
+            outputs += [as_images(maps) for maps in total.unbind(3)]
     return outputs
 
 
-def preprocessed(module: ReluConvBn | FactorizedReduce, x: Tensor) -> Tensor:
-    """Compute what stands before the edges of a cell: (B, C_in, H, W) -> (B, C, H', W')."""
-    source = _Source(x)
-    one = x.new_ones(1, dtype=next(module.parameters()).dtype)
-    if isinstance(module, FactorizedReduce):
-        return _apart(_reduced([module], source, one))[0]
-    _, convolution, norm = module
-    matrices = cast("nn.Conv2d", convolution).weight[None, None, :, :, 0, 0]
-    maps = [as_maps(source.positive, 1)]
-    y = _normalised(maps, matrices, one[None], [cast("nn.BatchNorm2d", norm)])
-    return _apart(y)[0]
+def preprocessed(modules: Sequence[ReluConvBn | FactorizedReduce], x: Tensor) -> Tensor:
+    """Compute what stands before the edges of a cell, a module of one kind a model.
+
+    (B, K * C_in, H, W), channels last -> (B, K * C, H', W').
+    """
+    models = len(modules)
+    source = _Source(x, models)
+    ones = x.new_ones(models, dtype=next(modules[0].parameters()).dtype)
+    if isinstance(modules[0], FactorizedReduce):
+        y = _reduced(cast("Sequence[FactorizedReduce]", modules), source, ones)
+    else:
+        _, convolutions, norms = zip(*modules, strict=True)
+        matrices = torch.stack([convolution.weight[:, :, 0, 0] for convolution in convolutions])
+        y = _normalised([as_maps(source.positive, models)], matrices[None], ones[None], norms)
+    return as_images(y)
 
 
 class _Source:
-    """A map that edges read, (B, C, H, W) channels last, and what it becomes, made once."""
+    """A map of each model that its edges read, (B, K * C, H, W), and what it becomes, made once."""
 
-    def __init__(self, x: Tensor) -> None:
+    def __init__(self, x: Tensor, models: int) -> None:
         self.x = x
-        self._pooled: dict[str, tuple[NormalisedPool, Tensor]] = {}
+        self.models = models
+        self._pooled: dict[str, tuple[Tensor, list[Tensor] | None]] = {}
+
+    @cached_property
+    def columns(self) -> tuple[Tensor, ...]:
+        """The map of each model, (B, C, H, W)."""
+        return self.x.chunk(self.models, dim=1)
 
     @cached_property
     def positive(self) -> Tensor:
@@ -100,30 +118,56 @@ class _Source:
 
     @cached_property
     def halves(self) -> Tensor:
-        """After ReLU, both grids of pixels, (B, H', W', 2, C), see `columns.halves`."""
-        return halves(as_maps(self.positive, 1))
+        """After ReLU, both grids of pixels, (B, H', W', 2 * K, C), see `columns.halves`."""
+        return halves(as_maps(self.positive, self.models))
 
     def repeated(self, edges: int) -> Tensor:
-        """After ReLU, once for each edge: (B, M * C, H, W)."""
-        return as_images(as_maps(self.positive, 1).expand(-1, -1, -1, edges, -1))
+        """After ReLU, once for each edge: (B, M * K * C, H, W)."""
+        maps = as_maps(self.positive, self.models)[:, :, :, None]
+        return as_images(maps.expand(-1, -1, -1, edges, -1, -1))
 
     def pooled(self, name: str, pools: Sequence[NormalisedPool]) -> Tensor:
         """Pooled and normalised once; every edge's batch norm remembers it as if it did so."""
-        made = name in self._pooled
-        if not made:
-            self._pooled[name] = pools[0], pools[0](self.x)
-        (_, norm), y = self._pooled[name]
-        others = pools if made else pools[1:]
-        if others and norm.training and cast("nn.BatchNorm2d", norm).track_running_stats:
+        norms = [cast("nn.BatchNorm2d", pool[1]) for pool in pools]
+        like = norms[0]
+        remembers = like.training and like.track_running_stats
+        if name not in self._pooled:
+            running = None
+            if remembers or not like.training:
+                running = [torch.cat(some) for some in _statistics(norms[: self.models])]
+            mean, variance = running or (None, None)
+            y = batch_norm(
+                pools[0][0](self.x), mean, variance,
+                training=like.training, momentum=like.momentum or 0.0, eps=EPS,
+            )  # fmt: skip
+            self._pooled[name] = y, running
+        y, running = self._pooled[name]
+        if remembers and running is not None:
             with torch.no_grad():
-                theirs = [buffer for pool in others for buffer in pool[1].buffers()]
-                torch._foreach_copy_(theirs, list(norm.buffers()) * len(others))
+                for theirs, ours in zip(_statistics(norms), running, strict=True):
+                    each = ours.chunk(self.models)
+                    torch._foreach_copy_(theirs, list(each) * (len(norms) // self.models))
+                _count(norms)
         return y
 
 
-def _apart(maps: Tensor) -> list[Tensor]:
-    """(B, H, W, M, C) -> the maps of M edges, (B, C, H, W) each."""
-    return [part.permute(0, 3, 1, 2) for part in maps.unbind(3)]
+def _statistics(norms: Sequence[nn.BatchNorm2d]) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the running means and the running variances."""
+    means, variances = (
+        [cast("Tensor", getattr(norm, name)) for norm in norms]
+        for name in ("running_mean", "running_var")
+    )
+    return means, variances
+
+
+def _count(norms: Sequence[nn.BatchNorm2d]) -> None:
+    """Let batch norms count one more batch."""
+    torch._foreach_add_([cast("Tensor", norm.num_batches_tracked) for norm in norms], 1)
+
+
+def _by_edge(maps: Tensor, models: int) -> Tensor:
+    """(B, H, W, M * K, C) -> (B, H, W, M, K, C)."""
+    return maps.unflatten(3, (-1, models))
 
 
 def _unweighted(
@@ -132,34 +176,40 @@ def _unweighted(
     weights: Tensor,
     skips: Sequence[Callable[[Tensor], Tensor]] | None,
 ) -> Tensor | None:
-    """Return the weighted sums of pooled maps and skips, (B, H', W', M, C); None without any.
+    """Return the weighted sums of pooled maps and skips, (B, H', W', M, K, C); None without any.
 
     `skips` are those of each edge, where they are not plain.
     """
+    models = source.models
     columns, maps, total = [], [], None
     for column, (name, operation) in enumerate(edges[0].items()):
         if isinstance(operation, NormalisedPool):
             pools = cast("list[NormalisedPool]", [edge[name] for edge in edges])
-            maps.append(as_maps(source.pooled(name, pools), 1))
+            maps.append(as_maps(source.pooled(name, pools), models))
             columns.append(column)
         elif isinstance(operation, nn.Identity) and skips is None:
-            maps.append(as_maps(source.x, 1))
+            maps.append(as_maps(source.x, models))
             columns.append(column)
         elif isinstance(operation, nn.Identity) and skips is not None:
-            skipped = torch.cat([as_maps(skip(source.x), 1) for skip in skips], dim=3)
-            total = skipped * weights[:, column, None]
+            read = source.columns * (len(edges) // models)
+            both = zip(skips, read, strict=True)
+            skipped = torch.cat([as_maps(skip(x), 1) for skip, x in both], dim=3)
+            total = _by_edge(skipped * weights[:, column, None], models)
     if not maps:
         return total
-    stacked = torch.stack([each.flatten() for each in maps])  # (T, N' * C)
+    stacked = torch.stack([each.movedim(3, 0) for each in maps], dim=1)  # (K, T, B, H', W', C)
+    pixels = stacked.flatten(2).to(weights.dtype)
+    by_model = weights[:, columns].unflatten(0, (-1, models)).transpose(0, 1)  # (K, M, T)
     # Mixed precision would round the weights, which differ by 1e-4, to 8 bits.
     with torch.autocast(weights.device.type, enabled=False):
-        sums = weights[:, columns] @ stacked.to(weights.dtype)
-    y = sums.view(len(edges), *maps[0].shape[:3], -1).movedim(0, 3)
+        # A CPU is slower at a batch of one product than at the product.
+        sums = (by_model[0] @ pixels[0])[None] if models == 1 else by_model @ pixels
+    y = sums.unflatten(2, stacked.shape[2:]).movedim((1, 0), (3, 4))
     return y if total is None else total + y
 
 
 def _learnt(edges: Sequence[nn.ModuleDict], source: _Source, weights: Tensor) -> Tensor | None:
-    """Return the weighted sums of what has weights of its own, (B, H', W', M, C), or None likewise.
+    """Return the weighted sums of what has weights of its own, (B, H', W', M, K, C), None likewise.
 
     The edges share every call.
     """
@@ -174,7 +224,7 @@ def _learnt(edges: Sequence[nn.ModuleDict], source: _Source, weights: Tensor) ->
         elif isinstance(operation, Convolution):
             convolutions = cast("list[Convolution]", operations)
             first, *others = zip(*(module.stages for module in convolutions), strict=True)
-            y = _depthwise(first, source.repeated(len(edges)))
+            y = _depthwise(first, source.repeated(len(edges) // source.models))
             for stages in others:
                 between = [as_maps(y, len(edges))]
                 z = _normalised(between, _matrices([first]), ones, _norms([first]), relu=True)
@@ -183,21 +233,21 @@ def _learnt(edges: Sequence[nn.ModuleDict], source: _Source, weights: Tensor) ->
             maps.append(as_maps(y, len(edges)))
             lasts.append(first)
             columns.append(column)
-    if not maps:
-        return total
-    z = _normalised(maps, _matrices(lasts), weights[:, columns].T, _norms(lasts))
-    return z if total is None else total + z
+    if maps:
+        z = _normalised(maps, _matrices(lasts), weights[:, columns].T, _norms(lasts))
+        total = z if total is None else total + z
+    return None if total is None else _by_edge(total, source.models)
 
 
 def _depthwise(stages: Sequence[Stage], x: Tensor) -> Tensor:
-    """Convolve the channels of each edge with its own filters: (B, M * C, H, W) -> the same."""
+    """Convolve the channels of each edge with its own filters: (B, M * K * C, H, W) -> the same."""
     like = stages[0].depthwise
     weight = torch.cat([stage.depthwise.weight for stage in stages])
     return depthwise(x, weight, stride=like.stride[0], dilation=like.dilation[0])
 
 
 def _matrices(lasts: Sequence[Sequence[Stage]]) -> Tensor:
-    """Return the 1x1 convolutions of S stages of M edges: (S, M, C, C)."""
+    """Return the 1x1 convolutions of S stages of M * K edges: (S, M * K, C, C)."""
     together = torch.stack([stage.pointwise.weight for stages in lasts for stage in stages])
     return together.view(len(lasts), -1, *together.shape[1:3])
 
@@ -207,11 +257,11 @@ def _norms(lasts: Sequence[Sequence[Stage]]) -> list[nn.BatchNorm2d]:
 
 
 def _reduced(modules: Sequence[FactorizedReduce], source: _Source, weights: Tensor) -> Tensor:
-    """Halve the map as each module does, times its weight (M,): -> (B, H', W', M, C).
+    """Halve the map as each module does, times its weight (M * K,): -> (B, H', W', M * K, C).
 
     Each half of a module's channels is an edge of its own here.
     """
-    pixels = source.halves.repeat(1, 1, 1, len(modules), 1)
+    pixels = source.halves.repeat(1, 1, 1, len(modules) // source.models, 1)
     convolutions = [half for module in modules for half in (module.conv_even, module.conv_odd)]
     matrices = torch.stack([convolution.weight[:, :, 0, 0] for convolution in convolutions])[None]
     both = weights.repeat_interleave(2)[None]
@@ -227,12 +277,12 @@ def _normalised(
     *,
     relu: bool = False,
 ) -> Tensor:
-    """Return the weighted sum of S convolved and normalised maps: (B, H, W, M, I) -> (..., M, O).
+    """Return the weighted sum of S convolved and normalised maps: (..., columns, I) -> (..., O).
 
     Args:
-        maps: what is convolved, S of them.
-        matrices: (S, M, O, I).
-        weights: (S, M).
+        maps: what is convolved, S of (B, H, W, columns, I).
+        matrices: (S, columns, O, I).
+        weights: (S, columns).
         norms: of each map and edge, or of as many edges side by side as share one.
         relu: of the sum.
 
@@ -241,10 +291,7 @@ def _normalised(
     scale = weights[..., None].expand(matrices.shape[:3]).contiguous()
     offset = torch.zeros_like(scale)
     like = norms[0]
-    means, variances = (
-        [cast("Tensor", getattr(norm, name)) for norm in norms]
-        for name in ("running_mean", "running_var")
-    )
+    means, variances = _statistics(norms)
     if not like.training:
         mean, variance = (torch.stack(some).view(scale.shape) for some in (means, variances))
         moments = Moments(mean, torch.rsqrt(variance + EPS))
@@ -257,5 +304,5 @@ def _normalised(
             assert like.momentum is not None  # noqa: S101 - None is a mean over all batches
             for buffers, seen in ((means, moments.mean), (variances, variance)):
                 torch._foreach_lerp_(buffers, list(seen.reshape(len(norms), -1)), like.momentum)
-            torch._foreach_add_([cast("Tensor", n.num_batches_tracked) for n in norms], 1)
+            _count(norms)
     return y

@@ -22,6 +22,16 @@ convolved and normalised in one function; it takes three times as many operation
 MOMENTS_CHANNELS = 16
 
 
+MODELS_UP_TO = 2**18
+"""Search networks whose first cells have maps of at most this size (B * C * H * W, of one node) are
+faster side by side; above, on a CPU, their maps leave its caches and nothing is gained."""
+
+
+def models_pay(size: int, device: torch.device) -> bool:
+    """Whether search networks whose first maps have this size are faster side by side."""
+    return device.type != "cpu" or size <= MODELS_UP_TO
+
+
 def moments_pay(x: Tensor, channels: int) -> bool:
     """Whether maps (B, H, W, K, C) are convolved and normalised faster by their moments, on a CPU.
 

@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
-import nas_core.training.search
 from nas_core.cells.discretisation import discretise_cell, discretise_edges
 from nas_core.cells.genotype import OPERATION_NAMES, Genotype
 from nas_core.cells.spaces import SPACES
 from nas_core.cells.topology import Topology
 from nas_core.errors import InputError
 from nas_core.networks.alphas import CELL_TYPES, Alphas, SearchSpace
+from nas_core.training import search_steps
 from nas_core.training.alpha_step import Batch, LossAndLogits, Weights
 from nas_core.training.search import Search
 from tests.nas_core.training.searches import TINY, searched
@@ -110,7 +110,7 @@ EPOCHS = 20
 
 def epochs_without_gradient(attention: str, monkeypatch: pytest.MonkeyPatch) -> Search:
     """Search with an alpha step an epoch in which alphas are neither pushed nor decayed."""
-    monkeypatch.setattr(nas_core.training.search, "alpha_gradient", without_gradient)
+    monkeypatch.setattr(search_steps, "alpha_gradient", without_gradient)
     protocol = TINY.with_values(
         {"attention": attention, "alpha_std": 0.0, "alpha_weight_decay": 0.0, "epochs": EPOCHS}
         | {"batch_size": 24, "alpha_every": "epoch", "precision": "float64"}

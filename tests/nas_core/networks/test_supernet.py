@@ -18,7 +18,7 @@ from nas_core.networks import supernet as supernet_module
 from nas_core.networks.alphas import CELL_TYPES, Alphas, Mixing, SearchSpace
 from nas_core.networks.evaluation import EvalNetwork
 from nas_core.networks.kernels.edges import mix
-from nas_core.networks.operations import FactorizedReduce
+from nas_core.networks.operations import FactorizedReduce, NormalisedPool
 from nas_core.networks.stack import CellPlan
 from nas_core.networks.supernet import MixedOp, SearchCell, SearchNetwork
 from nas_core.streams import initialise_
@@ -125,17 +125,13 @@ def one_hot(network: SearchNetwork, genotype: Genotype) -> dict[str, Mixing]:
     return mixing
 
 
-class Passing(nn.BatchNorm2d):
-    """Stands in the place of a batch norm and changes nothing."""
-
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - PyTorch's own name
-        return input
-
-
-def without_norm_after_pooling(network: SearchNetwork) -> SearchNetwork:
-    for module in list(network.modules()):
-        if isinstance(module, nn.Sequential) and isinstance(module[0], POOLS):
-            module[1] = Passing(1, affine=False)
+def with_norm_after_pooling(network: EvalNetwork) -> EvalNetwork:
+    """Normalise what evaluation pools, as a search does."""
+    for operations in [m for m in network.modules() if isinstance(m, nn.ModuleList)]:
+        for slot, operation in enumerate(operations):
+            if isinstance(operation, POOLS):
+                channels = next(m for m in operations.modules() if isinstance(m, nn.BatchNorm2d))
+                operations[slot] = NormalisedPool(operation, channels.num_features)
     return network
 
 
@@ -165,8 +161,9 @@ def test_with_one_hot_weights_it_is_the_evaluation_network(seed: int, cells: int
     assert used == set(OPERATION_NAMES)
     supernet = build(cells=cells)
     initialise_(supernet, seed)
-    without_norm_after_pooling(supernet).double()
-    network = EvalNetwork(genotype, init_channels=2, cells=cells, num_classes=10).double()
+    supernet.double()
+    network = EvalNetwork(genotype, init_channels=2, cells=cells, num_classes=10)
+    with_norm_after_pooling(network).double()
     take_weights(network, supernet, genotype)
     mixing = one_hot(supernet, genotype)
     source = torch.Generator().manual_seed(seed)
@@ -185,8 +182,9 @@ def test_with_one_hot_weights_it_is_the_evaluation_network(seed: int, cells: int
 def test_along_a_fixed_topology_it_is_the_evaluation_network_too() -> None:
     genotype = random_genotype(7)
     supernet = build(topology=(genotype.normal.topology, genotype.reduction.topology))
-    without_norm_after_pooling(supernet).double().eval()
-    network = EvalNetwork(genotype, init_channels=2, cells=3, num_classes=10).double().eval()
+    supernet.double().eval()
+    network = EvalNetwork(genotype, init_channels=2, cells=3, num_classes=10)
+    with_norm_after_pooling(network).double().eval()
     take_weights(network, supernet, genotype)
     images = torch.randn(2, 3, 8, 8, dtype=torch.float64)
     with torch.no_grad():

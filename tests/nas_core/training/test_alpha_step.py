@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, softplus
 
-import nas_core.training.search
 from nas_core.protocols.search import SearchProtocol
 from nas_core.streams import Draws
+from nas_core.training import search_steps
 from nas_core.training.alpha_step import Batch, LossAndLogits, Unrolling, alpha_gradient
 from nas_core.training.search import Search
+from nas_core.training.search_steps import alpha_step
 from tests.nas_core.networks import plain
 from tests.nas_core.training.searches import BOTH, started
 from tests.nas_core.training.trainings import copied, stopped_after, unchanged
@@ -220,11 +221,48 @@ def test_a_loss_that_is_flat_in_the_weights_has_no_correction() -> None:
     torch.testing.assert_close(gradients, [2 * problem.alphas[0].detach()])
 
 
+def test_models_side_by_side_have_the_gradients_of_each_alone() -> None:
+    problems = [Problem(0), Problem(1), Problem(2)]
+    problems[1].weights["last"][0, 0] = torch.inf
+    single = [problem.gradient(0.01) for problem in problems]
+
+    def together(weights: Weights, batch: Batch) -> tuple[Tensor, Tensor]:
+        results = [
+            problem.loss_and_logits({n: weights[f"{k} {n}"] for n in problem.weights}, (x, y))
+            for k, (problem, x, y) in enumerate(zip(problems, *batch, strict=True))
+        ]
+        losses, logits = zip(*results, strict=True)
+        return torch.stack(losses), torch.stack(logits)
+
+    def named(parts: str) -> dict[str, Tensor]:
+        each = (getattr(problem, parts).items() for problem in problems)
+        return {f"{k} {name}": t for k, items in enumerate(each) for name, t in items}
+
+    def stacked(batches: Sequence[Batch]) -> Batch:
+        images, labels = zip(*batches, strict=True)
+        return torch.stack(images), torch.stack(labels)
+
+    gradients, losses, _ = alpha_gradient(
+        together,
+        named("weights"),
+        [alpha for problem in problems for alpha in problem.alphas],
+        stacked([problem.train for problem in problems]),
+        stacked([problem.validation for problem in problems]),
+        unrolling=Unrolling(RATE, MOMENTUM, DECAY, named("buffers")),
+        models=3,
+        epsilon=0.01,
+    )
+
+    assert losses.isfinite().tolist() == [True, False, True]
+    for number in (0, 2):
+        torch.testing.assert_close(gradients[2 * number : 2 * number + 2], single[number])
+
+
 def after_an_epoch(protocol: SearchProtocol) -> tuple[Search, Draws, Draws]:
     """Return a search with momentum in its weights, and the draws of its next alpha step."""
     search = started(protocol)
     stopped_after(1, search)
-    draws, alpha_draws = next(search._steps(1))
+    draws, alpha_draws = next(search.steps(1))
     assert alpha_draws is not None
     search.network.train()
     return search, draws, alpha_draws
@@ -234,7 +272,7 @@ def after_an_epoch(protocol: SearchProtocol) -> tuple[Search, Draws, Draws]:
 def test_an_alpha_step_leaves_everything_but_alphas_bit_identical(protocol: SearchProtocol) -> None:
     search, draws, alpha_draws = after_an_epoch(protocol)
     before = copied(search.tensors())
-    search._alpha_step(draws, alpha_draws, None)
+    alpha_step([search], [draws], [alpha_draws], [None])
     after = search.tensors()
 
     moved = {name for name in before if not torch.equal(before[name], after[name])}
@@ -253,7 +291,7 @@ def test_a_first_order_step_of_a_search_has_autograds_gradient() -> None:
     loss = cross_entropy(network(images, alphas.mixing()), labels)
     expected = torch.autograd.grad(loss, list(alphas.tensors.values()))
 
-    search._alpha_step(draws, alpha_draws, None)
+    alpha_step([search], [draws], [alpha_draws], [None])
     assert all(gradient.abs().max() > 0 for gradient in expected)
     gradients = [alpha.grad for alpha in search.alphas.tensors.values()]
     torch.testing.assert_close(gradients, list(expected))
@@ -264,7 +302,7 @@ def test_a_second_order_step_of_a_search_has_the_exact_gradient(
 ) -> None:
     # ReLUs are only piecewise smooth, so that a step as long as DARTS' says little here.
     precise = functools.partial(alpha_gradient, epsilon=1e-6)
-    monkeypatch.setattr(nas_core.training.search, "alpha_gradient", precise)
+    monkeypatch.setattr(search_steps, "alpha_gradient", precise)
     search, draws, alpha_draws = after_an_epoch(BOTH)
     network, alphas = copy.deepcopy(search.network), copy.deepcopy(search.alphas)
     batches = (
@@ -293,7 +331,7 @@ def test_a_second_order_step_of_a_search_has_the_exact_gradient(
     loss = loss_and_logits(dict(network.named_parameters()), batches[1])[0]
     first = torch.autograd.grad(loss, list(alphas.tensors.values()))
 
-    search._alpha_step(draws, alpha_draws, None)
+    alpha_step([search], [draws], [alpha_draws], [None])
     gradients = [alpha.grad for alpha in search.alphas.tensors.values()]
     assert error([g for g in gradients if g is not None], exact) < 1e-6
     assert error(first, exact) > 1e-3, "first and second order are told apart"

@@ -9,18 +9,14 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
-import nas_core.training.search
 from nas_core.cells.genotype import Genotype
 from nas_core.cells.topology import Topology
 from nas_core.data.splits import Images, SearchSplit, load_dataset, search_split, split
 from nas_core.errors import InputError
-from nas_core.protocols.search import SEARCH_PRESETS, SearchProtocol
+from nas_core.protocols.search import SEARCH_PRESETS
 from nas_core.protocols.training import DataOptions
-from nas_core.streams import Draws
-from nas_core.training.alpha_step import alpha_gradient
-from nas_core.training.search import Search, check_searchable
+from nas_core.training.search import check_searchable
 from tests.nas_core.training.searches import (
     BOTH,
     FIRST,
@@ -83,40 +79,6 @@ def test_alphas_step_as_often_as_asked(every: str | int, expected: int) -> None:
     assert epoch.alpha_accuracy is not None
 
 
-def test_once_an_epoch_is_before_its_last_weight_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert steps_of(FIRST.with_values({"alpha_every": "epoch"}), monkeypatch) == "wawwawwaw"
-
-
-@pytest.mark.parametrize(
-    ("batch_size", "expected"),
-    [(5, "wwwaww"), (6, "wwwaw"), (16, "aww"), (24, "aw"), (25, "aw")],  # of 24 images
-)
-def test_once_an_epoch_can_be_on_the_last_whole_batch(
-    batch_size: int, expected: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    values = {"alpha_every": "epoch", "alpha_at": "last_full", "batch_size": batch_size}
-    assert steps_of(FIRST.with_values({**values, "epochs": 1}), monkeypatch) == expected
-
-
-def test_each_step_is_before_its_weight_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert steps_of(FIRST, monkeypatch) == "awaw" * 3
-
-
-def steps_of(protocol: SearchProtocol, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return the order of (a)lpha and (w)eight steps."""
-    taken: list[str] = []
-    for letter, name in (("a", "_alpha_step"), ("w", "_weight_step")):
-        original = getattr(Search, name)
-
-        def spy(self: Search, *arguments: Any, act: Any = original, kind: str = letter) -> Any:
-            taken.append(kind)
-            return act(self, *arguments)
-
-        monkeypatch.setattr(Search, name, spy)
-    searched(protocol)
-    return "".join(taken)
-
-
 def test_warm_up_trains_weights_alone() -> None:
     search = started(FIRST.with_values({"warmup_epochs": 2}))
     before = copied(search.alphas.tensors)
@@ -128,30 +90,6 @@ def test_warm_up_trains_weights_alone() -> None:
     list(search.epochs())
     assert search.history[2].alpha_steps == 2
     assert not unchanged(before, search.alphas.tensors)
-
-
-def test_alphas_learn_on_their_own_half_and_weights_on_theirs(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    seen: dict[str, set[int]] = {"train": set(), "alphas": set()}
-
-    def spy(*arguments: Any, **options: Any) -> Any:
-        for name, batch in zip(seen, arguments[3:5], strict=True):
-            seen[name] |= {hash(image.numpy().tobytes()) for image in batch[0]}
-        return alpha_gradient(*arguments, **options)
-
-    monkeypatch.setattr(nas_core.training.search, "alpha_gradient", spy)
-    plain = TINY.with_values({"crop_padding": 0, "flip": False, "epochs": 1})
-    search = searched(plain)
-
-    def batch(images: Images) -> Tensor:
-        draws = Draws.draw(plain, seed=9, epoch=0, images=len(images), image_size=(8, 8))
-        whole = dataclasses.replace(draws, batch_size=len(images))
-        return search.batch(images, next(whole.steps()))[0]
-
-    for name, half in (("train", HALVES.weights), ("alphas", HALVES.alphas)):
-        assert seen[name] == {hash(image.numpy().tobytes()) for image in batch(half)}
-    assert not seen["train"] & seen["alphas"]
 
 
 def test_alphas_that_are_not_finite_are_a_divergence_without_a_genotype() -> None:

@@ -138,7 +138,7 @@ def test_dropped_numbers_are_keyed_by_seed_epoch_step_and_edge() -> None:
     search, x = started(STAGED), torch.ones(40, 4, 8, 8)
 
     def dropped(epoch: int = 3, step: int = 0, edge: str = "0 0to2") -> Tensor:
-        dropout = search._dropout(epoch, step)
+        dropout = search.dropout(epoch, step)
         assert dropout is not None
         return dropout(x, edge)
 
@@ -151,7 +151,7 @@ def test_dropped_numbers_are_keyed_by_seed_epoch_step_and_edge() -> None:
 
 @pytest.mark.parametrize(("epoch", "rate"), [(3, 0.4), (5, 0.7), (2, 0.2)])
 def test_dropout_keeps_its_fraction_scaled_so_that_the_mean_stays(epoch: int, rate: float) -> None:
-    dropout = started(STAGED)._dropout(epoch, 0)
+    dropout = started(STAGED).dropout(epoch, 0)
     assert dropout is not None
     y = dropout(torch.full((100, 4, 8, 8), 3.0), "0 0to2")
     assert sorted(y.unique().tolist()) == pytest.approx([0, 3 / (1 - rate)])
@@ -159,8 +159,8 @@ def test_dropout_keeps_its_fraction_scaled_so_that_the_mean_stays(epoch: int, ra
 
 
 def test_without_a_rate_nothing_is_dropped() -> None:
-    assert started(STAGED)._dropout(0, 0) is None
-    assert started(TINY)._dropout(2, 0) is None
+    assert started(STAGED).dropout(0, 0) is None
+    assert started(TINY).dropout(2, 0) is None
 
 
 def test_dropout_acts_behind_each_identity_skip_and_nowhere_else() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from nas_core.protocols.training import PRESETS, DataOptions
 from nas_core.training.pack import PackTraining
+from nas_core.training.search_pack import PackSearch
 from tests.topo_sweep.conftest import small_spec
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.plan import make_plan
@@ -18,6 +20,8 @@ from topo_sweep.spec.load import SweepSpec
 from topo_sweep.spec.networks import TopologySweep
 from topo_sweep.store.manifest import Manifest, read_manifest
 from topo_sweep.store.opened import open_sweep
+
+Kind = type[PackTraining] | type[PackSearch]
 
 
 def spec(**values: Any) -> TopologySweep:
@@ -37,10 +41,11 @@ def swept(
     pack_size: Any,
     retry_failed: bool = False,
     sweep: SweepSpec | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> RunResult:
-    """Run what is left in this process."""
+    """Run what is left in this process; `say` is told what a run says."""
     execution = Execution(executor="inline", pack_size=pack_size, checkpoint_seconds=0)
-    return run(make_plan(sweep or spec(), results, retry_failed=retry_failed), execution)
+    return run(make_plan(sweep or spec(), results, retry_failed=retry_failed), execution, say)
 
 
 def manifest_of(results: Path) -> Manifest:
@@ -54,32 +59,37 @@ def curves(results: Path) -> pd.DataFrame:
     return epochs.sort_values(["trial_id", "epoch"], ignore_index=True)
 
 
-def interrupt(patch: pytest.MonkeyPatch, *, after: int) -> None:
-    """Press Ctrl-C once so many epochs of packs are over."""
-    run_epoch = PackTraining.run_epoch
+def interrupt(patch: pytest.MonkeyPatch, *, after: int, kind: Kind = PackTraining) -> None:
+    """Press Ctrl-C once so many epochs of packs of a kind are over."""
+    run_epoch = kind.run_epoch
     done: list[int] = []
 
-    def interrupted(self: PackTraining, epoch: int) -> object:
+    def interrupted(self: Any, epoch: int) -> object:
         if len(done) == after:
             raise KeyboardInterrupt
         done.append(epoch)
         return run_epoch(self, epoch)
 
-    patch.setattr(PackTraining, "run_epoch", interrupted)
+    patch.setattr(kind, "run_epoch", interrupted)
 
 
 def limit_memory(
-    patch: pytest.MonkeyPatch, *, fits: int, error: Exception | None = None, from_epoch: int = 0
+    patch: pytest.MonkeyPatch,
+    *,
+    fits: int,
+    error: Exception | None = None,
+    from_epoch: int = 0,
+    kind: Kind = PackTraining,
 ) -> list[int]:
     """Let packs of more than `fits` run out of memory; return a list that grows by their sizes."""
-    run_epoch = PackTraining.run_epoch
+    run_epoch = kind.run_epoch
     too_large: list[int] = []
 
-    def limited(self: PackTraining, epoch: int) -> object:
+    def limited(self: Any, epoch: int) -> object:
         if len(self.members) > fits and epoch >= from_epoch:
             too_large.append(len(self.members))
             raise error or MemoryError("no room for so many")
         return run_epoch(self, epoch)
 
-    patch.setattr(PackTraining, "run_epoch", limited)
+    patch.setattr(kind, "run_epoch", limited)
     return too_large

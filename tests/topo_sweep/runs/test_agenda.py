@@ -109,10 +109,8 @@ def test_evaluations_that_go_together_wait_together_for_their_search() -> None:
 
     pack = work.next()
     assert isinstance(pack, Pack)
-    assert [(trial.trial_id, trial.genotype) for trial in pack.members] == [
-        (IDS[4], OTHER),
-        (IDS[5], OTHER),
-    ]
+    assert pack.trial_ids == tuple(IDS[4:])
+    assert {trial.genotype for trial in pack.members if isinstance(trial, Trial)} == {OTHER}
     work.pack_ended(pack)
     assert work.is_exhausted
 

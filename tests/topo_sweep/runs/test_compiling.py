@@ -115,6 +115,17 @@ def test_searches_alone_are_not_measured(tmp_path: Path) -> None:
     assert (settled.taken, line) == (False, None)
 
 
+def test_searches_that_go_together_are_not_counted(tmp_path: Path) -> None:
+    plan = make_plan(search_spec(seeds=(0, 1), evaluation_seeds=()), tmp_path)
+
+    settled, line = settled_compiling(
+        plan, (tuple(plan.trials),), HERE, images=40, workers=1, ask=ask_here
+    )
+
+    assert settled is not None
+    assert (settled.taken, line) == (False, None)
+
+
 def test_a_short_sweep_compiles_nothing_and_a_long_one_is_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

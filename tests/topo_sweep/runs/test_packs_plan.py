@@ -100,7 +100,42 @@ def test_evaluations_of_one_search_go_together_and_wait_for_it() -> None:
     assert waiting.waits_for == ids[0]
     (pack,) = waiting.of(FOUND)
     assert isinstance(pack, Pack)
-    assert (pack.trial_ids, {trial.genotype for trial in pack.members}) == (packs[0], {FOUND})
+    found = {trial.genotype for trial in pack.members if isinstance(trial, Trial)}
+    assert (pack.trial_ids, found) == (packs[0], {FOUND})
+
+
+def test_searches_that_differ_in_seed_go_together_where_they_may() -> None:
+    spec = search_spec(seeds=(0, 1, 2), cells=(2, 3), evaluation_seeds=())
+    trials = spec.trials()
+    by_depth = [
+        tuple(s.trial_id for s in spec.searches() if s.protocol.cells == cells) for cells in (2, 3)
+    ]
+
+    packs = planned_packs(trials, trials, (), 8, searches=True)
+
+    assert sorted(packs) == sorted(by_depth)
+    handed_out = list(with_packs(trials, trials, packs))
+    assert [each.trial_ids for each in handed_out if isinstance(each, Pack)] == by_depth
+    assert planned_packs(trials, trials, (), 8) == ()
+    assert planned_packs(trials, trials, (), 1, searches=True) == ()
+    assert [len(pack) for pack in planned_packs(trials, trials, (), 2, searches=True)] == [2, 2]
+
+
+def test_searches_go_together_so_that_workers_end_together() -> None:
+    trials = search_spec(seeds=(0, 1, 2, 3), evaluation_seeds=()).trials()
+    packs = planned_packs(trials, trials, (), 8, workers=2, searches=True)
+    assert [len(pack) for pack in packs] == [2, 2]
+
+
+def test_searches_in_stages_go_alone() -> None:
+    stages = [
+        {"cells": 2, "operations_kept": 3, "skip_dropout": 0.0},
+        {"cells": 3, "operations_kept": 2, "skip_dropout": 0.4},
+    ]
+    small = search_spec().search | {"stages": stages}
+    trials = search_spec(search=small, cells=(2,), seeds=(0, 1), evaluation_seeds=()).trials()
+    assert len(trials) == 2
+    assert planned_packs(trials, trials, (), 8, searches=True) == ()
 
 
 def test_evaluations_of_a_cell_that_no_pack_can_hold_go_alone() -> None:

@@ -1,23 +1,32 @@
-"""Evaluations of one search that are trained as one network: the rows of each alone."""
+"""Searches of several seeds as one, and evaluations of one search: the rows of each alone."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 
+from nas_core.training.search import Search
+from nas_core.training.search_pack import PackSearch
 from tests.conftest import comparable
-from tests.topo_sweep.runs.pack_run import interrupt, manifest_of, swept
+from tests.topo_sweep.runs.pack_run import interrupt, limit_memory, manifest_of, swept
 from tests.topo_sweep.runs.search_run import search_spec
 from topo_sweep.spec.searches import SearchSweep
-from topo_sweep.store.opened import load_results
+from topo_sweep.store.opened import load_results, open_sweep
+
+SEARCHES: dict[str, Any] = {"init_channels": 2, "epochs": 2, "batch_size": 16, "images": 24}
+SEARCHES |= {"flip": False, "crop_padding": 0, "precision": "float64"}
+VARYING = ["search_seconds", "weight_step_seconds", "alpha_step_seconds", "peak_memory_bytes"]
+VARYING += ["node", "execution", "finished_at"]
 
 
 def spec() -> SearchSweep:
     """Return two searches whose cells are trained with three seeds."""
-    small = search_spec(seeds=(0, 1), evaluation_seeds=(0, 1, 2))
+    small = search_spec(seeds=(0, 1), evaluation_seeds=(0, 1, 2), search=SEARCHES)
     exact = small.protocol.with_values({"precision": "float64", "epochs": 2, "cells": 2})
     return small.model_copy(update={"protocol": exact})
 
@@ -40,7 +49,7 @@ def test_seeds_of_a_found_cell_are_one_pack_with_the_rows_of_each_alone(
     pd.testing.assert_frame_equal(ours, theirs, rtol=1e-9)
     execution = [json.loads(text) for text in load_results(together)["execution"]]
     assert [(how["pack_size"], how["packed"]) for how in execution] == [(3, True)] * 6
-    assert [len(pack) for pack in manifest_of(together).packs] == [3, 3]
+    assert [len(pack) for pack in manifest_of(together).packs] == [3, 3, 2]
 
 
 @pytest.mark.slow
@@ -55,3 +64,100 @@ def test_a_pack_of_evaluations_that_was_stopped_goes_on_to_the_same_rows(
     assert not swept(tmp_path, pack_size=8, sweep=spec()).interrupted
 
     pd.testing.assert_frame_equal(comparable(tmp_path), comparable(together), check_exact=True)
+
+
+def searches(**values: Any) -> SearchSweep:
+    """Return searches with three seeds alone; `values` replace some of their settings."""
+    return search_spec(seeds=(0, 1, 2), cells=(1,), evaluation_seeds=(), search=SEARCHES | values)
+
+
+def rows(results: Path) -> pd.DataFrame:
+    """Return the rows of searches without what may differ between equal runs."""
+    kept = open_sweep(results).store.searches().drop(columns=VARYING)
+    return kept.sort_values("seed", ignore_index=True)
+
+
+said: list[str] = []
+"""By the run of `searched`."""
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of a pack of three searches; only to be looked at."""
+    results = tmp_path_factory.mktemp("searched")
+    swept(results, pack_size=8, sweep=searches(), say=said.append)
+    return results
+
+
+@pytest.mark.slow
+def test_searches_of_several_seeds_are_one_pack_with_the_rows_of_each_alone(
+    searched: Path, tmp_path: Path
+) -> None:
+    swept(tmp_path, pack_size=None, sweep=searches())
+
+    pd.testing.assert_frame_equal(rows(searched), rows(tmp_path), rtol=1e-9)
+    store = open_sweep(searched).store
+    execution = [json.loads(text) for text in store.searches()["execution"]]
+    assert [(how["pack_size"], how["packed"]) for how in execution] == [(3, True)] * 3
+    assert manifest_of(searched).packs == (tuple(searches().trials()),)
+    assert not list(store.paths.checkpoints.iterdir())
+    assert "packs: 1, each up to 3 searches as one network" in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [0, 1])
+def test_a_pack_of_searches_that_was_stopped_goes_on_to_the_same_rows(
+    after: int, searched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        interrupt(patch, after=after, kind=PackSearch)
+        assert swept(tmp_path, pack_size=8, sweep=searches()).interrupted
+
+    assert not swept(tmp_path, pack_size=8, sweep=searches()).interrupted
+
+    pd.testing.assert_frame_equal(rows(tmp_path), rows(searched), check_exact=True)
+
+
+@pytest.mark.slow
+def test_searches_that_do_not_fit_into_memory_start_over_as_two(
+    searched: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    too_large = limit_memory(monkeypatch, fits=2, kind=PackSearch)
+
+    swept(tmp_path, pack_size=8, sweep=searches())
+
+    assert too_large == [3]
+    assert "3 searches do not fit into memory as one network" in caplog.text
+    assert [len(pack) for pack in manifest_of(tmp_path).packs] == [1, 2]
+    pd.testing.assert_frame_equal(rows(tmp_path), rows(searched), rtol=1e-9)
+
+
+@pytest.mark.slow
+def test_a_search_of_a_pack_that_diverges_or_stops_is_a_row_of_its_own(
+    searched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = Search.build
+
+    def disturbed(self: Search, epoch: int) -> None:
+        build(self, epoch)
+        with torch.no_grad():
+            if self.seed == 1:
+                self.network.classifier.bias.fill_(torch.nan)
+            if self.seed == 2:
+                for alpha in self.alphas.tensors.values():
+                    alpha[:, 1] += 9.0  # skip_connect
+
+    monkeypatch.setattr(Search, "build", disturbed)
+    stopping = searches(stop="skips", stop_skips=8)
+
+    swept(tmp_path, pack_size=8, sweep=stopping)
+
+    ended = open_sweep(tmp_path).store.searches().sort_values("seed")
+    assert ended["status"].tolist() == ["ok", "diverged", "ok"]
+    assert ended["epochs"].tolist() == [2, 1, 1]
+    assert ended["stopped_early"].tolist() == [False, False, True]
+    alone, whole = (each.iloc[0] for each in (ended, rows(searched).sort_values("seed")))
+    assert alone["train_loss"] == pytest.approx(whole["train_loss"], rel=1e-9)

@@ -105,8 +105,9 @@ class CellTraining:
     )
     pack: int | Literal["auto"] | None = option(
         type=PackSize(),
-        help="Train up to so many trainings of one shape as one network, or as many as is fastest "
-        "here; searches go alone.  [default: each alone, by PyTorch's own layers]",
+        help="Train up to so many trainings of one shape, or search so many seeds, as one network; "
+        "auto: as many trainings as is fastest here.  [default: each alone, by PyTorch's own "
+        "layers]",
     )
     compile: Literal["auto", "on", "off"] = option(
         type=click.Choice(["auto", "on", "off"]),

@@ -190,7 +190,7 @@ def _grouped(
         for unit in with_packs(plan.left, plan.trials, packs):
             trials: Sequence[Planned]
             if isinstance(unit, Pack | WaitingPack):
-                trials, packed = unit.members, True
+                trials, packed = unit.members, not unit.members[0].finds_cell
             else:
                 trials, packed = (unit,), False
             first = trials[0]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nas_core.networks.kernels import switch
-from nas_core.networks.kernels.switch import edges_pay, gradients_pay, moments_pay
+from nas_core.networks.kernels.switch import edges_pay, gradients_pay, models_pay, moments_pay
 
 
 def maps(numbers: int, device: str = "cpu") -> torch.Tensor:
@@ -46,3 +46,10 @@ def test_moments_pay_for_large_maps_of_wide_models_on_a_cpu() -> None:
     assert not moments_pay(torch.empty(pixels, 1, channels, device="meta"), channels)
     with torch.autocast("cpu", torch.bfloat16):
         assert not moments_pay(torch.empty(pixels, 1, channels), channels)
+
+
+def test_search_networks_pay_side_by_side_up_to_a_size_on_a_cpu_and_always_elsewhere() -> None:
+    cpu, other = torch.device("cpu"), torch.device("meta")
+    assert models_pay(switch.MODELS_UP_TO, cpu)
+    assert not models_pay(switch.MODELS_UP_TO + 1, cpu)
+    assert models_pay(switch.MODELS_UP_TO + 1, other)

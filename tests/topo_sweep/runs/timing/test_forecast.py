@@ -174,7 +174,7 @@ def test_seeds_that_fill_no_pack_alone_go_together(tmp_path: Path, timed: Timed)
     ],
 )
 @pytest.mark.usefixtures("timed")
-def test_the_packs_of_the_forecast_are_those_of_the_run(
+def test_the_packs_of_trainings_of_the_forecast_are_those_of_the_run(
     tmp_path: Path, spec: SweepSpec, size: int, workers: int
 ) -> None:
     execution = ALONE if workers == 1 else Execution(gpus=0)
@@ -182,7 +182,11 @@ def test_the_packs_of_the_forecast_are_those_of_the_run(
 
     found = of(spec, tmp_path, replace(execution, pack_size=size))
 
-    planned = packs_of_run(plan, packing, workers=workers)
+    planned = [
+        pack
+        for pack in packs_of_run(plan, packing, workers=workers)
+        if not plan.trials[pack[0]].finds_cell
+    ]
     assert (found.packs, found.largest_pack) == (len(planned), max(map(len, planned)))
 
 
@@ -323,6 +327,16 @@ def test_a_search_and_the_trainings_of_what_it_finds_are_timed_both(
     search = 50 * (3 * 0.5 + 2.0) + 192 * 0.01 + 0.25
     assert found.work == pytest.approx(search + 3 * (5 * (9 * 0.5 + 360 * 0.01) + 0.25))
     assert found.basis.startswith("14 steps of 2 kinds of work")
+
+
+def test_searches_of_a_pack_are_forecast_one_by_one(tmp_path: Path, timed: Timed) -> None:
+    spec = search_spec(seeds=(0, 1), evaluation_seeds=())
+
+    together, alone = (of(spec, tmp_path, replace(ALONE, pack_size=n)) for n in (4, None))
+
+    assert packs_of_run(make_plan(spec, tmp_path), Packing(asked=4, size=4), workers=1)
+    assert not timed.kinds[0].packed
+    assert (together.packs, together.work) == (0, alone.work)
 
 
 def test_warm_up_epochs_and_later_stages_of_a_search_count_as_they_are() -> None:
