@@ -48,9 +48,7 @@ from topo_sweep.store.tables import TABLES, TRIAL_SCHEMA
 
 SMALL = ("--executor", "inline", *TINY, "--holdout", "0", "--seeds", "0")
 SEARCH_SIZES = ("init_channels=2", "cells=3", "epochs=1", "images=32")
-BENCH_SIZES = (
-    *("--channels", "2", "--cells", "2", "--batch", "8", "--image-size", "8", "--repeats", "1"),
-)
+BENCH_SIZES = ("--channels", "2", "--cells", "2", "--batch", "8", "--image-size", "8")
 MORE = {
     "topologies": ("--topologies", "0,1"),
     "genotypes": (),

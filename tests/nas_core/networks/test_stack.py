@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+from torch import Tensor
 
 from nas_core.cells.genotype import KNOWN_CELLS
 from nas_core.cells.topology import Topology
 from nas_core.errors import InputError
+from nas_core.networks import supernet
 from nas_core.networks.alphas import Alphas
 from nas_core.networks.evaluation import EvalNetwork
 from nas_core.networks.operations import FactorizedReduce, ReluConvBn
@@ -71,7 +75,7 @@ def test_only_edges_of_a_reduction_cell_that_read_its_inputs_have_stride_2() -> 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cells", [1, 2, 3, 4, 7])
-def test_both_kinds_of_network_follow_the_plan(cells: int) -> None:
+def test_both_kinds_of_network_follow_the_plan(cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
     images = torch.zeros(2, 3, 8, 8)
     evaluation = EvalNetwork(
         KNOWN_CELLS["DARTS_V1"], init_channels=2, cells=cells, num_classes=3
@@ -85,8 +89,16 @@ def test_both_kinds_of_network_follow_the_plan(cells: int) -> None:
     )
     plans = cell_plans(cells, 2)
     widths: list[int] = []
-    for cell in (*evaluation.cells, *search.cells):
+    for cell in evaluation.cells:
         cell.register_forward_hook(lambda _, __, output: widths.append(output.shape[1]))
+    side_by_side = supernet._side_by_side
+
+    def spied(*arguments: Any) -> Tensor:
+        output = side_by_side(*arguments)
+        widths.append(output.shape[1])
+        return output
+
+    monkeypatch.setattr(supernet, "_side_by_side", spied)
     assert evaluation(images).shape == (2, 3)
     assert search(images, Alphas(search.space).mixing()).shape == (2, 3)
     assert widths == 2 * [plan.width for plan in plans]

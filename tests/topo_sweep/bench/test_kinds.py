@@ -25,7 +25,11 @@ def test_the_command_offers_each_kind() -> None:
 @pytest.mark.parametrize(
     ("kind", "options", "what"),
     [
-        ("train", TINY | {"packs": "2", "precisions": "float32"}, "1 cell, 2 channels, batches of"),
+        (
+            "train",
+            TINY | {"packs": "2", "precisions": "float32", "compile": False},
+            "1 cell, 2 channels, batches of",
+        ),
         ("search", TINY, "1 cell, 2 channels, batches of 4 images of 8x8"),
         ("store", {"trials": 20}, "a store of 20 trials and 100 rows of curves, "),
     ],
