@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.benchmarks.conftest import RunScript, Script
+from topo_sweep.bench.ray_cost import without_ray
 from topo_sweep.bench.record import figures_of
 
 
@@ -37,11 +39,20 @@ def test_what_was_not_to_be_measured_is_no_figure(script: Script) -> None:
     assert figures == {"seconds_until_first_works": 5.0}
 
 
-@pytest.mark.slow
-def test_sleeping_trials_are_run_on_a_cluster(run_script: RunScript, tmp_path: Path) -> None:
+def test_figures_of_a_run_are_kept(
+    script: Script, run_script: RunScript, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # tests/topo_sweep/runs/on_ray/test_driver_workers.py has sleeping trials on a cluster.
+    busy_workers = script("busy_workers")
+    nodes = SimpleNamespace(address="127.0.0.1:0", shutdown=lambda: None)
+    monkeypatch.setattr(busy_workers, "Cluster", lambda **_: nodes)
+    monkeypatch.setattr(busy_workers.cluster, "connected", lambda **_: nullcontext("no Ray"))
+    monkeypatch.setattr(
+        busy_workers, "with_ray", lambda agenda, timeline, _: without_ray(agenda, timeline)
+    )
     file = tmp_path / "busy.json"
 
-    options = ("--cpus", "2", "--seconds", "0.1", "--minutes", "0.02", "--json", str(file))
-    run_script("busy_workers", *options)
+    options = ("--cpus", "2", "--seconds", "0.1", "--minutes", "0.02", "--pack", "2")
+    run_script("busy_workers", *options, "--json", str(file))
 
     assert figures_of(file)["seconds_until_first_works"] > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,13 @@ def test_trials_are_measured_from_begin_to_end(script: Script) -> None:
     assert figures["files"] == 2
 
 
-@pytest.mark.slow
-def test_both_ways_are_measured_and_kept(run_script: RunScript, tmp_path: Path) -> None:
+def test_both_ways_are_measured_and_kept(
+    script: Script, run_script: RunScript, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # tests/topo_sweep/bench/test_ray_cost.py has the same trials with Ray.
+    ray_overhead = script("ray_overhead")
+    monkeypatch.setattr(ray_overhead, "with_ray", without_ray)
+    monkeypatch.setattr(ray_overhead.cluster, "connected", lambda **_: nullcontext("no Ray"))
     file = tmp_path / "ray.json"
 
     run_script("ray_overhead", "--trials", "9", "--json", str(file))
