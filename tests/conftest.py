@@ -35,6 +35,23 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("quick" if config.option.markexpr == "not slow" else "all")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let each process begin with its share of slow tests, so that all finish together.
+
+    pytest-xdist gives each as many tests, in this order, and those at the end to whoever is free.
+    """
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    fast = [item for item in items if not item.get_closest_marker("slow")]
+    shares: list[pytest.Item] = []
+    for number in range(processes):
+        size = len(items) * (number + 1) // processes - len(shares)
+        share = slow[number * len(slow) // processes : (number + 1) * len(slow) // processes]
+        shares += [*share, *fast[: size - len(share)]]
+        del fast[: size - len(share)]
+    items[:] = shares
+
+
 Once = Callable[[str, Callable[[Path], object]], Path]
 Start = Callable[..., subprocess.Popen[str]]
 Run = Callable[..., subprocess.CompletedProcess[str]]
