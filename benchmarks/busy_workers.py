@@ -14,21 +14,20 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from ray.cluster_utils import Cluster
 from ray_overhead import Timeline, kept
 
-from nas_core.cells.genotype import Genotype
 from topo_sweep.bench.ray_cost import plan_of, with_ray
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.on_ray import cluster
 from topo_sweep.runs.on_ray.no_training import NoTraining
 from topo_sweep.runs.packs import Pack
 from topo_sweep.runs.plan import Plan
-from topo_sweep.spec.trials import Planned, Runnable, Trial
+from topo_sweep.spec.trials import Trial
 
 MINUTE = 60.0
 
@@ -46,43 +45,23 @@ class Joined(Timeline):
         """Write rows that are due; see to the node."""
         super().tick()
         if self._join and self.joined_at is None and time.perf_counter() - self._began > MINUTE:
-            self._join()
             self.joined_at = time.perf_counter()
-
-
-class Timed(Agenda):
-    """Notes when it hands something out."""
-
-    def __init__(
-        self,
-        left: Mapping[str, Planned],
-        cells: Mapping[str, Genotype],
-        packs: Iterable[Planned | Pack] | None = None,
-    ) -> None:
-        super().__init__(left, cells, packs)
-        self.handed_out: list[float] = []
-
-    def next(self) -> Runnable | Pack | None:
-        """Take what can start now."""
-        trial = super().next()
-        if trial is not None:
-            self.handed_out.append(time.perf_counter())
-        return trial
+            self._join()
 
 
 def run_sleeping(
     folder: Path, trials: int, pack: int | None, seconds: float, join: Callable[[], object] | None
-) -> tuple[Joined, Timed]:
-    """Run trials that sleep, or packs of them; return when each was given, began and ended."""
+) -> Joined:
+    """Run trials that sleep, or packs of them; return when each began and ended."""
     plan = plan_of(trials * (pack or 1), folder)
     members = [trial for trial in plan.left.values() if isinstance(trial, Trial)]
     firsts = range(0, len(members), pack or 1)
     packs = [Pack(tuple(members[first : first + pack])) for first in firsts] if pack else None
-    agenda = Timed(plan.left, plan.cells_found, packs)
+    agenda = Agenda(plan.left, plan.cells_found, packs)
     timeline = Joined(plan, agenda, join)
     with_ray(agenda, timeline, type("Sleeping", (NoTraining,), {"seconds": seconds}))
     timeline.close()
-    return timeline, agenda
+    return timeline
 
 
 def busy(timeline: Timeline, seconds: float, begin: float, end: float) -> float:
@@ -93,7 +72,6 @@ def busy(timeline: Timeline, seconds: float, begin: float, end: float) -> float:
 
 def measured(
     timeline: Joined,
-    handed_out: Iterable[float],
     *,
     began: float,
     workers: int,
@@ -105,7 +83,6 @@ def measured(
 
     Args:
         timeline: when trials or packs began and ended.
-        handed_out: when the agenda gave each of them out.
         began: when the run did.
         workers: that can work at once, in the end.
         here: those of them that could from the begin.
@@ -114,7 +91,7 @@ def measured(
 
     Returns:
         A figure is missing where there was nothing to measure: all never worked at once, the run
-        ended within a minute, or no node joined.
+        ended within a minute, or no node joined and worked.
 
     """
     last = timeline.starts[-1][0]
@@ -126,18 +103,10 @@ def measured(
     if began + MINUTE < last:
         figures["busy_after_a_minute"] = busy(timeline, seconds, began + MINUTE, last)
     if timeline.joined_at is not None:
-        under_way = ((at, n + 1 - ended_by(timeline, at)) for n, at in enumerate(handed_out))
-        figures["seconds_until_the_node_gets_a_trial"] = (
-            next(at for at, number in under_way if number > here) - timeline.joined_at
-        )
         more = (at for at, running in timeline.starts if running > here * members)
-        figures["seconds_until_the_node_works"] = next(more) - timeline.joined_at
+        if (works := next(more, None)) is not None:
+            figures["seconds_until_the_node_works"] = works - timeline.joined_at
     return figures
-
-
-def ended_by(timeline: Timeline, instant: float) -> int:
-    """Return how many trials or packs had ended."""
-    return sum(ended <= instant for ended, _ in timeline.ends)
 
 
 def main() -> None:
@@ -160,14 +129,13 @@ def main() -> None:
             cluster.connected(cluster=True, address=nodes.address, verbose=False) as where,
         ):
             began = time.perf_counter()
-            timeline, agenda = run_sleeping(
+            timeline = run_sleeping(
                 Path(folder), trials, options.pack, seconds=options.seconds, join=join
             )
     finally:
         nodes.shutdown()
     figures = measured(
         timeline,
-        agenda.handed_out,
         began=began,
         workers=options.cpus,
         here=here,

@@ -5,7 +5,8 @@ compiled, in turn in one process. The first step of the compiled form makes the 
 PyTorch's that is empty at first; one process compiles, so that the processor's time is counted,
 which a busy machine does not change. Claims and numbers are in docs/performance.md.
 
-Run: python benchmarks/compile_step.py [--size digits|cifar10] [--pack N] [--json FILE]
+Run: python benchmarks/compile_step.py [--size digits|cifar10] [--pack N] [--repeats 9]
+    [--threads 1] [--json FILE]
 """
 
 from __future__ import annotations

@@ -4,13 +4,13 @@ A step is forward, backward, clipping and the optimiser, of the authors' network
 layers and of packs of several sizes, in turn in one process; images count once for each model.
 Claims and numbers are in docs/performance.md.
 
-Run: python benchmarks/packs.py [--size digits|cifar10] [--packs 1 8 30 60] [--json FILE]
+Run: python benchmarks/packs.py [--size digits|cifar10] [--packs 1 8 30 60] [--repeats 5]
+    [--precision float32|bfloat16] [--threads 1] [--json FILE]
 """
 
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -22,11 +22,12 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils import clip_grad_norm_
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from nas_core.cells.topology import Topology
 from nas_core.networks.evaluation import EvalNetwork
 from nas_core.networks.packed import PackedNetwork
 from nas_core.streams import initialise_
 from topo_sweep.bench.record import keep, record, typed
+from topo_sweep.bench.training import members_of
+from topo_sweep.bench.turns import Side, in_turn, ratio, timed
 
 SIZES = {
     "digits": {"init_channels": 4, "batch": 48, "side": 8},
@@ -89,8 +90,8 @@ def plain_step(images: Tensor, labels: Tensor, init_channels: int) -> Callable[[
 
 def pack_of(models: int, init_channels: int) -> PackedNetwork:
     """Return topologies spread over all 180, all with the weights of seed 0."""
-    topologies = [Topology.from_index(180 * number // models) for number in range(models)]
-    pack = PackedNetwork(topologies, init_channels=init_channels, cells=5, num_classes=10)
+    genotypes = [member.genotype for member in members_of(models)]
+    pack = PackedNetwork(genotypes, init_channels=init_channels, cells=5, num_classes=10)
     alone = EvalNetwork(pack.genotypes[0], init_channels=init_channels, cells=5, num_classes=10)
     initialise_(alone, 0)
     pack.load_models([alone.state_dict()] * models)
@@ -130,18 +131,17 @@ def measured(size: str, packs: list[int], repeats: int, precision: str) -> dict[
     for models in packs:
         step = packed_step(images, labels, shape["init_channels"], models, precision)
         steps[f"pack of {models}"] = models, step
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
     operations = {}
     for name, (models, step) in steps.items():
         step()  # memory is claimed first
         with Operations() as counted:
             step()
         operations[name] = counted.count / models
-    for _ in range(repeats):
-        for name, (models, step) in steps.items():
-            started = time.perf_counter()
-            step()
-            seconds[name].append((time.perf_counter() - started) / models)
+
+    def side(models: int, step: Callable[[], None]) -> Side:
+        return lambda: timed(step) / models
+
+    seconds = in_turn({name: side(*each) for name, each in steps.items()}, repeats, print)
     return {
         "size": size,
         "precision": precision,
@@ -150,9 +150,7 @@ def measured(size: str, packs: list[int], repeats: int, precision: str) -> dict[
             {
                 "name": name,
                 "images_per_second": shape["batch"] / median(times),
-                "ratio": median(
-                    plain / own for plain, own in zip(seconds["plain"], times, strict=True)
-                ),
+                "ratio": ratio(seconds["plain"], times),
                 "operations_per_model": operations[name],
                 "seconds_a_model": times,
             }

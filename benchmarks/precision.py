@@ -6,8 +6,8 @@ Two one-sided t tests say whether their mean lies within a margin that was chose
 percentage point, or what is given. A training that diverged counts with the accuracy that was
 measured at its end, and is named.
 
-Run: python benchmarks/precision.py [--data digits|cifar10] [--seeds 30] [--pack 10] [--margin 1.0]
-    [--json FILE] [--resume]
+Run: python benchmarks/precision.py [--data digits|cifar10] [--data-dir DIR] [--seeds 30]
+    [--pack 10] [--margin 1.0] [--json FILE] [--resume]
 
 FILE is written after each pack, so that a run can be stopped at any time. With --resume what it has
 is not trained again.
@@ -200,7 +200,8 @@ def main() -> None:
         parser.error("--resume goes on with a file: name it with --json")
     protocol, options = WORK[arguments.data]
     work = {
-        "data": arguments.data,
+        "data": options.model_dump(),
+        "pack": arguments.pack,
         "protocol_hash": protocol.protocol_hash,
         "margin": arguments.margin,
     }
@@ -210,9 +211,7 @@ def main() -> None:
     torch.set_num_threads(1)
     images = split(load_dataset(arguments.data, arguments.data_dir), options)
     rows = kept.get("rows", [])
-    for rows in trained(
-        protocol, images, seeds=arguments.seeds, pack=arguments.pack, rows=kept.get("rows", [])
-    ):
+    for rows in trained(protocol, images, seeds=arguments.seeds, pack=arguments.pack, rows=rows):
         print(f"{rows[-1]['side']}: seed {rows[-1]['seed']} is done", file=sys.stderr)
         if arguments.json:
             figures = {"work": work, **summed_up(rows, arguments.margin)}

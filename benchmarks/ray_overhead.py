@@ -95,11 +95,10 @@ def megabytes() -> float:
 
 
 def kept(path: Path | None, figures: dict[str, Any], n: int) -> None:
-    """Print figures, and keep them where a file is given, with how busy the machine was."""
+    """Print figures, and keep them where a file is given."""
     for name, figure in figures.items():
         print(f"{name:<36}{figure:.4g}")
     if path is not None:
-        figures = {**figures, "load": os.getloadavg()[2]}
         keep(path, record(typed(), figures, n=n))
 
 

@@ -1,12 +1,13 @@
 """What the training steps of a sweep would take on a GPU, from bytes and products of one step.
 
 The step runs on PyTorch's meta device, where only shapes are computed: every dispatched operation
-is counted with the bytes that it reads and writes and with its products. An operation takes the
-longest of three: its bytes at the memory's bandwidth, its products at the processor's rate, the
-start of a kernel. This is an estimate, and a roof: real kernels reach a part of both rates.
+is counted with the bytes that it reads and writes. It takes the longer of two: its bytes at the
+memory's bandwidth, and the start of a kernel; a step takes no less than all its products at the
+processor's rate. This is an estimate, and a roof: real kernels reach a part of both rates.
 Training steps alone are counted: evaluation, starting, and drawing and loading images are not.
 
-Run: python benchmarks/roofline.py [--models 79] [--json FILE]
+Run: python benchmarks/roofline.py [--models 10 79] [--classes 79] [--epochs 100] [--images 50000]
+    [--batch 64] [--json FILE]
 """
 
 from __future__ import annotations
@@ -23,15 +24,17 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.functional import cross_entropy
 from torch.utils._pytree import tree_leaves
 
-from nas_core.cells.topology import Topology
 from nas_core.networks.evaluation import EvalNetwork, multiply_adds
 from nas_core.networks.packed import PackedNetwork
 from topo_sweep.bench.record import keep, record, typed
+from topo_sweep.bench.training import members_of
 
 BANDWIDTH: Final = 3.35e12
 """Bytes a second of an H100's memory (SXM, 80 GB), by NVIDIA's data sheet."""
 RATES: Final = {"float32": 67e12, "bfloat16": 989e12}
 """Operations a second, by the same: float32 without tensor cores, bfloat16 on them, dense."""
+SHARES: Final = {"float32": 1.0, "bfloat16": 0.5}
+"""Of the bytes that are counted in float32."""
 REACHED: Final = 0.7
 """Of the bandwidth, by kernels that stream; what good ones reach."""
 LAUNCH: Final = {"one by one": 5e-6, "as a graph": 1.5e-6}
@@ -65,9 +68,9 @@ class Traffic(Operations):
 
 def counted(models: int, batch: int) -> tuple[list[int], int, int]:
     """Return bytes of each operation of a step in float32, its products, and what it keeps."""
-    topologies = [Topology.from_index(180 * number // models) for number in range(models)]
+    genotypes = [member.genotype for member in members_of(models)]
     with torch.device("meta"):
-        network = PackedNetwork(topologies, init_channels=16, cells=5, num_classes=10)
+        network = PackedNetwork(genotypes, init_channels=16, cells=5, num_classes=10)
         images = torch.empty(batch, 3, 32, 32)
         labels = torch.zeros(batch * models, dtype=torch.int64)
     sgd = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=3e-4)
@@ -92,9 +95,8 @@ def counted(models: int, batch: int) -> tuple[list[int], int, int]:
 
 
 def seconds(bytes_read: list[int], flops: int, precision: str, launch: float) -> float:
-    """Return what a step takes by the slowest of the three roofs of each operation."""
-    share = 0.5 if precision == "bfloat16" else 1.0
-    memory = [max(each * share / (REACHED * BANDWIDTH), launch) for each in bytes_read]
+    """Return what a step takes: the longer of its operations' roofs, and of all its products."""
+    memory = [max(each * SHARES[precision] / (REACHED * BANDWIDTH), launch) for each in bytes_read]
     return max(sum(memory), flops / RATES[precision])
 
 
@@ -113,7 +115,6 @@ def main() -> None:
     for models in arguments.models:
         traffic, flops, memory = counted(models, arguments.batch)
         for precision in RATES:
-            share = 0.5 if precision == "bfloat16" else 1.0
             roofs = {
                 name: math.ceil(arguments.classes / models)
                 * steps
@@ -126,9 +127,9 @@ def main() -> None:
                     "models": models,
                     "precision": precision,
                     "operations": len(traffic),
-                    "gigabytes_a_step": sum(traffic) * share / 1e9,
+                    "gigabytes_a_step": sum(traffic) * SHARES[precision] / 1e9,
                     "teraflops_a_step": flops / 1e12,
-                    "gigabytes_kept": memory * share / 1e9,
+                    "gigabytes_kept": memory * SHARES[precision] / 1e9,
                     "hours": roofs,
                 }
             )

@@ -13,8 +13,8 @@ Run: python benchmarks/search_step.py [--threads 2] [--repeats 5] [--cells 5] [-
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -28,6 +28,7 @@ from nas_core.networks.operations import OPS
 from nas_core.networks.stack import CellPlan, cell_plans, stem
 from topo_sweep.bench.record import keep, record, typed
 from topo_sweep.bench.sizes import search_size
+from topo_sweep.bench.turns import timed
 from topo_sweep.runs.timing.step_time import search_steps, stepwise_search
 
 STEPS = ("weights", "alphas, first order", "alphas, second order")
@@ -173,13 +174,6 @@ def our_steps(
     return search_steps(stepwise_search(protocol, info, device="cpu"))
 
 
-def seconds_of(step: Callable[..., None], *batches: Sequence[Tensor]) -> float:
-    """Return how long one step takes."""
-    started = time.perf_counter()
-    step(*batches)
-    return time.perf_counter() - started
-
-
 def measured(cells: int, channels: int, batch: int, side: int, repeats: int) -> dict[str, Any]:
     """Return median seconds of both sides and the median ratio of pairs, for each kind of step."""
     authors = AuthorsSearch(cells, channels)
@@ -193,9 +187,9 @@ def measured(cells: int, channels: int, batch: int, side: int, repeats: int) -> 
         steps = (authors.weight_step, authors.first_order, authors.second_order)
         weights, first_order = next(first)
         for name, step in zip(STEPS[:2], steps[:2], strict=True):
-            theirs[name].append(seconds_of(step, train, valid))
+            theirs[name].append(timed(partial(step, train, valid)))
         _, second_order = next(second)
-        theirs[STEPS[2]].append(seconds_of(steps[2], train, valid))
+        theirs[STEPS[2]].append(timed(partial(steps[2], train, valid)))
         for name, seconds in zip(STEPS, (weights, first_order, second_order), strict=True):
             ours[name].append(seconds)
     figures = {}

@@ -34,6 +34,7 @@ from nas_core.cells.genotype import CellEdges, Genotype
 from nas_core.cells.topology import enumerate_topologies
 from nas_core.protocols.training import DataOptions, Protocol
 from topo_sweep.bench.record import keep, record, typed
+from topo_sweep.bench.turns import spread
 from topo_sweep.spec.networks import GenotypeSweep
 from topo_sweep.spec.trials import Trial
 from topo_sweep.store import parquet
@@ -247,9 +248,7 @@ def figures(folder: Path, repeats: int) -> dict[str, dict[str, float]]:
     for name, several in runs.items():
         wall, processor, memory = zip(*several, strict=True)
         table[name] = {
-            "seconds": statistics.median(wall),
-            "least_seconds": min(wall),
-            "most_seconds": max(wall),
+            **spread(wall),
             "processor_seconds": statistics.median(processor),
             "peak_gb": max(memory),
         }
@@ -302,12 +301,12 @@ def main() -> None:
     for name, figure in table.items():
         print(
             f"{name:26} {figure['seconds']:6.2f} s ({figure['least_seconds']:.2f} to "
-            f"{figure['most_seconds']:.2f}), processor {figure['processor_seconds']:5.2f} s, "
+            f"{figure['greatest_seconds']:.2f}), processor {figure['processor_seconds']:5.2f} s, "
             f"{figure['peak_gb']:.2f} GB"
         )
     if options.json:
-        measured = {"store": made_of, "commands": table, "load": round(os.getloadavg()[0], 1)}
-        keep(options.json, record(typed(), measured, n=options.repeats))
+        result = {"store": made_of, "commands": table}
+        keep(options.json, record(typed(), result, n=options.repeats))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ in a process a core; packs train as the workers of a sweep do, one thread in a p
 three take turns; processes of a side step at the same time. Images count once for each model.
 Claims and numbers are in docs/performance.md.
 
-Run: python benchmarks/whole_machine.py [--size digits|cifar10] [--pack 30] [--json FILE]
+Run: python benchmarks/whole_machine.py [--size digits|cifar10] [--pack 30] [--repeats 7]
+    [--precision float32|bfloat16] [--cores 2] [--json FILE]
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
-import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
@@ -25,6 +25,7 @@ import torch
 from packs import SIZES, packed_step, plain_step
 
 from topo_sweep.bench.record import keep, record, typed
+from topo_sweep.bench.turns import ratio, timed
 
 THREADS: Final = "plain, all cores as threads"
 PROCESSES: Final = "plain, a process a core"
@@ -46,13 +47,6 @@ def stepping(size: str, models: int, precision: str) -> dict[str, Callable[[], N
     return {PROCESSES: plain_steps, PACKS: packed}
 
 
-def seconds_of(step: Callable[[], None]) -> float:
-    """Return what it takes."""
-    started = time.perf_counter()
-    step()
-    return time.perf_counter() - started
-
-
 def work(parent: Connection, begin: Barrier, size: str, models: int, precision: str) -> None:
     """Take the steps that the parent names, when all processes have begun."""
     torch.set_num_threads(1)
@@ -62,7 +56,7 @@ def work(parent: Connection, begin: Barrier, size: str, models: int, precision: 
     parent.send(None)
     while name := parent.recv():
         begin.wait()
-        parent.send(seconds_of(steps[name]))
+        parent.send(timed(steps[name]))
 
 
 def measured(size: str, models: int, repeats: int, precision: str, cores: int) -> dict[str, Any]:
@@ -85,7 +79,7 @@ def measured(size: str, models: int, repeats: int, precision: str, cores: int) -
     images = models * SIZES[size]["batch"]
     rates: dict[str, list[float]] = {THREADS: [], PROCESSES: [], PACKS: []}
     for _ in range(repeats):
-        rates[THREADS].append(images / seconds_of(threaded))
+        rates[THREADS].append(images / timed(threaded))
         for name in (PROCESSES, PACKS):
             for worker in workers:
                 worker.send(name)
@@ -102,10 +96,7 @@ def measured(size: str, models: int, repeats: int, precision: str, cores: int) -
             {"name": name, "images_per_second": median(own), "of_every_repeat": own}
             for name, own in rates.items()
         ],
-        "ratios": {
-            name: median(packs / own for packs, own in zip(rates[PACKS], rates[name], strict=True))
-            for name in (THREADS, PROCESSES)
-        },
+        "ratios": {name: ratio(rates[PACKS], rates[name]) for name in (THREADS, PROCESSES)},
     }
 
 
@@ -127,8 +118,8 @@ def main() -> None:
           f"n = {arguments.repeats}, in turn")  # fmt: skip
     for row in result["rows"]:
         print(f"{row['name']:28s} {row['images_per_second']:8,.0f} images/s")
-    for name, ratio in result["ratios"].items():
-        print(f"packs are {ratio:.2f} times as fast as {name}")
+    for name, times in result["ratios"].items():
+        print(f"packs are {times:.2f} times as fast as {name}")
     if arguments.json:
         keep(arguments.json, record(typed(), result, n=arguments.repeats))
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
 import torch
 
-from topo_sweep.bench.turns import Side
+from topo_sweep.bench.turns import Side, timed
 
 _COPIED_BYTES: Final = {"cpu": 2**28, "cuda": 2**30}
 """More than a cache holds."""
@@ -72,8 +71,9 @@ def _product(device: str, precision: str) -> Side:
 
 
 def _timed(work: Callable[[], object], device: str) -> float:
-    started = time.perf_counter()
-    work()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - started
+    def finished() -> None:
+        work()
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    return timed(finished)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import shlex
 import sys
@@ -25,6 +26,8 @@ def record(
 ) -> dict[str, Any]:
     """Return what is kept of a measurement, as JSON has it.
 
+    The load is the mean of the last minute, this measurement's own included.
+
     Args:
         command: what to type to make it again.
         figures: what was measured, by name.
@@ -34,7 +37,11 @@ def record(
     """
     return {
         "command": command,
-        "machine": {**hardware(), "device": device},
+        "machine": {
+            **hardware(),
+            "device": device,
+            "load": round(os.getloadavg()[0], 1),
+        },
         "versions": {"python": platform.python_version(), **library_versions()},
         "date": datetime.now(UTC).date().isoformat(),
         "n": n,

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from nas_core.training.epochs import EpochMetrics
 from topo_sweep.analysis.ranking import rank
 from topo_sweep.analysis.text import counted
-from topo_sweep.bench.turns import Side, Tell, in_turn, sides_table, spread
+from topo_sweep.bench.turns import Side, Tell, in_turn, sides_table, spread, timed
 from topo_sweep.runs.plan import make_plan, store_of
 from topo_sweep.runs.rows import Row, curve, row
 from topo_sweep.runs.runner import Outcome
@@ -47,9 +47,11 @@ def store_figures(*, trials: int, repeats: int, tell: Tell) -> dict[str, Any]:
         store.append(rows, curves)
         epochs = len(curves) // len(rows)
         part = rows[:_PART], curves[: _PART * epochs]
+        growing = store_of(spec, results / "appended to")  # the others read what stays as it is
+        growing.create_folders()
         frame = store.trials()
         actions: dict[str, Callable[[], object]] = {
-            f"append of {counted(len(part[0]), 'row')} and their curves": lambda: store.append(
+            f"append of {counted(len(part[0]), 'row')} and their curves": lambda: growing.append(
                 *part
             ),
             "open and read the rows": lambda: open_sweep(store.paths.folder).trials(),
@@ -57,9 +59,9 @@ def store_figures(*, trials: int, repeats: int, tell: Tell) -> dict[str, Any]:
             "rank": lambda: rank(frame),
             "plan another run": lambda: make_plan(spec, results),
         }
-        sides: dict[str, Side] = {name: _side(action) for name, action in actions.items()}
-        seconds = in_turn(sides, repeats, tell)
+        sides: dict[str, Side] = {name: partial(timed, action) for name, action in actions.items()}
         size = sum(path.stat().st_size for path in store.paths.folder.rglob("*.parquet"))
+        seconds = in_turn(sides, repeats, tell)
     return {
         "trials": len(rows),
         "curve_rows": len(curves),
@@ -95,12 +97,3 @@ def _rows(trials: list[Any], sweep: str, kind: str) -> tuple[list[Row], list[Row
         rows.append({**row(trial, outcome, epochs), **more, "finished_at": now})
         curves += curve(trial, epochs, now)
     return rows, curves
-
-
-def _side(action: Callable[[], object]) -> Side:
-    def timed() -> float:
-        started = time.perf_counter()
-        action()
-        return time.perf_counter() - started
-
-    return timed

@@ -6,7 +6,6 @@ Beside them stands what the device can do at most, and the share of it that trai
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Sequence
 from statistics import median
 from typing import Any, Final
@@ -23,7 +22,7 @@ from topo_sweep.bench.limits import (
     operations_a_second,
     product,
 )
-from topo_sweep.bench.turns import Side, Tell, in_turn, ratio, sides_table, spread
+from topo_sweep.bench.turns import Side, Tell, in_turn, ratio, sides_table, spread, timed
 from topo_sweep.runs.timing.step_time import TrainingSteps, settled
 
 _OPERATIONS: Final = 3 * 2
@@ -157,9 +156,7 @@ def members_of(count: int) -> list[Member]:
 
 def _first_step(name: str, steps: TrainingSteps, tell: Tell) -> float:
     tell(f"compiling {name}")
-    started = time.perf_counter()
-    next(steps)
-    return time.perf_counter() - started
+    return timed(lambda: next(steps))
 
 
 def _side(steps: TrainingSteps) -> Side:

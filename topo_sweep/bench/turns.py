@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
@@ -25,6 +26,13 @@ def in_turn(sides: Mapping[str, Side], repeats: int, tell: Tell) -> dict[str, li
         for name, side in sides.items():
             seconds[name].append(side())
     return seconds
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Do some work; return the seconds that it took."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
 
 
 def ratio(yardstick: Sequence[float], seconds: Sequence[float]) -> float:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from topo_sweep.bench.turns import in_turn, ratio, seconds_text, sides_table, spread
+from topo_sweep.bench.turns import in_turn, ratio, seconds_text, sides_table, spread, timed
 
 
 def test_sides_alternate_and_their_first_run_does_not_count() -> None:
@@ -20,6 +22,16 @@ def test_sides_alternate_and_their_first_run_does_not_count() -> None:
     assert calls == ["a", "b"] * 3
     assert seconds == {"a": [3.0, 5.0], "b": [4.0, 6.0]}
     assert told[-1] == "turn 2 of 2"
+
+
+def test_work_is_timed_from_its_start_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [10.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+
+    def work() -> None:
+        clock[0] += 2.5
+
+    assert timed(work) == 2.5
 
 
 def test_a_ratio_is_the_median_over_turns_and_a_spread_has_its_ends() -> None:
