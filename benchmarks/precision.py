@@ -211,7 +211,8 @@ def main() -> None:
     torch.set_num_threads(1)
     images = split(load_dataset(arguments.data, arguments.data_dir), options)
     rows = kept.get("rows", [])
-    for rows in trained(protocol, images, seeds=arguments.seeds, pack=arguments.pack, rows=rows):
+    for done in trained(protocol, images, seeds=arguments.seeds, pack=arguments.pack, rows=rows):
+        rows = done
         print(f"{rows[-1]['side']}: seed {rows[-1]['seed']} is done", file=sys.stderr)
         if arguments.json:
             figures = {"work": work, **summed_up(rows, arguments.margin)}

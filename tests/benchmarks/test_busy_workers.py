@@ -14,11 +14,20 @@ from topo_sweep.bench.ray_cost import without_ray
 from topo_sweep.bench.record import figures_of
 
 
-def measured(script: Script, starts: list[tuple[float, int]], ends: list[float]) -> dict[str, Any]:
-    """Return figures of two workers and trials of 10 s that began at 0."""
-    timeline = SimpleNamespace(starts=starts, ends=[(end, 0.0) for end in ends], joined_at=None)
+def measured(
+    script: Script,
+    starts: list[tuple[float, int]],
+    ends: list[float],
+    *,
+    joined_at: float | None = None,
+) -> dict[str, Any]:
+    """Return figures of two workers and trials of 10 s that began at 0; one may join."""
+    timeline = SimpleNamespace(
+        starts=starts, ends=[(end, 0.0) for end in ends], joined_at=joined_at
+    )
+    here = 2 if joined_at is None else 1
     figures: dict[str, Any] = script("busy_workers").measured(
-        timeline, [], began=0.0, workers=2, here=2, members=1, seconds=10.0
+        timeline, began=0.0, workers=2, here=here, members=1, seconds=10.0
     )
     return figures
 
@@ -37,6 +46,14 @@ def test_what_was_not_to_be_measured_is_no_figure(script: Script) -> None:
     figures = measured(script, [(5.0, 1), (15.0, 1)], [15.0, 25.0])
 
     assert figures == {"seconds_until_first_works": 5.0}
+
+
+def test_a_node_works_when_more_run_than_were_here(script: Script) -> None:
+    starts = [(5.0, 1), (15.0, 1), (23.0, 2)]
+    assert measured(script, starts, [15.0], joined_at=20.0)["seconds_until_the_node_works"] == 3
+
+    never = measured(script, [(5.0, 1), (15.0, 1)], [15.0], joined_at=20.0)
+    assert never == {"seconds_until_first_works": 5.0}
 
 
 def test_figures_of_a_run_are_kept(
