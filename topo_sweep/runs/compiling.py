@@ -10,7 +10,7 @@ from typing import Final
 
 import torch
 
-from nas_core.errors import InputError
+from nas_core.errors import InputError, first_line
 from nas_core.protocols.data import DATASETS
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.pack_size import Ask, Candidates, candidates_of
@@ -164,7 +164,7 @@ def measured_here(asked: Timed) -> tuple[str, CompileTime | str | None]:
             compile_seconds = time.perf_counter() - started
             pairs = [(next(written)[0], next(compiled)[0]) for _ in range(_STEPS)]
         except Exception as error:  # noqa: BLE001 - of a compiler, anything
-            return device, _first_line(error)
+            return device, first_line(error)
     as_written, as_graph = (median(each) for each in zip(*pairs, strict=True))
     times = CompileTime(
         seconds=as_written, compiled_seconds=as_graph, compile_seconds=compile_seconds
@@ -192,7 +192,7 @@ def compiler_error(device: str) -> str | None:
         graph = torch.compile(lambda x: (x.sin() + 1).sum(), fullgraph=True)
         graph(torch.zeros(8, device=device))
     except Exception as error:  # noqa: BLE001 - of a compiler, anything
-        return _first_line(error)
+        return first_line(error)
     return None
 
 
@@ -227,8 +227,3 @@ def _why(measured: CompileTime | str | None, work: Work, device: str) -> str:
 
 def _taken(taken: bool) -> str:
     return "networks are compiled" if taken else "nothing is compiled"
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
