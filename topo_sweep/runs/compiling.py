@@ -206,11 +206,9 @@ def _at_best(seconds: float) -> CompileTime:
 
 def _still_holds(known: Compiling, execution: Execution, work: Work) -> bool:
     """Whether what was decided before is about the device, and the work, of now."""
-    if known.asked != "auto" or known.steps is None:
+    if not known.is_of(on_gpu=execution.device == "cuda", threads=execution.cpus):
         return False
-    if (known.on_gpu, known.threads) != (execution.device == "cuda", execution.cpus):
-        return False
-    return known.taken or work.steps <= known.steps
+    return known.taken or work.steps <= (known.steps or 0)
 
 
 def _why(measured: CompileTime | str | None, work: Work, device: str) -> str:
