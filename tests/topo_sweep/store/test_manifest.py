@@ -126,7 +126,7 @@ def test_a_manifest_of_before_holds_no_counts_of_images(path: Path) -> None:
     ],
 )
 def test_what_was_decided_says_on_which_device_if_it_was_measured(
-    kind: type[Packing] | type[Compiling], keys: set[str]
+    kind: type[Packing | Compiling], keys: set[str]
 ) -> None:
     values = {"asked": "auto", "size": None, "taken": False}
     asked = {key: value for key, value in values.items() if key in keys}
