@@ -98,7 +98,7 @@ class Compiling(_Measured):
     graphs: int | None = None
     """That were left when it was decided."""
     measured: CompileTime | None = None
-    """None where there was too little to train, or PyTorch could not compile."""
+    """None where there was too little to train, or it could not be measured."""
 
 
 class Manifest(BaseModel):
