@@ -1,4 +1,7 @@
-"""The errors that topo-sweep raises on purpose; a message names the value and what to do next."""
+"""The errors that topo-sweep raises on purpose, and what it tells of others.
+
+A message names the value and what to do next.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,12 @@ def unwritable(path: Path, error: OSError, hint: str = "") -> TopoSweepError:
     """
     kind = TopoSweepError if error.errno in _DEVICE_FAILED else InputError
     return kind(f"cannot write {path}: {error.strerror or error}{hint}")
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, or its kind where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def nearest(name: object, valid: Iterable[str], *, most: int = 3, cutoff: float = 0.6) -> str:

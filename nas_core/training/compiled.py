@@ -11,8 +11,11 @@ from torch import Tensor, nn
 from nas_core.protocols.training import NetworkTraining
 from nas_core.streams import drop_path_probability
 
-_MOST_GRAPHS: Final = 50
-"""After so many networks all graphs are forgotten: PyTorch keeps them, and refuses too many."""
+MOST_GRAPHS: Final = 50
+"""After so many networks of a process all graphs are forgotten.
+
+PyTorch would keep them, and refuses too many.
+"""
 
 _networks = itertools.count()
 """Of this process."""
@@ -33,14 +36,14 @@ class Compiled:
     """
 
     def __init__(self, network: nn.Module, protocol: NetworkTraining) -> None:
-        if next(_networks) % _MOST_GRAPHS == 0:
+        if next(_networks) % MOST_GRAPHS == 0:
             torch.compiler.reset()
         self._network = network
         self._batch_size = protocol.batch_size
-        self._drops_paths = drop_path_probability(protocol, 1) > 0
+        self._drops_paths = _drops_paths(protocol)
         # With shapes as variables PyTorch 2.14 fails at packs, in its compiler.
         self._graph = torch.compile(  # type: ignore[call-overload] # PyTorch forgets the limit
-            network.forward, fullgraph=True, dynamic=False, recompile_limit=2 * _MOST_GRAPHS
+            network.forward, fullgraph=True, dynamic=False, recompile_limit=2 * MOST_GRAPHS
         )
 
     def __call__(self, images: Tensor, keep_masks: Tensor | None) -> Any:  # noqa: ANN401 - of it
@@ -48,3 +51,13 @@ class Compiled:
         is_whole = images.shape[-4] == self._batch_size
         is_usual = is_whole and (keep_masks is not None) == self._drops_paths
         return (self._graph if is_usual else self._network)(images, keep_masks)
+
+
+def usual_steps(protocol: NetworkTraining, images: int) -> int:
+    """Return how many steps of a training on so many images run the graph of a `Compiled`."""
+    epochs = protocol.total_epochs - _drops_paths(protocol)
+    return epochs * (images // protocol.batch_size)
+
+
+def _drops_paths(protocol: NetworkTraining) -> bool:
+    return drop_path_probability(protocol, 1) > 0

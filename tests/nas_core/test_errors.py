@@ -1,4 +1,4 @@
-"""What an error says to write instead of an unknown key."""
+"""What an error says to write instead of an unknown key, and what is told of others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 import pytest
 from pydantic import AfterValidator, BaseModel, ValidationError
 
-from nas_core.errors import InputError, TopoSweepError, nearest, valid_keys_hint
+from nas_core.errors import InputError, TopoSweepError, first_line, nearest, valid_keys_hint
 
 KEYS = {"epochs", "batch_size", "init_channels", "drop_path"}
 
@@ -49,3 +49,14 @@ def test_pydantic_reports_the_users_mistakes_beside_its_own() -> None:
     assert issubclass(InputError, TopoSweepError)
     assert [error["loc"] for error in refused.value.errors()] == [("first",), ("second",)]
     assert "write 1 to 3" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (RuntimeError("\nno C++ compiler\nand much more"), "no C++ compiler"),
+        (TimeoutError(), "TimeoutError"),
+    ],
+)
+def test_of_another_error_its_first_line_is_told_or_its_kind(error: Exception, line: str) -> None:
+    assert first_line(error) == line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import ceil
 from statistics import median
@@ -10,14 +11,16 @@ from typing import Final
 
 import torch
 
-from nas_core.errors import InputError
+from nas_core.errors import InputError, first_line
 from nas_core.protocols.data import DATASETS
+from nas_core.training.compiled import MOST_GRAPHS, usual_steps
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.pack_size import Ask, Candidates, candidates_of
-from topo_sweep.runs.packs import Packs, fitting, packable
+from topo_sweep.runs.packs import Packs, fitting
 from topo_sweep.runs.plan import Plan
-from topo_sweep.runs.runner import device_name
+from topo_sweep.runs.runner import device_name, is_out_of_memory
 from topo_sweep.runs.timing.step_time import TrainingSteps, settled
+from topo_sweep.spec.trials import Planned
 from topo_sweep.store.manifest import CompileTime, Compiling
 
 _STEPS: Final = 5
@@ -29,7 +32,7 @@ _MOST_GAIN: Final = 3.0
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What is left for all workers together: steps, and graphs that they would make for them."""
+    """What is left for all workers together: steps of graphs, and graphs that they would make."""
 
     steps: int
     graphs: int
@@ -53,7 +56,8 @@ def pays(times: CompileTime, work: Work) -> bool:
 def work_left(plan: Plan, packs: Packs, *, images: int, workers: int) -> Work:
     """Return the work of trainings; workers share no graph.
 
-    On a worker, trainings alone share that of a wiring, and packs that of their size.
+    On a worker, trainings alone share that of a wiring, and packs that of their size, until it
+    forgets all of them.
 
     Args:
         plan: what runs.
@@ -63,15 +67,18 @@ def work_left(plan: Plan, packs: Packs, *, images: int, workers: int) -> Work:
 
     """
     packed = {trial_id for pack in packs for trial_id in pack}
-    alone = [trial for trial in packable(plan.left) if trial.trial_id not in packed]
-    together = [pack for pack in packs if any(trial_id in plan.left for trial_id in pack)]
-    first = {trial.trial_id: trial for trial in packable(plan.trials)}
-    kinds: set[object] = {(len(pack), fitting(first[pack[0]])) for pack in together}
+    alone = [
+        trial
+        for trial_id, trial in plan.left.items()
+        if not trial.finds_cell and trial_id not in packed
+    ]
+    kinds: set[object] = {(len(pack), fitting(plan.trials[pack[0]])) for pack in packs}
     kinds |= {getattr(trial, "genotype", None) or fitting(trial) for trial in alone}
-    units, protocol = len(together) + len(alone), plan.spec.protocol
+    units = len(packs) + len(alone)
+    times_made = ceil(units / workers / MOST_GRAPHS)
     return Work(
-        steps=units * protocol.total_epochs * ceil(images / protocol.batch_size),
-        graphs=min(units, len(kinds) * workers),
+        steps=units * usual_steps(plan.spec.protocol, images),
+        graphs=min(units, len(kinds) * workers * times_made),
     )
 
 
@@ -84,14 +91,15 @@ def settled_compiling(
     workers: int,
     ask: Ask[Timed, tuple[str, CompileTime | str | None]],
 ) -> tuple[Compiling | None, str | None]:
-    """Return whether networks are compiled, and a line on what was measured; None if not asked.
+    """Return whether networks are compiled, and a line on what was measured.
 
-    What was decided for a sweep stays, unless another device trains now, or there is more to train
-    than there was when it did not pay.
+    None where that is not asked for, or no training is left that would run a graph. What was
+    decided for a sweep stays, unless another device trains now, there is more to train than there
+    was when it did not pay, or nothing could be measured.
 
     Args:
         plan: what runs.
-        packs: of trainings, by their ids.
+        packs: of trainings, and of searches, by their ids.
         execution: settled, but for this.
         images: of an epoch.
         workers: how many train at the same time.
@@ -99,19 +107,23 @@ def settled_compiling(
 
     """
     asked = execution.compile
-    if asked == "off":
+    if asked == "off" or not _trains(plan.left.values()):
         return None, None
+    packs = tuple(pack for pack in packs if not plan.trials[pack[0]].finds_cell)
+    work = work_left(plan, packs, images=images, workers=workers)
+    if not work.steps:
+        return None, (
+            f"--compile {asked}: nothing is compiled; graphs are for whole batches and, where "
+            "paths are dropped, for epochs after the first"
+        )
     if asked == "on":
         return Compiling(asked="on", taken=True), None
-    trainings = {trial.trial_id for trial in packable(plan.trials)}
-    packs = tuple(pack for pack in packs if pack[0] in trainings)  # searches are never compiled
-    work = work_left(plan, packs, images=images, workers=workers)
     known = None if plan.manifest is None else plan.manifest.compiling
     if known is not None and _still_holds(known, execution, work):
         return known, f"--compile auto: {_taken(known.taken)}, as decided before"
     candidates, _ = candidates_of(plan, execution, 1)
     if candidates is None:
-        return Compiling(asked="auto", taken=False), None
+        return None, None
     size = max(map(len, packs), default=None)
     device, measured = ask(measured_here, Timed(candidates=candidates, size=size, work=work))
     times = measured if isinstance(measured, CompileTime) else None
@@ -133,11 +145,13 @@ def measured_here(asked: Timed) -> tuple[str, CompileTime | str | None]:
     """Time steps as written and, where it may pay, compiled ones; return the device's name too.
 
     Returns:
-        The times; None where a sweep is too short for any; or why PyTorch cannot compile.
+        The times; None where a sweep is too short for any; or why there are none.
 
     """
     execution, device = asked.candidates.execution, device_name(asked.candidates.execution.device)
     count = min(asked.size or 1, len(asked.candidates.members))
+    which = "one training" if asked.size is None else f"a pack of {count}"
+    too_large = f"{which} does not fit into memory"
 
     def steps(*, compiled: bool) -> TrainingSteps:
         return TrainingSteps(
@@ -154,17 +168,24 @@ def measured_here(asked: Timed) -> tuple[str, CompileTime | str | None]:
             written = steps(compiled=False)
             next(written)
             (seconds,) = next(written)
-            # Measuring makes one graph more.
-            most = Work(steps=asked.work.steps, graphs=asked.work.graphs + 1)
-            if not pays(_at_best(seconds), most):
-                return device, None
+        except Exception as error:
+            if is_out_of_memory(error):
+                return device, too_large
+            raise
+        # Measuring makes one graph more.
+        most = Work(steps=asked.work.steps, graphs=asked.work.graphs + 1)
+        if not pays(_at_best(seconds), most):
+            return device, None
+        try:
             compiled = steps(compiled=True)
             started = time.perf_counter()
             next(compiled)
             compile_seconds = time.perf_counter() - started
             pairs = [(next(written)[0], next(compiled)[0]) for _ in range(_STEPS)]
         except Exception as error:  # noqa: BLE001 - of a compiler, anything
-            return device, _first_line(error)
+            if is_out_of_memory(error):
+                return device, f"{too_large} beside its compiled form"
+            return device, f"PyTorch cannot compile here ({first_line(error)})"
     as_written, as_graph = (median(each) for each in zip(*pairs, strict=True))
     times = CompileTime(
         seconds=as_written, compiled_seconds=as_graph, compile_seconds=compile_seconds
@@ -172,14 +193,18 @@ def measured_here(asked: Timed) -> tuple[str, CompileTime | str | None]:
     return device, times
 
 
-def check_compiler(execution: Execution, ask: Ask[str, str | None]) -> None:
-    """Refuse to compile where PyTorch cannot compile next to nothing, on the device that trains.
+def check_compiler(
+    trials: Iterable[Planned], execution: Execution, ask: Ask[str, str | None]
+) -> None:
+    """Refuse to compile trainings where PyTorch cannot compile, on their device, next to nothing.
 
     Raises:
         InputError: with PyTorch's reason.
 
     """
-    if execution.compile == "on" and (reason := ask(compiler_error, execution.device)) is not None:
+    if execution.compile != "on" or not _trains(trials):
+        return
+    if (reason := ask(compiler_error, execution.device)) is not None:
         raise InputError(
             f"--compile on: PyTorch cannot compile here ({reason}): use --compile off, or install "
             "a C++ compiler, such as g++"
@@ -192,7 +217,7 @@ def compiler_error(device: str) -> str | None:
         graph = torch.compile(lambda x: (x.sin() + 1).sum(), fullgraph=True)
         graph(torch.zeros(8, device=device))
     except Exception as error:  # noqa: BLE001 - of a compiler, anything
-        return _first_line(error)
+        return first_line(error)
     return None
 
 
@@ -206,18 +231,22 @@ def _at_best(seconds: float) -> CompileTime:
 
 def _still_holds(known: Compiling, execution: Execution, work: Work) -> bool:
     """Whether what was decided before is about the device, and the work, of now."""
-    if known.asked != "auto" or known.steps is None:
+    if not known.is_of(on_gpu=execution.device == "cuda", threads=execution.cpus):
         return False
-    if (known.on_gpu, known.threads) != (execution.device == "cuda", execution.cpus):
-        return False
-    return known.taken or work.steps <= known.steps
+    was_measured = known.measured is not None  # else there may be a compiler, or room, by now
+    return known.taken or (was_measured and work.steps <= (known.steps or 0))
+
+
+def _trains(trials: Iterable[Planned]) -> bool:
+    """Whether any is a training: searches are never compiled."""
+    return any(not trial.finds_cell for trial in trials)
 
 
 def _why(measured: CompileTime | str | None, work: Work, device: str) -> str:
     if measured is None:
         return f"{work.steps:,} steps are too few to measure it"
     if isinstance(measured, str):
-        return f"PyTorch cannot compile here ({measured})"
+        return measured
     return (
         f"on {device} a step takes {measured.seconds:.3g} s, compiled "
         f"{measured.compiled_seconds:.3g} s after {measured.compile_seconds:.0f} s, "
@@ -227,8 +256,3 @@ def _why(measured: CompileTime | str | None, work: Work, device: str) -> str:
 
 def _taken(taken: bool) -> str:
     return "networks are compiled" if taken else "nothing is compiled"
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -279,13 +279,11 @@ def candidates_of(plan: Plan, execution: Execution, workers: int) -> tuple[Candi
 
 def _still_holds(known: Packing, plan: Plan, execution: Execution, most: int) -> bool:
     """Whether what was measured before is about the device, and all trainings, of now."""
-    if known.asked != "auto" or known.most is None:
-        return False
-    if (known.on_gpu, known.threads) != (execution.device == "cuda", execution.cpus):
+    if not known.is_of(on_gpu=execution.device == "cuda", threads=execution.cpus):
         return False
     assert plan.manifest is not None  # noqa: S101
     is_new = plan.manifest.with_request(plan.spec) != plan.manifest
-    return not (is_new and known.size == known.most and most > known.most)
+    return not (is_new and known.size == known.most and most > (known.most or 0))
 
 
 def _grows_no_longer(times: Sequence[PackTime]) -> bool:

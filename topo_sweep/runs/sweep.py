@@ -101,7 +101,7 @@ def run(
     images = checked_images(plan.spec.data, left, dataset, partial_data=execution.partial_data)
     with _executor(execution, images, plan.store.paths) as executor:
         check_precision(left, executor.execution.device)
-        check_compiler(executor.execution, executor.ask)
+        check_compiler(left, executor.execution, executor.ask)
         plan.store.create_folders()
         with plan.store.lock():
             # Only now: a request that is refused gets the one line that refuses it.

@@ -52,10 +52,22 @@ class PackTime(BaseModel):
     memory_bytes: int | None
 
 
-class Packing(BaseModel):
-    """How trainings were put together, and for 'auto' what was measured."""
+class _Measured(BaseModel):
+    """Where something was decided by measuring; None where nothing was measured."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    device: str | None = None
+    on_gpu: bool | None = None
+    threads: int | None = None
+
+    def is_of(self, *, on_gpu: bool, threads: int) -> bool:
+        """Return whether it was decided by measuring, on a GPU or not, with so many threads."""
+        return (self.on_gpu, self.threads) == (on_gpu, threads)
+
+
+class Packing(_Measured):
+    """How trainings were put together, and for 'auto' what was measured."""
 
     asked: int | Literal["auto"]
     """The value of `--pack`."""
@@ -63,10 +75,6 @@ class Packing(BaseModel):
     """Trainings that go together at most; None: each alone, by PyTorch's own layers."""
     most: int | None = None
     """Trainings a worker, when it was measured: no size above was tried."""
-    device: str | None = None
-    on_gpu: bool | None = None
-    threads: int | None = None
-    """Where it was measured."""
     measured: tuple[PackTime, ...] = ()
 
 
@@ -80,10 +88,8 @@ class CompileTime(BaseModel):
     compile_seconds: float
 
 
-class Compiling(BaseModel):
+class Compiling(_Measured):
     """Whether networks were compiled, and for 'auto' what was measured."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     asked: Literal["auto", "on"]
     """The value of `--compile`."""
@@ -91,12 +97,8 @@ class Compiling(BaseModel):
     steps: int | None = None
     graphs: int | None = None
     """That were left when it was decided."""
-    device: str | None = None
-    on_gpu: bool | None = None
-    threads: int | None = None
-    """Where it was decided."""
     measured: CompileTime | None = None
-    """None where there was too little to train, or PyTorch could not compile."""
+    """None where there was too little to train, or it could not be measured."""
 
 
 class Manifest(BaseModel):

@@ -12,6 +12,7 @@ import torch
 from nas_core.cells.genotype import CellEdges
 from nas_core.cells.topology import Topology
 from nas_core.protocols.training import Protocol
+from nas_core.training.compiled import usual_steps
 from nas_core.training.pack import Member, PackTraining
 from nas_core.training.training import Training
 from tests.nas_core.training.trainings import DIGITS, cells, facts, same, stopped_after, unchanged
@@ -70,13 +71,14 @@ def pack(members: list[Member], *, compiled: bool, protocol: Protocol = EXACT) -
 def close(first: Training | PackTraining, second: Training | PackTraining) -> bool:
     ours, theirs = first.tensors(), second.tensors()
     assert list(ours) == list(theirs)
-    return all(torch.allclose(ours[name], theirs[name], rtol=1e-9) for name in ours)
+    return all(torch.allclose(ours[name], theirs[name], rtol=1e-9, atol=1e-12) for name in ours)
 
 
 def test_only_whole_batches_of_epochs_that_drop_paths_run_the_graph(graphs: Graphs) -> None:
     loop = training(compiled=True)
 
     assert graphs == [(32, 3, 8, 8)] * 2  # of the second epoch
+    assert usual_steps(EXACT, len(DIGITS.train)) == 2
     assert same(loop, training(compiled=False))
 
 
@@ -87,9 +89,19 @@ def test_a_pack_of_several_seeds_runs_its_graph_too(graphs: Graphs) -> None:
 
 
 def test_where_no_path_is_ever_dropped_every_epoch_runs_the_graph(graphs: Graphs) -> None:
-    training(compiled=True, protocol=EXACT.with_values({"drop_path": 0.0}))
+    never = EXACT.with_values({"drop_path": 0.0})
+    training(compiled=True, protocol=never)
 
     assert len(graphs) == 4
+    assert usual_steps(never, len(DIGITS.train)) == 4
+
+
+def test_where_paths_are_dropped_a_single_epoch_runs_no_graph(graphs: Graphs) -> None:
+    one = EXACT.with_values({"epochs": 1})
+    training(compiled=True, protocol=one)
+
+    assert graphs == []
+    assert usual_steps(one, len(DIGITS.train)) == 0
 
 
 def test_nothing_is_compiled_that_was_not_asked_for(graphs: Graphs) -> None:

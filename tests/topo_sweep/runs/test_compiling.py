@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -28,8 +28,9 @@ from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.pack_size import ask_here, candidates_of
 from topo_sweep.runs.plan import Plan, make_plan
 from topo_sweep.runs.sweep import run
+from topo_sweep.runs.timing.step_time import TrainingSteps
 from topo_sweep.store.manifest import CompileTime, Compiling
-from topo_sweep.store.opened import load_results
+from topo_sweep.store.opened import load_results, open_sweep
 
 HERE = Execution(executor="inline", gpus=0.0, compile="auto", checkpoint_seconds=0)
 TIMES = CompileTime(seconds=1.0, compiled_seconds=0.75, compile_seconds=100.0)
@@ -67,7 +68,48 @@ def test_trainings_alone_make_a_graph_for_each_wiring(tmp_path: Path) -> None:
 
     # Four topologies, three epochs of 40 images in batches of eight.
     assert work_left(plan, (), images=40, workers=1) == Work(steps=60, graphs=4)
-    assert work_left(plan, (), images=41, workers=3) == Work(steps=72, graphs=4)
+    assert work_left(plan, (), images=47, workers=3) == Work(steps=60, graphs=4)
+
+
+def test_graphs_that_a_worker_forgets_are_made_again(tmp_path: Path) -> None:
+    def graphs(wirings: int, seeds: int, *, workers: int = 1, size: int = 1) -> int:
+        many = {"topologies": tuple(range(wirings)), "seeds": tuple(range(seeds))}
+        plan = make_plan(spec().model_copy(update=many), tmp_path)
+        ids = tuple(plan.trials)
+        cut = tuple(ids[first : first + size] for first in range(0, len(ids), size))
+        packs = cut if size > 1 else ()  # else each alone
+        return work_left(plan, packs, images=40, workers=workers).graphs
+
+    assert graphs(25, 2) == 25
+    # The 51st network comes after all were forgotten: each seed of more wirings makes all anew.
+    assert graphs(60, 2) == 120
+    assert graphs(30, 10) == 180
+    assert graphs(60, 2, workers=3) == 120
+    assert graphs(50, 2, size=2) == 1
+    assert graphs(60, 2, size=2) == 2
+    assert graphs(60, 2, size=2, workers=2) == 2
+
+
+def test_steps_that_run_no_graph_are_not_counted(tmp_path: Path) -> None:
+    # The first of three epochs drops no path.
+    plan = plan_of(tmp_path, drop_path=0.3)
+    assert work_left(plan, (), images=47, workers=1).steps == 40
+    assert work_left(plan, (), images=7, workers=1).steps == 0
+
+
+@pytest.mark.parametrize("asked", ["auto", "on"])
+def test_nothing_is_compiled_where_no_step_would_run_a_graph(
+    tmp_path: Path, asked: Literal["auto", "on"]
+) -> None:
+    plan = plan_of(tmp_path, drop_path=0.3, epochs=1)
+
+    settled, line = decided(plan, None, replace(HERE, compile=asked), ask=None)
+
+    assert settled is None
+    assert line == (
+        f"--compile {asked}: nothing is compiled; graphs are for whole batches and, where paths "
+        "are dropped, for epochs after the first"
+    )
 
 
 def test_packs_of_one_size_share_a_graph_with_their_worker(tmp_path: Path) -> None:
@@ -99,7 +141,7 @@ def test_what_was_measured_decides_and_is_kept(tmp_path: Path) -> None:
 
 
 def test_where_pytorch_cannot_compile_auto_says_so_and_compiles_nothing(tmp_path: Path) -> None:
-    settled, line = decided(plan_of(tmp_path), "no C++ compiler")
+    settled, line = decided(plan_of(tmp_path), "PyTorch cannot compile here (no C++ compiler)")
 
     assert settled is not None
     assert not settled.taken
@@ -108,22 +150,34 @@ def test_where_pytorch_cannot_compile_auto_says_so_and_compiles_nothing(tmp_path
     )
 
 
-def test_searches_alone_are_not_measured(tmp_path: Path) -> None:
-    settled, line = decided(make_plan(search_spec(evaluation_seeds=()), tmp_path), None, ask=None)
+@pytest.mark.parametrize("asked", ["auto", "on"])
+def test_of_searches_alone_nothing_is_measured_or_decided(
+    tmp_path: Path, asked: Literal["auto", "on"]
+) -> None:
+    plan = make_plan(search_spec(evaluation_seeds=()), tmp_path)
 
-    assert settled is not None
-    assert (settled.taken, line) == (False, None)
+    assert decided(plan, None, replace(HERE, compile=asked), ask=None) == (None, None)
+
+
+def test_where_all_trainings_have_ended_nothing_is_measured(tmp_path: Path) -> None:
+    plan = make_plan(search_spec(), tmp_path)
+    trained = {key: "ok" for key, trial in plan.trials.items() if not trial.finds_cell}
+
+    assert decided(replace(plan, finished=trained), None, ask=None) == (None, None)
 
 
 def test_searches_that_go_together_are_not_counted(tmp_path: Path) -> None:
-    plan = make_plan(search_spec(seeds=(0, 1), evaluation_seeds=()), tmp_path)
+    plan = make_plan(search_spec(seeds=(0, 1)), tmp_path)
+    searches = tuple(key for key, trial in plan.trials.items() if trial.finds_cell)
+    timed: list[Timed] = []
 
-    settled, line = settled_compiling(
-        plan, (tuple(plan.trials),), HERE, images=40, workers=1, ask=ask_here
-    )
+    def ask(_: object, asked: Timed) -> tuple[str, None]:
+        timed.append(asked)
+        return "cpu", None
 
-    assert settled is not None
-    assert (settled.taken, line) == (False, None)
+    settled_compiling(plan, (searches,), HERE, images=64, workers=1, ask=ask)
+
+    assert (timed[0].size, timed[0].work) == (None, Work(steps=16, graphs=2))
 
 
 def test_a_short_sweep_compiles_nothing_and_a_long_one_is_measured(
@@ -157,13 +211,48 @@ def test_what_the_compiler_says_is_one_line(
 
     assert measured_here(Timed(candidates=candidates, size=2, work=many)) == (
         "cpu",
-        "no C++ compiler",
+        "PyTorch cannot compile here (no C++ compiler)",
     )
+    left, on = list(plan_of(tmp_path).left.values()), replace(HERE, compile="on")
     with pytest.raises(
         InputError, match=r"--compile on: PyTorch cannot compile here \(no C\+\+ compiler\): use"
     ):
-        check_compiler(replace(HERE, compile="on"), ask_here)
-    check_compiler(HERE, ask_here)  # auto finds out itself
+        check_compiler(left, on, ask_here)
+    check_compiler(left, HERE, ask_here)  # auto finds out itself
+    searches = make_plan(search_spec(evaluation_seeds=()), tmp_path)
+    check_compiler(searches.left.values(), on, ask_here)
+
+
+@pytest.mark.parametrize(("size", "which"), [(None, "one training"), (2, "a pack of 2")])
+def test_memory_that_runs_out_is_not_said_to_be_the_compilers_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int | None, which: str
+) -> None:
+    candidates, _ = candidates_of(plan_of(tmp_path), HERE, 1)
+    assert candidates is not None
+    asked = Timed(candidates=candidates, size=size, work=Work(steps=10**9, graphs=1))
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(torch, "compile", fail)
+    said = measured_here(asked)[1]
+    assert said == f"{which} does not fit into memory beside its compiled form"
+    monkeypatch.setattr(TrainingSteps, "__next__", fail)
+    assert measured_here(asked)[1] == f"{which} does not fit into memory"
+
+
+def test_what_goes_wrong_without_a_compiler_is_not_said_to_be_its_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    candidates, _ = candidates_of(plan_of(tmp_path), HERE, 1)
+    assert candidates is not None
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("another fault")
+
+    monkeypatch.setattr(TrainingSteps, "__next__", fail)
+    with pytest.raises(RuntimeError, match="another fault"):
+        measured_here(Timed(candidates=candidates, size=None, work=Work(steps=9, graphs=1)))
 
 
 def test_a_decision_stays_until_there_is_more_to_do_or_another_device(tmp_path: Path) -> None:
@@ -183,6 +272,31 @@ def test_a_decision_stays_until_there_is_more_to_do_or_another_device(tmp_path: 
     assert "a step takes" in (ran(longer, off) or "")
     assert "as decided before" in (ran(longer, on) or "")
     assert "a step takes" in (ran(plan, on, replace(HERE, cpus=2)) or "")
+    unmeasured = off.model_copy(update={"measured": None})
+    assert "a step takes" in (ran(plan, unmeasured) or ""), "there may be a compiler by now"
+
+
+def test_what_was_decided_outlives_a_run_without_trainings(tmp_path: Path) -> None:
+    searches = search_spec(evaluation_seeds=())
+    run(make_plan(searches, tmp_path), HERE)
+    assert manifest_of(tmp_path).compiling is None
+    known = Compiling(asked="auto", taken=False, steps=9, graphs=1, measured=TIMES)
+    path = open_sweep(tmp_path).store.paths.manifest
+    manifest_of(tmp_path).model_copy(update={"compiling": known}).write(path)
+
+    run(make_plan(searches, tmp_path), replace(HERE, compile="on"))
+
+    assert manifest_of(tmp_path).compiling == known
+
+
+def test_rows_of_trainings_that_run_no_graph_do_not_say_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "compile", lambda network, **_: network)
+
+    run(plan_of(tmp_path, drop_path=0.3, epochs=1), replace(HERE, compile="on"))
+
+    assert "compiled" not in "".join(load_results(tmp_path)["execution"])
 
 
 @pytest.mark.parametrize("pack_size", [None, 2])

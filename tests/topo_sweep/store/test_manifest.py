@@ -19,7 +19,13 @@ from nas_core.protocols.training import DataOptions, Protocol
 from tests.topo_sweep.conftest import new_manifest, small_spec
 from topo_sweep.spec.load import SweepSpec
 from topo_sweep.spec.networks import GenotypeSweep
-from topo_sweep.store.manifest import STORE_VERSION, code_version, read_manifest
+from topo_sweep.store.manifest import (
+    STORE_VERSION,
+    Compiling,
+    Packing,
+    code_version,
+    read_manifest,
+)
 
 SPECS: st.SearchStrategy[SweepSpec] = st.builds(
     small_spec,
@@ -107,6 +113,30 @@ def test_a_manifest_of_before_holds_no_counts_of_images(path: Path) -> None:
     manifest = read_manifest(path)
 
     assert (manifest.train_images, manifest.test_images) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys"),
+    [
+        (Packing, {"asked", "size", "most", "device", "on_gpu", "threads", "measured"}),
+        (
+            Compiling,
+            {"asked", "taken", "steps", "graphs", "device", "on_gpu", "threads", "measured"},
+        ),
+    ],
+)
+def test_what_was_decided_says_on_which_device_if_it_was_measured(
+    kind: type[Packing | Compiling], keys: set[str]
+) -> None:
+    values = {"asked": "auto", "size": None, "taken": False}
+    asked = {key: value for key, value in values.items() if key in keys}
+    known = kind.model_validate(asked | {"device": "cpu", "on_gpu": False, "threads": 2})
+
+    assert known.model_dump().keys() == keys
+    assert known.is_of(on_gpu=False, threads=2)
+    assert not known.is_of(on_gpu=True, threads=2)
+    assert not known.is_of(on_gpu=False, threads=1)
+    assert not kind.model_validate(asked).is_of(on_gpu=False, threads=1)
 
 
 def test_a_newer_store_is_refused_with_the_advice_to_upgrade(path: Path) -> None:

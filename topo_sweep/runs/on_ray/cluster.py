@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import ray
 
-from nas_core.errors import InputError
+from nas_core.errors import InputError, first_line
 from topo_sweep.analysis.text import counted
 from topo_sweep.runs.execution import Execution
 
@@ -147,11 +147,11 @@ def _join(where: str, origin: str, printing: Mapping[str, Any]) -> None:
     except ray.exceptions.AuthenticationError as error:
         raise InputError(
             f"the Ray cluster at {where} ({origin}) wants a token: set RAY_AUTH_MODE=token and "
-            f"RAY_AUTH_TOKEN_PATH ({_first_line(error)})"
+            f"RAY_AUTH_TOKEN_PATH ({first_line(error)})"
         ) from None
     except (ConnectionError, ValueError, RuntimeError) as error:
         token = "" if os.environ.get("RAY_AUTH_MODE") else _AUTH_HINT
-        raise InputError(f"{nothing}{token} ({_first_line(error)})") from None
+        raise InputError(f"{nothing}{token} ({first_line(error)})") from None
 
 
 def _check_listening(where: str, nothing: str) -> None:
@@ -200,8 +200,3 @@ def _quiet_ray(*, verbose: bool) -> Iterator[None]:
         for name in settings:
             del os.environ[name]
         os.environ.update(before)
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
