@@ -114,8 +114,7 @@ class TrialRunner:
         if isinstance(trial, Pack):
             yield from self._run_pack(trial)
             return
-        compiled = self._compiled and not isinstance(trial, SearchTrial)
-        outcome = partial(self._outcome, execution=self._execution.to_json(compiled=compiled))
+        outcome = self._outcome_of(trial)
         try:
             if self._execution.device == "cuda":
                 torch.cuda.reset_peak_memory_stats()
@@ -128,14 +127,19 @@ class TrialRunner:
         except Exception as error:  # noqa: BLE001 - the boundary at which an error becomes a row
             yield outcome(status="failed", error=_explained(error))
 
+    def _outcome_of(self, trial: Runnable, members: int | None = None) -> Callable[..., Outcome]:
+        """Return what makes the outcome of a trial, or of each of so many in a pack with it."""
+        compiled = self._compiled and not trial.finds_cell
+        execution = self._execution.to_json(members, compiled=compiled)
+        return partial(self._outcome, execution=execution)
+
     def _run_pack(self, pack: Pack) -> Iterator[Together]:
         """Train as one network; yield what members report at the same time.
 
         Several that do not fit into memory have let go of it when this is told.
         """
         going_on = list(range(len(pack.members)))
-        execution = self._execution.to_json(len(going_on), compiled=self._compiled)
-        outcome = partial(self._outcome, execution=execution)
+        outcome = self._outcome_of(pack.members[0], members=len(going_on))
         try:
             yield from self._together(pack, going_on, outcome)
         except Exception as error:  # noqa: BLE001 - the boundary at which an error becomes a row

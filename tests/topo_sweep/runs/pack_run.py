@@ -42,9 +42,10 @@ def swept(
     retry_failed: bool = False,
     sweep: SweepSpec | None = None,
     say: Callable[[str], None] = lambda _: None,
+    **more: Any,
 ) -> RunResult:
-    """Run what is left in this process; `say` is told what a run says."""
-    execution = Execution(executor="inline", pack_size=pack_size, checkpoint_seconds=0)
+    """Run what is left in this process; `say` is told what a run says; `more` is of `Execution`."""
+    execution = Execution(executor="inline", pack_size=pack_size, checkpoint_seconds=0, **more)
     return run(make_plan(sweep or spec(), results, retry_failed=retry_failed), execution, say)
 
 

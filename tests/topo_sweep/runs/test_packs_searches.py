@@ -119,6 +119,18 @@ def test_a_pack_of_searches_that_was_stopped_goes_on_to_the_same_rows(
 
 
 @pytest.mark.slow
+def test_rows_of_searches_that_go_together_say_of_none_that_it_was_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("topo_sweep.runs.compiling.compiler_error", lambda _: None)
+
+    swept(tmp_path, pack_size=8, sweep=searches(epochs=1), compile="on")
+
+    execution = [json.loads(text) for text in open_sweep(tmp_path).store.searches()["execution"]]
+    assert [sorted(how) for how in execution] == [["device", "pack_size", "packed", "threads"]] * 3
+
+
+@pytest.mark.slow
 def test_searches_that_do_not_fit_into_memory_start_over_as_two(
     searched: Path,
     tmp_path: Path,
