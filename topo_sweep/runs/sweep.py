@@ -25,7 +25,7 @@ from topo_sweep.runs.pack_size import (
     settled_packing,
 )
 from topo_sweep.runs.packs import Packs, pack_id, with_packs
-from topo_sweep.runs.plan import Plan, make_plan
+from topo_sweep.runs.plan import Plan, endings, make_plan
 from topo_sweep.runs.progress import Progress, reported
 from topo_sweep.runs.recorder import Recorder
 from topo_sweep.runs.runner import (
@@ -219,8 +219,8 @@ def _forget_packs(plan: Plan, manifest: Manifest) -> None:
     packs = {*before, *manifest.packs, *manifest.split_packs}
     left_over = {key: pack for pack in packs if (key := pack_id(pack)) in saved}
     if left_over:
-        rows = plan.store.trials()
-        ended = set(rows.loc[rows["status"] != "failed", "trial_id"])
+        statuses = endings(plan.store.trials(), plan.store.searches())
+        ended = {trial_id for trial_id, status in statuses.items() if status != "failed"}
         for key, pack in left_over.items():
             if pack not in manifest.packs or ended.issuperset(pack):
                 plan.store.paths.checkpoint(key).unlink(missing_ok=True)

@@ -119,6 +119,21 @@ def test_a_pack_of_searches_that_was_stopped_goes_on_to_the_same_rows(
 
 
 @pytest.mark.slow
+def test_nothing_of_a_pack_of_searches_stays_behind_where_its_members_end_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        interrupt(patch, after=1, kind=PackSearch)
+        swept(tmp_path, pack_size=8, sweep=searches())
+    checkpoints = open_sweep(tmp_path).store.paths.checkpoints
+    assert len(list(checkpoints.iterdir())) == 1
+
+    assert swept(tmp_path, pack_size=None, sweep=searches()).progress.ok == 3
+
+    assert not list(checkpoints.iterdir())
+
+
+@pytest.mark.slow
 def test_rows_of_searches_that_go_together_say_of_none_that_it_was_compiled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
