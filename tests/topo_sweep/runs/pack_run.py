@@ -12,6 +12,7 @@ import pytest
 from nas_core.protocols.training import PRESETS, DataOptions
 from nas_core.training.pack import PackTraining
 from nas_core.training.search_pack import PackSearch
+from nas_core.training.training import Training
 from tests.topo_sweep.conftest import small_spec
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.plan import make_plan
@@ -21,7 +22,7 @@ from topo_sweep.spec.networks import TopologySweep
 from topo_sweep.store.manifest import Manifest, read_manifest
 from topo_sweep.store.opened import open_sweep
 
-Kind = type[PackTraining] | type[PackSearch]
+Kind = type[PackTraining] | type[PackSearch] | type[Training]
 
 
 def spec(**values: Any) -> TopologySweep:
@@ -61,7 +62,7 @@ def curves(results: Path) -> pd.DataFrame:
 
 
 def interrupt(patch: pytest.MonkeyPatch, *, after: int, kind: Kind = PackTraining) -> None:
-    """Press Ctrl-C once so many epochs of packs of a kind are over."""
+    """Press Ctrl-C once so many epochs of a kind are over."""
     run_epoch = kind.run_epoch
     done: list[int] = []
 

@@ -9,8 +9,11 @@ import pandas as pd
 import pytest
 
 from nas_core.training.pack import PackTraining
+from nas_core.training.training import Training
 from tests.conftest import comparable
 from tests.topo_sweep.runs.pack_run import curves, interrupt, spec, swept
+from topo_sweep.runs.pack_size import saved_keys
+from topo_sweep.runs.plan import make_plan
 from topo_sweep.runs.sweep import RunResult
 from topo_sweep.store.manifest import read_manifest
 from topo_sweep.store.opened import load_results, open_sweep
@@ -91,6 +94,27 @@ def test_nothing_of_a_pack_stays_behind_where_the_run_that_replaced_it_is_stoppe
     stopped(tmp_path, monkeypatch, pack_size=2, after=0)
 
     assert not list(open_sweep(tmp_path).store.paths.checkpoints.iterdir())
+
+
+@pytest.mark.slow
+def test_what_was_begun_alone_goes_on_alone_where_the_others_go_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        interrupt(patch, after=4, kind=Training)
+        assert swept(tmp_path, pack_size=None).interrupted
+    paths = open_sweep(tmp_path).store.paths
+    first, begun, *others = list(spec().trials())
+    assert saved_keys(make_plan(spec(), tmp_path)) == {begun}
+
+    with monkeypatch.context() as patch:
+        interrupt(patch, after=2, kind=Training)  # of three epochs one is done
+        assert not swept(tmp_path, pack_size=4).interrupted
+
+    assert read_manifest(paths.manifest).packs == (tuple(others),)
+    assert not list(paths.checkpoints.iterdir())
+    rows = load_results(tmp_path).set_index("trial_id").loc[[first, begun, *others]]
+    assert [json.loads(text)["pack_size"] for text in rows["execution"]] == [1, 1, 2, 2]
 
 
 @pytest.mark.slow
