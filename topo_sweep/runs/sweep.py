@@ -181,9 +181,7 @@ def _run_locked(
             interrupted = True
         finally:
             recorder.close()
-    unfinished = tuple(
-        _where_it_goes_on(plan, key, recorder.checkpoint_key(key)) for key in progress.running
-    )
+    unfinished = _where_they_go_on(plan, recorder, list(progress.running))
     _forget_packs(plan, manifest)
     return RunResult(progress, tuple(recorder.errors), interrupted, unfinished)
 
@@ -226,11 +224,16 @@ def _forget_packs(plan: Plan, manifest: Manifest) -> None:
                 plan.store.paths.checkpoint(key).unlink(missing_ok=True)
 
 
-def _where_it_goes_on(plan: Plan, trial_id: str, checkpoint: str) -> str:
-    """Return the trial and the epoch with which another run would begin, in words."""
-    trial, saved = plan.trials[trial_id], saved_epochs(plan.store.paths, checkpoint)
-    first = f"goes on from epoch {saved + 1}" if saved else "starts over: no checkpoint was due"
-    return f"{trial.name}, seed {trial.seed}, {first} of {trial.epochs}"
+def _where_they_go_on(plan: Plan, recorder: Recorder, trial_ids: list[str]) -> tuple[str, ...]:
+    """Return each trial and the epoch with which another run would begin, in words."""
+    keys = [recorder.checkpoint_key(trial_id) for trial_id in trial_ids]
+    epochs = {key: saved_epochs(plan.store.paths, key) for key in set(keys)}
+    lines = []
+    for trial_id, key in zip(trial_ids, keys, strict=True):
+        trial, saved = plan.trials[trial_id], epochs[key]
+        first = f"goes on from epoch {saved + 1}" if saved else "starts over: no checkpoint was due"
+        lines.append(f"{trial.name}, seed {trial.seed}, {first} of {trial.epochs}")
+    return tuple(lines)
 
 
 def _new_manifest(plan: Plan, dataset: Dataset) -> Manifest:

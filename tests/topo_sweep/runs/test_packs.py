@@ -12,7 +12,9 @@ from nas_core.training.pack import PackTraining
 from nas_core.training.training import Training
 from tests.conftest import comparable
 from tests.topo_sweep.runs.pack_run import curves, interrupt, spec, swept
+from topo_sweep.runs import sweep
 from topo_sweep.runs.pack_size import saved_keys
+from topo_sweep.runs.packs import pack_id
 from topo_sweep.runs.plan import make_plan
 from topo_sweep.runs.sweep import RunResult
 from topo_sweep.store.manifest import read_manifest
@@ -130,6 +132,25 @@ def test_a_pack_that_was_interrupted_goes_on_to_the_same_rows(
     assert not swept(tmp_path, pack_size=2).interrupted
 
     pd.testing.assert_frame_equal(comparable(tmp_path), comparable(together), check_exact=True)
+
+
+@pytest.mark.slow
+def test_a_checkpoint_is_read_once_to_tell_where_all_of_its_members_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def saved_epochs(_: object, key: str) -> int:
+        read.append(key)
+        return 1
+
+    monkeypatch.setattr(sweep, "saved_epochs", saved_epochs)
+
+    result = stopped(tmp_path, monkeypatch, pack_size=4, after=1)
+
+    assert read == [pack_id(spec().trials())]
+    assert len(result.unfinished) == 4
+    assert all("goes on from epoch 2 of 3" in line for line in result.unfinished)
 
 
 @pytest.mark.slow
