@@ -168,8 +168,9 @@ class TrialRunner:
                 outcomes.append((number, outcome(status=status, facts=facts)))
             return tuple(outcomes)
 
-        def stopped(number: int) -> bool:
-            return running.facts(number).get("stopped_because") is not None
+        def ends() -> tuple[tuple[int, Report], ...]:
+            diverged = ended(filter(running.has_diverged, going_on), "diverged")
+            return (*diverged, *ended(filter(running.has_stopped, going_on), "ok"))
 
         if self._execution.device == "cuda":
             torch.cuda.reset_peak_memory_stats()
@@ -178,12 +179,7 @@ class TrialRunner:
             yield Together(
                 tuple((number, Resumed(running.history_of(number))) for number in going_on)
             )
-            yield Together(
-                (
-                    *ended(filter(running.has_diverged, going_on), "diverged"),
-                    *ended(filter(stopped, going_on), "ok"),
-                )
-            )
+            yield Together(ends())
         for report in running.reports():
             if isinstance(report, Steps):
                 yield Together(tuple((number, report) for number in going_on))
@@ -193,9 +189,7 @@ class TrialRunner:
                 for number in going_on
                 if (epoch := report.members[number]) is not None
             )
-            lost = [number for number in going_on if running.has_diverged(number)]
-            ends = (*ended(lost, "diverged"), *ended(filter(stopped, going_on), "ok"))
-            yield Together((*epochs, *ends))
+            yield Together((*epochs, *ends()))
         yield Together(ended(going_on, "ok"), is_last=True)
 
     def _pack(self, pack: Pack) -> PackTraining | PackSearch:
