@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from nas_core.data.splits import Dataset, Split, load_dataset
 from topo_sweep.analysis.text import counted
@@ -202,10 +202,8 @@ def _put_together(
     if packing is None:
         return manifest, ()
     packs = packs_of_run(plan, packing, workers=executor.workers)
-    for what in ("training", "search"):
-        sizes = [
-            len(pack) for pack in packs if plan.trials[pack[0]].finds_cell == (what == "search")
-        ]
+    for what, finds_cell in (("training", False), ("search", True)):
+        sizes = [len(pack) for pack in packs if plan.trials[pack[0]].finds_cell == finds_cell]
         if sizes:
             say(f"packs: {len(sizes)}, each up to {counted(max(sizes), what)} as one network")
     return manifest.model_copy(update={"packing": packing}).with_packs(packs), packs
@@ -248,12 +246,18 @@ def _new_manifest(plan: Plan, dataset: Dataset) -> Manifest:
     )
 
 
+class _Execute(Protocol):
+    def __call__(
+        self, agenda: Agenda, recorder: Recorder, interrupts: Interrupts, *, execution: Execution
+    ) -> None:
+        """Train what is on the agenda as an `execution` says in which all is settled."""
+
+
 @dataclass(frozen=True)
 class _Executor:
     """What trains the rest of a plan, connected and checked."""
 
-    execute: Callable[..., None]
-    """Takes agenda, recorder, interrupts and the `execution` in which all is settled."""
+    execute: _Execute
     where: str
     """What it is, in words."""
     execution: Execution

@@ -11,6 +11,7 @@ import pytest
 
 from nas_core.protocols.training import PRESETS, DataOptions
 from nas_core.training.pack import PackTraining
+from nas_core.training.search import Search
 from nas_core.training.search_pack import PackSearch
 from nas_core.training.training import Training
 from tests.topo_sweep.conftest import small_spec
@@ -22,7 +23,7 @@ from topo_sweep.spec.networks import TopologySweep
 from topo_sweep.store.manifest import Manifest, read_manifest
 from topo_sweep.store.opened import open_sweep
 
-Kind = type[PackTraining] | type[PackSearch] | type[Training]
+Kind = type[PackTraining] | type[PackSearch] | type[Training] | type[Search]
 
 
 def spec(**values: Any) -> TopologySweep:
