@@ -105,6 +105,10 @@ class PackTraining(Loop[PackEpoch]):
         """Whether the loss of a member is no longer finite, which ended it."""
         return any(epoch.members[number].diverged for epoch in self.history)
 
+    def has_stopped(self, _number: int) -> bool:
+        """Whether a member ended by a rule, as searches may: never."""
+        return False
+
     def build(self, epoch: int) -> None:
         """Build the network; a member starts as its training would alone."""
         network = PackedNetwork(

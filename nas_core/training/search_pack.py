@@ -91,6 +91,10 @@ class PackSearch(Loop[SearchPackEpoch]):
         """Whether the loss or the alphas of a member are no longer finite, which ended it."""
         return self.members[number].diverged
 
+    def has_stopped(self, number: int) -> bool:
+        """Whether a member ended by its rule before its last epoch, see `Search`."""
+        return self.members[number].stopped_because is not None
+
     def facts(self, number: int = 0) -> dict[str, int | str | None]:
         """Return what `Search.facts` does, of a member."""
         return self.members[number].facts()

@@ -18,7 +18,15 @@ from nas_core.protocols.training import Protocol
 from nas_core.training.pack import Member
 from topo_sweep.analysis.text import counted
 from topo_sweep.runs.execution import Execution
-from topo_sweep.runs.packs import Packs, alike, begun_packs, cell_of, packable, planned_packs
+from topo_sweep.runs.packs import (
+    Packs,
+    alike,
+    begun_packs,
+    cell_of,
+    pack_id,
+    packable,
+    planned_packs,
+)
 from topo_sweep.runs.plan import Plan
 from topo_sweep.runs.runner import device_name, is_out_of_memory
 from topo_sweep.runs.timing.step_time import time_steps
@@ -196,12 +204,14 @@ def seconds_by_size(packing: Packing) -> Callable[[int], float] | None:
 def packs_of_run(plan: Plan, packing: Packing, *, workers: int) -> Packs:
     """Return the packs of a run: those that were planned before and stay, then new ones.
 
-    Where trainings were put together in another way before, only packs that were begun stay.
+    Where trainings were put together in another way before, only packs that were begun stay. What
+    was begun alone goes on alone, unless a checkpoint of its pack is there too.
     """
-    known = () if plan.manifest is None else plan.manifest.packs
+    known, saved = () if plan.manifest is None else plan.manifest.packs, saved_keys(plan)
     # None is in stores of earlier versions.
     if plan.manifest is not None and plan.manifest.packing not in {None, packing}:
-        known = begun_packs(known, plan.left, saved_keys(plan))
+        known = begun_packs(known, plan.left, saved)
+    known = tuple(pack for pack in known if pack_id(pack) in saved or saved.isdisjoint(pack))
     return planned_packs(
         plan.left,
         plan.trials,
@@ -210,6 +220,7 @@ def packs_of_run(plan: Plan, packing: Packing, *, workers: int) -> Packs:
         workers=workers,
         seconds=seconds_by_size(packing),
         searches=packing.asked != "auto",  # which times trainings alone
+        saved=saved,
     )
 
 

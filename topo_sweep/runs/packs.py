@@ -106,6 +106,7 @@ def planned_packs(
     workers: int = 1,
     seconds: Callable[[int], float] | None = None,
     searches: bool = False,
+    saved: Collection[str] = (),
 ) -> Packs:
     """Return the packs of a run: those that were planned before and have work left, then new ones.
 
@@ -120,6 +121,8 @@ def planned_packs(
         workers: that train at the same time and should finish together.
         seconds: of a pack by its size, in any unit; by default a guess.
         searches: whether searches that differ in seed go together too.
+        saved: the ids of what has a checkpoint. What was begun alone joins no new pack, where it
+            would start over.
 
     """
     if size is None:
@@ -130,7 +133,7 @@ def planned_packs(
         if len(pack) <= size and trials.keys() >= set(pack) and not left.keys().isdisjoint(pack)
     ]
     taken = {key for pack in kept for key in pack}
-    rest = {key: trial for key, trial in left.items() if key not in taken}
+    rest = {key: trial for key, trial in left.items() if key not in taken and key not in saved}
     new = _new_packs(packable(rest), size, workers, seconds or _guessed_seconds)
     if searches:
         # In stages, each seed comes to operations of its own, and so to another network.

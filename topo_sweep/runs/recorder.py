@@ -180,15 +180,17 @@ class Recorder:
     def _forget_checkpoints(self, trial_ids: list[str]) -> None:
         """Remove what durable rows have replaced; `--retry-failed` goes on from the others.
 
-        That of a pack goes with the last row of its members, since a pack goes on whole.
+        That of a pack goes with the last row of its members, since a pack goes on whole; what one
+        of them saved alone, in another run, with its own.
         """
         self._durable.update(trial_ids)
         for trial_id in trial_ids:
-            pack = self._pack_of.get(trial_id)
-            ids = {trial_id} if pack is None else set(pack.trial_ids)
-            if ids <= self._durable and not ids & self._failed:
-                key = self.checkpoint_key(trial_id)
-                self._plan.store.paths.checkpoint(key).unlink(missing_ok=True)
+            needed_by = {trial_id: {trial_id}}
+            if pack := self._pack_of.get(trial_id):
+                needed_by[pack.pack_id] = set(pack.trial_ids)
+            for key, ids in needed_by.items():
+                if ids <= self._durable and not ids & self._failed:
+                    self._plan.store.paths.checkpoint(key).unlink(missing_ok=True)
 
     def checkpoint_key(self, trial_id: str) -> str:
         """Return under which id a trial that began is saved: its own, or that of its pack."""

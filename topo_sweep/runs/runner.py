@@ -114,8 +114,7 @@ class TrialRunner:
         if isinstance(trial, Pack):
             yield from self._run_pack(trial)
             return
-        compiled = self._compiled and not isinstance(trial, SearchTrial)
-        outcome = partial(self._outcome, execution=self._execution.to_json(compiled=compiled))
+        outcome = self._outcome_of(trial)
         try:
             if self._execution.device == "cuda":
                 torch.cuda.reset_peak_memory_stats()
@@ -128,14 +127,19 @@ class TrialRunner:
         except Exception as error:  # noqa: BLE001 - the boundary at which an error becomes a row
             yield outcome(status="failed", error=_explained(error))
 
+    def _outcome_of(self, trial: Runnable, members: int | None = None) -> Callable[..., Outcome]:
+        """Return what makes the outcome of a trial, or of each of so many in a pack with it."""
+        compiled = self._compiled and not trial.finds_cell
+        execution = self._execution.to_json(members, compiled=compiled)
+        return partial(self._outcome, execution=execution)
+
     def _run_pack(self, pack: Pack) -> Iterator[Together]:
         """Train as one network; yield what members report at the same time.
 
         Several that do not fit into memory have let go of it when this is told.
         """
         going_on = list(range(len(pack.members)))
-        execution = self._execution.to_json(len(going_on), compiled=self._compiled)
-        outcome = partial(self._outcome, execution=execution)
+        outcome = self._outcome_of(pack.members[0], members=len(going_on))
         try:
             yield from self._together(pack, going_on, outcome)
         except Exception as error:  # noqa: BLE001 - the boundary at which an error becomes a row
@@ -164,8 +168,9 @@ class TrialRunner:
                 outcomes.append((number, outcome(status=status, facts=facts)))
             return tuple(outcomes)
 
-        def stopped(number: int) -> bool:
-            return running.facts(number).get("stopped_because") is not None
+        def ends() -> tuple[tuple[int, Report], ...]:
+            diverged = ended(filter(running.has_diverged, going_on), "diverged")
+            return (*diverged, *ended(filter(running.has_stopped, going_on), "ok"))
 
         if self._execution.device == "cuda":
             torch.cuda.reset_peak_memory_stats()
@@ -174,12 +179,7 @@ class TrialRunner:
             yield Together(
                 tuple((number, Resumed(running.history_of(number))) for number in going_on)
             )
-            yield Together(
-                (
-                    *ended(filter(running.has_diverged, going_on), "diverged"),
-                    *ended(filter(stopped, going_on), "ok"),
-                )
-            )
+            yield Together(ends())
         for report in running.reports():
             if isinstance(report, Steps):
                 yield Together(tuple((number, report) for number in going_on))
@@ -189,9 +189,7 @@ class TrialRunner:
                 for number in going_on
                 if (epoch := report.members[number]) is not None
             )
-            lost = [number for number in going_on if running.has_diverged(number)]
-            ends = (*ended(lost, "diverged"), *ended(filter(stopped, going_on), "ok"))
-            yield Together((*epochs, *ends))
+            yield Together((*epochs, *ends()))
         yield Together(ended(going_on, "ok"), is_last=True)
 
     def _pack(self, pack: Pack) -> PackTraining | PackSearch:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from nas_core.data.splits import Dataset, Split, load_dataset
 from topo_sweep.analysis.text import counted
@@ -25,7 +25,7 @@ from topo_sweep.runs.pack_size import (
     settled_packing,
 )
 from topo_sweep.runs.packs import Packs, pack_id, with_packs
-from topo_sweep.runs.plan import Plan, make_plan
+from topo_sweep.runs.plan import Plan, endings, make_plan
 from topo_sweep.runs.progress import Progress, reported
 from topo_sweep.runs.recorder import Recorder
 from topo_sweep.runs.runner import (
@@ -181,9 +181,7 @@ def _run_locked(
             interrupted = True
         finally:
             recorder.close()
-    unfinished = tuple(
-        _where_it_goes_on(plan, key, recorder.checkpoint_key(key)) for key in progress.running
-    )
+    unfinished = _where_they_go_on(plan, recorder, list(progress.running))
     _forget_packs(plan, manifest)
     return RunResult(progress, tuple(recorder.errors), interrupted, unfinished)
 
@@ -204,10 +202,8 @@ def _put_together(
     if packing is None:
         return manifest, ()
     packs = packs_of_run(plan, packing, workers=executor.workers)
-    for what in ("training", "search"):
-        sizes = [
-            len(pack) for pack in packs if plan.trials[pack[0]].finds_cell == (what == "search")
-        ]
+    for what, finds_cell in (("training", False), ("search", True)):
+        sizes = [len(pack) for pack in packs if plan.trials[pack[0]].finds_cell == finds_cell]
         if sizes:
             say(f"packs: {len(sizes)}, each up to {counted(max(sizes), what)} as one network")
     return manifest.model_copy(update={"packing": packing}).with_packs(packs), packs
@@ -219,18 +215,23 @@ def _forget_packs(plan: Plan, manifest: Manifest) -> None:
     packs = {*before, *manifest.packs, *manifest.split_packs}
     left_over = {key: pack for pack in packs if (key := pack_id(pack)) in saved}
     if left_over:
-        rows = plan.store.trials()
-        ended = set(rows.loc[rows["status"] != "failed", "trial_id"])
+        statuses = endings(plan.store.trials(), plan.store.searches())
+        ended = {trial_id for trial_id, status in statuses.items() if status != "failed"}
         for key, pack in left_over.items():
             if pack not in manifest.packs or ended.issuperset(pack):
                 plan.store.paths.checkpoint(key).unlink(missing_ok=True)
 
 
-def _where_it_goes_on(plan: Plan, trial_id: str, checkpoint: str) -> str:
-    """Return the trial and the epoch with which another run would begin, in words."""
-    trial, saved = plan.trials[trial_id], saved_epochs(plan.store.paths, checkpoint)
-    first = f"goes on from epoch {saved + 1}" if saved else "starts over: no checkpoint was due"
-    return f"{trial.name}, seed {trial.seed}, {first} of {trial.epochs}"
+def _where_they_go_on(plan: Plan, recorder: Recorder, trial_ids: list[str]) -> tuple[str, ...]:
+    """Return each trial and the epoch with which another run would begin, in words."""
+    keys = [recorder.checkpoint_key(trial_id) for trial_id in trial_ids]
+    epochs = {key: saved_epochs(plan.store.paths, key) for key in set(keys)}
+    lines = []
+    for trial_id, key in zip(trial_ids, keys, strict=True):
+        trial, saved = plan.trials[trial_id], epochs[key]
+        first = f"goes on from epoch {saved + 1}" if saved else "starts over: no checkpoint was due"
+        lines.append(f"{trial.name}, seed {trial.seed}, {first} of {trial.epochs}")
+    return tuple(lines)
 
 
 def _new_manifest(plan: Plan, dataset: Dataset) -> Manifest:
@@ -245,12 +246,18 @@ def _new_manifest(plan: Plan, dataset: Dataset) -> Manifest:
     )
 
 
+class _Execute(Protocol):
+    def __call__(
+        self, agenda: Agenda, recorder: Recorder, interrupts: Interrupts, *, execution: Execution
+    ) -> None:
+        """Train what is on the agenda as an `execution` says in which all is settled."""
+
+
 @dataclass(frozen=True)
 class _Executor:
     """What trains the rest of a plan, connected and checked."""
 
-    execute: Callable[..., None]
-    """Takes agenda, recorder, interrupts and the `execution` in which all is settled."""
+    execute: _Execute
     where: str
     """What it is, in words."""
     execution: Execution

@@ -114,6 +114,7 @@ def test_a_member_that_diverges_ends_and_the_others_do_not_notice(
     assert epochs[0][1].test_accuracy is not None, "what diverged is measured where it ends"
     assert epochs[0][0].test_accuracy is None
     assert [pack.has_diverged(number) for number in range(3)] == [False, True, False]
+    assert not any(pack.has_stopped(number) for number in range(3))
     assert [len(pack.history_of(number)) for number in range(3)] == [3, 1, 3]
     for number in (0, 2):
         assert epochs[2][number].train_loss == expected[2][number].train_loss

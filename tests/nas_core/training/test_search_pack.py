@@ -132,6 +132,7 @@ def test_a_member_that_stops_is_a_result_of_its_own() -> None:
 
     assert [len(pack.history_of(number)) for number in range(3)] == [3, 3, 1]
     assert not pack.has_diverged(2)
+    assert [pack.has_stopped(number) for number in range(3)] == [False, False, True]
     stopped = pack.facts(2)["stopped_because"]
     assert isinstance(stopped, str)
     assert stopped.startswith("8 skip connections")

@@ -11,7 +11,9 @@ import pytest
 
 from nas_core.protocols.training import PRESETS, DataOptions
 from nas_core.training.pack import PackTraining
+from nas_core.training.search import Search
 from nas_core.training.search_pack import PackSearch
+from nas_core.training.training import Training
 from tests.topo_sweep.conftest import small_spec
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.plan import make_plan
@@ -21,7 +23,7 @@ from topo_sweep.spec.networks import TopologySweep
 from topo_sweep.store.manifest import Manifest, read_manifest
 from topo_sweep.store.opened import open_sweep
 
-Kind = type[PackTraining] | type[PackSearch]
+Kind = type[PackTraining] | type[PackSearch] | type[Training] | type[Search]
 
 
 def spec(**values: Any) -> TopologySweep:
@@ -42,9 +44,10 @@ def swept(
     retry_failed: bool = False,
     sweep: SweepSpec | None = None,
     say: Callable[[str], None] = lambda _: None,
+    **more: Any,
 ) -> RunResult:
-    """Run what is left in this process; `say` is told what a run says."""
-    execution = Execution(executor="inline", pack_size=pack_size, checkpoint_seconds=0)
+    """Run what is left in this process; `say` is told what a run says; `more` is of `Execution`."""
+    execution = Execution(executor="inline", pack_size=pack_size, checkpoint_seconds=0, **more)
     return run(make_plan(sweep or spec(), results, retry_failed=retry_failed), execution, say)
 
 
@@ -60,7 +63,7 @@ def curves(results: Path) -> pd.DataFrame:
 
 
 def interrupt(patch: pytest.MonkeyPatch, *, after: int, kind: Kind = PackTraining) -> None:
-    """Press Ctrl-C once so many epochs of packs of a kind are over."""
+    """Press Ctrl-C once so many epochs of a kind are over."""
     run_epoch = kind.run_epoch
     done: list[int] = []
 

@@ -305,6 +305,21 @@ def test_packs_that_were_begun_stay_where_others_are_asked_for_now(tmp_path: Pat
     assert max(map(len, packs(2))) == 2
 
 
+def test_a_pack_of_which_only_a_member_was_begun_alone_is_planned_anew(tmp_path: Path) -> None:
+    ids = tuple(small_spec().trials())
+    planned, packing = (ids[:3], ids[3:]), Packing(asked=3, size=3)
+    paths = plan_of(tmp_path, small_spec(), packing).store.paths
+    read_manifest(paths.manifest).with_packs(planned).write(paths.manifest)
+
+    paths.checkpoint(ids[0]).touch()
+    assert packs_of_run(make_plan(small_spec(), tmp_path), packing, workers=1) == (
+        planned[1],
+        ids[1:3],
+    )
+    paths.checkpoint(pack_id(planned[0])).touch()
+    assert packs_of_run(make_plan(small_spec(), tmp_path), packing, workers=1) == planned
+
+
 def test_a_new_sweep_has_saved_nothing(tmp_path: Path) -> None:
     assert saved_keys(make_plan(small_spec(), tmp_path)) == set()
 

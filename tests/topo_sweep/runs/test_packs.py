@@ -9,8 +9,13 @@ import pandas as pd
 import pytest
 
 from nas_core.training.pack import PackTraining
+from nas_core.training.training import Training
 from tests.conftest import comparable
 from tests.topo_sweep.runs.pack_run import curves, interrupt, spec, swept
+from topo_sweep.runs import sweep
+from topo_sweep.runs.pack_size import saved_keys
+from topo_sweep.runs.packs import pack_id
+from topo_sweep.runs.plan import make_plan
 from topo_sweep.runs.sweep import RunResult
 from topo_sweep.store.manifest import read_manifest
 from topo_sweep.store.opened import load_results, open_sweep
@@ -94,6 +99,27 @@ def test_nothing_of_a_pack_stays_behind_where_the_run_that_replaced_it_is_stoppe
 
 
 @pytest.mark.slow
+def test_what_was_begun_alone_goes_on_alone_where_the_others_go_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        interrupt(patch, after=4, kind=Training)
+        assert swept(tmp_path, pack_size=None).interrupted
+    paths = open_sweep(tmp_path).store.paths
+    first, begun, *others = list(spec().trials())
+    assert saved_keys(make_plan(spec(), tmp_path)) == {begun}
+
+    with monkeypatch.context() as patch:
+        interrupt(patch, after=2, kind=Training)  # of three epochs one is done
+        assert not swept(tmp_path, pack_size=4).interrupted
+
+    assert read_manifest(paths.manifest).packs == (tuple(others),)
+    assert not list(paths.checkpoints.iterdir())
+    rows = load_results(tmp_path).set_index("trial_id").loc[[first, begun, *others]]
+    assert [json.loads(text)["pack_size"] for text in rows["execution"]] == [1, 1, 2, 2]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [1, 4])
 def test_a_pack_that_was_interrupted_goes_on_to_the_same_rows(
     epochs: int, together: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -106,6 +132,25 @@ def test_a_pack_that_was_interrupted_goes_on_to_the_same_rows(
     assert not swept(tmp_path, pack_size=2).interrupted
 
     pd.testing.assert_frame_equal(comparable(tmp_path), comparable(together), check_exact=True)
+
+
+@pytest.mark.slow
+def test_a_checkpoint_is_read_once_to_tell_where_all_of_its_members_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def saved_epochs(_: object, key: str) -> int:
+        read.append(key)
+        return 1
+
+    monkeypatch.setattr(sweep, "saved_epochs", saved_epochs)
+
+    result = stopped(tmp_path, monkeypatch, pack_size=4, after=1)
+
+    assert read == [pack_id(spec().trials())]
+    assert len(result.unfinished) == 4
+    assert all("goes on from epoch 2 of 3" in line for line in result.unfinished)
 
 
 @pytest.mark.slow

@@ -148,6 +148,19 @@ def test_evaluations_of_a_cell_that_no_pack_can_hold_go_alone() -> None:
     assert [type(trial) for trial in found] == [Trial, Trial]
 
 
+def test_what_was_begun_alone_joins_no_new_pack_but_stays_in_one_that_was_planned() -> None:
+    ids = list(SEVEN)
+    searches = search_spec(seeds=(0, 1, 2), evaluation_seeds=()).trials()
+    first, *others = list(searches)
+
+    packs = planned_packs(SEVEN, SEVEN, (), 7, saved=ids[:1])
+    assert [set(pack) for pack in packs] == [set(ids[1:7]), set(ids[7:])]
+    assert planned_packs(SEVEN, SEVEN, (tuple(ids[:7]),), 7, saved=ids[:1])[0] == tuple(ids[:7])
+    assert planned_packs(searches, searches, (), 8, searches=True, saved=[first]) == (
+        tuple(others),
+    )
+
+
 # How many
 
 

@@ -77,22 +77,25 @@ def rows(results: Path) -> pd.DataFrame:
     return kept.sort_values("seed", ignore_index=True)
 
 
-said: list[str] = []
-"""By the run of `searched`."""
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """Results of a pack of three searches, only to be looked at, and what the run said."""
+    results, said = tmp_path_factory.mktemp("searched"), list[str]()
+    swept(results, pack_size=8, sweep=searches(), say=said.append)
+    return results, said
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Results of a pack of three searches; only to be looked at."""
-    results = tmp_path_factory.mktemp("searched")
-    swept(results, pack_size=8, sweep=searches(), say=said.append)
-    return results
+def searched(told: tuple[Path, list[str]]) -> Path:
+    """Return the results of `told`."""
+    return told[0]
 
 
 @pytest.mark.slow
 def test_searches_of_several_seeds_are_one_pack_with_the_rows_of_each_alone(
-    searched: Path, tmp_path: Path
+    told: tuple[Path, list[str]], tmp_path: Path
 ) -> None:
+    searched, said = told
     swept(tmp_path, pack_size=None, sweep=searches())
 
     pd.testing.assert_frame_equal(rows(searched), rows(tmp_path), rtol=1e-9)
@@ -116,6 +119,49 @@ def test_a_pack_of_searches_that_was_stopped_goes_on_to_the_same_rows(
     assert not swept(tmp_path, pack_size=8, sweep=searches()).interrupted
 
     pd.testing.assert_frame_equal(rows(tmp_path), rows(searched), check_exact=True)
+
+
+@pytest.mark.slow
+def test_nothing_of_a_pack_of_searches_stays_behind_where_its_members_end_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        interrupt(patch, after=1, kind=PackSearch)
+        swept(tmp_path, pack_size=8, sweep=searches())
+    checkpoints = open_sweep(tmp_path).store.paths.checkpoints
+    assert len(list(checkpoints.iterdir())) == 1
+
+    assert swept(tmp_path, pack_size=None, sweep=searches()).progress.ok == 3
+
+    assert not list(checkpoints.iterdir())
+
+
+@pytest.mark.slow
+def test_a_search_that_was_begun_alone_goes_on_alone_and_nothing_stays_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        interrupt(patch, after=1, kind=Search)
+        assert swept(tmp_path, pack_size=None, sweep=searches()).interrupted
+
+    assert swept(tmp_path, pack_size=8, sweep=searches()).progress.ok == 3
+
+    store = open_sweep(tmp_path).store
+    assert not list(store.paths.checkpoints.iterdir())
+    execution = store.searches().sort_values("seed")["execution"]
+    assert [json.loads(text)["pack_size"] for text in execution] == [1, 2, 2]
+
+
+@pytest.mark.slow
+def test_rows_of_searches_that_go_together_say_of_none_that_it_was_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("topo_sweep.runs.compiling.compiler_error", lambda _: None)
+
+    swept(tmp_path, pack_size=8, sweep=searches(epochs=1), compile="on")
+
+    execution = [json.loads(text) for text in open_sweep(tmp_path).store.searches()["execution"]]
+    assert [sorted(how) for how in execution] == [["device", "pack_size", "packed", "threads"]] * 3
 
 
 @pytest.mark.slow

@@ -74,6 +74,16 @@ def test_the_checkpoint_of_a_pack_goes_when_its_last_row_is_durable(run: Run) ->
     assert not checkpoint.exists()
 
 
+def test_what_a_member_saved_alone_before_goes_with_its_row(run: Run) -> None:
+    own, other = (run.checkpoint(trial_id) for trial_id in IDS[:2])
+    run.recorder.start(PACK)
+    run.recorder.take(PACK, Together(((0, ended("diverged")[-1]),)))
+    run.recorder.close()
+
+    assert not own.exists()
+    assert other.exists()
+
+
 def test_the_checkpoint_stays_where_a_member_failed(run: Run) -> None:
     checkpoint = run.checkpoint(PACK.pack_id)
     run.recorder.start(PACK)

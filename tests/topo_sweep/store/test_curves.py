@@ -19,6 +19,7 @@ from nas_core.cells.topology import Topology
 from nas_core.errors import InputError
 from tests.topo_sweep.conftest import FINGERPRINT, make_sweep, small_spec
 from tests.topo_sweep.store.store_rows import ON_DISK, T0, append, curve_of, trial_row
+from topo_sweep.store import opened
 from topo_sweep.store.curves import curves_of, groups_of, read_ended
 from topo_sweep.store.opened import load_curves, load_results, open_sweep
 from topo_sweep.store.parquet import ResultStore
@@ -235,6 +236,15 @@ def test_numbers_that_no_cell_has_are_refused(
     with pytest.raises(InputError) as refusal:
         load_curves(tmp_path, **chosen)
     assert str(refusal.value) == said
+
+
+def test_classes_are_counted_only_where_one_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(opened, "isomorphism_classes")
+    sweep_of(tmp_path, [ended(0, topology=17)])
+
+    assert load_curves(tmp_path, topology=3, reduction_topology=3).empty
 
 
 def test_cells_of_more_nodes_have_more_topologies(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import mean
 from typing import Final
 
@@ -121,7 +121,7 @@ def forecast(
     if not parts:
         return None
     start = _STARTS[execution.executor] * time.process_time()
-    execution = settled_here(execution)
+    execution = _compiling_taken(parts[0][0], settled_here(execution))
     workers = _workers(execution)
     packing = _packing_taken(parts[0][0], execution, workers or 1, measure=measure)
     groups = _grouped(parts, packing, workers or 1)
@@ -152,6 +152,14 @@ def forecast(
         largest_pack=largest_pack,
         basis=" and ".join(said),
     )
+
+
+def _compiling_taken(plan: Plan, execution: Execution) -> Execution:
+    """Return the execution as the run settles it where `--compile auto` was decided before."""
+    known = None if plan.manifest is None else plan.manifest.compiling
+    if execution.compile == "auto" and known is not None and known.taken:
+        return replace(execution, compile="on")
+    return execution
 
 
 def _packing_taken(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from topo_sweep.runs.execution import Execution
 from topo_sweep.spec.trials import Planned
@@ -61,16 +61,22 @@ class Pace:
     ) -> Pace:
         """Take the rows of a store that were made as this run would make them.
 
+        Those of searches count however many went together: their seconds are shares already.
+
         Args:
             store: whose rows tell.
             execution: of the run.
             largest_pack: trainings in the largest pack of the run; None where it has no packs.
 
         """
-        alike = {
-            name: _alike(store.rows(table), execution, largest_pack if table is TRIALS else None)
-            for name, table in TABLES.items()
-        }
+        alike = {}
+        for name, table in TABLES.items():
+            rows = store.rows(table)
+            how = rows["execution"].map(lambda text: json.loads(text or "{}"))
+            is_alike = how.map(lambda each: _made_alike(each, execution)).astype(bool)
+            if table is TRIALS:
+                is_alike &= how.map(lambda each: _packed_alike(each, largest_pack)).astype(bool)
+            alike[name] = rows[is_alike]
         return cls.measured(**alike)
 
     def seconds_a_trial(self, table: str) -> float | None:
@@ -105,21 +111,20 @@ def _error(paces: pd.Series[float]) -> float:
     return max(_LEAST_ERROR, float(quarter / 2 / paces.median()))
 
 
-def _alike(rows: pd.DataFrame, execution: Execution, pack_size: int | None) -> pd.DataFrame:
-    """Return the rows made on such a device, with as many threads, in packs of about the size.
+def _made_alike(how: Mapping[str, Any], execution: Execution) -> bool:
+    """Whether a row was made on such a device, with as many threads.
 
     Those of compiled networks only where networks are compiled.
     """
+    return (
+        how.get("device", execution.device) == execution.device
+        and how.get("threads", execution.cpus) == execution.cpus
+        and (execution.compile == "on" or not how.get("compiled"))
+    )
 
-    def made_alike(text: str | None) -> bool:
-        how = json.loads(text or "{}")
-        size = how.get("pack_size", 1)
-        return (
-            how.get("device", execution.device) == execution.device
-            and how.get("threads", execution.cpus) == execution.cpus
-            and (pack_size is None or pack_size / 2 <= size <= 2 * pack_size)
-            and bool(how.get("packed")) == (pack_size is not None)
-            and (execution.compile == "on" or not how.get("compiled"))
-        )
 
-    return rows[rows["execution"].map(made_alike).astype(bool)]
+def _packed_alike(how: Mapping[str, Any], largest_pack: int | None) -> bool:
+    """Whether a training was in a pack of about the size, or alone where there are no packs."""
+    if largest_pack is None:
+        return not how.get("packed")
+    return bool(how.get("packed")) and largest_pack / 2 <= how["pack_size"] <= 2 * largest_pack

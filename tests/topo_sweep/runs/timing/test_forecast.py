@@ -28,7 +28,7 @@ from topo_sweep.runs.timing.forecast import Forecast, forecast, seconds_of_searc
 from topo_sweep.runs.timing.step_time import StepTime
 from topo_sweep.spec.load import Overrides, SweepSpec, load_spec
 from topo_sweep.spec.networks import GenotypeSweep
-from topo_sweep.store.manifest import Packing
+from topo_sweep.store.manifest import Compiling, Packing, read_manifest
 
 ALONE = Execution(executor="inline", gpus=0)
 STEP = StepTime(
@@ -237,6 +237,18 @@ def test_rows_that_were_made_alike_count_and_nothing_is_timed(tmp_path: Path, ti
     assert found.basis == "2 rows of this store"
     assert found.error == 0.1
     assert timed.kinds == []
+
+
+def test_rows_of_compiled_networks_count_where_auto_took_to_compile(tmp_path: Path) -> None:
+    spec, auto = small_spec(), replace(ALONE, compile="auto")
+    store, made = make_sweep(tmp_path, spec), {"device": "cpu", "threads": 1, "compiled": True}
+    store.append(rows(spec, made), [])
+    assert forecast(outline(spec, tmp_path).parts, images(), auto, measure=False) is None
+
+    taken = {"compiling": Compiling(asked="auto", taken=True)}
+    read_manifest(store.paths.manifest).model_copy(update=taken).write(store.paths.manifest)
+
+    assert of(spec, tmp_path, auto, measure=False).basis == "2 rows of this store"
 
 
 @pytest.mark.parametrize(

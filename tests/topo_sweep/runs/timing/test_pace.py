@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-import pandas as pd
+import json
+from pathlib import Path
 
+import pandas as pd
+import pytest
+
+from tests.topo_sweep.conftest import make_sweep
+from tests.topo_sweep.runs.search_run import search_spec, stored_search
+from tests.topo_sweep.store.store_rows import trial_row
+from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.timing.pace import Pace
+from topo_sweep.store.tables import SEARCHES
 
 
 def rows(seconds: str, *values: tuple[str, str, int, float]) -> pd.DataFrame:
@@ -39,3 +48,27 @@ def test_a_pace_may_be_off_as_far_as_the_middle_half_of_the_trials_is() -> None:
     assert Pace.measured(trials=steady.head(1)).spent["trials p"].error == 0.2
     assert Pace.measured(trials=steady).spent["trials p"].error == 0.1
     assert Pace.measured(trials=varied).spent["trials p"].error == 0.2
+
+
+@pytest.mark.parametrize(
+    ("largest_pack", "trainings"), [(None, "alone"), (2, "of 3"), (5, "of 3"), (8, None)]
+)
+def test_trainings_count_by_their_packs_and_searches_however_many_went_together(
+    tmp_path: Path, largest_pack: int | None, trainings: str | None
+) -> None:
+    store = make_sweep(tmp_path, search_spec())
+    made = {"alone": {}, "of 3": {"pack_size": 3, "packed": True}}
+    for name, how in made.items():
+        told = {"execution": json.dumps(how), "protocol_hash": name}
+        store.append([trial_row(f"training {name}", **told)], [])
+        store.append([stored_search(f"search {name}", **told)], [], table=SEARCHES)
+
+    pace = Pace.of_store(store, Execution(), largest_pack=largest_pack)
+
+    expected = {"searches alone", "searches of 3"}
+    assert set(pace.spent) == expected | ({f"trials {trainings}"} if trainings else set())
+
+
+def test_an_empty_store_has_no_pace(tmp_path: Path) -> None:
+    store = make_sweep(tmp_path, search_spec())
+    assert Pace.of_store(store, Execution(), largest_pack=4) == Pace()
