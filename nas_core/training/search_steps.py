@@ -124,7 +124,6 @@ def alpha_step(
             train,
             batch,
             unrolling=_unrolling(searches) if protocol.alpha_order == 2 else None,
-            models=len(searches),
         )
     for alpha, gradient in zip(alphas, gradients, strict=True):
         alpha.grad = gradient
