@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.utils import get_total_norm
 
 Weights = Mapping[str, Tensor]
 Batch = tuple[Tensor, Tensor]
@@ -109,8 +110,9 @@ def _steps(direction: Sequence[Tensor], models: int, epsilon: float) -> list[flo
     None where its loss is flat in the weights, or where the gradient's length is not a number or
     too large for one: there is nothing to correct.
     """
-    norms = torch.stack(torch._foreach_norm(direction)).unflatten(0, (models, -1))
-    lengths: list[float] = torch.linalg.vector_norm(norms, dim=1).tolist()
+    each = len(direction) // models
+    norms = [get_total_norm(direction[k * each : (k + 1) * each]) for k in range(models)]
+    lengths: list[float] = torch.stack(norms).tolist()
     return [epsilon / length if 0 < length < math.inf else None for length in lengths]
 
 

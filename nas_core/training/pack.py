@@ -23,7 +23,8 @@ from nas_core.protocols.training import Protocol
 from nas_core.streams import Draws, initialise_
 from nas_core.training.checkpoint import Checkpoint
 from nas_core.training.epochs import EpochMetrics, PackEpoch, Steps
-from nas_core.training.loop import EVALUATION_BATCH, Loop, Meter, StepResult
+from nas_core.training.loop import EVALUATION_BATCH, Loop, StepResult
+from nas_core.training.meter import Meter
 from nas_core.training.training import (
     check_test_every,
     check_trainable,

@@ -20,7 +20,8 @@ from nas_core.networks.supernet import Dropout, PackedSearchNetwork
 from nas_core.streams import Draws
 from nas_core.training.alpha_step import Batch, Unrolling, Weights, alpha_gradient
 from nas_core.training.epochs import SearchEpoch, Steps
-from nas_core.training.loop import Meter, StepResult
+from nas_core.training.loop import StepResult
+from nas_core.training.meter import Meter
 
 if TYPE_CHECKING:
     from nas_core.training.search import Search
