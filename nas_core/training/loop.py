@@ -11,12 +11,13 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import asdict
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from nas_core.data.augmentation import normalise, training_batch
 from nas_core.data.splits import Images
@@ -60,6 +61,8 @@ class Loop(ABC, Generic[E]):
     """
 
     network: nn.Module
+    forward: Callable[..., Any]
+    """The network, or its `Compiled` form."""
     optimizer: Sgd
     evaluation_batch: int = EVALUATION_BATCH
     compiled: bool = False
@@ -253,6 +256,12 @@ class Loop(ABC, Generic[E]):
                 logits = self.logits(batch)
             correct = correct + (logits.argmax(dim=-1) == images.labels[chosen]).sum(dim=-1)
         return correct.double() / len(images)
+
+
+def losses_by_model(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean cross entropy of each model: (K, B, classes), (K, B) -> (K,)."""
+    each = cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
+    return each.view(labels.shape).mean(1)
 
 
 def learning_rate(protocol: NetworkTraining, epoch: int) -> float:

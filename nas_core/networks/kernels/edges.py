@@ -297,7 +297,7 @@ def _normalised(
     if not like.training:
         mean, variance = (torch.stack(some).view(scale.shape) for some in (means, variances))
         moments = Moments(mean, torch.rsqrt(variance + EPS))
-        return normalised_by(maps, matrices, scale, offset, moments, relu=relu)
+        return normalised_by(maps, matrices, scale, offset, moments, relu=relu, is_finite=False)
     y, moments = pointwise_norm(maps, matrices, scale, offset, relu=relu)
     if like.track_running_stats:
         with torch.no_grad():

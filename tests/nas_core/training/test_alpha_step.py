@@ -18,7 +18,7 @@ from nas_core.streams import Draws
 from nas_core.training import search_steps
 from nas_core.training.alpha_step import Batch, LossAndLogits, Unrolling, alpha_gradient
 from nas_core.training.search import Search
-from nas_core.training.search_steps import alpha_step
+from nas_core.training.search_steps import SideBySide
 from tests.nas_core.networks import plain
 from tests.nas_core.training.searches import BOTH, started
 from tests.nas_core.training.trainings import copied, stopped_after, unchanged
@@ -303,7 +303,7 @@ def after_an_epoch(protocol: SearchProtocol) -> tuple[Search, Draws, Draws]:
 def test_an_alpha_step_leaves_everything_but_alphas_bit_identical(protocol: SearchProtocol) -> None:
     search, draws, alpha_draws = after_an_epoch(protocol)
     before = copied(search.tensors())
-    alpha_step([search], [draws], [alpha_draws], [None])
+    SideBySide([search]).alpha_step([draws], [alpha_draws], [None])
     after = search.tensors()
 
     moved = {name for name in before if not torch.equal(before[name], after[name])}
@@ -322,7 +322,7 @@ def test_a_first_order_step_of_a_search_has_autograds_gradient() -> None:
     loss = cross_entropy(network(images, alphas.mixing()), labels)
     expected = torch.autograd.grad(loss, list(alphas.tensors.values()))
 
-    alpha_step([search], [draws], [alpha_draws], [None])
+    SideBySide([search]).alpha_step([draws], [alpha_draws], [None])
     assert all(gradient.abs().max() > 0 for gradient in expected)
     gradients = [alpha.grad for alpha in search.alphas.tensors.values()]
     torch.testing.assert_close(gradients, list(expected))
@@ -362,7 +362,7 @@ def test_a_second_order_step_of_a_search_has_the_exact_gradient(
     loss = loss_and_logits(dict(network.named_parameters()), batches[1])[0]
     first = torch.autograd.grad(loss, list(alphas.tensors.values()))
 
-    alpha_step([search], [draws], [alpha_draws], [None])
+    SideBySide([search]).alpha_step([draws], [alpha_draws], [None])
     gradients = [alpha.grad for alpha in search.alphas.tensors.values()]
     assert error([g for g in gradients if g is not None], exact) < 1e-6
     assert error(first, exact) > 1e-3, "first and second order are told apart"
