@@ -1,8 +1,8 @@
 """What a search cell may become, and the architecture parameters that decide it.
 
-After Liu et al. (2019); how alphas are learnt is in `training/search.py`, how a genotype is read
-from their weights in `cells/discretisation.py`. Letters: E edges of a cell, O operations of an
-edge.
+After Liu et al. (2019); how alphas are learnt is in `training/search_steps.py`, how a genotype is
+read from their weights in `cells/discretisation.py`. Letters: E edges of a cell, O operations of
+an edge.
 """
 
 from __future__ import annotations

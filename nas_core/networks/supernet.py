@@ -1,7 +1,7 @@
 """The search network of DARTS: cells in which every edge mixes all candidate operations.
 
 After Liu et al. (2019) and the authors' `model_search.py`. Its alphas are in
-`networks/alphas.py`, how they are learnt in `training/search.py`. Letters: B batch,
+`networks/alphas.py`, how they are learnt in `training/search_steps.py`. Letters: B batch,
 C channels of a node, H and W pixels, E edges of a cell, O operations of an edge, K models. Maps of
 K models are (B, K * C, H, W), channels last.
 """
@@ -54,15 +54,19 @@ class MixedOp(nn.Module):
         self.halve = nn.MaxPool2d(2, 2, ceil_mode=True) if stride == 2 else nn.Identity()
 
     def forward(self, mixed: Tensor, passing: Tensor) -> Tensor:
-        """Shuffle what passed the operations, (B, K * C/P, H', W'), and the rest of each model.
+        """Shuffle both parts of each model's channels: -> (B, K * C, H', W').
 
-        That is (B, K * (C - C/P), H, W) -> (B, K * C, H', W').
+        Args:
+            mixed: what passed the operations, (B, K * C/P, H', W').
+            passing: what passes by, (B, K * (C - C/P), H, W), halved here where the map halves.
+
         """
         if self.partial_channels == 1:
             return mixed
         models = mixed.shape[1] // self.channels
-        both = torch.cat([as_maps(each, models) for each in (mixed, self.halve(passing))], dim=4)
-        groups = both.unflatten(4, (self.partial_channels, self.channels))
+        parts = mixed, self.halve(passing)
+        channels = torch.cat([as_maps(part, models) for part in parts], dim=4)
+        groups = channels.unflatten(4, (self.partial_channels, self.channels))
         return as_images(groups.transpose(4, 5).flatten(4))
 
 
@@ -75,7 +79,7 @@ def _candidate(name: str, channels: int, stride: int) -> nn.Module:
 
 
 class SearchCell(nn.Module):
-    """A relaxed cell: two inputs (B, C_before, H, W) each -> (B, nodes * C, H', W').
+    """What a relaxed cell holds; `cells_side_by_side` computes it.
 
     Args:
         space: its edges and their operations.
@@ -98,23 +102,23 @@ class SearchCell(nn.Module):
         )
         self.space = space
 
-    def forward(
-        self, input0: Tensor, input1: Tensor, mixing: Mixing, dropout: Dropout | None = None
-    ) -> Tensor:
-        """Compute the cell with these weights; `dropout` is told edges by names like '0to2'."""
-        return _side_by_side([self], input0, input1, beside([mixing]), [dropout])
 
-
-def _side_by_side(
+def cells_side_by_side(
     cells: Sequence[SearchCell],
     input0: Tensor,
     input1: Tensor,
     mixing: Mixing,
     dropouts: Sequence[Dropout | None],
 ) -> Tensor:
-    """Compute the cells of K models: two inputs (B, K * C_before, H, W) -> (B, K * nodes * C, ...).
+    """Compute the cells of K models, or of one: -> (B, K * nodes * C, H', W').
 
-    `mixing` is that of all, see `alphas.beside`; a dropout a model.
+    Args:
+        cells: of equal space and plan, one a model.
+        input0: (B, K * C_before, H, W), channels last.
+        input1: the same, of the cell before; it may have other channels and pixels.
+        mixing: of all models, see `alphas.beside`.
+        dropouts: one a model; it is told edges by names like '0to2'.
+
     """
     states = [
         preprocessed([cell.preprocess0 for cell in cells], input0),
@@ -178,7 +182,7 @@ class SearchNetwork(nn.Module):
         operations: the candidates of every edge, or a whole `SearchSpace`.
         topology: fixes the wiring of both cells (or a pair, of normal and reduction cell), so
             that only its edges exist.
-        partial_channels: K of PC-DARTS; 1 lets all channels pass the operations.
+        partial_channels: P of PC-DARTS; 1 lets all channels pass the operations.
 
     Raises:
         InputError: unknown operations, or none that is learnable.
@@ -245,11 +249,11 @@ class PackedSearchNetwork(nn.Module):
     """K search networks side by side: far fewer and larger kernels where maps are small.
 
     The same function as each alone, in exact arithmetic: images (K, B, 3, H, W) -> logits
-    (K, B, num_classes). The networks keep their parameters and buffers, as `models`. What is not
-    finite stays with its model; in evaluation, which is rare, they are computed one by one.
+    (K, B, num_classes), in training and in evaluation. The networks keep their parameters and
+    buffers, as `models`. What is not finite stays with its model.
 
     Args:
-        models: at least one, of equal space, channels and depth.
+        models: at least one, of equal space, channels and depth, all in training or in evaluation.
 
     Raises:
         InputError: no network, or networks that differ in more than what they hold.
@@ -266,11 +270,14 @@ class PackedSearchNetwork(nn.Module):
 
     def __init__(self, models: Sequence[SearchNetwork]) -> None:
         super().__init__()
+        if not models:
+            raise InputError("search networks side by side are one or more, got none")
         kinds = [(m.space, [(n, p.shape) for n, p in m.named_parameters()]) for m in models]
-        if not models or any(kind != kinds[0] for kind in kinds):
+        other = next((number for number, kind in enumerate(kinds) if kind != kinds[0]), None)
+        if other is not None:
             raise InputError(
-                "search networks side by side need the same space, channels and depth, and there "
-                "is one or more"
+                f"search network {other} (from 0) differs from the first: side by side all need "
+                "the same space, channels and depth"
             )
         self.models = nn.ModuleList(models)
 
@@ -282,9 +289,6 @@ class PackedSearchNetwork(nn.Module):
     ) -> Tensor:
         """Return logits (K, B, classes); arguments are those of `SearchNetwork`, one a model."""
         models = cast("Sequence[SearchNetwork]", list(self.models))
-        if not models[0].training:
-            each = zip(models, images, mixings, strict=True)
-            return torch.stack([model(x, mixing) for model, x, mixing in each])
         return _logits(models, images, mixings, dropouts or [None] * len(models))
 
 
@@ -296,13 +300,15 @@ def _logits(
 ) -> Tensor:
     """Return logits (K, B, classes) of images (K, B, 3, H, W), for everything else one a model."""
     mixing = {name: beside([each[name] for each in mixings]) for name in mixings[0]}
-    both = zip(models, images, strict=True)
-    stems = [model.stem(x.contiguous(memory_format=torch.channels_last)) for model, x in both]
+    stems = [
+        model.stem(x.contiguous(memory_format=torch.channels_last))
+        for model, x in zip(models, images, strict=True)
+    ]
     before = last = torch.cat(stems, dim=1)
     for position, cell_type in enumerate(models[0].cell_types):
         cells = [cast("SearchCell", model.cells[position]) for model in models]
         dropped = [None if each is None else _in_cell(each, position) for each in dropouts]
-        before, last = last, _side_by_side(cells, before, last, mixing[cell_type], dropped)
+        before, last = last, cells_side_by_side(cells, before, last, mixing[cell_type], dropped)
     features = last.mean(dim=(2, 3)).chunk(len(models), dim=1)
     return torch.stack([m.classifier(x) for m, x in zip(models, features, strict=True)])
 

@@ -1,6 +1,7 @@
 """Every setting of a search that can change what it finds, and the presets of the paper.
 
-What a search does with them is in `training/search.py`; nothing here imports torch.
+What a search does with them is in `training/search_state.py` and in `training/search_steps.py`;
+nothing here imports torch.
 """
 
 from __future__ import annotations

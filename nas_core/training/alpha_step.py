@@ -5,11 +5,13 @@ Pure: nothing here changes a weight, an alpha or a buffer. Letter: K models.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.utils import get_total_norm
 
 Weights = Mapping[str, Tensor]
 Batch = tuple[Tensor, Tensor]
@@ -51,7 +53,6 @@ def alpha_gradient(
     alpha_batch: Batch,
     *,
     unrolling: Unrolling | None,
-    models: int = 1,
     epsilon: float = EPSILON,
 ) -> tuple[list[Tensor], Tensor, Tensor]:
     """Return the gradient of each alpha, and loss and logits on the alphas' batch.
@@ -63,12 +64,11 @@ def alpha_gradient(
 
     Args:
         loss_and_logits: what is differentiated.
-        weights: by name, those of one model after another; not changed.
+        weights: by name, those of one model after another, as many of each; not changed.
         alphas: leaves that require gradients, in the same order of models; not changed.
         train_batch: on which weights learn; only used in second order.
         alpha_batch: on which alphas learn.
         unrolling: the step of the weights' optimiser; None asks for first order.
-        models: K; each has as many weights and as many alphas.
         epsilon: length of the finite difference.
 
     """
@@ -80,8 +80,8 @@ def alpha_gradient(
     loss, logits = loss_and_logits(unrolled, alpha_batch)
     gradients = _gradients(loss, [*alphas, *unrolled.values()])
     direct, direction = gradients[: len(alphas)], gradients[len(alphas) :]
-    steps = _steps(direction, models, epsilon)
-    if not any(steps):
+    steps = _steps(direction, loss.numel(), epsilon)
+    if all(step is None for step in steps):
         return direct, loss.detach(), logits.detach()
 
     def moved(sign: float) -> list[Tensor]:
@@ -104,20 +104,21 @@ def alpha_gradient(
     return combined, loss.detach(), logits.detach()
 
 
-def _steps(direction: Sequence[Tensor], models: int, epsilon: float) -> list[Tensor | None]:
+def _steps(direction: Sequence[Tensor], models: int, epsilon: float) -> list[float | None]:
     """Return how far the finite difference of each model goes, in gradients.
 
-    None where its loss is flat in the weights, or not a number: there is nothing to correct.
+    None where its loss is flat in the weights, or where the gradient's length is not a number or
+    too large for one: there is nothing to correct.
     """
     each = len(direction) // models
-    norms = torch.stack([d.norm() for d in direction]).unflatten(0, (models, each))
-    lengths = torch.linalg.vector_norm(norms, dim=1)
-    return [epsilon / length if length > 0 else None for length in lengths]
+    norms = [get_total_norm(direction[k * each : (k + 1) * each]) for k in range(models)]
+    lengths: list[float] = torch.stack(norms).tolist()
+    return [epsilon / length if 0 < length < math.inf else None for length in lengths]
 
 
 def _repeated(
-    steps: Sequence[Tensor | None], tensors: Sequence[Tensor] | Weights
-) -> list[Tensor | None]:
+    steps: Sequence[float | None], tensors: Sequence[Tensor] | Weights
+) -> list[float | None]:
     """Return the step of the model of each tensor."""
     return [step for step in steps for _ in range(len(tensors) // len(steps))]
 

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Generic, TypeVar
 
 from nas_core.cells.discretisation import EdgeWeights
 from nas_core.cells.spaces import LEARNABLE
@@ -43,24 +43,6 @@ class EpochMetrics(Epoch):
     """
 
     test_accuracy: float | None
-
-
-@dataclass(frozen=True)
-class PackEpoch:
-    """What one epoch of trainings that run as one gave, a member each."""
-
-    members: tuple[EpochMetrics, ...]
-
-    def __post_init__(self) -> None:
-        """Take members also as a checkpoint's JSON has them."""
-        members: Iterable[Any] = self.members
-        read = [EpochMetrics(**each) if isinstance(each, dict) else each for each in members]
-        object.__setattr__(self, "members", tuple(read))
-
-    @property
-    def diverged(self) -> bool:
-        """Whether no loss is finite any longer, which ends the loop."""
-        return all(member.diverged for member in self.members)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,22 +86,38 @@ class SearchEpoch(Epoch):
         return [EdgeWeights.from_json_value(edge) for edge in self.alphas[cell_type]]
 
 
-@dataclass(frozen=True)
-class SearchPackEpoch:
-    """What one epoch of searches that run as one gave, a member each; None of what had ended."""
+M = TypeVar("M", bound=Epoch | None)
 
-    members: tuple[SearchEpoch | None, ...]
+
+@dataclass(frozen=True)
+class _Together(Generic[M]):
+    """What one epoch of several that run as one gave, a member each; None of what had ended."""
+
+    members: tuple[M, ...]
+    _kind: ClassVar[type[Epoch]]
 
     def __post_init__(self) -> None:
         """Take members also as a checkpoint's JSON has them."""
         members: Iterable[Any] = self.members
-        read = [SearchEpoch(**each) if isinstance(each, dict) else each for each in members]
+        read = [self._kind(**each) if isinstance(each, dict) else each for each in members]
         object.__setattr__(self, "members", tuple(read))
 
     @property
     def diverged(self) -> bool:
         """Whether all that ran have diverged, which ends the loop."""
         return all(member is None or member.diverged for member in self.members)
+
+
+class PackEpoch(_Together[EpochMetrics]):
+    """What one epoch of trainings that run as one gave."""
+
+    _kind = EpochMetrics
+
+
+class SearchPackEpoch(_Together[SearchEpoch | None]):
+    """What one epoch of searches that run as one gave."""
+
+    _kind = SearchEpoch
 
 
 def stop_reason(protocol: SearchProtocol, history: list[SearchEpoch]) -> str | None:

@@ -1,22 +1,23 @@
 """The loop of epochs that training and search share: it can stop and go on after any of them.
 
-What differs, the network and the steps of an epoch, is in `training.py` and `search.py`. All
-randomness comes from `streams.py`, so the epochs are a pure function of what a loop is given and,
-in float32, of the threads that add numbers up. Letters: B batch.
+What differs, the network and the steps of an epoch, is in `training.py` and `search.py`, and of
+several at once in `pack.py` and `search_pack.py`. All randomness comes from `streams.py`, so the
+epochs are a pure function of what a loop is given and, in float32, of the threads that add numbers
+up. Letters: B batch, K models.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import asdict
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from nas_core.data.augmentation import normalise, training_batch
 from nas_core.data.splits import Images
@@ -45,10 +46,8 @@ STEPS_SECONDS: Final = 5.0
 _FEWEST_STEPS: Final = 3
 """So many are timed before a loop tells how long its first epoch takes."""
 
-"""Our name in a checkpoint -> PyTorch's, for each part of the optimiser's state."""
-
 StepResult = tuple[Tensor, Tensor, Tensor]
-"""Loss (), logits (B, classes) and labels (B,) of a step, as seen before it."""
+"""Loss () or (K,), logits (..., B, classes) and labels (..., B) of a step, as seen before it."""
 
 E = TypeVar("E", bound=Epoch | PackEpoch | SearchPackEpoch)
 N = TypeVar("N", bound=nn.Module)
@@ -62,6 +61,8 @@ class Loop(ABC, Generic[E]):
     """
 
     network: nn.Module
+    forward: Callable[..., Any]
+    """The network, or its `Compiled` form."""
     optimizer: Sgd
     evaluation_batch: int = EVALUATION_BATCH
     compiled: bool = False
@@ -257,45 +258,10 @@ class Loop(ABC, Generic[E]):
         return correct.double() / len(images)
 
 
-class Meter:
-    """Means of one kind of step over an epoch, of one network or of each of K models.
-
-    Sums stay on the device: reading one each step would stall a GPU.
-    """
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self._loss = torch.zeros((), dtype=torch.float64, device=device)
-        self._correct = torch.zeros((), dtype=torch.int64, device=device)
-        self._images = 0
-        self.steps = 0
-        self.seconds = 0.0
-
-    @contextlib.contextmanager
-    def timed(self) -> Iterator[None]:
-        """Count the wall time of a block; a GPU's work is waited for."""
-        started = time.perf_counter()
-        yield
-        if self._device.type == "cuda":
-            torch.cuda.synchronize()
-        self.seconds += time.perf_counter() - started
-
-    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Count one step: loss () or (K,), logits (..., B, classes), labels (B,) or (K, B)."""
-        batch = labels.shape[-1]
-        self._loss = self._loss + loss.detach().double() * batch
-        self._correct = self._correct + (logits.argmax(dim=-1) == labels).sum(dim=-1)
-        self._images += batch
-        self.steps += 1
-
-    def means(self) -> tuple[float, float]:
-        """Return the loss an image and the fraction classified correctly; takes a step or more."""
-        return self._loss.item() / self._images, self._correct.item() / self._images
-
-    def means_by_model(self) -> list[tuple[float, float]]:
-        """Return the same for each of K models."""
-        sums = zip(self._loss.tolist(), self._correct.tolist(), strict=True)
-        return [(loss / self._images, correct / self._images) for loss, correct in sums]
+def losses_by_model(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean cross entropy of each model: (K, B, classes), (K, B) -> (K,)."""
+    each = cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
+    return each.view(labels.shape).mean(1)
 
 
 def learning_rate(protocol: NetworkTraining, epoch: int) -> float:

@@ -58,15 +58,26 @@ class Optimizer(ABC):
         }
 
     def restore(self, tensors: Named, prefix: str = "") -> None:
-        """Take over what `tensors` returned."""
+        """Take over what `tensors` returned, as copies.
+
+        Raises:
+            ValueError: a tensor has another shape than its parameter, or a count of steps any.
+
+        """
         for part, by_name in self.state.items():
             for name, parameter in self.parameters.items():
                 saved = tensors.get(f"{prefix}{part}.{name}")
-                if saved is not None and saved.shape == parameter.shape:
-                    # In the parameter's own layout: a fused step reads both as flat memory.
-                    saved = torch.empty_like(parameter).copy_(saved)
-                if saved is not None:
-                    by_name[name] = saved.detach()
+                if saved is None:
+                    continue
+                counts = part == "step"
+                shape = torch.Size() if counts else parameter.shape
+                if saved.shape != shape:
+                    raise ValueError(
+                        f"{part} of {name} has shape {tuple(saved.shape)}, needs {tuple(shape)}"
+                    )
+                # In the parameter's own layout: a fused step reads both as flat memory.
+                like = saved if counts else parameter
+                by_name[name] = torch.empty_like(like, requires_grad=False).copy_(saved.detach())
 
 
 class Sgd(Optimizer):

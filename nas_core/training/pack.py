@@ -12,7 +12,6 @@ from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from nas_core.cells.genotype import Genotype
 from nas_core.data.splits import Split
@@ -23,7 +22,8 @@ from nas_core.protocols.training import Protocol
 from nas_core.streams import Draws, initialise_
 from nas_core.training.checkpoint import Checkpoint
 from nas_core.training.epochs import EpochMetrics, PackEpoch, Steps
-from nas_core.training.loop import EVALUATION_BATCH, Loop, Meter, StepResult
+from nas_core.training.loop import EVALUATION_BATCH, Loop, StepResult, losses_by_model
+from nas_core.training.meter import Meter
 from nas_core.training.training import (
     check_test_every,
     check_trainable,
@@ -209,18 +209,14 @@ class PackTraining(Loop[PackEpoch]):
         with self.autocast():
             output = self.forward(images, keep)
             logits, auxiliary = output if isinstance(output, tuple) else (output, None)
-            losses = _losses(logits, labels)
+            losses = losses_by_model(logits, labels)
             if auxiliary is not None:
-                losses = losses + self.protocol.auxiliary_weight * _losses(auxiliary, labels)
+                losses = losses + self.protocol.auxiliary_weight * losses_by_model(
+                    auxiliary, labels
+                )
         self.descend(losses.sum())
         return losses, logits, labels
 
     def clip(self) -> None:
         """Bring the gradient of each member to the protocol's greatest norm."""
         self.network.clip_gradients(self.protocol.gradient_clip)
-
-
-def _losses(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the mean cross entropy of each member: (K, B, classes), (K, B) -> (K,)."""
-    each = cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
-    return each.view(labels.shape).mean(1)

@@ -18,7 +18,8 @@ from nas_core.protocols.training import Protocol
 from nas_core.streams import EDGE_SLOTS, Draws
 from nas_core.training.checkpoint import Checkpoint
 from nas_core.training.epochs import EpochMetrics, Steps
-from nas_core.training.loop import Loop, Meter, StepResult, check_images
+from nas_core.training.loop import Loop, StepResult, check_images
+from nas_core.training.meter import Meter
 
 _EVALUATION_COST: Final = 1 / 3
 """Of an image, in images of training: forward alone, where backward costs twice as much."""

@@ -22,8 +22,9 @@ from nas_core.training.checkpoint import Checkpoint
 from nas_core.training.epochs import EpochMetrics, SearchEpoch, Steps
 from nas_core.training.loop import check_precision as precision_exists
 from nas_core.training.pack import Member, PackTraining
-from nas_core.training.search import Search, check_searchable
+from nas_core.training.search import Search
 from nas_core.training.search_pack import PackSearch
+from nas_core.training.search_state import check_searchable
 from nas_core.training.training import Training, check_trainable
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.packs import Pack, cell_of

@@ -85,6 +85,7 @@ class _Halves(torch.autograd.Function):
         return y.flatten(3, 4)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # noqa: ANN401
         _, height, width, columns, _ = ctx.shape
         both = gradients[0].unflatten(3, (columns, 2))

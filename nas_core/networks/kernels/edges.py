@@ -130,6 +130,7 @@ class _Source:
         """Pooled and normalised once; every edge's batch norm remembers it as if it did so."""
         norms = [cast("nn.BatchNorm2d", pool[1]) for pool in pools]
         like = norms[0]
+        assert like.momentum is not None  # noqa: S101 - None is a mean over all batches
         remembers = like.training and like.track_running_stats
         if name not in self._pooled:
             running = None
@@ -138,7 +139,7 @@ class _Source:
             mean, variance = running or (None, None)
             y = batch_norm(
                 pools[0][0](self.x), mean, variance,
-                training=like.training, momentum=like.momentum or 0.0, eps=EPS,
+                training=like.training, momentum=like.momentum, eps=EPS,
             )  # fmt: skip
             self._pooled[name] = y, running
         y, running = self._pooled[name]
@@ -187,10 +188,11 @@ def _unweighted(
             pools = cast("list[NormalisedPool]", [edge[name] for edge in edges])
             maps.append(as_maps(source.pooled(name, pools), models))
             columns.append(column)
-        elif isinstance(operation, nn.Identity) and skips is None:
-            maps.append(as_maps(source.x, models))
-            columns.append(column)
-        elif isinstance(operation, nn.Identity) and skips is not None:
+        elif isinstance(operation, nn.Identity):
+            if skips is None:
+                maps.append(as_maps(source.x, models))
+                columns.append(column)
+                continue
             read = source.columns * (len(edges) // models)
             both = zip(skips, read, strict=True)
             skipped = torch.cat([as_maps(skip(x), 1) for skip, x in both], dim=3)
@@ -264,8 +266,8 @@ def _reduced(modules: Sequence[FactorizedReduce], source: _Source, weights: Tens
     pixels = source.halves.repeat(1, 1, 1, len(modules) // source.models, 1)
     convolutions = [half for module in modules for half in (module.conv_even, module.conv_odd)]
     matrices = torch.stack([convolution.weight[:, :, 0, 0] for convolution in convolutions])[None]
-    both = weights.repeat_interleave(2)[None]
-    y = _normalised([pixels], matrices, both, [module.bn for module in modules])
+    scale = weights.repeat_interleave(2)[None]
+    y = _normalised([pixels], matrices, scale, [module.bn for module in modules])
     return y.unflatten(3, (len(modules), 2)).flatten(4)
 
 
@@ -295,7 +297,7 @@ def _normalised(
     if not like.training:
         mean, variance = (torch.stack(some).view(scale.shape) for some in (means, variances))
         moments = Moments(mean, torch.rsqrt(variance + EPS))
-        return normalised_by(maps, matrices, scale, offset, moments, relu=relu)
+        return normalised_by(maps, matrices, scale, offset, moments, relu=relu, is_finite=False)
     y, moments = pointwise_norm(maps, matrices, scale, offset, relu=relu)
     if like.track_running_stats:
         with torch.no_grad():

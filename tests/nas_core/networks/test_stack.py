@@ -91,14 +91,14 @@ def test_both_kinds_of_network_follow_the_plan(cells: int, monkeypatch: pytest.M
     widths: list[int] = []
     for cell in evaluation.cells:
         cell.register_forward_hook(lambda _, __, output: widths.append(output.shape[1]))
-    side_by_side = supernet._side_by_side
+    side_by_side = supernet.cells_side_by_side
 
     def spied(*arguments: Any) -> Tensor:
         output = side_by_side(*arguments)
         widths.append(output.shape[1])
         return output
 
-    monkeypatch.setattr(supernet, "_side_by_side", spied)
+    monkeypatch.setattr(supernet, "cells_side_by_side", spied)
     assert evaluation(images).shape == (2, 3)
     assert search(images, Alphas(search.space).mixing()).shape == (2, 3)
     assert widths == 2 * [plan.width for plan in plans]

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from nas_core.cells.genotype import OPERATION_NAMES, CellEdges, Edge, Genotype
 from nas_core.cells.topology import Topology
 from nas_core.networks import supernet as supernet_module
-from nas_core.networks.alphas import CELL_TYPES, Alphas, Mixing, SearchSpace
+from nas_core.networks.alphas import CELL_TYPES, Alphas, Mixing, SearchSpace, beside
 from nas_core.networks.evaluation import EvalNetwork
 from nas_core.networks.kernels.edges import mix
 from nas_core.networks.operations import FactorizedReduce, NormalisedPool
 from nas_core.networks.stack import CellPlan
-from nas_core.networks.supernet import MixedOp, SearchCell, SearchNetwork
+from nas_core.networks.supernet import MixedOp, SearchCell, SearchNetwork, cells_side_by_side
 from nas_core.streams import initialise_
 
 FACTS = Path(__file__).resolve().parents[3] / "tests" / "facts" / "darts.json"
@@ -275,8 +275,10 @@ def test_edge_weights_scale_their_edges(monkeypatch: pytest.MonkeyPatch) -> None
     weights = torch.stack([torch.zeros(8), torch.arange(1.0, 9.0)], dim=1)
     edge_weights = torch.tensor([1.0, 0.5, 0.5, 1.0, 1.0, 0.5, 1.0, 0.25])
 
-    plain = cell(x0, x1, Mixing(weights))[0, :, 0, 0].tolist()
-    weighted = cell(x0, x1, Mixing(weights, edge_weights))[0, :, 0, 0].tolist()
+    def computed(mixing: Mixing) -> list[float]:
+        return cells_side_by_side([cell], x0, x1, beside([mixing]), [None])[0, :, 0, 0].tolist()
+
+    plain, weighted = computed(Mixing(weights)), computed(Mixing(weights, edge_weights))
 
     node2 = 1 + 2 * 10 * 2  # 41
     node3 = 3 * 2 + 4 * 3 * node2

@@ -83,22 +83,28 @@ def equal_alone(
             close(buffer.double(), other.double(), name)
     packed.eval()
     with torch.no_grad():
-        y = packed(images, [each.mixing() for each in alphas])
+        y = packed(images, [each.mixing() for each in alphas], dropouts)
         for number, theirs in enumerate(alone):
-            close(y[number], theirs.eval()(images[number], alphas[number].mixing()))
+            dropout = None if dropouts is None else dropouts[number]
+            close(y[number], theirs.eval()(images[number], alphas[number].mixing(), dropout))
 
 
 def close(ours: Tensor, theirs: Tensor, name: str = "") -> None:
     assert torch.allclose(ours, theirs, rtol=1e-9, atol=1e-11), name
 
 
-@pytest.mark.parametrize("form", ["small", "large"])
-def test_each_model_computes_what_it_does_alone(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    limit = NEVER if form == "small" else EVERY
+@pytest.fixture(params=["small", "large"])
+def _form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take one form of everything: that of small maps, then that of large ones."""
+    limit = NEVER if request.param == "small" else EVERY
     monkeypatch.setattr(switch, "EDGES_UP_TO", limit)
     for name in ("GRADIENTS_FROM", "MOMENTS_FROM"):
         monkeypatch.setattr(switch, name, limit)
     monkeypatch.setattr(switch, "MOMENTS_CHANNELS", 1)
+
+
+@pytest.mark.usefixtures("_form")
+def test_each_model_computes_what_it_does_alone() -> None:
     space = SearchSpace.full(OPERATION_NAMES, Topology.from_index(100))
     models, alone = ([network(space, seed) for seed in range(3)] for _ in range(2))
     equal_alone(models, alone, [alphas_of(space, seed) for seed in range(3)])
@@ -122,6 +128,7 @@ def test_with_a_dropout_of_its_own_for_each_model_and_edges_of_different_operati
     equal_alone(models, alone, alphas, [dropping(0), None, dropping(9)])
 
 
+@pytest.mark.usefixtures("_form")
 @pytest.mark.parametrize("value", [torch.inf, torch.nan])
 @pytest.mark.parametrize(
     "name", ["stem.0.weight", "cells.1.edges.1to2.operations.sep_conv_3x3.6.weight"]
@@ -139,11 +146,14 @@ def test_what_is_not_finite_stays_with_its_model(name: str, value: float) -> Non
         others = [tensor for each in (0, 2) for tensor in learnt([models[each]], [alphas[each]])[0]]
         state: Mapping[str, Tensor] = packed.state_dict()
         kept = {key: t for key, t in state.items() if not key.startswith("models.1.")}
-        return y.detach(), dict(kept), [t.grad for t in others if t.grad is not None]
+        with torch.no_grad():
+            evaluated = packed.eval()(images_of(3), [each.mixing() for each in alphas])
+        gradients = [t.grad for t in others if t.grad is not None]
+        return torch.stack([y.detach(), evaluated], dim=1), dict(kept), gradients
 
     (y, state, gradients), (expected, theirs, parts) = (stepped(is_lost=x) for x in (True, False))
 
-    assert not y[1].isfinite().all()
+    assert not y[1].flatten(1).isfinite().all(dim=1).any(), "in training and in evaluation"
     assert torch.equal(y[[0, 2]], expected[[0, 2]])
     assert all(torch.equal(state[key], theirs[key]) for key in theirs)
     assert all(torch.equal(one, other) for one, other in zip(gradients, parts, strict=True))
@@ -151,6 +161,7 @@ def test_what_is_not_finite_stays_with_its_model(name: str, value: float) -> Non
 
 def test_networks_of_another_shape_are_refused() -> None:
     other = SearchSpace.full(["none", "skip_connect", "sep_conv_3x3"])
-    for models in ([network(FEW, 0), network(other, 0)], []):
-        with pytest.raises(InputError, match="the same space, channels and depth"):
-            PackedSearchNetwork(models)
+    with pytest.raises(InputError, match=r"^search network 2 .from 0. differs from the first"):
+        PackedSearchNetwork([network(FEW, 0), network(FEW, 1), network(other, 0)])
+    with pytest.raises(InputError, match="one or more, got none"):
+        PackedSearchNetwork([])

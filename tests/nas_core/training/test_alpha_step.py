@@ -6,6 +6,7 @@ import copy
 import functools
 import itertools
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from nas_core.streams import Draws
 from nas_core.training import search_steps
 from nas_core.training.alpha_step import Batch, LossAndLogits, Unrolling, alpha_gradient
 from nas_core.training.search import Search
-from nas_core.training.search_steps import alpha_step
+from nas_core.training.search_steps import SideBySide
 from tests.nas_core.networks import plain
 from tests.nas_core.training.searches import BOTH, started
 from tests.nas_core.training.trainings import copied, stopped_after, unchanged
@@ -221,6 +222,37 @@ def test_a_loss_that_is_flat_in_the_weights_has_no_correction() -> None:
     torch.testing.assert_close(gradients, [2 * problem.alphas[0].detach()])
 
 
+@pytest.mark.parametrize("models", [1, 2])
+def test_a_gradient_too_long_for_a_number_has_no_correction(models: int) -> None:
+    steepness = torch.tensor([1e200, 1.0][:models], dtype=torch.float64)
+    weights = {str(k): torch.ones(3, dtype=torch.float64) for k in range(models)}
+    alphas = [torch.full((2,), 0.5, dtype=torch.float64, requires_grad=True) for _ in weights]
+
+    def steep(weights: Weights, _: Batch) -> tuple[Tensor, Tensor]:
+        each = zip(steepness, weights.values(), alphas, strict=True)
+        losses = [factor * w.sum() + alpha.square().sum() for factor, w, alpha in each]
+        return torch.stack(losses), torch.zeros(models, 8, 2)
+
+    batch = Problem().train
+    unrolling = Unrolling(RATE, MOMENTUM, DECAY, {})
+    gradients, _, _ = alpha_gradient(steep, weights, alphas, batch, batch, unrolling=unrolling)
+    torch.testing.assert_close(gradients, [torch.ones(2, dtype=torch.float64)] * models)
+
+
+def test_the_lengths_of_all_models_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[Tensor] = []
+    for name in ("__bool__", "__float__", "item", "tolist"):
+        read = getattr(Tensor, name)
+
+        def counted(tensor: Tensor, read: Any = read) -> Any:
+            reads.append(tensor)
+            return read(tensor)
+
+        monkeypatch.setattr(Tensor, name, counted)
+    Problem().gradient(0.01)
+    assert len(reads) == 1, "each read waits for a GPU"
+
+
 def test_models_side_by_side_have_the_gradients_of_each_alone() -> None:
     problems = [Problem(0), Problem(1), Problem(2)]
     problems[1].weights["last"][0, 0] = torch.inf
@@ -249,7 +281,6 @@ def test_models_side_by_side_have_the_gradients_of_each_alone() -> None:
         stacked([problem.train for problem in problems]),
         stacked([problem.validation for problem in problems]),
         unrolling=Unrolling(RATE, MOMENTUM, DECAY, named("buffers")),
-        models=3,
         epsilon=0.01,
     )
 
@@ -272,7 +303,7 @@ def after_an_epoch(protocol: SearchProtocol) -> tuple[Search, Draws, Draws]:
 def test_an_alpha_step_leaves_everything_but_alphas_bit_identical(protocol: SearchProtocol) -> None:
     search, draws, alpha_draws = after_an_epoch(protocol)
     before = copied(search.tensors())
-    alpha_step([search], [draws], [alpha_draws], [None])
+    SideBySide([search]).alpha_step([draws], [alpha_draws], [None])
     after = search.tensors()
 
     moved = {name for name in before if not torch.equal(before[name], after[name])}
@@ -291,7 +322,7 @@ def test_a_first_order_step_of_a_search_has_autograds_gradient() -> None:
     loss = cross_entropy(network(images, alphas.mixing()), labels)
     expected = torch.autograd.grad(loss, list(alphas.tensors.values()))
 
-    alpha_step([search], [draws], [alpha_draws], [None])
+    SideBySide([search]).alpha_step([draws], [alpha_draws], [None])
     assert all(gradient.abs().max() > 0 for gradient in expected)
     gradients = [alpha.grad for alpha in search.alphas.tensors.values()]
     torch.testing.assert_close(gradients, list(expected))
@@ -331,7 +362,7 @@ def test_a_second_order_step_of_a_search_has_the_exact_gradient(
     loss = loss_and_logits(dict(network.named_parameters()), batches[1])[0]
     first = torch.autograd.grad(loss, list(alphas.tensors.values()))
 
-    alpha_step([search], [draws], [alpha_draws], [None])
+    SideBySide([search]).alpha_step([draws], [alpha_draws], [None])
     gradients = [alpha.grad for alpha in search.alphas.tensors.values()]
     assert error([g for g in gradients if g is not None], exact) < 1e-6
     assert error(first, exact) > 1e-3, "first and second order are told apart"

@@ -14,7 +14,7 @@ from nas_core.data.splits import Images, Split, load_dataset
 from nas_core.errors import InputError
 from nas_core.protocols.training import Protocol
 from nas_core.training.checkpoint import Checkpoint
-from nas_core.training.loop import DTYPES, Loop, Meter, check_images, learning_rate
+from nas_core.training.loop import DTYPES, Loop, check_images, learning_rate
 from nas_core.training.training import Training
 from tests.nas_core.training import searches, trainings
 from tests.nas_core.training.trainings import DIGITS, cells, facts, same, stopped_after
@@ -212,17 +212,6 @@ def test_a_last_batch_of_one_image_is_refused_where_maps_are_one_pixel() -> None
     one = DIGITS.train[torch.arange(33)]
     whole = Split(DIGITS.info, one, None, one)
     trainings.trained(protocol=trainings.TINY.with_values({"epochs": 1}), images=whole)
-
-
-def test_a_meter_takes_means_over_images_not_over_steps() -> None:
-    meter = Meter(torch.device("cpu"))
-    labels = torch.tensor([0, 1, 1])
-    with meter.timed():
-        meter.add(torch.tensor(1.0), torch.eye(2)[[0, 0, 1]], labels)  # two of three right
-    meter.add(torch.tensor(5.0), torch.eye(2)[[1]], torch.tensor([1]))
-    assert meter.means() == (2.0, 0.75)
-    assert meter.steps == 2
-    assert meter.seconds > 0
 
 
 def test_facts_are_the_columns_that_epochs_do_not_tell() -> None:

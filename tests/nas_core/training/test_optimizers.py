@@ -101,20 +101,47 @@ def test_a_state_takes_the_layout_of_its_parameter() -> None:
     assert buffer.flatten().tolist() == list(range(120))
 
 
+def test_a_state_is_copied_so_that_two_may_go_on_from_it() -> None:
+    named = parameters()
+    step(first := adam(named), named, 0)
+    saved = first.tensors()
+    before = {name: tensor.clone() for name, tensor in saved.items()}
+    for _ in range(2):
+        later = parameters()
+        resumed = adam(later)
+        resumed.restore(saved)
+        step(resumed, later, 1)
+    assert all(torch.equal(saved[name], before[name]) for name in before)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "message"),
+    [
+        ("mean.matrix", (2, 3), r"^mean of matrix has shape \(2, 3\), needs \(3, 2\)$"),
+        ("step.vector", (4,), r"^step of vector has shape \(4,\), needs \(\)$"),
+    ],
+)
+def test_a_state_of_another_shape_is_refused(
+    name: str, shape: tuple[int, ...], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        adam(parameters()).restore({name: torch.zeros(shape)})
+
+
 @pytest.mark.slow
-def test_no_step_imports_the_compiler_of_pytorch() -> None:
+def test_no_epoch_imports_the_compiler_of_pytorch() -> None:
     script = """
-import sys, torch
-from nas_core.training.optimizers import Adam, Sgd
-one = {"one": torch.ones(1, requires_grad=True)}
-for optimizer in (
-    Sgd(one, learning_rate=0.1, momentum=0.9, weight_decay=0.0),
-    Adam(one, learning_rate=0.1, betas=(0.5, 0.9), weight_decay=0.0),
-):
-    one["one"].sum().backward()
-    optimizer.step()
-    optimizer.zero_grad()
-print("torch._dynamo" in sys.modules)
+import sys
+from nas_core import KNOWN_CELLS, Protocol, Search, SearchProtocol, Training, load_dataset
+from nas_core.data.splits import search_split, split
+from nas_core.protocols.training import DataOptions
+digits = split(load_dataset("digits"), DataOptions(dataset="digits", train_limit=40))
+sizes = {"cells": 1, "init_channels": 2, "epochs": 1, "batch_size": 20}
+list(Training(KNOWN_CELLS["DARTS_V2"], Protocol(**sizes), digits, seed=0).epochs())
+protocol = SearchProtocol(**sizes, operations="SS1", alpha_order=2)
+(epoch,) = Search(protocol, search_split(digits, 20), seed=0).epochs()
+print(epoch.alpha_steps, "torch._dynamo" in sys.modules)
 """
     command = [sys.executable, "-c", script]
-    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "False\n"
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ended.stdout == "1 False\n"

@@ -12,11 +12,9 @@ import torch
 
 from nas_core.cells.genotype import Genotype
 from nas_core.cells.topology import Topology
-from nas_core.data.splits import Images, SearchSplit, load_dataset, search_split, split
-from nas_core.errors import InputError
+from nas_core.data.splits import Images, load_dataset, search_split, split
 from nas_core.protocols.search import SEARCH_PRESETS
 from nas_core.protocols.training import DataOptions
-from nas_core.training.search import check_searchable
 from tests.nas_core.training.searches import (
     BOTH,
     FIRST,
@@ -36,15 +34,6 @@ def test_another_seed_order_or_topology_is_another_search() -> None:
     losses = {search.history[-1].train_loss for search in searches}
     alphas = {str(search.history[-1].alphas) for search in searches}
     assert len(losses) == len(alphas) == 4
-
-
-def test_the_state_holds_momentum_and_all_of_adam() -> None:
-    names = set(reference(FIRST).tensors())
-    weights = {name for name, _ in reference(FIRST).network.named_parameters()}
-    assert {f"momentum.{name}" for name in weights} <= names
-    for alpha in ("normal", "reduction"):
-        parts = ("alphas", "alpha_step", "alpha_mean", "alpha_square")
-        assert {f"{part}.{alpha}" for part in parts} <= names
 
 
 @pytest.mark.slow
@@ -145,48 +134,12 @@ def test_search_leaves_images_and_the_global_generator_alone() -> None:
     assert torch.equal(HALVES.alphas.pixels, before[1])
 
 
-def test_weights_of_an_edge_start_equal_in_every_space_and_topology() -> None:
-    whole = started(BOTH.with_values({"topology": None, "operations": "all"}))
-    theirs = dict(whole.network.named_parameters())
-    for name, weight in started(BOTH).network.named_parameters():
-        assert torch.equal(weight, theirs[name])
-
-
 @pytest.mark.parametrize("clip", [1e-3, None])
 def test_alpha_gradients_are_clipped_where_asked(clip: float | None) -> None:
     search = searched(FIRST.with_values({"alpha_clip": clip, "epochs": 1}))
     gradients = [alpha.grad for alpha in search.alphas.tensors.values() if alpha.grad is not None]
     norm = torch.cat([gradient.flatten() for gradient in gradients]).norm().item()
     assert (norm <= 1.001e-3) == (clip is not None)
-
-
-def few(images: int, side: int = 8) -> SearchSplit:
-    places = torch.arange(images)
-    parts = (HALVES.weights[places], HALVES.alphas[places])
-    weights, alphas = (Images(p.pixels[:, :, :side, :side], p.labels) for p in parts)
-    return SearchSplit(HALVES.info, weights, alphas)
-
-
-def test_images_too_small_for_the_depth_are_refused() -> None:
-    with pytest.raises(InputError, match="images of 3x3 are too small for 3 cells"):
-        started(BOTH, images=few(16, side=3))
-
-
-def test_a_last_batch_of_one_image_is_refused_where_maps_are_one_pixel() -> None:
-    with pytest.raises(
-        InputError, match=r"17 images in batches of 16 leave a batch of one image, .* batch_size"
-    ):
-        started(BOTH, images=few(17, side=4))
-    check_searchable(BOTH, few(17, side=8))
-    check_searchable(BOTH, few(18, side=4))
-
-
-def test_every_stage_is_checked_before_anything_is_searched() -> None:
-    one_cell = {"cells": 1, "operations_kept": 3}
-    deeper = TINY.with_values({"stages": [one_cell, {"cells": 3, "operations_kept": 2}]})
-    check_searchable(TINY, few(16, side=2))
-    with pytest.raises(InputError, match="too small for 3 cells"):
-        check_searchable(deeper, few(16, side=2))
 
 
 @pytest.mark.slow

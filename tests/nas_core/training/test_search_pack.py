@@ -90,8 +90,30 @@ def test_it_goes_on_from_what_it_saved_to_the_same_end(tmp_path: Path) -> None:
     assert len(resumed.history) == 1
     for ours, theirs in zip(resumed.epochs(), ends, strict=True):
         assert told(ours.members) == told(theirs.members)
-    state = whole.tensors()
-    assert all(torch.equal(tensor, state[name]) for name, tensor in resumed.tensors().items())
+    assert all(same(*both) for both in zip(resumed.members, whole.members, strict=True))
+
+
+def test_it_goes_on_without_a_member_that_had_ended(tmp_path: Path) -> None:
+    def started(**arguments: Any) -> PackSearch:
+        pack = packed(**arguments)
+        with torch.no_grad():
+            pack.members[0].network.classifier.bias.fill_(torch.inf)
+        return pack
+
+    whole = started()
+    ends = [told(epoch.members) for epoch in whole.epochs()]
+    next(iter(started(checkpoint=saved_in(tmp_path)).epochs()))
+
+    resumed = packed(checkpoint=saved_in(tmp_path))
+
+    assert resumed.going_on == [1, 2]
+    (first, second) = (told(epoch.members) for epoch in resumed.epochs())
+    assert first[1:] == ends[0][1:]
+    assert second == ends[1]
+    assert [len(resumed.history_of(number)) for number in range(3)] == [1, 2, 2]
+    assert resumed.has_diverged(0)
+    for number in (1, 2):
+        assert same(resumed.members[number], whole.members[number])
 
 
 def told(members: tuple[SearchEpoch | None, ...]) -> list[dict[str, object] | None]:

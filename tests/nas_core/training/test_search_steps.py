@@ -14,7 +14,7 @@ from nas_core.protocols.search import SearchProtocol
 from nas_core.streams import Draws
 from nas_core.training import search_steps
 from nas_core.training.alpha_step import alpha_gradient
-from nas_core.training.search_steps import alpha_step, weight_step
+from nas_core.training.search_steps import SideBySide
 from tests.nas_core.training.searches import FIRST, HALVES, TINY, searched, started
 
 EXACT = FIRST.with_values({"precision": "float64", "gradient_clip": 0.1})
@@ -43,13 +43,13 @@ def steps_of(protocol: SearchProtocol, monkeypatch: pytest.MonkeyPatch) -> str:
     """Return the order of (a)lpha and (w)eight steps."""
     taken: list[str] = []
     for letter, name in (("a", "alpha_step"), ("w", "weight_step")):
-        original = getattr(search_steps, name)
+        original = getattr(SideBySide, name)
 
         def spy(*arguments: Any, act: Any = original, kind: str = letter) -> Any:
             taken.append(kind)
             return act(*arguments)
 
-        monkeypatch.setattr(search_steps, name, spy)
+        monkeypatch.setattr(SideBySide, name, spy)
     searched(protocol)
     return "".join(taken)
 
@@ -82,16 +82,21 @@ def test_alphas_learn_on_their_own_half_and_weights_on_theirs(
 def test_steps_side_by_side_are_those_of_each_alone(order: int) -> None:
     protocol = EXACT.with_values({"alpha_order": order})
     together, alone = ([started(protocol, seed) for seed in (0, 4)] for _ in range(2))
+    pair = SideBySide(together)
+    each = [SideBySide([search]) for search in alone]
     steps = [list(search.steps(0)) for search in together]
     for step, drawn in enumerate(zip(*steps, strict=True)):
         draws = [of_weights for of_weights, _ in drawn]
         alpha_draws = [of_alphas for _, of_alphas in drawn if of_alphas is not None]
         nothing = [None, None]
-        chosen = alpha_step(together, draws, alpha_draws, nothing)
-        learnt = weight_step(together, draws, nothing)
-        for number, search in enumerate(alone):
+        chosen = pair.alpha_step(draws, alpha_draws, nothing)
+        learnt = pair.weight_step(draws, nothing)
+        for number, (search, steps_of_one) in enumerate(zip(alone, each, strict=True)):
             one = [draws[number]], [alpha_draws[number]]
-            expected = alpha_step([search], *one, [None]), weight_step([search], one[0], [None])
+            expected = (
+                steps_of_one.alpha_step(*one, [None]),
+                steps_of_one.weight_step(one[0], [None]),
+            )
             for ours, theirs in zip((chosen, learnt), expected, strict=True):
                 for part, other in zip(ours, theirs, strict=True):
                     torch.testing.assert_close(part[number], other[0], rtol=1e-9, atol=1e-12)

@@ -59,3 +59,12 @@ def test_halves_are_the_pixels_of_both_grids(sides: tuple[int, int]) -> None:
     assert torch.equal(y[:, :, :, ::2], padded[:, ::2, ::2])
     assert torch.equal(y[:, :, :, 1::2], padded[:, 1::2, 1::2])
     assert torch.autograd.gradcheck(halves, (x,))
+
+
+@pytest.mark.parametrize("form", ["gathered", "halves"])
+def test_a_second_derivative_is_refused_and_not_wrong(form: str) -> None:
+    x = maps().requires_grad_()
+    y = gathered(x, torch.tensor([1, 3])) if form == "gathered" else halves(x)
+    (gradient,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()

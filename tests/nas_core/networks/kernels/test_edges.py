@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nas_core.cells.genotype import OPERATION_NAMES
 from nas_core.cells.spaces import space_operations
@@ -150,3 +150,14 @@ def test_with_dropout_behind_skips_and_edges_of_different_operations(
         return x * (torch.rand(x.shape, generator=source, dtype=x.dtype) < 0.7)
 
     equal(SearchSpace(narrow, narrow), dropout=dropout, steps=1)
+
+
+@pytest.mark.parametrize("name", ["max_pool_3x3", "sep_conv_3x3"])
+def test_a_batch_norm_that_would_remember_otherwise_than_here_is_no_edges(name: str) -> None:
+    space = wired(["skip_connect", name, "sep_conv_5x5"])
+    network = SearchNetwork(init_channels=2, cells=1, num_classes=10, operations=space)
+    for key, module in network.cells.named_modules():
+        if name in key and isinstance(module, nn.BatchNorm2d):
+            module.momentum = None
+    with pytest.raises(AssertionError):
+        network(torch.randn(2, 3, 8, 8), Alphas(space).mixing())
