@@ -37,11 +37,11 @@ from topo_sweep.bench.record import keep, record, typed
 from topo_sweep.bench.turns import spread
 from topo_sweep.spec.networks import GenotypeSweep
 from topo_sweep.spec.trials import Trial
-from topo_sweep.store import parquet
 from topo_sweep.store.curves import groups_of
 from topo_sweep.store.manifest import Manifest
 from topo_sweep.store.opened import load_results
 from topo_sweep.store.parquet import ResultStore
+from topo_sweep.store.parts import write_part
 from topo_sweep.store.paths import StorePaths
 from topo_sweep.store.tables import EPOCH_SCHEMA, TRIAL_SCHEMA
 
@@ -88,8 +88,8 @@ def make_store(results: Path, spec: GenotypeSweep) -> ResultStore:
     )
     manifest.with_request(spec).write(store.paths.manifest)
     for number, (rows, curves) in enumerate(_parts(spec)):
-        parquet._write_part(store.paths.epochs, curves)  # noqa: SLF001 - as a sweep writes them
-        parquet._write_part(store.paths.trials, rows)  # noqa: SLF001
+        write_part(store.paths.epochs, curves)
+        write_part(store.paths.trials, rows)
         if number % 32 == 31:
             store.compact()
     store.compact()

@@ -1,10 +1,25 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and what names their content."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import uuid
 from pathlib import Path
+
+TEMPORARY = ".tmp"
+"""How the names of files end that are being written, or that a killed process left."""
+
+
+def digest(content: bytes) -> str:
+    """Return sixteen hexadecimal digits that no damaged content has."""
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def digest_of_file(path: Path) -> str:
+    """Return the same of a file, which is not held in memory."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def write_durably(path: Path, content: bytes) -> None:
@@ -14,7 +29,7 @@ def write_durably(path: Path, content: bytes) -> None:
         OSError: as the file system says; no temporary file is left behind.
 
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{TEMPORARY}")
     try:
         with temporary.open("wb") as file:
             file.write(content)

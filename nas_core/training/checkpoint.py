@@ -1,4 +1,7 @@
-"""Checkpoints: tensors and a JSON value in one safetensors file, written whole or not at all."""
+"""Checkpoints: tensors and a JSON value in one safetensors file, written whole or not at all.
+
+Among its metadata is a digest of all its bytes, but for the digest itself.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,16 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
-from nas_core.files import write_durably
+from nas_core.files import digest, write_durably
 
 _LOGGER = logging.getLogger(__name__)
+_NO_DIGEST: Final = "0" * 16
 
 
 @dataclass
@@ -48,10 +52,11 @@ class Checkpoint:
         Where that fails, as on a full disk, the computation goes on: a warning says once that it
         would have to start over.
         """
-        content = save(
+        written = save(
             {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-            metadata={"key": self.key, "value": json.dumps(value)},
+            metadata={"key": self.key, "value": json.dumps(value), "digest": _NO_DIGEST},
         )
+        content = _with_digest(written, _NO_DIGEST, digest(written))
         self._saved_at = time.monotonic()
         try:
             write_durably(self.path, content)
@@ -69,12 +74,40 @@ class Checkpoint:
         if not self.path.is_file():
             return None
         try:
-            with safe_open(self.path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                if metadata.get("key") != self.key:
-                    raise ValueError(f"it belongs to {metadata.get('key')!r}, not {self.key!r}")
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-                return tensors, json.loads(metadata["value"])
+            return self._read(self.path.read_bytes())
         except (SafetensorError, OSError, KeyError, ValueError) as error:
             _LOGGER.warning("starting over, checkpoint %s is unusable: %s", self.path, error)
             return None
+
+    def _read(self, content: bytes) -> tuple[dict[str, Tensor], Any]:
+        metadata = checked_metadata(content)
+        if metadata["key"] != self.key:
+            raise ValueError(f"it belongs to {metadata['key']!r}, not {self.key!r}")
+        return load(content), json.loads(metadata["value"])
+
+
+def checked_metadata(content: bytes) -> dict[str, str]:
+    """Return the metadata of a checkpoint's file, among them `key` and `value`.
+
+    Raises:
+        ValueError, KeyError: it is not what was written; a file of an earlier version cannot say.
+
+    """
+    metadata: dict[str, str] = json.loads(content[8 : _header_ends(content)])["__metadata__"]
+    saved = metadata.get("digest")
+    if saved is not None and digest(_with_digest(content, saved, _NO_DIGEST)) != saved:
+        raise ValueError("its bytes are not those that were written")
+    return metadata
+
+
+def _with_digest(content: bytes, old: str, new: str) -> bytes:
+    """Return a file with another digest in its header."""
+    end = _header_ends(content)
+    return (
+        content[:end].replace(f'"digest":"{old}"'.encode(), f'"digest":"{new}"'.encode())
+        + (content[end:])
+    )
+
+
+def _header_ends(content: bytes) -> int:
+    return 8 + int.from_bytes(content[:8], "little")

@@ -76,7 +76,15 @@ def requested(sweep: OpenedSweep) -> dict[str, Any]:
     Requests as sweeps: settings that came later have the value that leaves all as it was.
     """
     value: dict[str, Any] = json.loads(sweep.store.paths.manifest.read_text(encoding="utf-8"))
-    for name in ("train_images", "test_images", "packs", "packing", "split_packs", "compiling"):
+    for name in (
+        "train_images",
+        "test_images",
+        "packs",
+        "packing",
+        "split_packs",
+        "compiling",
+        "digest",
+    ):
         value.pop(name, None)
     return {**value, "requests": sweep.manifest.specs()}
 

@@ -10,6 +10,7 @@ import click
 
 from nas_core.errors import InputError, TopoSweepError
 from topo_sweep.cli.bench import bench
+from topo_sweep.cli.check import check
 from topo_sweep.cli.compare import compare
 from topo_sweep.cli.enumerate import enumerate_command
 from topo_sweep.cli.evaluate import evaluate
@@ -42,7 +43,7 @@ def cli() -> None:
 
 for command in (
     *(enumerate_command, run, status, list_command, rank, plot),
-    *(search, evaluate, promote, compare, protocol, bench),
+    *(search, evaluate, promote, compare, protocol, check, bench),
 ):
     cli.add_command(command)
 

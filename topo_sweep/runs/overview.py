@@ -9,7 +9,7 @@ from nas_core.errors import InputError
 from topo_sweep.analysis.accuracy import accuracies, split_words
 from topo_sweep.runs.status import sweep_status
 from topo_sweep.spec.presets import protocol_words
-from topo_sweep.store.opened import OpenedSweep, is_sweep, open_sweep
+from topo_sweep.store.opened import OpenedSweep, open_sweep, sweep_folders
 
 
 def overview(results: Path) -> tuple[list[dict[str, Any]], list[str]]:
@@ -22,12 +22,8 @@ def overview(results: Path) -> tuple[list[dict[str, Any]], list[str]]:
         InputError: there is no such folder, or nothing in it.
 
     """
-    inside = sorted(results.iterdir()) if results.is_dir() else []
-    folders = [results] if is_sweep(results) else [path for path in inside if is_sweep(path)]
-    if not folders:
-        open_sweep(results)  # says what is wrong
     records, problems = [], []
-    for folder in folders:
+    for folder in sweep_folders(results):
         try:
             records.append(_record(open_sweep(folder)))
         except InputError as error:

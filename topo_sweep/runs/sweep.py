@@ -146,6 +146,7 @@ def _remarks(plan: Plan, images: Split) -> Iterator[str]:
 def _run_locked(
     plan: Plan, dataset: Dataset, images: Split, executor: _Executor, say: Say
 ) -> RunResult:
+    plan.store.tidy()
     # Another driver may have finished some of it while this one was starting.
     plan = make_plan(plan.spec, plan.store.paths.folder.parent, retry_failed=plan.retry_failed)
     manifest = plan.manifest or _new_manifest(plan, dataset)

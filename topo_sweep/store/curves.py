@@ -48,7 +48,12 @@ def read_ended(part: Path, schema: pa.Schema, times: Sequence[datetime]) -> pa.T
     if not groups:
         return schema.empty_table()
     at = pa.array(times, schema.field(ENDED).type)
-    file = pads.ParquetFileFormat(dictionary_columns={key})
+    file = pads.ParquetFileFormat(
+        dictionary_columns={key},
+        default_fragment_scan_options=pads.ParquetFragmentScanOptions(
+            page_checksum_verification=True
+        ),
+    )
     chosen = file.make_fragment(str(part), pafs.LocalFileSystem(), row_groups=groups)
     table: pa.Table = chosen.to_table(schema=schema, filter=pads.field(ENDED).isin(at))
     return table

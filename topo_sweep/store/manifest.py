@@ -19,11 +19,12 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nas_core.errors import InputError
-from nas_core.files import write_durably
+from nas_core.files import digest, write_durably
 from nas_core.protocols.training import DataOptions, Protocol
 from topo_sweep.spec.load import SweepSpec, spec_from_json_value
 
 STORE_VERSION: Final = 1
+_DIGEST: Final = "digest"
 _LIBRARIES: Final = ("torch", "torchvision", "ray", "numpy", "pandas", "pyarrow")
 
 
@@ -167,8 +168,9 @@ class Manifest(BaseModel):
         return self.model_copy(update={"split_packs": split_packs}).with_packs(halves)
 
     def write(self, path: Path) -> None:
-        """Replace the file."""
-        text = json.dumps(self.model_dump(mode="json"), indent=1)
+        """Replace the file; its last line is a digest of all others."""
+        value = self.model_dump(mode="json")
+        text = json.dumps({**value, _DIGEST: _digest(value)}, indent=1)
         write_durably(path, (text + "\n").encode())
 
 
@@ -193,6 +195,7 @@ def read_manifest(path: Path) -> Manifest:
             f"{path.parent} was made by a newer topo-sweep (store version {version}, this one "
             f"reads up to {STORE_VERSION}): upgrade topo-sweep"
         )
+    written = value.pop(_DIGEST, None)  # an earlier version wrote none
     try:
         manifest = Manifest.model_validate_json(json.dumps(value))
         _check_unchanged(manifest, path)
@@ -200,7 +203,17 @@ def read_manifest(path: Path) -> Manifest:
         first = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"])
         raise InputError(f"{path} is damaged: {key}: {first['msg']}") from None
+    if written is not None and written != _digest(value):
+        raise InputError(
+            f"{path} is damaged, or was changed by hand: it does not say what was written; put it "
+            f"back as it was, or let `topo-sweep check {path.parent} --repair` move it aside and "
+            "ask for the sweep again"
+        )
     return manifest
+
+
+def _digest(value: Mapping[str, Any]) -> str:
+    return digest(json.dumps(value, sort_keys=True).encode())
 
 
 def _check_unchanged(manifest: Manifest, path: Path) -> None:

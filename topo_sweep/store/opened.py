@@ -154,8 +154,25 @@ def sweeps_in(folder: Path) -> list[OpenedSweep]:
         InputError: one of them is damaged.
 
     """
+    return [_opened(child) for child in _sweeps_among_children(folder)]
+
+
+def sweep_folders(results: Path) -> list[Path]:
+    """Return the folder itself where it is a sweep, else those of its children that are.
+
+    Raises:
+        InputError: there is no such folder, or no sweep in it.
+
+    """
+    folders = [results] if is_sweep(results) else _sweeps_among_children(results)
+    if not folders:
+        open_sweep(results)  # says what is wrong
+    return folders
+
+
+def _sweeps_among_children(folder: Path) -> list[Path]:
     children = sorted(folder.iterdir()) if folder.is_dir() else []
-    return [_opened(child) for child in children if is_sweep(child)]
+    return [child for child in children if is_sweep(child)]
 
 
 def open_sweep(path: Path) -> OpenedSweep:

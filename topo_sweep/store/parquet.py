@@ -18,23 +18,21 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import io
 import os
 import socket
 import time
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from nas_core.errors import InputError, TopoSweepError
-from nas_core.files import write_durably
-from topo_sweep.store.curves import curves_of, read_ended
+from nas_core.errors import InputError
+from nas_core.files import TEMPORARY, write_durably
+from topo_sweep.store.curves import curves_of
+from topo_sweep.store.parts import StoreError, merge, parts_of, read_part, tidy, write_part
 from topo_sweep.store.paths import StorePaths
 from topo_sweep.store.precedence import by_time, preferred
 from topo_sweep.store.tables import SEARCHES, TABLES, TRIALS, Table
@@ -46,11 +44,6 @@ Row = Mapping[str, Any]
 
 _MOST_PARTS = 32
 _SMALL_PART_BYTES = 16 * 2**20
-_GROUP_ROWS = 2**15  # what is read at least: the curves of 328 trainings of 100 epochs
-
-
-class StoreError(TopoSweepError):
-    """A store could not be read or written; nothing that was in it is lost."""
 
 
 class ResultStore:
@@ -69,7 +62,7 @@ class ResultStore:
         try:
             for folder in (self.paths.trials, self.paths.epochs, self.paths.checkpoints):
                 folder.mkdir(parents=True, exist_ok=True)
-            probe = self.paths.trials / f".probe-{uuid.uuid4().hex}.tmp"
+            probe = self.paths.trials / f".probe-{uuid.uuid4().hex}{TEMPORARY}"
             write_durably(probe, bytes(2**16))
             probe.unlink()
         except OSError as error:
@@ -88,27 +81,26 @@ class ResultStore:
         try:
             # Curves first: a trial that is visible has its epochs.
             for (name, schema), values in zip(table.parts, (curves, rows), strict=True):
-                _write_part(self.paths.part_folder(name), pa.Table.from_pylist(values, schema))
-            if len(_parts(self.paths.part_folder(table.name))) > _MOST_PARTS:
+                write_part(self.paths.part_folder(name), pa.Table.from_pylist(values, schema))
+            if len(parts_of(self.paths.part_folder(table.name))) > _MOST_PARTS:
                 self.compact()
         except OSError as error:
             reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
             raise StoreError(f"cannot write to {self.paths.folder}: {reason}") from None
 
     def compact(self) -> None:
-        """Merge small parts into one; call with the lock held.
-
-        The merged part appears before the old ones go, and readers drop repeated rows, so there
-        is no instant at which a row is missing or counts twice.
-        """
+        """Merge small parts into one, see `parts.merge`; call with the lock held."""
         for table in TABLES.values():
             for name, schema in table.parts:
-                folder = self.paths.part_folder(name)
-                small = [p for p in _parts(folder) if p.stat().st_size < _SMALL_PART_BYTES]
-                if len(small) > 1:
-                    _write_part(folder, pa.concat_tables(_read_part(p, schema) for p in small))
-                    for part in small:
-                        part.unlink()
+                merge(self.paths.part_folder(name), schema, smaller_than=_SMALL_PART_BYTES)
+
+    def tidy(self) -> None:
+        """Remove what writers that were killed left behind; call with the lock held."""
+        for table in TABLES.values():
+            for name, _ in table.parts:
+                tidy(self.paths.part_folder(name))
+        for temporary in self.paths.folder.glob(f".*{TEMPORARY}"):
+            temporary.unlink(missing_ok=True)
 
     def trials(self) -> pd.DataFrame:
         """Return one row a trial; integer columns may hold NA, accuracies are fractions."""
@@ -199,7 +191,7 @@ class ResultStore:
         folder = self.paths.part_folder(name)
         for _ in range(100):
             with contextlib.suppress(FileNotFoundError):  # compacted between listing and reading
-                tables = [_read_part(part, schema, times) for part in _parts(folder)]
+                tables = [read_part(part, schema, times) for part in parts_of(folder)]
                 return pa.concat_tables(tables) if tables else schema.empty_table()
         raise StoreError(f"{folder} changes faster than it can be read: try again")
 
@@ -298,46 +290,6 @@ def _flock(file: TextIO) -> None:
             return
         time.sleep(0.01)
     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-_SELDOM_TWICE: Final = {"train_loss", "alpha_loss", "seconds", "train_seconds"}
-"""Columns in which a list of the different values would be as long as the column."""
-
-
-def _write_part(folder: Path, table: pa.Table) -> None:
-    if table.num_rows:
-        folder.mkdir(exist_ok=True)
-        buffer = io.BytesIO()
-        often = [name for name in table.column_names if name not in _SELDOM_TWICE]
-        pq.write_table(
-            table, buffer, compression="zstd", row_group_size=_GROUP_ROWS, use_dictionary=often
-        )
-        write_durably(
-            folder / f"part-{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.parquet", buffer.getvalue()
-        )
-
-
-def _parts(folder: Path) -> list[Path]:
-    return sorted(folder.glob("part-*.parquet"))
-
-
-def _read_part(part: Path, schema: pa.Schema, times: Sequence[datetime] | None = None) -> pa.Table:
-    """Read the columns of the schema; one that an older version did not write holds nulls.
-
-    With `times`, read what ended then.
-    """
-    columns = pa.schema([field.with_nullable(nullable=True) for field in schema])
-    try:
-        if times is not None:
-            return read_ended(part, columns, times)
-        return pq.read_table(part, schema=columns)
-    except FileNotFoundError:
-        raise
-    except (pa.ArrowException, OSError) as error:
-        raise StoreError(
-            f"{part} is damaged ({error}): move it away and run the sweep again; "
-            "only its trials are trained again"
-        ) from None
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:

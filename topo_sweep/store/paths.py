@@ -58,6 +58,11 @@ class StorePaths:
         return self.folder / "checkpoints"
 
     @property
+    def damaged(self) -> Path:
+        """What was found damaged and moved aside."""
+        return self.folder / "damaged"
+
+    @property
     def figures(self) -> Path:
         """Pictures."""
         return self.folder / "figures"

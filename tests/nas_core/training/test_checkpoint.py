@@ -84,6 +84,33 @@ def test_a_file_cut_anywhere_is_never_read(tmp_path: Path) -> None:
         assert checkpoint.load() is None
 
 
+def test_no_bit_that_changed_changes_what_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "c"
+    checkpoint = Checkpoint(path, key="mine")
+    checkpoint.save(TENSORS, [1, 2, 3])
+    whole = path.read_bytes()
+    read = 0
+    for bit in range(0, 8 * len(whole), 11):
+        changed = bytearray(whole)
+        changed[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(changed)
+        if loaded := checkpoint.load():
+            read += 1
+            tensors, value = loaded
+            assert value == [1, 2, 3]
+            assert all(content(tensors[name]) == content(TENSORS[name]) for name in TENSORS)
+    assert read <= 8, "of the name of the digest alone"
+
+
+def test_a_file_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "c"
+    path.write_bytes(save({"a": torch.ones(1)}, metadata={"key": "mine", "value": "7"}))
+
+    loaded = Checkpoint(path, key="mine").load()
+    assert loaded is not None
+    assert loaded[1] == 7
+
+
 @pytest.mark.parametrize(
     "metadata", [None, {"key": "mine"}, {"key": "mine", "value": "{"}, {"value": "1"}]
 )

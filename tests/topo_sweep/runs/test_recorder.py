@@ -33,7 +33,7 @@ from topo_sweep.runs.runner import Report, Resumed
 from topo_sweep.spec.networks import GenotypeSweep
 from topo_sweep.spec.trials import Trial
 from topo_sweep.store.opened import open_sweep
-from topo_sweep.store.parquet import StoreError
+from topo_sweep.store.parts import StoreError
 from topo_sweep.store.tables import TRIALS
 
 

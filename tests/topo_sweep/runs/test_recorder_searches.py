@@ -215,7 +215,7 @@ def test_a_search_whose_row_cannot_be_written_starts_no_evaluation(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("topo_sweep.store.parquet.write_durably", full)
+        patch.setattr("topo_sweep.store.parts.write_durably", full)
         with pytest.raises(TopoSweepError, match="the disk is full"):
             run.report(run.ids[0], *search_ended("ok", search_epoch(0)))
 

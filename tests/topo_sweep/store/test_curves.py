@@ -36,7 +36,7 @@ def ended(number: int, **values: Any) -> dict[str, Any]:
 @pytest.fixture
 def small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make row groups of two rows, which is the curve of one trial here."""
-    monkeypatch.setattr("topo_sweep.store.parquet._GROUP_ROWS", 2)
+    monkeypatch.setattr("topo_sweep.store.parts._GROUP_ROWS", 2)
 
 
 def sweep_of(folder: Path, rows: Sequence[dict[str, Any]]) -> ResultStore:
@@ -105,7 +105,7 @@ def test_opening_and_ranking_read_no_curve(tmp_path: Path) -> None:
 def test_large_parts_come_in_row_groups_before_and_after_compaction(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("topo_sweep.store.parquet._GROUP_ROWS", 4)
+    monkeypatch.setattr("topo_sweep.store.parts._GROUP_ROWS", 4)
     store = sweep_of(tmp_path, [ended(number) for number in range(3)])
     append(store, [ended(3)])
 

@@ -35,8 +35,8 @@ from topo_sweep.store.parquet import (
     BufferedWriter,
     ResultStore,
     Row,
-    StoreError,
 )
+from topo_sweep.store.parts import StoreError
 from topo_sweep.store.paths import StorePaths
 from topo_sweep.store.tables import EPOCH_SCHEMA, TRIAL_SCHEMA, TRIALS, Table
 
@@ -202,7 +202,7 @@ def check_part_is_named(read: Callable[[], object], part: Path) -> None:
         read()
     message = str(failure.value)
     assert message.startswith(f"{part} is damaged")
-    assert "move it away" in message
+    assert "check" in message
     assert "\n" not in message
 
 

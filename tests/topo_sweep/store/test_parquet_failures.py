@@ -30,8 +30,8 @@ from tests.topo_sweep.store.store_rows import (
 from topo_sweep.store.parquet import (
     BufferedWriter,
     ResultStore,
-    StoreError,
 )
+from topo_sweep.store.parts import StoreError
 from topo_sweep.store.paths import StorePaths
 
 

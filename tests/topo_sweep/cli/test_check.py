@@ -1,0 +1,45 @@
+"""`topo-sweep check` as its reader sees it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.program import done, program, refused
+from tests.topo_sweep.conftest import make_sweep, small_spec
+from tests.topo_sweep.store.local_store import parts
+from tests.topo_sweep.store.store_rows import append, trial_row
+
+
+def test_damage_is_named_and_moved_aside_only_where_asked(tmp_path: Path) -> None:
+    store = make_sweep(tmp_path / "results", small_spec())
+    append(store, [trial_row("a")])
+    folder = store.paths.folder.relative_to(tmp_path)
+    assert done(tmp_path, "check").output == f"{folder}: 3 files, none damaged\n"
+    (part,) = parts(store.paths.trials)
+    part.write_bytes(part.read_bytes()[:-1])
+
+    found = program(tmp_path, "check", str(folder))
+    line = f"{part.relative_to(tmp_path)}: its bytes are not those that were written"
+    assert found.code == 1
+    assert found.output == f"{line}\n{folder}: 3 files, 1 damaged\n"
+    assert found.errors.startswith("topo-sweep: 1 file damaged: --repair moves")
+    assert part.exists()
+
+    repaired = done(tmp_path, "check", "--repair")
+    assert repaired.output == f"{line}; moved aside\n{folder}: 3 files, 1 damaged\n"
+    assert "give the command of the sweep again" in repaired.errors
+    assert done(tmp_path, "check").output == f"{folder}: 2 files, none damaged\n"
+
+
+def test_a_study_of_an_earlier_version_says_what_cannot_be_seen(tmp_path: Path) -> None:
+    store = make_sweep(tmp_path / "results", small_spec())
+    append(store, [trial_row("a")])
+    (part,) = parts(store.paths.trials)
+    part.rename(part.with_name("part-01790000000000000000-0123abcd.parquet"))
+
+    line = done(tmp_path, "check").output
+    assert "none damaged; 1 of an earlier version, in which a changed value would not" in line
+
+
+def test_where_there_is_no_sweep_one_line_says_so(tmp_path: Path) -> None:
+    assert "there is no folder none" in refused(tmp_path, "check", "none")

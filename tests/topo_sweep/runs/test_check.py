@@ -1,0 +1,56 @@
+"""A check reads every file of a sweep that is kept, and a driver's lock holds against repairs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from nas_core.errors import InputError
+from nas_core.training.checkpoint import Checkpoint
+from tests.topo_sweep.conftest import make_sweep, small_spec
+from tests.topo_sweep.store.store_rows import append, trial_row
+from topo_sweep.runs.check import check_sweep
+from topo_sweep.store.parquet import ResultStore
+
+STUDIES = Path(__file__).resolve().parents[3] / "results" / "studies"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ResultStore:
+    store = make_sweep(tmp_path, small_spec())
+    append(store, [trial_row("a")])
+    for key in ("one", "two"):
+        Checkpoint(store.paths.checkpoint(key), key=key).save({"w": torch.ones(100)}, [])
+    return store
+
+
+def test_a_damaged_checkpoint_is_found_and_moved_aside(store: ResultStore) -> None:
+    folder, state = store.paths.folder, store.paths.checkpoint("one")
+    assert check_sweep(folder, repairs=False).damage == []
+    content = bytearray(state.read_bytes())
+    content[-3] ^= 1
+    state.write_bytes(content)
+
+    for repairs in (False, True):
+        checked = check_sweep(folder, repairs=repairs)
+        assert [each.path for each in checked.damage] == [state]
+        assert (checked.files, checked.undigested) == (5, 0)
+
+    assert not state.exists()
+    assert store.paths.checkpoint("two").exists()
+    assert check_sweep(folder, repairs=True).damage == []
+
+
+@pytest.mark.parametrize("repairs", [False, True])
+def test_what_a_driver_writes_is_not_checked_meanwhile(store: ResultStore, repairs: bool) -> None:
+    with store.lock(), pytest.raises(InputError, match="is in use by process"):
+        check_sweep(store.paths.folder, repairs=repairs)
+
+
+def test_no_kept_study_is_damaged() -> None:
+    folders = sorted(path.parent for path in STUDIES.rglob("sweep.json"))
+    assert folders
+    for folder in folders:
+        assert check_sweep(folder, repairs=False).damage == [], folder

@@ -1,0 +1,116 @@
+"""What is damaged in a sweep's folder, and moving it aside.
+
+A row counts only with its curve: a training whose curve is lost runs again, as does one whose row
+is. Nothing is removed: what is damaged goes to a folder of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from nas_core.errors import InputError
+from topo_sweep.store.manifest import read_manifest
+from topo_sweep.store.parts import DamagedPartError, parts_of, read_part, write_part
+from topo_sweep.store.paths import StorePaths
+from topo_sweep.store.tables import TABLES, Table
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A file of a sweep, and what is wrong with it."""
+
+    path: Path
+    reason: str
+
+
+def damaged(paths: StorePaths) -> Iterator[Damage]:
+    """Yield what is wrong with `sweep.json` and the Parquet parts; reads every byte of them.
+
+    Curves that are missing are looked for only where all parts can be read.
+    """
+    files = list(_damaged_files(paths))
+    yield from files
+    if all(each.path == paths.manifest for each in files):
+        for table in TABLES.values():
+            for part, _, lost in _without_curves(paths, table):
+                yield Damage(part, _lost_curves(lost))
+
+
+def repair(paths: StorePaths) -> Iterator[Damage]:
+    """Move what is damaged aside, a row without its curve too; yield what was moved.
+
+    Call it with the lock held. What was moved has no row any more, so that it runs again.
+
+    Raises:
+        OSError: as the file system says; another repair goes on from there.
+
+    """
+    for each in list(_damaged_files(paths)):
+        move_aside(paths, each.path)
+        yield each
+    for table in TABLES.values():
+        for part, whole, lost in list(_without_curves(paths, table)):
+            write_part(part.parent, whole)
+            move_aside(paths, part)
+            yield Damage(part, _lost_curves(lost))
+
+
+def all_parts(paths: StorePaths) -> dict[Path, pa.Schema]:
+    """Return every part of a sweep, with the columns that its kind has."""
+    kinds = [kind for table in TABLES.values() for kind in table.parts]
+    return {part: schema for name, schema in kinds for part in parts_of(paths.part_folder(name))}
+
+
+def move_aside(paths: StorePaths, file: Path) -> None:
+    """Move a file of a sweep into its folder of what is damaged, under the same name.
+
+    Raises:
+        OSError: as the file system says.
+
+    """
+    place = paths.damaged / file.relative_to(paths.folder)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    file.replace(place)
+
+
+def _damaged_files(paths: StorePaths) -> Iterator[Damage]:
+    try:
+        read_manifest(paths.manifest)
+    except InputError as error:
+        yield Damage(paths.manifest, str(error))
+    for part, schema in all_parts(paths).items():
+        try:
+            read_part(part, schema)
+        except DamagedPartError as error:
+            yield Damage(part, error.reason)
+
+
+def _without_curves(paths: StorePaths, table: Table) -> Iterator[tuple[Path, pa.Table, int]]:
+    """Yield parts with rows whose curves are not there: the other rows, and how many those are.
+
+    A row says how many epochs it has, and its epochs have its time.
+    """
+    key = [table.key, "finished_at"]
+    names = pa.schema([table.curve_schema.field(name) for name in (*key, "epoch")])
+    read = [read_part(part, names) for part in parts_of(paths.part_folder(table.curve_name))]
+    curves = pa.concat_tables(read) if read else names.empty_table()
+    epochs = curves.group_by(key).aggregate([("epoch", "count_distinct")])
+    for part in parts_of(paths.part_folder(table.name)):
+        rows = read_part(part, table.schema)
+        numbered = rows.select([*key, "epochs"]).append_column(
+            "row", pa.array(range(rows.num_rows))
+        )
+        found = numbered.join(epochs, keys=key).sort_by("row")
+        there = pc.fill_null(found["epoch_count_distinct"], 0)
+        whole = pc.greater_equal(there, found["epochs"])
+        if lost := rows.num_rows - pc.sum(whole).as_py():
+            yield part, rows.filter(whole), lost
+
+
+def _lost_curves(rows: int) -> str:
+    return "a row of it has lost its curve" if rows == 1 else f"{rows} rows have lost their curves"
