@@ -1,7 +1,11 @@
-"""What is left to run, handed out as it becomes possible: an evaluation waits for its search."""
+"""What is left to run, handed out as it becomes possible: an evaluation waits for its search.
+
+What failed waits for its next try.
+"""
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 
@@ -28,6 +32,8 @@ class Agenda:
     ) -> None:
         self._ready: deque[Runnable | Pack] = deque()
         self._waiting: dict[str, list[Evaluation | WaitingPack]] = {}
+        self._later: list[tuple[float, Runnable | Pack]] = []
+        """What failed and is tried again from a time on."""
         self._out: set[str] = set()
         """Packs that run and may come back as their halves."""
         for trial in left.values() if packs is None else packs:
@@ -42,6 +48,9 @@ class Agenda:
 
     def next(self) -> Runnable | Pack | None:
         """Take what can start now; None where everything waits or nothing is left."""
+        now = time.monotonic()
+        self._ready += (trial for due, trial in self._later if due <= now)
+        self._later = [each for each in self._later if each[0] > now]
         trial = self._ready.popleft() if self._ready else None
         if isinstance(trial, Pack) and len(trial.members) > 1:
             self._out.add(trial.pack_id)
@@ -50,7 +59,13 @@ class Agenda:
     @property
     def is_exhausted(self) -> bool:
         """Whether nothing will ever be ready again."""
-        return not self._ready and not self._waiting and not self._out
+        return not (self._ready or self._waiting or self._later or self._out)
+
+    def again(self, trial: Runnable | Pack, *, after: float) -> None:
+        """Hand out what failed once more, at the earliest after so many seconds."""
+        self._later.append((time.monotonic() + after, trial))
+        if isinstance(trial, Pack):
+            self._out.discard(trial.pack_id)
 
     def pack_ended(self, pack: Pack, *halves: Pack) -> None:
         """Note that a pack runs no longer; its halves, if it has to be split, come first."""

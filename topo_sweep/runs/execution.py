@@ -34,10 +34,14 @@ class Execution:
         test_every: a training measures its accuracies every so many epochs, and always in its
             last. Rows are the same, but for the best test accuracy, which is the best of the
             measured ones; curves show which. Searches measure only in their last epoch.
+        retries: how often a trial that failed is tried again in a run; where nothing but its
+            machine was lost, that does not count.
+        fail_fast: stop the run where a trial has failed for good.
         verbose: let Ray talk.
 
     Raises:
-        InputError: options that contradict each other, or an epoch that never comes.
+        InputError: options that contradict each other, an epoch that never comes, or fewer retries
+            than none.
 
     """
 
@@ -53,6 +57,8 @@ class Execution:
     compile: Literal["auto", "on", "off"] = "off"
     checkpoint_seconds: float = 20.0
     test_every: int = 1
+    retries: int = 3
+    fail_fast: bool = False
     verbose: bool = False
 
     def __post_init__(self) -> None:
@@ -64,6 +70,8 @@ class Execution:
             )
         if self.test_every < 1:
             raise InputError(f"--test-every counts epochs from 1, got {self.test_every}")
+        if self.retries < 0:
+            raise InputError(f"--retries is 0 or more, got {self.retries}")
 
     @property
     def device(self) -> str:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from typing import Final
+
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.interrupts import Interrupts
 from topo_sweep.runs.recorder import Recorder
 from topo_sweep.runs.runner import TrialRunner
+
+_WAIT_SECONDS: Final = 0.05
 
 
 def run_inline(
@@ -17,7 +22,12 @@ def run_inline(
         KeyboardInterrupt: Ctrl-C; what had finished is recorded.
 
     """
-    while (trial := agenda.next()) is not None:
+    while not agenda.is_exhausted:
+        trial = agenda.next()
+        if trial is None:  # what failed is tried again, but not yet
+            with interrupts.immediate():
+                time.sleep(_WAIT_SECONDS)
+            continue
         recorder.start(trial)
         reports = runner.run(trial)
         ended = False

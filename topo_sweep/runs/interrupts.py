@@ -21,10 +21,15 @@ class Interrupts:
 
     def __init__(self) -> None:
         self._requested = False
+        self._heard = False
         self._immediate = False
 
+    def stop(self) -> None:
+        """Stop the run at the next safe point, as a signal would."""
+        self._requested = True
+
     def check(self) -> None:
-        """Raise KeyboardInterrupt if a signal came."""
+        """Raise KeyboardInterrupt if a signal came, or `stop` was called."""
         if self._requested:
             raise KeyboardInterrupt
 
@@ -54,9 +59,9 @@ class Interrupts:
             self._immediate = False
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
-        if self._requested:
+        if self._heard:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
-        self._requested = True
+        self._requested = self._heard = True
         if self._immediate:
             raise KeyboardInterrupt

@@ -54,6 +54,8 @@ class Progress:
     work: dict[str, tuple[str, int]] = field(default_factory=dict)
     running: dict[str, int] = field(default_factory=dict)
     """Epochs done by each trial that runs now."""
+    waits_for_machines: bool = False
+    """Whether there is none that could train."""
     _time_left: TimeLeft = field(default_factory=TimeLeft)
     worker_seconds: float = 0.0
     """That workers took for the epochs of this run, all workers together."""
@@ -154,6 +156,8 @@ class Progress:
     def line(self) -> str:
         """Return the whole state in one line."""
         parts = [f"{self.done}/{self.planned} done", self._running_text()]
+        if self.waits_for_machines:
+            parts.append("waits for machines")
         if self.diverged:
             parts.append(f"{self.diverged} diverged")
         if self.failed:

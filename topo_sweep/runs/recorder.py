@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from typing import Literal
 
 from nas_core.cells.genotype import Genotype
 from nas_core.training.epochs import Steps
+from topo_sweep.analysis.text import counted
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.packs import Pack
 from topo_sweep.runs.plan import Plan
 from topo_sweep.runs.progress import Progress
+from topo_sweep.runs.retries import Retries
 from topo_sweep.runs.rows import Row, curve, row
 from topo_sweep.runs.runner import AnyEpoch, Outcome, Report, Resumed, Together
 from topo_sweep.spec.trials import Runnable
@@ -29,15 +32,28 @@ class Recorder:
         plan: what runs.
         fingerprint: names the exact data in every row.
         progress: kept up to date.
-        agenda: is told what searches found, so that it can be evaluated.
+        agenda: is told what searches found, so that it can be evaluated, and what to try again.
+        retries: of each that fails.
+        on_failure: is called when a trial has failed for good.
 
     """
 
-    def __init__(self, plan: Plan, agenda: Agenda, progress: Progress, *, fingerprint: str) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        agenda: Agenda,
+        progress: Progress,
+        *,
+        fingerprint: str,
+        retries: int = 0,
+        on_failure: Callable[[], None] | None = None,
+    ) -> None:
         self._plan = plan
         self._agenda = agenda
         self._progress = progress
         self._fingerprint = fingerprint
+        self._retries = Retries(retries)
+        self._on_failure = on_failure
         self._writer = BufferedWriter(plan.store)
         self._epochs: dict[str, list[AnyEpoch]] = {}
         self._failed: set[str] = set()
@@ -63,6 +79,8 @@ class Recorder:
         if isinstance(trial, Pack):
             return self._take_all(trial, report)
         assert not isinstance(report, Together), "only a pack reports for several"  # noqa: S101
+        if isinstance(report, Outcome) and self._is_tried_again(trial, report):
+            return True
         return self._take_one(trial, report, self._worked([report]))
 
     def _worked(self, reports: Iterable[Report]) -> float:
@@ -94,37 +112,64 @@ class Recorder:
             seconds = self._worked(each for _, each in report.reports)
             for number, each in report.reports:
                 self._take_one(pack.members[number], each, seconds)
-            if report.out_of_memory is not None:
-                self._split(pack, report.out_of_memory)
+            if report.failure is not None:
+                self._take_failure(pack, report.failure)
             elif report.is_last:
                 self._agenda.pack_ended(pack)
             return report.is_last
-        for member in pack.members:
-            self._take_one(member, report, 0.0)
-        self._agenda.pack_ended(pack)
+        assert isinstance(report, Outcome), "of a pack, members tell how far they are"  # noqa: S101
+        self._take_failure(pack, report)
         return True
 
-    def _split(self, pack: Pack, error: str) -> None:
+    def _take_failure(self, pack: Pack, failure: Outcome) -> None:
+        """Try a pack again, or else its halves: what one of them does costs no other its row."""
+        is_one = len(pack.members) == 1
+        does_not_fit = failure.failure == "memory" and not is_one
+        if not does_not_fit and self._is_tried_again(pack, failure):
+            return
+        if not is_one:
+            self._split(pack, failure)
+            return
+        self._take_one(pack.members[0], failure, 0.0)
+        self._agenda.pack_ended(pack)
+
+    def _is_tried_again(self, trial: Runnable | Pack, outcome: Outcome) -> bool:
+        """Let what failed wait for its next try, if it gets one."""
+        if outcome.status != "failed":
+            return False
+        key = trial.pack_id if isinstance(trial, Pack) else trial.trial_id
+        is_lost = outcome.failure == "machine"
+        seconds = self._retries.seconds_until(key, is_lost=is_lost)
+        if seconds is None:
+            return False
+        self._put_back(trial)
+        self._agenda.again(trial, after=seconds)
+        when = f"in {seconds:.0f} s" if seconds else "now"
+        _LOGGER.warning("%s: %s; it is tried again %s", _named(trial), outcome.error, when)
+        return True
+
+    def _put_back(self, trial: Runnable | Pack) -> None:
+        for each in trial.members if isinstance(trial, Pack) else (trial,):
+            self._epochs.pop(each.trial_id, None)
+            self._progress.put_back(each.trial_id)
+
+    def _split(self, pack: Pack, failure: Outcome) -> None:
         """Let the members of a pack start over as two, and `sweep.json` say so first.
 
-        They start over so that their numbers do not depend on when memory ran out.
+        They start over so that their numbers do not depend on when it failed.
         """
         paths, halves = self._plan.store.paths, pack.halves
         ids = [half.trial_ids for half in halves]
         read_manifest(paths.manifest).with_split(pack.trial_ids, ids).write(paths.manifest)
         paths.checkpoint(pack.pack_id).unlink(missing_ok=True)
-        for member in pack.members:
-            self._epochs.pop(member.trial_id, None)
-            self._progress.put_back(member.trial_id)
+        self._put_back(pack)
         left = [half for half in halves if not self._written.issuperset(half.trial_ids)]
         self._agenda.pack_ended(pack, *left)
+        did = "do not fit into memory" if failure.failure == "memory" else "failed"
         sizes = " and ".join(str(len(each)) for each in ids)
         _LOGGER.warning(
-            "%d %s do not fit into memory as one network, they start over as %s (%s)",
-            len(pack.members),
-            "searches" if pack.members[0].finds_cell else "trainings",
-            sizes,
-            error,
+            "%s %s as one network, they start over as %s (%s)",
+            *(_named(pack), did, sizes, failure.error),
         )
 
     def _end(self, trial: Runnable, outcome: Outcome) -> None:
@@ -157,6 +202,10 @@ class Recorder:
             genotype = None if text is None else Genotype.from_string(text)
             self._progress.drop(self._agenda.search_ended(trial.trial_id, genotype))
 
+    def waits_for_machines(self, waits: bool) -> None:
+        """Note whether no machine is there that could train."""
+        self._progress.waits_for_machines = waits
+
     def tick(self) -> None:
         """Write rows that have waited long enough."""
         self._forget_checkpoints(self._writer.tick())
@@ -170,7 +219,9 @@ class Recorder:
         self._progress.end(trial.trial_id, outcome.status)
         if outcome.status == "failed":
             self._failed.add(trial.trial_id)
-            self.errors.append(f"{trial.name}, seed {trial.seed}: {outcome.error}")
+            self.errors.append(f"{_named(trial)}: {outcome.error}")
+            if self._on_failure is not None:
+                self._on_failure()
         accuracy = columns.get(f"{self._progress.metric}_accuracy")
         best = self._progress.best
         is_result = outcome.status == "ok" and not trial.finds_cell
@@ -198,6 +249,16 @@ class Recorder:
         return trial_id if pack is None else pack.pack_id
 
 
-def failed(error: BaseException | str) -> Outcome:
+def _named(trial: Runnable | Pack) -> str:
+    if isinstance(trial, Pack):
+        what = "search" if trial.members[0].finds_cell else "training"
+        return counted(len(trial.members), what)
+    return f"{trial.name}, seed {trial.seed}"
+
+
+def failed(
+    error: BaseException | str, failure: Literal["error", "memory", "machine"] = "error"
+) -> Outcome:
     """Return the outcome of a trial whose worker is gone."""
-    return Outcome(status="failed", error=" ".join(str(error).split())[:500])
+    text = " ".join(str(error).split())[:500]
+    return Outcome(status="failed", error=text, failure=failure)

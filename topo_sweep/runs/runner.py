@@ -11,7 +11,7 @@ import resource
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -47,11 +47,13 @@ class Outcome:
 
     `facts` are columns of its row that its epochs do not tell, such as `parameters`;
     `peak_memory_bytes` among them is that of the GPU, else the greatest that the process has had
-    so far, so a search on the CPU is charged with what ran there before.
+    so far, so a search on the CPU is charged with what ran there before. `failure` says of a failed
+    one what went wrong: something in it, memory, or nothing but that its machine was lost.
     """
 
     status: str
     error: str | None = None
+    failure: Literal["error", "memory", "machine"] = "error"
     facts: Mapping[str, Any] = field(default_factory=dict)
     device: str | None = None
     node: str | None = None
@@ -68,13 +70,12 @@ Once, in the first epoch that runs, it may tell how far that is: this is for the
 class Together:
     """What members of a pack report at the same time, by their number; `is_last` of all.
 
-    `out_of_memory` is the error of a pack of several that did not fit into memory: it ends without
-    outcomes, since its halves may fit.
+    `failure` is how all that had not ended failed together.
     """
 
     reports: tuple[tuple[int, Report], ...]
     is_last: bool = False
-    out_of_memory: str | None = None
+    failure: Outcome | None = None
 
 
 class TrialRunner:
@@ -126,7 +127,7 @@ class TrialRunner:
             facts = running.facts() | {"peak_memory_bytes": self._peak_memory_bytes()}
             yield outcome(status="diverged" if running.diverged else "ok", facts=facts)
         except Exception as error:  # noqa: BLE001 - the boundary at which an error becomes a row
-            yield outcome(status="failed", error=_explained(error))
+            yield outcome(**_failure(error, is_alone=True))
 
     def _outcome_of(self, trial: Runnable, members: int | None = None) -> Callable[..., Outcome]:
         """Return what makes the outcome of a trial, or of each of so many in a pack with it."""
@@ -137,24 +138,20 @@ class TrialRunner:
     def _run_pack(self, pack: Pack) -> Iterator[Together]:
         """Train as one network; yield what members report at the same time.
 
-        Several that do not fit into memory have let go of it when this is told.
+        Those that do not fit into memory have let go of it when this is told.
         """
         going_on = list(range(len(pack.members)))
         outcome = self._outcome_of(pack.members[0], members=len(going_on))
         try:
             yield from self._together(pack, going_on, outcome)
         except Exception as error:  # noqa: BLE001 - the boundary at which an error becomes a row
-            splits = len(pack.members) > 1 and is_out_of_memory(error)
-            text = _told(error) if splits else _explained(error)
+            failure = outcome(**_failure(error, is_alone=len(pack.members) == 1))
         else:
             return
-        if splits:
+        if failure.failure == "memory":
             gc.collect()
             torch.cuda.empty_cache()
-            yield Together((), is_last=True, out_of_memory=text)
-        else:
-            failures = tuple((number, outcome(status="failed", error=text)) for number in going_on)
-            yield Together(failures, is_last=True)
+        yield Together((), is_last=True, failure=failure)
 
     def _together(
         self, pack: Pack, going_on: list[int], outcome: Callable[..., Outcome]
@@ -245,15 +242,14 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(text in str(error) for text in texts)
 
 
-def _told(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
-
-
-def _explained(error: BaseException) -> str:
-    """Return the text of a failed row; where memory ran out, for whom."""
+def _failure(error: BaseException, *, is_alone: bool) -> dict[str, Any]:
+    """Return what an outcome says of an error; where memory ran out, for whom."""
+    text = f"{type(error).__name__}: {error}"
     if not is_out_of_memory(error):
-        return _told(error)
-    return f"one network alone does not fit into the memory of its worker: {_told(error)}"
+        return {"status": "failed", "error": text}
+    if is_alone:
+        text = f"one network alone does not fit into the memory of its worker: {text}"
+    return {"status": "failed", "error": text, "failure": "memory"}
 
 
 def check_trials(trials: Iterable[Planned], images: Split) -> None:

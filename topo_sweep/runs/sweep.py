@@ -171,8 +171,15 @@ def _run_locked(
     manifest.write(plan.store.paths.manifest)
     progress = Progress.of(plan, images=len(images.train))
     agenda = Agenda(plan.left, plan.cells_found, with_packs(plan.left, plan.trials, packs))
-    recorder = Recorder(plan, agenda, progress, fingerprint=dataset.fingerprint)
     interrupts, interrupted = Interrupts(), False
+    recorder = Recorder(
+        plan,
+        agenda,
+        progress,
+        fingerprint=dataset.fingerprint,
+        retries=execution.retries,
+        on_failure=interrupts.stop if execution.fail_fast else None,
+    )
     say(f"results: {plan.store.paths.folder}")
     with interrupts.caught():
         try:

@@ -99,8 +99,9 @@ class ResultStore:
         for table in TABLES.values():
             for name, _ in table.parts:
                 tidy(self.paths.part_folder(name))
-        for temporary in self.paths.folder.glob(f".*{TEMPORARY}"):
-            temporary.unlink(missing_ok=True)
+        for pattern in (f".*{TEMPORARY}", self.paths.fault("*").name):
+            for left in self.paths.folder.glob(pattern):
+                left.unlink(missing_ok=True)
 
     def trials(self) -> pd.DataFrame:
         """Return one row a trial; integer columns may hold NA, accuracies are fractions."""

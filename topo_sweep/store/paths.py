@@ -77,6 +77,10 @@ class StorePaths:
         """What the driver is doing now; advice for `status`, never truth."""
         return self.folder / ".progress.json"
 
+    def fault(self, worker: str) -> Path:
+        """Where a worker of this id leaves the name of a fatal signal."""
+        return self.folder / f".fault-{worker}"
+
     def checkpoint(self, trial_id: str) -> Path:
         """State of one unfinished trial."""
         return self.checkpoints / f"{trial_id}.safetensors"

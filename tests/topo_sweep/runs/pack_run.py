@@ -47,7 +47,8 @@ def swept(
     **more: Any,
 ) -> RunResult:
     """Run what is left in this process; `say` is told what a run says; `more` is of `Execution`."""
-    execution = Execution(executor="inline", pack_size=pack_size, checkpoint_seconds=0, **more)
+    settings = {"checkpoint_seconds": 0, "retries": 0} | more
+    execution = Execution(executor="inline", pack_size=pack_size, **settings)
     return run(make_plan(sweep or spec(), results, retry_failed=retry_failed), execution, say)
 
 

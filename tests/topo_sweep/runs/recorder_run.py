@@ -78,13 +78,17 @@ class Recording:
 class Run(Recording):
     """A recorder at work on a sweep of four trials, and what it left behind."""
 
-    def __init__(self, results: Path, *, retry_failed: bool = False, **progress: Any) -> None:
+    def __init__(
+        self, results: Path, *, retry_failed: bool = False, retries: int = 0, **progress: Any
+    ) -> None:
         self.store = make_sweep(results, SPEC)
         self.plan = make_plan(SPEC, results, retry_failed=retry_failed)
         work = dict.fromkeys(IDS, ("trials", SPEC.protocol.epochs))
         self.progress = Progress(planned=len(IDS), work=work, **progress)
-        agenda = Agenda(self.plan.left, self.plan.cells_found)
-        self.recorder = Recorder(self.plan, agenda, self.progress, fingerprint=FINGERPRINT)
+        self.agenda = Agenda(self.plan.left, self.plan.cells_found)
+        self.recorder = Recorder(
+            self.plan, self.agenda, self.progress, fingerprint=FINGERPRINT, retries=retries
+        )
 
     def trial(self, trial_id: str) -> Runnable:
         return SPEC.trials()[trial_id]

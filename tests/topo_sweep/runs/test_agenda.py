@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from nas_core.cells.genotype import Genotype
 from tests.topo_sweep.analysis.ranking_rows import uniform
-from tests.topo_sweep.conftest import small_spec
+from tests.topo_sweep.conftest import Clock, small_spec
 from tests.topo_sweep.runs.search_run import FOUND, OTHER, search_spec
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.packs import Pack, planned_packs, with_packs
@@ -224,3 +224,30 @@ def test_whenever_searches_end_everything_is_handed_out_once_and_nothing_before_
         for trial_id, trial in planned.items()
         if isinstance(trial, Evaluation) and finds[trial.search.search_id] is None
     }
+
+
+def test_what_failed_comes_again_after_its_time_and_not_before(clock: Clock) -> None:
+    work = Agenda(small_spec().trials(), {})
+    failed = handed_out(work)[0]
+    work.again(failed, after=4.0)
+
+    assert work.next() is None
+    assert not work.is_exhausted
+    clock.now += 3.9
+    assert work.next() is None
+    clock.now += 0.2
+    assert work.next() == failed
+    assert work.is_exhausted
+
+
+def test_a_pack_that_failed_is_out_again_when_it_is_handed_out(clock: Clock) -> None:
+    pack = Pack(tuple(small_spec().trials().values()))
+    work = Agenda({}, {}, [pack])
+    assert work.next() == pack
+    work.again(pack, after=0.0)
+    clock.now += 0.1
+
+    assert work.next() == pack
+    assert not work.is_exhausted
+    work.pack_ended(pack)
+    assert work.is_exhausted

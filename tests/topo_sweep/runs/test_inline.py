@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.topo_sweep.runs.recorder_run import IDS, Run, ended, metrics
-from topo_sweep.runs.agenda import Agenda
+from topo_sweep.runs import retries
 from topo_sweep.runs.inline import run_inline
 from topo_sweep.runs.interrupts import Interrupts
 from topo_sweep.runs.packs import Pack
@@ -40,9 +41,8 @@ class Scripted(TrialRunner):
 
 def run_all(run: Run, runner: Scripted) -> None:
     interrupts = Interrupts()
-    agenda = Agenda(run.plan.left, run.plan.cells_found)
     with interrupts.caught():
-        run_inline(agenda, run.recorder, interrupts, runner=runner)
+        run_inline(run.agenda, run.recorder, interrupts, runner=runner)
 
 
 def test_each_trial_runs_once_in_the_order_of_the_plan_also_behind_one_that_failed(
@@ -84,3 +84,35 @@ def test_a_trial_counts_as_running_before_its_first_report(tmp_path: Path) -> No
     run_all(run, Watched())
 
     assert running == [{trial_id: 0} for trial_id in IDS]
+
+
+def test_what_fails_is_tried_again_behind_the_others_and_then_is_a_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retries, "_FIRST_SECONDS", 0.05)
+    run, runner = Run(tmp_path, retries=2), Scripted(fails=IDS[1])
+
+    run_all(run, runner)
+    run.recorder.close()
+
+    assert runner.started == [*IDS, IDS[1], IDS[1]]
+    assert [run.row(trial_id)["status"] for trial_id in IDS] == ["ok", "failed", "ok", "ok"]
+    assert run.curve(IDS[1]) == [0], "of the last try alone"
+    assert run.recorder.errors == ["topology 17, seed 0: ValueError: bad"]
+
+
+def test_ctrl_c_while_what_failed_waits_for_its_next_try_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retries, "_FIRST_SECONDS", 1000.0)
+
+    def interrupted(_seconds: float) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(time, "sleep", interrupted)
+    run = Run(tmp_path, retries=1)
+    with pytest.raises(KeyboardInterrupt):
+        run_all(run, Scripted(fails=IDS[1]))
+    run.recorder.close()
+
+    assert set(run.store.trials()["trial_id"]) == {*IDS} - {IDS[1]}

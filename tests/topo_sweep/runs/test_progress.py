@@ -59,6 +59,9 @@ def wait_until(condition: Callable[[], bool]) -> None:
 def test_numbers_before_the_first_epoch_are_unknown(clock: Clock) -> None:
     progress = Progress(planned=3, images=100)
     assert progress.line() == "0/3 done · 0 running"
+    progress.waits_for_machines = True
+    assert progress.line() == "0/3 done · 0 running · waits for machines"
+    progress.waits_for_machines = False
 
     progress.start("a")
     clock.now += 10

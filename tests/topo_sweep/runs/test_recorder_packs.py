@@ -14,6 +14,7 @@ from topo_sweep.store.manifest import read_manifest
 
 TRIALS = list(SPEC.trials().values())
 PACK = Pack(tuple(TRIALS[:3]))
+NO_ROOM = failed("no room", failure="memory")
 
 
 @pytest.fixture
@@ -48,16 +49,36 @@ def test_each_member_is_a_row_with_its_curve(run: Run) -> None:
     assert not run.progress.running
 
 
-def test_what_ends_a_pack_ends_all_that_had_not_ended(run: Run) -> None:
-    run.recorder.start(PACK)
-    run.recorder.take(PACK, together(0, 1, 2, epoch=0))
-    run.recorder.take(PACK, Together(((1, ended("diverged")[-1]),)))
+def test_what_ends_a_pack_of_one_for_good_is_its_row(run: Run) -> None:
+    alone = Pack(tuple(TRIALS[:1]))
+    run.recorder.start(alone)
+    run.recorder.take(alone, together(0, epoch=0))
 
-    assert run.recorder.take(PACK, failed("the worker died"))
+    assert run.recorder.take(alone, failed("the worker died"))
     run.recorder.close()
 
-    assert statuses(run) == dict(zip(IDS[:3], ("failed", "diverged", "failed"), strict=True))
-    assert len(run.recorder.errors) == 2
+    assert statuses(run) == {IDS[0]: "failed"}
+    assert run.recorder.errors == ["topology 0, seed 0: the worker died"]
+
+
+@pytest.mark.parametrize("is_told", [False, True], ids=["worker", "pack"])
+def test_of_a_pack_that_fails_each_time_all_start_over_as_two_but_those_that_had_ended(
+    is_told: bool, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    run.recorder.start(PACK)
+    run.recorder.take(PACK, together(0, 1, 2, epoch=0))
+    run.recorder.take(PACK, Together(((0, ended("diverged")[-1]),)))
+    failure = failed("it crashed")
+
+    ending = Together((), is_last=True, failure=failure) if is_told else failure
+    assert run.recorder.take(PACK, ending)
+    run.recorder.close()
+
+    assert statuses(run) == {IDS[0]: "diverged"}
+    assert read_manifest(run.store.paths.manifest).split_packs == (PACK.trial_ids,)
+    assert [record.message for record in caplog.records] == [
+        "3 trainings failed as one network, they start over as 1 and 2 (it crashed)"
+    ]
 
 
 def test_the_checkpoint_of_a_pack_goes_when_its_last_row_is_durable(run: Run) -> None:
@@ -85,10 +106,10 @@ def test_what_a_member_saved_alone_before_goes_with_its_row(run: Run) -> None:
 
 
 def test_the_checkpoint_stays_where_a_member_failed(run: Run) -> None:
-    checkpoint = run.checkpoint(PACK.pack_id)
-    run.recorder.start(PACK)
-    run.recorder.take(PACK, Together(((1, ended("diverged")[-1]),)))
-    run.recorder.take(PACK, failed("the worker died"))
+    alone = Pack(tuple(TRIALS[:1]))
+    checkpoint = run.checkpoint(alone.pack_id)
+    run.recorder.start(alone)
+    run.recorder.take(alone, failed("the worker died"))
     run.recorder.close()
 
     assert checkpoint.exists(), "another try goes on from it"
@@ -101,7 +122,7 @@ def test_the_members_of_a_pack_that_did_not_fit_into_memory_wait_and_start_over_
     run.recorder.start(PACK)
     run.recorder.take(PACK, together(0, 1, 2, epoch=0))
 
-    assert run.recorder.take(PACK, Together((), is_last=True, out_of_memory="no room"))
+    assert run.recorder.take(PACK, Together((), is_last=True, failure=NO_ROOM))
 
     assert not run.progress.running
     manifest = read_manifest(run.store.paths.manifest)
@@ -163,3 +184,40 @@ def test_a_member_that_has_a_row_runs_beside_the_others_unrecorded(tmp_path: Pat
 
     assert statuses(run) == dict.fromkeys(IDS[:3], "ok")
     assert run.row(IDS[1])["test_accuracy"] == 0.5
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+def test_a_pack_whose_machine_was_lost_goes_on_elsewhere_however_often(
+    retries: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = Run(tmp_path, retries=retries)
+    run.agenda.pack_ended(PACK)  # the agenda of a run of single trials
+    while run.agenda.next() is not None:
+        pass
+    checkpoint = run.checkpoint(PACK.pack_id)
+    for _ in range(5):
+        run.recorder.start(PACK)
+        run.recorder.take(PACK, together(0, 1, 2, epoch=0))
+        assert run.recorder.take(PACK, failed("it was lost", failure="machine"))
+        assert not run.progress.running
+        assert run.agenda.next() == PACK
+    run.recorder.close()
+
+    assert checkpoint.exists()
+    assert run.store.trials().empty
+    assert caplog.records[0].message == "3 trainings: it was lost; it is tried again now"
+
+
+def test_a_pack_that_crashed_is_tried_again_whole_before_it_is_split(tmp_path: Path) -> None:
+    run = Run(tmp_path, retries=1)
+    checkpoint = run.checkpoint(PACK.pack_id)
+    run.recorder.start(PACK)
+    run.recorder.take(PACK, failed("it crashed"))
+    assert checkpoint.exists()
+    assert not read_manifest(run.store.paths.manifest).split_packs
+
+    run.recorder.start(PACK)
+    run.recorder.take(PACK, failed("it crashed"))
+
+    assert not checkpoint.exists()
+    assert read_manifest(run.store.paths.manifest).split_packs == (PACK.trial_ids,)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import nas_core.training.search
+import nas_core.training.search_state
 from nas_core.data.splits import Split, load_dataset, split
 from nas_core.training.epochs import SearchEpoch, Steps
 from nas_core.training.pack import PackTraining
@@ -99,7 +100,7 @@ def test_a_search_that_cannot_begin_is_a_failed_outcome(
     def raising(*_: object, **__: object) -> Iterator[SearchEpoch]:
         raise ValueError("bad")
 
-    monkeypatch.setattr(nas_core.training.search, "SearchNetwork", raising)
+    monkeypatch.setattr(nas_core.training.search_state, "SearchNetwork", raising)
     epochs, outcome = reports(digits, search_of(SPEC))
 
     assert (outcome.status, outcome.error, epochs) == ("failed", "ValueError: bad", [])
@@ -120,8 +121,11 @@ def test_a_pack_that_ran_out_of_memory_has_let_go_of_it_when_it_says_so(
 
     (report,) = TrialRunner(digits, execution=Execution()).run(Pack(tuple(trials)))
 
-    text = "OutOfMemoryError: CUDA out of memory"
-    assert report == Together((), is_last=True, out_of_memory=text)
+    assert isinstance(report, Together)
+    assert (report.reports, report.is_last) == ((), True)
+    assert report.failure is not None
+    assert report.failure.failure == "memory"
+    assert report.failure.error == "OutOfMemoryError: CUDA out of memory"
     assert [network() for network in networks] == [None]
 
 

@@ -30,7 +30,8 @@ TIMES = ("seconds", "finished_at", "node", "peak_memory_bytes")
 def swept(spec: SearchSweep, results: Path, **options: Any) -> tuple[RunResult, list[str]]:
     """Run a sweep in this process; return its result and what it said."""
     said: list[str] = []
-    choices = Execution(executor="inline", checkpoint_seconds=0.0)
+    fail_fast = options.pop("fail_fast", False)
+    choices = Execution(executor="inline", checkpoint_seconds=0.0, retries=0, fail_fast=fail_fast)
     return run(make_plan(spec, results, **options), choices, said.append), said
 
 
@@ -157,6 +158,22 @@ def test_a_failed_search_is_a_row_and_a_retry_runs_it_and_its_evaluations(
     searches = store_of(spec, tmp_path).searches()
     assert list(zip(searches["status"], searches["attempt"], strict=True)) == [("ok", 2)]
     assert len(store_of(spec, tmp_path).trials()) == 1
+
+
+@pytest.mark.slow
+def test_the_run_stops_at_the_first_failure_where_that_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def raising(*_: object) -> SearchEpoch:
+        raise ValueError("bad")
+
+    monkeypatch.setattr(nas_core.training.search.Search, "run_epoch", raising)
+    spec = search_spec(seeds=(0, 1), evaluation_seeds=())
+
+    result, _ = swept(spec, tmp_path, fail_fast=True)
+
+    assert (result.interrupted, len(result.errors)) == (True, 1)
+    assert len(store_of(spec, tmp_path).searches()) == 1
 
 
 @pytest.mark.slow

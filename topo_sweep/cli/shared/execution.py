@@ -49,7 +49,7 @@ def execute(spec: SweepSpec, options: RunOptions, cells: CellTraining | None = N
         from topo_sweep.runs.dry_run import cost
 
         say(f"cost of this run: {cost(result.progress.worker_seconds, options.cost_per_hour)}")
-    return _report(plan, result)
+    return _report(plan, result, options)
 
 
 def _what_is_there(plan: Plan) -> str:
@@ -77,6 +77,8 @@ def _execution(options: RunOptions, cells: CellTraining | None) -> Execution:
         pack_size=None if cells is None else cells.pack,
         test_every=1 if cells is None else cells.test_every,
         compile="off" if cells is None else cells.compile,
+        retries=options.retries,
+        fail_fast=options.fail_fast,
         verbose=options.verbose,
     )
 
@@ -102,7 +104,7 @@ def set_values(settings: Sequence[str]) -> dict[str, Any]:
     return {key: parse_scalar(text, f"--set {key}={text}") for key, text in texts.items()}
 
 
-def _report(plan: Plan, result: RunResult) -> int:
+def _report(plan: Plan, result: RunResult, options: RunOptions) -> int:
     """Say how the run ended; return the exit code."""
     progress, folder = result.progress, plan.store.paths.folder
     kept = f"{progress.done} of {progress.planned} trials are kept in {folder}"
@@ -111,6 +113,8 @@ def _report(plan: Plan, result: RunResult) -> int:
         say(f"stopped: {kept}")
         for trial in result.unfinished:
             say(f"unfinished: {trial}")
+        if options.fail_fast and result.errors:
+            return _failures_said(plan, progress.failed, result.errors)
         say("go on with")
         say(f"  {again}")
         return INTERRUPTED

@@ -153,7 +153,14 @@ class RunOptions:
         type=click.FloatRange(min=0),
         help="Of a worker: says what a run will cost, or did. A worker that waits is not counted.",
     )
-    retry_failed: bool = option(is_flag=True, help="Run failed trials again.")
+    retries: int = option(
+        type=FROM_ZERO,
+        default=3,
+        show_default=True,
+        help="Try what fails so often again; a lost machine does not count.",
+    )
+    fail_fast: bool = option(is_flag=True, help="Stop where a trial has failed for good.")
+    retry_failed: bool = option(is_flag=True, help="Run trials that failed in earlier runs again.")
     yes: bool = option(is_flag=True, help=f"Allow more than {MANY_TRIALS:,} trials.")
     verbose: bool = option("-v", "--verbose", is_flag=True, help="Let Ray talk.")
 

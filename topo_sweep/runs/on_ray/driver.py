@@ -14,7 +14,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,10 +27,9 @@ from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.interrupts import Interrupts
 from topo_sweep.runs.on_ray.cluster import workers_that_fit
+from topo_sweep.runs.on_ray.failures import failure_of
 from topo_sweep.runs.on_ray.worker import TrialTrainable
-from topo_sweep.runs.packs import Pack
-from topo_sweep.runs.recorder import Recorder, failed
-from topo_sweep.runs.runner import Outcome, Together
+from topo_sweep.runs.recorder import Recorder
 from topo_sweep.store.paths import StorePaths
 
 _SCRATCH: Final = "topo-sweep-tune-"
@@ -70,7 +68,13 @@ def run_on_ray(
         KeyboardInterrupt: Ctrl-C; what had finished is recorded.
 
     """
-    queue = _Queue(agenda, partial(workers_that_fit, execution))
+
+    def workers() -> int:
+        count = workers_that_fit(execution)
+        recorder.waits_for_machines(count == 0)
+        return count
+
+    queue = _Queue(agenda, workers, interrupts.check)
     with scratch_folder() as scratch, contextlib.suppress(_AllEnded):
         tuner = tune.Tuner(
             tune.with_resources(
@@ -91,7 +95,7 @@ def run_on_ray(
             run_config=tune.RunConfig(
                 name="sweep",
                 storage_path=str(scratch),
-                callbacks=[_Reports(recorder, interrupts, queue)],
+                callbacks=[_Reports(recorder, interrupts, queue, paths)],
                 verbose=0,
                 checkpoint_config=tune.CheckpointConfig(
                     checkpoint_frequency=0, checkpoint_at_end=False
@@ -143,12 +147,19 @@ class _Queue(Searcher):
     Args:
         agenda: what is left.
         workers: says how many workers the cluster can hold now.
+        check: raises on Ctrl-C; called here because Tune waits here where nothing runs.
 
     """
 
-    def __init__(self, agenda: Agenda, workers: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        agenda: Agenda,
+        workers: Callable[[], int],
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__(metric=None, mode=None)
         self._agenda = agenda
+        self._check = check
         self._count_workers = workers
         self._workers = 0
         self._looked_at = -float("inf")
@@ -156,12 +167,17 @@ class _Queue(Searcher):
         """Tune's ids of trials that were handed out and have not ended."""
 
     def suggest(self, trial_id: str) -> Any:  # noqa: ANN401 - Tune's signature
-        """Return the next trial's config, None to be asked later, or that there is none."""
+        """Return the next trial's config, None to be asked later, or that there is none.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C.
+
+        """
+        self._check()
         if self._agenda.is_exhausted:
             return Searcher.FINISHED
         if time.monotonic() - self._looked_at >= _LOOK_SECONDS:
-            # At least one: with nothing under way Tune would wait where nothing interrupts it.
-            self._workers = max(self._count_workers(), 1)
+            self._workers = self._count_workers()
             self._looked_at = time.monotonic()
         trial = self._agenda.next() if len(self._under_way) < self._workers else None
         if trial is None:
@@ -197,8 +213,11 @@ class _AsHandedOut(FIFOScheduler):
 class _Reports(tune.Callback):
     """Passes what Tune hears from the workers on to the recorder."""
 
-    def __init__(self, recorder: Recorder, interrupts: Interrupts, queue: _Queue) -> None:
+    def __init__(
+        self, recorder: Recorder, interrupts: Interrupts, queue: _Queue, paths: StorePaths
+    ) -> None:
         self._recorder = recorder
+        self._paths = paths
         self._interrupts = interrupts
         self._queue = queue
 
@@ -223,8 +242,9 @@ class _Reports(tune.Callback):
     def on_trial_error(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object
     ) -> None:
-        """Record a trial whose worker died or raised."""
-        self._recorder.take(trial.config["trial"], _ended(trial))
+        """Take note of a trial whose worker died or raised: it may be tried again."""
+        self._recorder.take(trial.config["trial"], failure_of(trial, self._paths))
+        trial.config.clear()
 
     def on_trial_complete(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object
@@ -243,21 +263,3 @@ class _Reports(tune.Callback):
     def __getstate__(self) -> dict[str, Any]:
         """Give Tune nothing to pickle: its saved state is never read back."""
         return {}
-
-
-_KILLED_FOR_MEMORY: Final = "running low on memory"
-"""In Ray's words, of a worker that it killed before the machine would run out."""
-
-
-def _ended(trial: TuneTrial) -> Outcome | Together:
-    """Return how a trial ended whose worker died: for lack of memory a pack is halved."""
-    cause, pack = _cause(trial), trial.config["trial"]
-    if isinstance(pack, Pack) and len(pack.members) > 1 and _KILLED_FOR_MEMORY in cause:
-        return Together((), is_last=True, out_of_memory=failed(cause).error)
-    return failed(cause)
-
-
-def _cause(trial: TuneTrial) -> str:
-    error = trial.get_pickled_error()
-    cause = getattr(error, "cause", None) or error
-    return f"{type(cause).__name__}: {cause}" if cause is not None else "the worker died"

@@ -9,6 +9,7 @@ from ray import tune
 
 from nas_core.data.splits import Split
 from topo_sweep.runs.execution import Execution
+from topo_sweep.runs.on_ray.failures import Faults
 from topo_sweep.runs.runner import Outcome, Report, Together, TrialRunner
 from topo_sweep.store.paths import StorePaths
 
@@ -29,6 +30,7 @@ class TrialTrainable(tune.Trainable):
     ) -> None:
         """Take the images (shared, not copied) and begin the first trial."""
         self.config = {}  # Tune adds it to every report
+        self._faults = Faults(paths)
         self._on_gpu = execution.device == "cuda"
         self._runner = TrialRunner(Split.from_arrays(arrays), execution=execution, paths=paths)
         self.reset_config(config)
@@ -44,12 +46,15 @@ class TrialTrainable(tune.Trainable):
         is_last = report.is_last if isinstance(report, Together) else isinstance(report, Outcome)
         if not is_last:
             return {"report": report}
-        ended = [each for _, each in report.reports] if isinstance(report, Together) else [report]
-        errors = [each.error for each in ended if isinstance(each, Outcome) and each.error]
-        if errors and self._on_gpu:
+        ended = report.failure if isinstance(report, Together) else report
+        if self._on_gpu and isinstance(ended, Outcome) and ended.error and ended.failure == "error":
             # A CUDA error can outlive its trial: end the actor, so that the next one is clean.
-            raise RuntimeError(errors[0])
+            raise RuntimeError(ended.error)
         return {"report": report, "done": True}
+
+    def cleanup(self) -> None:
+        """End this worker well."""
+        self._faults.close()
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Save nothing: Tune's state is never read back."""

@@ -84,8 +84,21 @@ def test_a_node_that_joins_gets_trials_and_one_that_leaves_gets_none() -> None:
     assert handed_out(queue, tune_ids) == []
 
 
-def test_where_no_node_is_left_one_trial_waits_for_one() -> None:
-    assert len(handed_out(_Queue(Agenda(TRIALS, {}), Nodes(0)), names())) == 1
+def test_where_no_node_is_left_all_wait_for_one_until_ctrl_c() -> None:
+    nodes, stops = Nodes(0), [False]
+
+    def check() -> None:
+        if stops[0]:
+            raise KeyboardInterrupt
+
+    queue, tune_ids = _Queue(Agenda(TRIALS, {}), nodes, check), names()
+    assert handed_out(queue, tune_ids) == []
+    nodes.workers = 2
+    assert len(handed_out(queue, tune_ids)) == 2
+
+    stops[0] = True
+    with pytest.raises(KeyboardInterrupt):
+        queue.suggest("another")
 
 
 def test_that_nothing_is_left_is_said_while_the_last_trials_run() -> None:

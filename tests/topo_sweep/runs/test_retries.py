@@ -1,0 +1,26 @@
+"""How often a failure is tried again, and when."""
+
+from __future__ import annotations
+
+from topo_sweep.runs.retries import Retries
+
+
+def test_each_failure_waits_longer_until_it_was_enough() -> None:
+    retries = Retries(6)
+
+    waits = [retries.seconds_until("a", is_lost=False) for _ in range(7)]
+
+    assert waits == [1.0, 4.0, 16.0, 60.0, 60.0, 60.0, None]
+    assert retries.seconds_until("b", is_lost=False) == 1.0, "each has its own"
+
+
+def test_a_lost_machine_counts_for_nothing() -> None:
+    retries = Retries(1)
+
+    assert [retries.seconds_until("a", is_lost=True) for _ in range(50)] == [0.0] * 50
+    assert retries.seconds_until("a", is_lost=False) == 1.0
+    assert retries.seconds_until("a", is_lost=False) is None
+
+
+def test_without_retries_the_first_failure_is_enough() -> None:
+    assert Retries(0).seconds_until("a", is_lost=False) is None

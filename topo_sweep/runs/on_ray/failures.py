@@ -1,0 +1,97 @@
+"""Why a trial failed whose worker raised or died, from what Ray and the worker left behind."""
+
+from __future__ import annotations
+
+import faulthandler
+import re
+from pathlib import Path
+from typing import IO, Final
+
+import ray
+from ray import cloudpickle
+from ray.exceptions import (
+    ActorDiedError,
+    ActorUnavailableError,
+    NodeDiedError,
+    OutOfMemoryError,
+    RayTaskError,
+)
+from ray.tune.experiment import Trial as TuneTrial
+
+from topo_sweep.runs.recorder import failed
+from topo_sweep.runs.runner import Outcome
+from topo_sweep.store.paths import StorePaths
+
+_KILLED_FOR_MEMORY: Final = "running low on memory"
+"""In Ray's words, of a worker that it killed before the machine would run out."""
+_NODE_DIED: Final = "node has died"
+
+
+def failure_of(trial: TuneTrial, paths: StorePaths) -> Outcome:
+    """Return how a trial of Tune failed."""
+    # Not Tune's own `get_pickled_error`, which looks where this file is not.
+    file = trial.pickled_error_file
+    try:
+        error = None if file is None else cloudpickle.loads(Path(file).read_bytes())  # ours
+    except OSError:
+        error = None
+    return failure_from(error, paths)
+
+
+def failure_from(error: BaseException | None, paths: StorePaths) -> Outcome:
+    """Return what one of Ray's errors says, without its advice and its traceback."""
+    text = str(error)
+    if error is None:
+        return failed("its worker died")
+    if isinstance(error, OutOfMemoryError) or _KILLED_FOR_MEMORY in text:
+        return failed(text, failure="memory")
+    if isinstance(error, ActorUnavailableError | NodeDiedError) or _NODE_DIED in text:
+        return failed("the machine of its worker was lost", failure="machine")
+    if isinstance(error, RayTaskError):
+        text = f"{type(error.cause).__name__}: {error.cause}"
+    elif isinstance(error, ActorDiedError):
+        # What fails in a worker's first task has its traceback here.
+        began = not error.actor_init_failed
+        text = _how_it_died(error, paths) if began else text.strip().splitlines()[-1]
+    return failed(text)
+
+
+class Faults:
+    """Lets a fatal signal of this worker leave its name where the driver can read it.
+
+    It does nothing where this process is no worker, or does not see the sweep's folder.
+    """
+
+    def __init__(self, paths: StorePaths) -> None:
+        worker = ray.get_runtime_context().get_actor_id()
+        self._file: IO[str] | None = None
+        if worker is not None and paths.folder.is_dir():
+            self._file = paths.fault(worker).open("w", encoding="utf-8")
+            faulthandler.enable(self._file)
+
+    def close(self) -> None:
+        """Note that this worker ended well."""
+        if self._file is not None:
+            faulthandler.disable()
+            self._file.close()
+            Path(self._file.name).unlink(missing_ok=True)
+
+
+def _how_it_died(error: ActorDiedError, paths: StorePaths) -> str:
+    text = str(error)
+    process = re.search(r"^\s*pid: (\d+)$", text, re.MULTILINE)
+    machine = re.search(r"^\s*ip: (\S+)$", text, re.MULTILINE)
+    where = f" {process[1]}" if process else ""
+    where += f" on {machine[1]}" if machine else ""
+    if code := re.search(r"exit code (\d+)", text):
+        return f"its worker, process{where}, ended with exit code {code[1]}"
+    left = paths.fault(str(error.actor_id))
+    try:
+        fault = left.read_text(encoding="utf-8").partition("\n")[0]
+        left.unlink()
+    except OSError:
+        fault = ""
+    why = fault.removeprefix("Fatal Python error: ") or (
+        "killed from outside, as where the machine runs out of memory"
+    )
+    return f"its worker, process{where}, died: {why}"
