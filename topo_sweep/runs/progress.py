@@ -114,9 +114,10 @@ class Progress:
         self.running.pop(trial_id, None)
         self._time_left.end(trial_id)
 
-    def drop(self, trial_ids: Sequence[str]) -> None:
-        """Note that these trials will not run: there is nothing to evaluate."""
-        self.planned -= len(trial_ids)
+    def drop(self, trial_ids: Sequence[str], *, will_come: bool) -> None:
+        """Note that these trials do not run: there is nothing to evaluate, now or ever."""
+        if not will_come:
+            self.planned -= len(trial_ids)
         for trial_id in trial_ids:
             self.work.pop(trial_id, None)
 

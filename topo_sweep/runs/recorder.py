@@ -200,7 +200,8 @@ class Recorder:
             self._forget_checkpoints(self._writer.flush())
             text = columns["genotype"]
             genotype = None if text is None else Genotype.from_string(text)
-            self._progress.drop(self._agenda.search_ended(trial.trial_id, genotype))
+            left_out = self._agenda.search_ended(trial.trial_id, genotype)
+            self._progress.drop(left_out, will_come=outcome.status == "failed")
 
     def waits_for_machines(self, waits: bool) -> None:
         """Note whether no machine is there that could train."""

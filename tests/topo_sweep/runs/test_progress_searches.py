@@ -98,18 +98,21 @@ def test_of_a_trial_that_ended_nothing_is_left_however_early(clock: Clock, statu
     assert progress.seconds_left == pytest.approx(2 * 5 * 8)
 
 
-def test_trials_that_will_not_run_take_no_time_and_are_not_planned(clock: Clock) -> None:
+@pytest.mark.parametrize(("will_come", "planned"), [(False, 2), (True, 4)])
+def test_trials_that_do_not_run_take_no_time_and_are_planned_where_another_run_can(
+    will_come: bool, planned: int, clock: Clock
+) -> None:
     progress = mixed()
     progress.start("s")
     clock.now += 8
     progress.epoch("s", 1, seconds=8.0)
 
-    progress.drop(["t", "u"])
+    progress.drop(["t", "u"], will_come=will_come)
 
-    assert progress.planned == 2
+    assert progress.planned == planned
     assert progress.seconds_left == pytest.approx(19 * 8)
     progress.end("s", "diverged")
-    assert progress.left == 1
+    assert progress.left == planned - 1
 
 
 def test_at_the_end_no_time_is_left(clock: Clock) -> None:

@@ -6,11 +6,13 @@ import contextlib
 import logging
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
 import ray
+from ray._private import services  # where `auto` is; there is no public way to ask
 
 from nas_core.errors import InputError, first_line
 from topo_sweep.analysis.text import counted
@@ -24,9 +26,10 @@ _HOW_TO_START = (
     "start one with `ray start --head --port=6379` (and `ray start --address=HOST:6379` on each "
     "further machine), or leave out --cluster to run on this machine alone"
 )
-_AUTH_HINT = (
-    "; if it is a cluster with tokens, as `ray start` makes them, set RAY_AUTH_MODE=token here too"
-)
+_AUTH_HINT = "it may want a token, and then RAY_AUTH_MODE=token has to be set here"
+_LOOK_SECONDS = 1.0
+"""Between two looks for a first machine."""
+_LOGGER = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
@@ -58,13 +61,17 @@ def connected(*, cluster: bool, address: str | None, verbose: bool) -> Iterator[
 def settle(execution: Execution) -> tuple[Execution, str]:
     """Return the execution with `gpus` decided, and a sentence that says so.
 
+    Where the cluster has no CPU, as a head alone may have none, it waits for a machine.
+
     Raises:
         InputError: more than any node has, or GPUs that PyTorch cannot use.
 
     """
-    totals = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    most_cpus = max((total.get("CPU", 0) for total in totals), default=0)
-    most_gpus = max((total.get("GPU", 0) for total in totals), default=0)
+    while not (most_cpus := _most("CPU")):  # a head that trains nothing
+        _LOGGER.warning("no machine with a CPU has joined the cluster yet: waiting for one")
+        while not _most("CPU"):
+            time.sleep(_LOOK_SECONDS)
+    most_gpus = _most("GPU")
     gpus = execution.gpus
     if gpus is None:
         gpus = 1.0 if most_gpus else 0.0
@@ -84,6 +91,12 @@ def settle(execution: Execution) -> tuple[Execution, str]:
         return settled, f"{gpus:g} GPU and {cpus} a {each}"
     reason = "" if execution.gpus == 0 else " (the cluster has no GPU)"
     return settled, f"{cpus} a {each}, no GPU{reason}"
+
+
+def _most(resource: str) -> float:
+    """Return the most that a node of now has of a resource."""
+    totals = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return max((total.get(resource, 0.0) for total in totals), default=0.0)
 
 
 def workers_that_fit(execution: Execution) -> int:
@@ -140,8 +153,9 @@ def _address(address: str | None) -> tuple[str, str]:
 
 def _join(where: str, origin: str, printing: Mapping[str, Any]) -> None:
     nothing = f"no Ray cluster answers at {where} ({origin}): {_HOW_TO_START}"
-    if where != "auto":
-        _check_listening(where, nothing)
+    if where == "auto":
+        where = _address_here(nothing)
+    _check_listening(where, nothing)
     try:
         ray.init(address=where, **printing)
     except ray.exceptions.AuthenticationError as error:
@@ -150,8 +164,23 @@ def _join(where: str, origin: str, printing: Mapping[str, Any]) -> None:
             f"RAY_AUTH_TOKEN_PATH ({first_line(error)})"
         ) from None
     except (ConnectionError, ValueError, RuntimeError) as error:
-        token = "" if os.environ.get("RAY_AUTH_MODE") else _AUTH_HINT
-        raise InputError(f"{nothing}{token} ({first_line(error)})") from None
+        has_token = os.environ.get("RAY_AUTH_MODE") == "token"
+        token = "its token is another than this one's" if has_token else _AUTH_HINT
+        raise InputError(
+            f"something listens at {where} ({origin}), but lets this client into no Ray cluster: "
+            f"{token}, or it is none ({first_line(error)})"
+        ) from None
+
+
+def _address_here(nothing: str) -> str:
+    """Return the address of this machine's cluster, of which a dead one may have left a record.
+
+    Ray itself would try for minutes to reach what the record names.
+    """
+    try:
+        return str(services.canonicalize_bootstrap_address("auto"))
+    except ConnectionError:
+        raise InputError(nothing) from None
 
 
 def _check_listening(where: str, nothing: str) -> None:

@@ -6,6 +6,7 @@ import os
 import socket
 
 import pytest
+from ray._private import services
 
 from nas_core.errors import InputError
 from topo_sweep.runs.execution import Execution
@@ -53,6 +54,64 @@ def test_where_nobody_listens_it_is_said_who_named_the_place_and_how_to_start_a_
     assert by_environment.startswith(f"no Ray cluster answers at {address} (RAY_ADDRESS): start")
     assert "ray start --head" in by_option
     assert "or leave out --cluster" in by_option
+
+
+@pytest.mark.parametrize("is_recorded", [False, True])
+def test_the_record_of_a_dead_cluster_costs_no_time(
+    is_recorded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = closed_port() if is_recorded else None
+    monkeypatch.setattr(services, "find_gcs_addresses", frozenset)
+    monkeypatch.setattr(services, "find_bootstrap_address", lambda _folder: record)
+    monkeypatch.setattr("ray.init", pytest.fail)
+
+    line = refusal()
+
+    assert line.startswith("no Ray cluster answers at auto (this machine, since neither")
+
+
+@pytest.mark.parametrize(
+    ("mode", "why"),
+    [
+        ("token", "its token is another than this one's"),
+        ("disabled", "it may want a token, and then RAY_AUTH_MODE=token has to be set here"),
+    ],
+)
+def test_a_cluster_that_lets_nobody_in_is_told_from_none(
+    mode: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(**_: object) -> None:
+        raise ConnectionError("ray client connection timeout")
+
+    monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    monkeypatch.setattr("ray.init", refused)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        line = refusal(f"127.0.0.1:{listener.getsockname()[1]}")
+
+    assert line.startswith("something listens at 127.0.0.1:")
+    assert why in line
+
+
+def test_a_head_without_cpus_waits_for_a_machine(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    resources: dict[str, float] = {}
+    nodes(monkeypatch, resources)
+    waited: list[float] = []
+
+    def joins(seconds: float) -> None:
+        waited.append(seconds)
+        resources.update({"CPU": 4.0} if len(waited) == 3 else {})
+
+    monkeypatch.setattr("time.sleep", joins)
+
+    settled, words = settle(Execution(cpus=2))
+
+    assert (settled.gpus, words) == (0.0, "2 CPUs a trial, no GPU (the cluster has no GPU)")
+    assert len(waited) == 3
+    assert [record.message for record in caplog.records] == [
+        "no machine with a CPU has joined the cluster yet: waiting for one"
+    ]
 
 
 def test_an_option_counts_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
