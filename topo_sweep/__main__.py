@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from topo_sweep.cli.main import main
+from topo_sweep.cli.main import entry
 
-main()
+entry()

@@ -52,7 +52,7 @@ def test_a_run_on_ray_that_is_stopped_then_killed_with_a_worker_loses_and_repeat
     wait_until(lambda: stored_rows(results) > kept, again)
     below = children(again.pid)
     workers, agents = named("Trainable", below), named("Agent", below)
-    kill(again.pid, min(workers))
+    kill(again.pid, *named("topo_sweep", below), min(workers))
     again.communicate()
     survived = comparable_searches(results)
     assert stored_rows(results) < 12, "the sweep was over before it was killed"

@@ -23,6 +23,7 @@ from topo_sweep.cli.run import run
 from topo_sweep.cli.search import search
 from topo_sweep.cli.shared.common import INTERRUPTED, say
 from topo_sweep.cli.shared.streams import ReaderGoneError, guarded
+from topo_sweep.cli.shared.supervised import may_run_on_ray, supervised
 from topo_sweep.cli.status import status
 
 FAILED, BAD_INPUT = 1, 2
@@ -46,6 +47,14 @@ for command in (
     *(search, evaluate, promote, compare, protocol, check, bench),
 ):
     cli.add_command(command)
+
+
+def entry() -> NoReturn:
+    """Be the program `topo-sweep`: a command that may run on Ray gets a process of its own."""
+    arguments = sys.argv[1:]
+    if may_run_on_ray(arguments):
+        sys.exit(supervised(arguments, main))
+    main()
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -1,6 +1,8 @@
 """What a command prints to may be closed, full or gone: stderr must not matter, stdout must.
 
-A run goes on without stderr, so its exit code always tells what became of its trials.
+A run goes on without stderr, so its exit code always tells what became of its trials. What Python
+prints there goes through a descriptor of its own: libraries write to number 2 as they like, and a
+run may keep that from the user.
 """
 
 from __future__ import annotations
@@ -29,11 +31,25 @@ def guarded() -> Iterator[None]:
     """
     _occupy_descriptors()
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = _Stdout(sys.stdout, 1), _Stderr(sys.stderr, 2)
+    stderr, descriptor = _on_another_descriptor(sys.stderr)
+    sys.stdout, sys.stderr = _Stdout(sys.stdout, 1), _Stderr(stderr, descriptor)
     try:
         yield
     finally:
         sys.stdout, sys.stderr = before
+
+
+def _on_another_descriptor(stderr: TextIO | None) -> tuple[TextIO | None, int]:
+    """Return what leads to where stderr does, and its descriptor; what is no file stays."""
+    try:
+        if stderr is None or stderr.fileno() != 2:
+            return stderr, 2
+    except (OSError, ValueError):
+        return stderr, 2
+    stderr.flush()
+    descriptor = os.dup(2)
+    stream = os.fdopen(descriptor, "w", 1, stderr.encoding, stderr.errors)
+    return stream, descriptor
 
 
 def _occupy_descriptors() -> None:

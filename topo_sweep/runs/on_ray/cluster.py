@@ -17,6 +17,7 @@ from ray._private import services  # where `auto` is; there is no public way to 
 from nas_core.errors import InputError, first_line
 from topo_sweep.analysis.text import counted
 from topo_sweep.runs.execution import Execution
+from topo_sweep.runs.on_ray.quiet import quiet_ray
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -47,7 +48,7 @@ def connected(*, cluster: bool, address: str | None, verbose: bool) -> Iterator[
     """
     level = logging.INFO if verbose else logging.CRITICAL
     printing: dict[str, Any] = {"log_to_driver": verbose, "logging_level": level}
-    with _quiet_ray(verbose=verbose):
+    with quiet_ray(verbose=verbose):
         if cluster:
             _join(*_address(address), printing)
         else:
@@ -199,33 +200,3 @@ def _described(*, cluster: bool) -> str:
     nodes = counted(sum(node["Alive"] for node in ray.nodes()), "node")
     what = f"Ray cluster with {nodes}" if cluster else "Ray here"
     return f"{what}, {totals.get('CPU', 0):g} CPUs, {totals.get('GPU', 0):g} GPUs"
-
-
-@contextlib.contextmanager
-def _quiet_ray(*, verbose: bool) -> Iterator[None]:
-    """Inside the block, Ray prints nothing, phones nobody and writes no loggers' files.
-
-    And Tune starts as many workers at once as it is given trials.
-    """
-    settings = {
-        "RAY_AIR_NEW_OUTPUT": "0",
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_CHDIR_TO_TRIAL_DIR": "0",
-        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-        "TUNE_DISABLE_SIGINT_HANDLER": "1",
-        "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
-        # Tune would have one worker start at a time. The driver's queue says how many may.
-        "TUNE_MAX_PENDING_TRIALS_PG": "1000000",
-        "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-        "TUNE_WARN_THRESHOLD_S": "60",
-    }
-    if not verbose:
-        logging.getLogger("ray").setLevel(logging.CRITICAL)
-    before = {name: os.environ[name] for name in settings if name in os.environ}
-    os.environ.update(settings)
-    try:
-        yield
-    finally:
-        for name in settings:
-            del os.environ[name]
-        os.environ.update(before)

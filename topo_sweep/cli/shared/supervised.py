@@ -1,0 +1,165 @@
+"""A run in a process of its own, with one beside it that is left when Ray ends that.
+
+Ray ends a driver whose node or head is gone from within its C++, where Python hears nothing, and
+leaves processes behind. So the program forks before it imports anything heavy: the child runs the
+command, the parent passes signals on, waits, and speaks when the child could not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final, NoReturn
+
+from topo_sweep.cli.shared.common import INTERRUPTED, say
+
+_COMMANDS: Final = {"run", "search", "evaluate", "promote"}
+_HERE_ALONE: Final = {"--dry-run", "--help", "-h", "inline", "--executor=inline"}
+_ELSEWHERE: Final = ("--cluster", "--address")
+_FAILED: Final = 1
+_MOST_DEATHS: Final = 5
+_STOP_SECONDS: Final = 20.0
+"""A run that was asked to stop and does not is ended after so long: its cluster may be dead."""
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_DIE_WITH_PARENT: Final = 1
+_ADOPT_ORPHANS: Final = 36
+"""Numbers of Linux, see prctl(2)."""
+
+
+def may_run_on_ray(arguments: Sequence[str]) -> bool:
+    """Return whether a command may start or join a Ray cluster; a guess, which may be a yes."""
+    return bool(_COMMANDS.intersection(arguments[:1]) and not _HERE_ALONE.intersection(arguments))
+
+
+def supervised(arguments: Sequence[str], command: Callable[[], NoReturn]) -> int:
+    """Run a command in a child and return its exit code; where Ray's end was its end, go on.
+
+    A Ray of this machine is started anew, since a run goes on from its store; where a cluster was
+    joined, a line says how to go on.
+
+    Args:
+        arguments: of the program.
+        command: ends the process that calls it.
+
+    """
+    _prctl(_ADOPT_ORPHANS, 1)
+    parent = _Parent()
+    joins = any(argument.startswith(_ELSEWHERE) for argument in arguments)
+    again = shlex.join(["topo-sweep", *arguments])
+    with parent.passing_signals_on():
+        for _ in range(_MOST_DEATHS):
+            code = parent.run(command)
+            _end_orphans()
+            if code is not None:
+                return code
+            if parent.was_stopped:
+                say(f"stopped: what had ended is kept, go on with `{again}`")
+                return INTERRUPTED
+            if joins:
+                break
+            say("Ray died on this machine: what had ended is kept, starting it again")
+    say(
+        "topo-sweep: Ray ended this run, its node or the head of its cluster is gone: what had "
+        f"ended is kept, go on with `{again}`"
+    )
+    return _FAILED
+
+
+class _Parent:
+    """Runs one child at a time."""
+
+    def __init__(self) -> None:
+        self._child: int | None = None
+        self._previous: dict[signal.Signals, Any] = {}
+        self._stops_at: float | None = None
+
+    @property
+    def was_stopped(self) -> bool:
+        """Whether a signal was passed on."""
+        return self._stops_at is not None
+
+    @contextlib.contextmanager
+    def passing_signals_on(self) -> Iterator[None]:
+        """Pass signals on inside the block, but for those that are ignored, as by `nohup`."""
+        heard = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+        self._previous = {number: signal.signal(number, self._pass_on) for number in heard}
+        try:
+            yield
+        finally:
+            for number, handler in self._previous.items():
+                signal.signal(number, handler)
+
+    def run(self, command: Callable[[], NoReturn]) -> int | None:
+        """Return the exit code of a child that ran the command, None where it could not say."""
+        read, write = os.pipe()
+        self._child = os.fork()
+        if self._child == 0:
+            os.close(read)
+            self._be_the_child(command, write)
+        os.close(write)
+        with os.fdopen(read, "rb") as said:
+            self._wait()
+            code = said.read()
+        return code[0] if code else None
+
+    def _be_the_child(self, command: Callable[[], NoReturn], write: int) -> NoReturn:
+        _prctl(_DIE_WITH_PARENT, signal.SIGTERM)
+        os.setpgid(0, 0)  # a terminal's Ctrl-C comes by way of the parent, and once
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        try:
+            command()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 0 if end.code is None else _FAILED
+            os.write(write, bytes([code]))
+            raise
+
+    def _wait(self) -> None:
+        assert self._child is not None  # noqa: S101 - there is one
+        while os.waitpid(self._child, os.WNOHANG) == (0, 0):
+            if self._stops_at is not None and time.monotonic() > self._stops_at:
+                os.kill(self._child, signal.SIGKILL)
+            time.sleep(0.05)
+        self._child = None
+
+    def _pass_on(self, number: int, _frame: FrameType | None) -> None:
+        if self._stops_at is None:
+            self._stops_at = time.monotonic() + _STOP_SECONDS
+        if self._child:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._child, number)
+
+
+def _end_orphans() -> None:
+    """End what a child has left, such as Ray's agents: on Linux it is this process's by now."""
+    me, deadline = str(os.getpid()), time.monotonic() + _STOP_SECONDS
+    while time.monotonic() < deadline and (orphans := list(_children_of(me))):
+        for orphan in orphans:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(orphan, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG) != (0, 0):
+                pass
+        time.sleep(0.05)
+
+
+def _children_of(parent: str) -> Iterator[int]:
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            # Behind the name, which may hold anything: state, then parent.
+            if stat.read_text(encoding="utf-8").rpartition(")")[2].split()[1] == parent:
+                yield int(stat.parent.name)
+
+
+def _prctl(option: int, value: int) -> None:
+    """Ask Linux for something about this process; other systems have no such call."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
