@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 # The folder of a sweep, as a dry run of it prints it; there may be others of its name.
 folder = "$$($(BIN)/topo-sweep run $(1) --dry-run --no-measure 2>/dev/null | awk '$$1 == "results" {print $$2}')"
 
-.PHONY: demo demo-search test check lint install clean
+.PHONY: demo demo-search test check chaos lint install clean
 
 demo: $(INSTALLED)
 	$(BIN)/topo-sweep run demo --pack 30
@@ -28,6 +28,13 @@ test: lint
 
 check: lint
 	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
+
+# A campaign of faults around sweeps that run; as root it also cuts nodes off and fills a disk.
+FAULTS ?= 50
+SEED ?= 0
+
+chaos: $(INSTALLED)
+	$(BIN)/python -m tests.chaos --faults $(FAULTS) --seed $(SEED)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

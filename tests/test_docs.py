@@ -130,7 +130,15 @@ def test_the_pages_have_commands_of_every_kind() -> None:
         "plot",
         "--help",
     }
-    assert said == plain | {"search", "evaluate", "promote", "compare", "protocol", "bench"}
+    assert said == plain | {
+        "search",
+        "evaluate",
+        "promote",
+        "compare",
+        "protocol",
+        "check",
+        "bench",
+    }
 
 
 def test_every_shipped_sweep_is_listed_and_all_but_the_small_ones_are_experiments() -> None:

@@ -185,7 +185,7 @@ def test_a_member_whose_row_is_there_keeps_it_where_the_pack_runs_again(
 
 
 @pytest.mark.slow
-def test_a_pack_that_raises_is_a_failed_row_of_each_member_and_can_be_tried_again(
+def test_members_of_a_pack_that_raises_fail_alone_and_can_be_tried_again(
     together: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> object:
@@ -199,8 +199,9 @@ def test_a_pack_that_raises_is_a_failed_row_of_each_member_and_can_be_tried_agai
 
     assert swept(tmp_path, pack_size=2, retry_failed=True).progress.ok == 4
 
-    ours, theirs = (comparable(path).drop(columns="attempt") for path in (tmp_path, together))
-    pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
+    differs = ["attempt", "execution"]
+    ours, theirs = (comparable(path).drop(columns=differs) for path in (tmp_path, together))
+    pd.testing.assert_frame_equal(ours, theirs, rtol=1e-6)
 
 
 @pytest.mark.slow
@@ -212,7 +213,7 @@ def test_a_store_of_an_earlier_version_goes_on_with_the_packs_that_it_planned(
     earlier = json.loads(path.read_text(encoding="utf-8"))
     ids = [key for pack in earlier["packs"] for key in pack]
     planned = [ids[:1], ids[1:2], ids[2:]]
-    del earlier["packing"], earlier["split_packs"]
+    del earlier["packing"], earlier["split_packs"], earlier["digest"]
     path.write_text(json.dumps(earlier | {"packs": planned}), encoding="utf-8")
 
     swept(tmp_path, pack_size=2)

@@ -77,6 +77,7 @@ def _execution(options: RunOptions, cells: CellTraining | None) -> Execution:
         pack_size=None if cells is None else cells.pack,
         test_every=1 if cells is None else cells.test_every,
         compile="off" if cells is None else cells.compile,
+        checkpoint_seconds=options.checkpoint_seconds,
         retries=options.retries,
         fail_fast=options.fail_fast,
         verbose=options.verbose,

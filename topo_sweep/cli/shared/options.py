@@ -153,6 +153,12 @@ class RunOptions:
         type=click.FloatRange(min=0),
         help="Of a worker: says what a run will cost, or did. A worker that waits is not counted.",
     )
+    checkpoint_seconds: float = option(
+        type=click.FloatRange(min=0),
+        default=20,
+        show_default=True,
+        help="The least time between two saves of a trial; 0 saves every epoch.",
+    )
     retries: int = option(
         type=FROM_ZERO,
         default=3,

@@ -63,7 +63,9 @@ class Faults:
     """
 
     def __init__(self, paths: StorePaths) -> None:
-        worker = ray.get_runtime_context().get_actor_id()
+        # Asked elsewhere, Ray would join whatever cluster it finds.
+        is_worker = ray.is_initialized()
+        worker = ray.get_runtime_context().get_actor_id() if is_worker else None
         self._file: IO[str] | None = None
         if worker is not None and paths.folder.is_dir():
             self._file = paths.fault(worker).open("w", encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Faults at random instants, and what must be left of a sweep all the same."""

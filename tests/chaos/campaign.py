@@ -1,0 +1,220 @@
+"""Campaigns: sweeps run, faults come, and what is stored is compared with undisturbed runs.
+
+Everything random comes from a seed, but for the instants, which depend on the machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tests.chaos.cluster import Cluster, cluster
+from tests.chaos.driver import Driver
+from tests.chaos.faults import FAULTS, Scene
+from tests.conftest import comparable
+from tests.integration.small_searches import stored
+from tests.program import comparable_alphas, comparable_searches, done
+from topo_sweep.store.opened import OpenedSweep, sweeps_in
+
+_TINY: Final = (
+    *("--dataset", "digits", "--train-limit", "64", "--epochs", "25"),
+    *("--set", "init_channels=2", "--set", "cells=2"),
+)
+_SEARCHES: Final = """
+name: searches
+kind: search
+methods: [search_subspace]
+spaces: [SS3]
+cells: [5]
+search: {init_channels: 2, epochs: 8, images: 32, batch_size: 32, alpha_order: 1}
+seeds: 20-22
+protocol: {preset: demo, cells: 2, init_channels: 2, epochs: 4}
+evaluation_seeds: 0-1
+data: {dataset: digits, train_limit: 64}
+"""
+REQUESTS: Final = {
+    "trainings": ("run", "demo", "--topologies", "0-11", *_TINY),
+    "packs": ("run", "demo", "--topologies", "0-11", *_TINY, "--pack", "3"),
+    "searches": ("run", "./searches.yaml"),
+}
+_EXECUTION: Final = ("--gpus-per-pack", "0", "--checkpoint-seconds", "0.2", "--retries", "99")
+_BETWEEN_FAULTS: Final = (0.5, 5.0)
+_MOST_SECONDS: Final = 600.0
+"""That a sweep may take, faults included."""
+_DISK: Final = "size=64m"
+
+
+@dataclass
+class Tally:
+    """What a campaign did, and what came of it."""
+
+    injected: Counter[str] = field(default_factory=Counter)
+    in_vain: Counter[str] = field(default_factory=Counter)
+    """Faults for which there was nothing to hit at their instant."""
+    lost: int = 0
+    doubled: int = 0
+    changed: int = 0
+    split: int = 0
+    """Trials of packs that were halved: their last digits may differ."""
+    failed: int = 0
+    starts: int = 0
+    rounds: int = 0
+    seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing was lost, doubled, changed or failed."""
+        return not (self.lost or self.doubled or self.changed or self.failed)
+
+    def text(self) -> str:
+        """Return the tally for people."""
+        lines = [f"{kind:22} {count:4}" for kind, count in sorted(self.injected.items())]
+        lines.append(
+            f"{sum(self.injected.values())} faults in {self.rounds} sweeps, {self.starts} starts "
+            f"of a driver, {self.seconds / 60:.1f} minutes: {self.lost} lost, "
+            f"{self.doubled} doubled, {self.changed} changed, {self.failed} failed; "
+            f"{self.split} in packs that were halved"
+        )
+        return "\n".join([*lines, *self.notes])
+
+
+def campaign(
+    folder: Path,
+    *,
+    faults: int,
+    seed: int,
+    kinds: Sequence[str] = tuple(FAULTS),
+    requests: Sequence[str] = tuple(REQUESTS),
+    say: Callable[[str], None] = print,
+) -> Tally:
+    """Run sweeps until so many faults have come, then let the last end; return the tally."""
+    random = Random(seed)  # noqa: S311 - no secret
+    tally, began = Tally(), time.monotonic()
+    (folder / "searches.yaml").write_text(_SEARCHES, encoding="utf-8")
+    whole = {name: _undisturbed(folder, name) for name in requests}
+    with cluster() as nodes, _disk(folder / "disk") as disk:
+        while sum(tally.injected.values()) < faults:
+            name = requests[tally.rounds % len(requests)]
+            place = disk / f"{tally.rounds}"
+            place.mkdir()
+            (place / "searches.yaml").write_text(_SEARCHES, encoding="utf-8")
+            request = (*REQUESTS[name], *_EXECUTION, "--address", nodes.address)
+            driver = Driver(request, place, folder / f"{tally.rounds}-{name}.log")
+            scene = Scene(nodes, driver, random)
+            hit = _disturbed(scene, tally, faults, kinds, say)
+            _compare(place / "results", whole[name], f"round {tally.rounds}, {name}: {hit}", tally)
+            tally.rounds += 1
+            tally.starts += driver.starts
+            subprocess.run(["rm", "-rf", str(place)], check=True)
+    tally.seconds = time.monotonic() - began
+    return tally
+
+
+def _undisturbed(folder: Path, name: str) -> Path:
+    place = folder / f"undisturbed-{name}"
+    place.mkdir()
+    (place / "searches.yaml").write_text(_SEARCHES, encoding="utf-8")
+    done(place, *REQUESTS[name], "--executor", "inline")
+    return place / "results"
+
+
+def _disturbed(
+    scene: Scene, tally: Tally, faults: int, kinds: Sequence[str], say: Callable[[str], None]
+) -> list[str]:
+    """Run a sweep to its end under faults; return their kinds."""
+    hit: list[str] = []
+    deadline = time.monotonic() + _MOST_SECONDS
+    next_fault = time.monotonic() + 8.0
+    while True:
+        assert time.monotonic() < deadline, f"the sweep does not end, after {hit}"
+        if scene.driver.ended == 0:
+            return hit
+        if scene.driver.process is None or scene.driver.ended is not None:
+            scene.cluster.start()
+            scene.driver.start()
+            next_fault = time.monotonic() + scene.random.uniform(*_BETWEEN_FAULTS)
+        elif not all(node.is_up for node in (scene.cluster.head, *scene.cluster.workers)):
+            _come_again(scene.cluster)
+        if time.monotonic() > next_fault and sum(tally.injected.values()) < faults:
+            kind = scene.random.choice(list(kinds))
+            if FAULTS[kind](scene):
+                hit.append(kind)
+                tally.injected[kind] += 1
+                say(f"{sum(tally.injected.values())}: {kind}")
+            else:
+                tally.in_vain[kind] += 1
+            next_fault = time.monotonic() + scene.random.uniform(*_BETWEEN_FAULTS)
+        time.sleep(0.05)
+
+
+def _come_again(nodes: Cluster) -> None:
+    """Let worker nodes that died join again, where their head lives."""
+    if nodes.head.is_up and nodes.head.pids("gcs_server"):
+        for node in nodes.workers:
+            if not node.is_up:
+                node.end()
+                node.start({})
+
+
+def _compare(results: Path, whole: Path, what: str, tally: Tally) -> None:
+    """Count what a disturbed sweep lost, has twice or has otherwise than the undisturbed one."""
+    (ours,) = sweeps_in(results)
+    halved = _halved(ours)
+    before = tally.lost, tally.doubled, tally.changed, tally.failed
+    tables = ["trials"] if ours.manifest.kind != "search" else ["trials", "searches"]
+    for table in tables:
+        frame = comparable if table == "trials" else comparable_searches
+        key = "trial_id" if table == "trials" else "search_id"
+        got, expected = (frame(each).set_index(key) for each in (results, whole))
+        lost = expected.index.difference(got.index)
+        common = expected.index.intersection(got.index)
+        columns = [c for c in expected if c not in ("attempt", "execution")]
+        failed = got.loc[common, "status"] == "failed"
+        same = _equal_rows(got.loc[common, columns], expected.loc[common, columns])
+        exempt = common.isin(halved)
+        tally.lost += len(lost)
+        tally.failed += int(failed.sum())
+        tally.changed += int((~same & ~failed.to_numpy() & ~exempt).sum())
+        tally.split += int(exempt.sum())
+        tally.doubled += stored(results, table) - len(got)
+    if ours.manifest.kind == "search":
+        same_alphas = comparable_alphas(results).equals(comparable_alphas(whole))
+        tally.changed += 0 if same_alphas else 1
+    if (tally.lost, tally.doubled, tally.changed, tally.failed) != before:
+        tally.notes.append(what)
+
+
+def _equal_rows(one: pd.DataFrame, other: pd.DataFrame) -> NDArray[np.bool_]:
+    equal = (one == other) | (one.isna() & other.isna())
+    return equal.all(axis=1).to_numpy(bool)
+
+
+def _halved(sweep: OpenedSweep) -> set[str]:
+    manifest = json.loads((sweep.folder / "sweep.json").read_text(encoding="utf-8"))
+    return {trial_id for pack in manifest["split_packs"] for trial_id in pack}
+
+
+@contextlib.contextmanager
+def _disk(place: Path) -> Iterator[Path]:
+    """Mount a small disk where root may; else be a folder."""
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", _DISK, "tmpfs", str(place)]
+    mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    try:
+        yield place
+    finally:
+        if mounted:
+            subprocess.run(["umount", "--lazy", str(place)], check=True)

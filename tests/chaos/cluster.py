@@ -1,0 +1,216 @@
+"""A Ray cluster of a head and two worker nodes on this machine, which lose parts and get new ones.
+
+Where root may, worker nodes are in network namespaces of their own, so that they can be cut off;
+elsewhere they have addresses of the loopback device.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from tests.integration.processes import children, is_running, kill, named
+
+TOKEN: Final = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "7" * 64}
+_FAST_DEATHS: Final = {
+    "RAY_health_check_initial_delay_ms": "1000",
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_timeout_ms": "1000",
+    "RAY_health_check_failure_threshold": "3",
+}
+"""A node that does not answer is dead after five seconds."""
+_PORT: Final = 6410
+_BRIDGE: Final = "toposweep0"
+_START_SECONDS: Final = 60.0
+
+
+def environment() -> dict[str, str]:
+    """Return the variables of a process that knows this cluster and no other."""
+    inherited = {name: v for name, v in os.environ.items() if not name.startswith("RAY_")}
+    return {**inherited, **TOKEN, "RAY_worker_niceness": "0"}
+
+
+def may_cut() -> bool:
+    """Return whether this process may make network namespaces."""
+    if os.geteuid() != 0 or shutil.which("ip") is None:
+        return False
+    made = subprocess.run(["ip", "netns", "add", "toposweep-try"], capture_output=True, check=False)
+    if made.returncode:
+        return False
+    subprocess.run(["ip", "netns", "delete", "toposweep-try"], check=True)
+    return True
+
+
+@dataclass
+class Node:
+    """A place for a node, and the `ray start` that is there now."""
+
+    address: str
+    options: tuple[str, ...]
+    namespace: str | None = None
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def is_up(self) -> bool:
+        """Whether its raylet computes."""
+        return any(is_running(pid) for pid in self.pids("raylet/raylet"))
+
+    def pids(self, name: str) -> set[int]:
+        """Return the processes of this node whose name or arguments have this."""
+        return set() if self.process is None else named(name, children(self.process.pid))
+
+    def start(self, more: Mapping[str, str]) -> None:
+        """Start it; it is up a few seconds later."""
+        within = () if self.namespace is None else ("ip", "netns", "exec", self.namespace)
+        self.process = subprocess.Popen(
+            [
+                *within,
+                *(sys.executable, "-m", "ray.scripts.scripts", "start", "--block"),
+                *(f"--node-ip-address={self.address}", "--disable-usage-stats"),
+                "--object-store-memory=80000000",
+                *self.options,
+            ],
+            env={**environment(), **more},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def end(self) -> None:
+        """Kill all of it."""
+        if self.process is not None:
+            kill(*children(self.process.pid), self.process.pid)
+            self.process.wait()
+            self.process = None
+
+
+@dataclass
+class Cluster:
+    """A head that trains nothing, and worker nodes of a CPU each."""
+
+    head: Node
+    workers: list[Node]
+    can_cut: bool
+    _cut: set[str] = field(default_factory=set)
+
+    @property
+    def address(self) -> str:
+        """Where to join it."""
+        return f"{self.head.address}:{_PORT}"
+
+    def start(self) -> None:
+        """Start what is not up, and wait until all nodes are known."""
+        if not self.head.is_up or not self.head.pids("gcs_server"):
+            for node in (*self.workers, self.head):
+                node.end()
+            self.head.start(_FAST_DEATHS)
+            self._wait("head", 1)
+        for worker in self.workers:
+            if not worker.is_up:
+                worker.end()
+                worker.start({})
+        self._wait("workers", 1 + len(self.workers))
+
+    def end(self) -> None:
+        """Kill every process of it."""
+        for node in (*self.workers, self.head):
+            node.end()
+
+    def cut(self, node: Node) -> None:
+        """Take a node off the network."""
+        self._link(node, "down")
+
+    def heal(self, node: Node) -> None:
+        """Put it back."""
+        self._link(node, "up")
+
+    def _link(self, node: Node, state: str) -> None:
+        assert node.namespace is not None, "nodes on the loopback device cannot be cut off"
+        subprocess.run(["ip", "link", "set", f"v-{node.namespace}", state], check=True)
+
+    def _wait(self, what: str, nodes: int) -> None:
+        program = (
+            "import ray, sys\n"
+            f"ray.init({self.address!r}, log_to_driver=False, logging_level=50)\n"
+            f"sys.exit(sum(node['Alive'] for node in ray.nodes()) < {nodes})"
+        )
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            for worker in self.workers[: nodes - 1]:  # `ray start` may give up on a busy machine
+                if worker.process is not None and worker.process.poll() is not None:
+                    worker.end()
+                    worker.start({})
+            asked = [sys.executable, "-c", program]
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                answer = subprocess.run(
+                    asked, env=environment(), capture_output=True, timeout=30, check=False
+                )
+                if not answer.returncode:
+                    return
+        raise RuntimeError(f"the {what} did not come up")
+
+
+@contextlib.contextmanager
+def cluster() -> Iterator[Cluster]:
+    """Run a cluster inside the block; nothing of it is left behind."""
+    can_cut = may_cut()
+    with _network(2) if can_cut else contextlib.nullcontext(_loopback(2)) as places:
+        head, *workers = places
+        nodes = Cluster(
+            Node(
+                head[0], ("--head", f"--port={_PORT}", "--num-cpus=0", "--include-dashboard=false")
+            ),
+            [
+                Node(address, (f"--address={head[0]}:{_PORT}", "--num-cpus=1"), namespace)
+                for address, namespace in workers
+            ],
+            can_cut,
+        )
+        try:
+            nodes.start()
+            yield nodes
+        finally:
+            nodes.end()
+
+
+def _loopback(workers: int) -> list[tuple[str, str | None]]:
+    return [(f"127.0.0.{number + 2}", None) for number in range(workers + 1)]
+
+
+@contextlib.contextmanager
+def _network(workers: int) -> Iterator[list[tuple[str, str | None]]]:
+    """Make a bridge, and a namespace on it for each worker; yield addresses and namespaces."""
+    names = [f"toposweep{number + 1}" for number in range(workers)]
+    _remove(names)
+    try:
+        _ip("link", "add", _BRIDGE, "type", "bridge")
+        _ip("addr", "add", "10.77.0.1/24", "dev", _BRIDGE)
+        _ip("link", "set", _BRIDGE, "up")
+        for number, name in enumerate(names):
+            _ip("netns", "add", name)
+            _ip("link", "add", f"v-{name}", "type", "veth", "peer", "name", "eth0", "netns", name)
+            _ip("link", "set", f"v-{name}", "master", _BRIDGE, "up")
+            _ip("-n", name, "addr", "add", f"10.77.0.{number + 2}/24", "dev", "eth0")
+            _ip("-n", name, "link", "set", "eth0", "up")
+            _ip("-n", name, "link", "set", "lo", "up")
+        addresses = [f"10.77.0.{number + 2}" for number in range(workers)]
+        yield [("10.77.0.1", None), *zip(addresses, names, strict=True)]
+    finally:
+        _remove(names)
+
+
+def _ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True, capture_output=True)
+
+
+def _remove(names: list[str]) -> None:
+    for name in names:
+        subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
+    subprocess.run(["ip", "link", "delete", _BRIDGE], check=False, capture_output=True)

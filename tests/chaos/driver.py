@@ -1,0 +1,76 @@
+"""The program that runs a sweep, started again whenever it has ended before the sweep has."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from tests.chaos.cluster import environment
+from tests.integration.processes import children, is_running, kill, named
+
+_PROGRAM: Final = "topo_sweep"
+
+
+class Driver:
+    """One request in one folder of results.
+
+    Args:
+        request: arguments of `topo-sweep`.
+        folder: where it runs, in which `results` are made.
+        log: is added to.
+
+    """
+
+    def __init__(self, request: Sequence[str], folder: Path, log: Path) -> None:
+        self._command = [sys.executable, "-m", _PROGRAM, *request]
+        self._folder = folder
+        self._log = log
+        self.results = folder / "results"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.starts = 0
+
+    def start(self) -> None:
+        """Give the command, also again."""
+        self.starts += 1
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self._command, cwd=self._folder, env=environment(), stdout=log, stderr=log
+            )
+
+    @property
+    def ended(self) -> int | None:
+        """The exit code of the last start; None while it runs."""
+        return None if self.process is None else self.process.poll()
+
+    def pids(self) -> set[int]:
+        """Return the processes that drive: the one that was started and its child."""
+        if self.process is None or self.process.poll() is not None:
+            return set()
+        pids = {self.process.pid, *named(_PROGRAM, children(self.process.pid))}
+        return {pid for pid in pids if is_running(pid)}
+
+    def kill(self) -> bool:
+        """Kill all of it at once, as a machine does that loses power."""
+        pids = self.pids()
+        if not pids:
+            return False
+        kill(*pids)
+        assert self.process is not None
+        self.process.wait()
+        while any(is_running(pid) for pid in pids):
+            time.sleep(0.02)
+        return True
+
+    def interrupt(self) -> bool:
+        """Do what Ctrl-C does, and wait for its end."""
+        if self.process is None or self.process.poll() is not None:
+            return False
+        os.kill(self.process.pid, signal.SIGINT)
+        self.process.wait(timeout=120)
+        return True

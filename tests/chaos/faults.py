@@ -1,0 +1,188 @@
+"""What can go wrong around a sweep that runs, each as one function that makes it happen."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Final
+
+from tests.chaos.cluster import Cluster
+from tests.chaos.driver import Driver
+from tests.integration.processes import kill
+from tests.program import done
+
+_CUT_SECONDS: Final = 7.0
+_FULL_SECONDS: Final = 3.0
+_STOPPED_SECONDS: Final = (0.5, 2.0)
+
+
+@dataclass
+class Scene:
+    """The sweep that runs, where it does, and what decides at random."""
+
+    cluster: Cluster
+    driver: Driver
+    random: Random
+
+    def one_of(self, pids: Collection[int]) -> int | None:
+        """Return one of these processes; None where there is none."""
+        return self.random.choice(sorted(pids)) if pids else None
+
+    def workers(self) -> set[int]:
+        """Return the processes that train."""
+        return {pid for node in self.cluster.workers for pid in node.pids("Trainable")}
+
+    def pause(self, pid: int | None) -> bool:
+        """Stop a process for a moment."""
+        if pid is None:
+            return False
+        try:
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(self.random.uniform(*_STOPPED_SECONDS))
+            os.kill(pid, signal.SIGCONT)
+        except ProcessLookupError:
+            return False
+        return True
+
+
+Fault = Callable[[Scene], bool]
+"""Makes something go wrong; returns whether there was anything to do it to."""
+
+
+def worker_killed(scene: Scene) -> bool:
+    pid = scene.one_of(scene.workers())
+    kill(*([] if pid is None else [pid]))
+    return pid is not None
+
+
+def worker_stopped(scene: Scene) -> bool:
+    return scene.pause(scene.one_of(scene.workers()))
+
+
+def worker_out_of_memory(scene: Scene) -> bool:
+    """Let a worker get no byte more than it has; what it trains next does not fit."""
+    pid = scene.one_of(scene.workers())
+    if pid is None:
+        return False
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+        has = next(int(line.split()[1]) for line in status.splitlines() if "VmSize" in line)
+        _, most = resource.prlimit(pid, resource.RLIMIT_AS)
+        resource.prlimit(pid, resource.RLIMIT_AS, (has * 1024, most))
+        time.sleep(1.0)
+        resource.prlimit(pid, resource.RLIMIT_AS, (most, most))
+    except (OSError, StopIteration):
+        return False
+    return True
+
+
+def node_killed(scene: Scene) -> bool:
+    node = scene.random.choice(scene.cluster.workers)
+    pids = node.pids("raylet/raylet")
+    kill(*pids)
+    return bool(pids)
+
+
+def node_stopped(scene: Scene) -> bool:
+    node = scene.random.choice(scene.cluster.workers)
+    return scene.pause(scene.one_of(node.pids("raylet/raylet")))
+
+
+def node_cut_off(scene: Scene) -> bool:
+    """Cut a node off for so long that it is thought dead, and let it come back."""
+    if not scene.cluster.can_cut:
+        return False
+    node = scene.random.choice(scene.cluster.workers)
+    scene.cluster.cut(node)
+    time.sleep(_CUT_SECONDS)
+    scene.cluster.heal(node)
+    return True
+
+
+def head_killed(scene: Scene) -> bool:
+    pids = scene.cluster.head.pids("gcs_server")
+    kill(*pids)
+    return bool(pids)
+
+
+def head_stopped(scene: Scene) -> bool:
+    return scene.pause(scene.one_of(scene.cluster.head.pids("gcs_server")))
+
+
+def driver_killed(scene: Scene) -> bool:
+    return scene.driver.kill()
+
+
+def driver_stopped(scene: Scene) -> bool:
+    return scene.pause(scene.one_of(scene.driver.pids()))
+
+
+def ctrl_c(scene: Scene) -> bool:
+    return scene.driver.interrupt()
+
+
+def disk_full(scene: Scene) -> bool:
+    """Fill the disk of the results, and make room a few seconds later."""
+    filler = scene.driver.results.parent / "filler"
+    try:
+        with filler.open("wb", buffering=0) as file:
+            for _ in range(2**14):
+                file.write(bytes(2**16))
+    except OSError:
+        time.sleep(_FULL_SECONDS)
+        return True
+    finally:
+        filler.unlink()
+    return False
+
+
+def file_torn(scene: Scene) -> bool:
+    """Kill the driver, cut off the end of one of its files, and let `check` move it aside."""
+    return _damaged(scene, lambda content: content[: len(content) // 2])
+
+
+def bit_flipped(scene: Scene) -> bool:
+    """Kill the driver, change a bit of one of its files, and let `check` move it aside."""
+
+    def flipped(content: bytes) -> bytes:
+        bit = scene.random.randrange(8 * len(content))
+        changed = bytearray(content)
+        changed[bit // 8] ^= 1 << bit % 8
+        return bytes(changed)
+
+    return _damaged(scene, flipped)
+
+
+def _damaged(scene: Scene, change: Callable[[bytes], bytes]) -> bool:
+    scene.driver.kill()
+    results = scene.driver.results
+    patterns = ("*/trials/*.parquet", "*/epochs/*.parquet", "*/sear*/*.parquet")
+    files = sorted(
+        path
+        for pattern in (*patterns, "*/checkpoints/*.safetensors", "*/sweep.json")
+        for path in results.glob(pattern)
+    )
+    if not files:
+        return False
+    file = scene.random.choice(files)
+    file.write_bytes(change(file.read_bytes()))
+    done(results.parent, "check", results.name, "--repair")
+    return True
+
+
+FAULTS: Final[dict[str, Fault]] = {
+    each.__name__.replace("_", " "): each
+    for each in (
+        *(worker_killed, worker_stopped, worker_out_of_memory),
+        *(node_killed, node_stopped, node_cut_off, head_killed, head_stopped),
+        *(driver_killed, driver_stopped, ctrl_c),
+        *(disk_full, file_torn, bit_flipped),
+    )
+}
+"""Every fault by its name in a tally."""
