@@ -51,6 +51,8 @@ REQUESTS: Final = {
 }
 _EXECUTION: Final = ("--gpus-per-pack", "0", "--checkpoint-seconds", "0.2", "--retries", "99")
 _BETWEEN_FAULTS: Final = (0.5, 5.0)
+_MOST_IN_A_SWEEP: Final = 10
+"""Faults that come to one sweep; then it is left alone until it ends."""
 _MOST_SECONDS: Final = 600.0
 """That a sweep may take, faults included."""
 _DISK: Final = "size=64m"
@@ -148,7 +150,8 @@ def _disturbed(
             next_fault = time.monotonic() + scene.random.uniform(*_BETWEEN_FAULTS)
         elif not all(node.is_up for node in (scene.cluster.head, *scene.cluster.workers)):
             _come_again(scene.cluster)
-        if time.monotonic() > next_fault and sum(tally.injected.values()) < faults:
+        is_left = len(hit) < _MOST_IN_A_SWEEP and sum(tally.injected.values()) < faults
+        if is_left and time.monotonic() > next_fault:
             kind = scene.random.choice(list(kinds))
             if FAULTS[kind](scene):
                 hit.append(kind)
