@@ -57,6 +57,8 @@ class Recorder:
         self._writer = BufferedWriter(plan.store)
         self._epochs: dict[str, list[AnyEpoch]] = {}
         self._failed: set[str] = set()
+        self._tried_again: set[str] = set()
+        """What failed, until its next try has reported."""
         self._pack_of: dict[str, Pack] = {}
         """Of each trial that runs in a pack."""
         self._written: set[str] = set(plan.trials) - set(plan.left)
@@ -76,6 +78,8 @@ class Recorder:
 
     def take(self, trial: Runnable | Pack, report: Report | Together) -> bool:
         """Take what a trial reports; return whether it has ended."""
+        if _key(trial) in self._tried_again:
+            self._tell_where_it_goes_on(trial, report)
         if isinstance(trial, Pack):
             return self._take_all(trial, report)
         assert not isinstance(report, Together), "only a pack reports for several"  # noqa: S101
@@ -137,16 +141,26 @@ class Recorder:
         """Let what failed wait for its next try, if it gets one."""
         if outcome.status != "failed":
             return False
-        key = trial.pack_id if isinstance(trial, Pack) else trial.trial_id
         is_lost = outcome.failure == "machine"
-        seconds = self._retries.seconds_until(key, is_lost=is_lost)
+        seconds = self._retries.seconds_until(_key(trial), is_lost=is_lost)
         if seconds is None:
             return False
         self._put_back(trial)
+        self._tried_again.add(_key(trial))
         self._agenda.again(trial, after=seconds)
         when = f"in {seconds:.0f} s" if seconds else "now"
         _LOGGER.warning("%s: %s; it is tried again %s", _named(trial), outcome.error, when)
         return True
+
+    def _tell_where_it_goes_on(self, trial: Runnable | Pack, report: Report | Together) -> None:
+        reports = [each for _, each in report.reports] if isinstance(report, Together) else [report]
+        if not reports or isinstance(reports[0], Outcome):
+            return
+        self._tried_again.discard(_key(trial))
+        first = reports[0]
+        epochs = len(first.epochs) if isinstance(first, Resumed) else 0
+        where = f"goes on from epoch {epochs + 1}" if epochs else "starts over: nothing was saved"
+        _LOGGER.warning("%s: %s", _named(trial), where)
 
     def _put_back(self, trial: Runnable | Pack) -> None:
         for each in trial.members if isinstance(trial, Pack) else (trial,):
@@ -248,6 +262,10 @@ class Recorder:
         """Return under which id a trial that began is saved: its own, or that of its pack."""
         pack = self._pack_of.get(trial_id)
         return trial_id if pack is None else pack.pack_id
+
+
+def _key(trial: Runnable | Pack) -> str:
+    return trial.pack_id if isinstance(trial, Pack) else trial.trial_id
 
 
 def _named(trial: Runnable | Pack) -> str:

@@ -221,3 +221,33 @@ def test_a_pack_that_crashed_is_tried_again_whole_before_it_is_split(tmp_path: P
 
     assert not checkpoint.exists()
     assert read_manifest(run.store.paths.manifest).split_packs == (PACK.trial_ids,)
+
+
+@pytest.mark.parametrize(("saved", "where"), [(2, "goes on from epoch 3"), (0, "starts over")])
+def test_it_is_said_where_what_failed_goes_on(
+    saved: int, where: str, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    run.recorder.start(PACK)
+    run.recorder.take(PACK, failed("it was lost", failure="machine"))
+    caplog.clear()
+
+    if saved:
+        epochs = tuple(metrics(number) for number in range(saved))
+        run.recorder.take(PACK, Together(tuple((n, Resumed(epochs)) for n in range(3))))
+    for epoch in range(saved, 4):
+        run.recorder.take(PACK, together(0, 1, 2, epoch=epoch))
+
+    (record,) = caplog.records
+    assert record.message.startswith(f"3 trainings: {where}")
+
+
+def test_it_is_said_of_a_single_trial_too(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    trial = TRIALS[0]
+    run.recorder.start(trial)
+    run.recorder.take(trial, failed("it was lost", failure="machine"))
+    run.recorder.take(trial, failed("it was lost", failure="machine"))
+    run.recorder.take(trial, Resumed((metrics(0),)))
+
+    assert [record.message for record in caplog.records[2:]] == [
+        f"{trial.name}, seed 0: goes on from epoch 2"
+    ]
