@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Final
 
 from tests.chaos.cluster import environment
+from tests.chaos.program import OFFSET
 from tests.integration.processes import children, is_running, kill, named
 
-_PROGRAM: Final = "topo_sweep"
+_PROGRAM: Final = "tests.chaos.program"
+_ROOT: Final = Path(__file__).resolve().parents[2]
 
 
 class Driver:
@@ -32,6 +34,8 @@ class Driver:
         self._folder = folder
         self._log = log
         self.results = folder / "results"
+        self.clock = folder / "clock"
+        """By how many seconds the clock of the driver is off, see `program.py`."""
         self.process: subprocess.Popen[bytes] | None = None
         self.starts = 0
 
@@ -40,7 +44,11 @@ class Driver:
         self.starts += 1
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                self._command, cwd=self._folder, env=environment(), stdout=log, stderr=log
+                self._command,
+                cwd=self._folder,
+                env={**environment(), OFFSET: str(self.clock), "PYTHONPATH": str(_ROOT)},
+                stdout=log,
+                stderr=log,
             )
 
     @property

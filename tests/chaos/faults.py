@@ -127,6 +127,13 @@ def ctrl_c(scene: Scene) -> bool:
     return scene.driver.interrupt()
 
 
+def clock_jumped(scene: Scene) -> bool:
+    """Put the driver's clock an hour or a week ahead or back."""
+    hours = scene.random.choice([1, 168]) * scene.random.choice([-1, 1])
+    scene.driver.clock.write_text(str(3600 * hours), encoding="utf-8")
+    return True
+
+
 def disk_full(scene: Scene) -> bool:
     """Fill the disk of the results, and make room a few seconds later."""
     filler = scene.driver.results.parent / "filler"
@@ -162,7 +169,7 @@ def bit_flipped(scene: Scene) -> bool:
 def _damaged(scene: Scene, change: Callable[[bytes], bytes]) -> bool:
     scene.driver.kill()
     results = scene.driver.results
-    patterns = ("*/trials/*.parquet", "*/epochs/*.parquet", "*/sear*/*.parquet")
+    patterns = ("*/trials/*.parquet", "*/epochs/*.parquet", "*/search*/*.parquet")
     files = sorted(
         path
         for pattern in (*patterns, "*/checkpoints/*.safetensors", "*/sweep.json")
@@ -182,7 +189,7 @@ FAULTS: Final[dict[str, Fault]] = {
         *(worker_killed, worker_stopped, worker_out_of_memory),
         *(node_killed, node_stopped, node_cut_off, head_killed, head_stopped),
         *(driver_killed, driver_stopped, ctrl_c),
-        *(disk_full, file_torn, bit_flipped),
+        *(clock_jumped, disk_full, file_torn, bit_flipped),
     )
 }
 """Every fault by its name in a tally."""
