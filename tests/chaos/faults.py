@@ -175,7 +175,7 @@ def _damaged(scene: Scene, change: Callable[[bytes], bytes]) -> bool:
         for pattern in (*patterns, "*/checkpoints/*.safetensors", "*/sweep.json")
         for path in results.glob(pattern)
     )
-    if not files:
+    if not list(results.glob("*/sweep.json")):  # moved aside, until the driver is there again
         return False
     file = scene.random.choice(files)
     file.write_bytes(change(file.read_bytes()))
