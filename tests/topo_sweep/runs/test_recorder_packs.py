@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.disk import full_disk
 from tests.topo_sweep.runs.recorder_run import IDS, SPEC, Run, ended, metrics
 from topo_sweep.runs.packs import Pack
 from topo_sweep.runs.recorder import failed
@@ -221,3 +222,25 @@ def test_a_pack_that_crashed_is_tried_again_whole_before_it_is_split(tmp_path: P
 
     assert not checkpoint.exists()
     assert read_manifest(run.store.paths.manifest).split_packs == (PACK.trial_ids,)
+
+
+def test_that_a_pack_was_split_is_written_when_it_can_be(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = PACK.halves
+    run.recorder.start(PACK)
+    with monkeypatch.context() as patch:
+        patch.setattr("topo_sweep.store.manifest.write_durably", full_disk)
+        patch.setattr(Path, "unlink", full_disk)
+        assert run.recorder.take(PACK, NO_ROOM)
+    assert not read_manifest(run.store.paths.manifest).split_packs
+
+    run.recorder.start(second)
+    run.recorder.take(second, together(0, 1, epoch=0))
+    run.recorder.take(second, together(0, 1, is_last=True))
+    run.recorder.tick()
+
+    assert statuses(run) == {second.trial_ids[0]: "ok"}, "the other one waits in a burst"
+    manifest = read_manifest(run.store.paths.manifest)
+    assert manifest.split_packs == (PACK.trial_ids,)
+    assert manifest.packs == (first.trial_ids, second.trial_ids)
