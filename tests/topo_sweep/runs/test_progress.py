@@ -254,12 +254,13 @@ def test_the_file_is_there_exactly_while_a_run_is_shown(tmp_path: Path) -> None:
 def test_where_the_file_cannot_be_removed_a_run_ends_as_it_would(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with (
-        pytest.raises(KeyboardInterrupt),
-        reported(Progress(planned=1), tmp_path / "progress.json", io.StringIO()),
-    ):
-        monkeypatch.setattr(Path, "unlink", full_disk)
-        raise KeyboardInterrupt
+    def interrupted() -> None:
+        with reported(Progress(planned=1), tmp_path / "progress.json", io.StringIO()):
+            monkeypatch.setattr(Path, "unlink", full_disk)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
 
 
 def test_what_a_killed_run_published_is_gone_as_soon_as_the_next_is_shown(tmp_path: Path) -> None:
