@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import uuid
@@ -43,6 +44,12 @@ def write_durably(path: Path, content: bytes) -> None:
         os.fsync(folder)  # the new name itself must survive a power cut
     finally:
         os.close(folder)
+
+
+def remove(path: Path) -> None:
+    """Remove a file that nobody needs any more; on a read-only disk it stays."""
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def write_output(path: Path, content: bytes) -> None:

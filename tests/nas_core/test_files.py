@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nas_core.files import write_durably, write_output
+from nas_core.files import remove, write_durably, write_output
 from tests.disk import full_disk
 
 
@@ -56,6 +56,21 @@ def test_content_and_then_the_new_name_are_on_the_disk_before_it_returns(
 def test_a_folder_that_is_not_there_is_the_systems_own_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         write_durably(tmp_path / "none" / "file", b"")
+
+
+def test_what_is_removed_may_be_gone_and_a_disk_may_refuse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    path.touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", full_disk)
+        remove(path)
+    assert path.exists()
+
+    remove(path)
+    remove(path)
+    assert not path.exists()
 
 
 def test_what_is_asked_for_replaces_the_file_at_the_end_of_a_link(tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ def run_inline(
     """
     while not agenda.is_exhausted:
         trial = agenda.next()
-        if trial is None:  # what failed is tried again, but not yet
+        if trial is None:  # what failed is tried again, but not yet, or a search is not yet written
+            recorder.tick()
             with interrupts.immediate():
                 time.sleep(_WAIT_SECONDS)
             continue

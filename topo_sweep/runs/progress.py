@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from nas_core.files import write_durably
+from nas_core.files import remove, write_durably
 from topo_sweep.analysis.text import duration_with_range
 from topo_sweep.runs.timing.time_left import TimeLeft
 
@@ -200,7 +200,7 @@ def reported(progress: Progress, path: Path, stream: TextIO | None = None) -> It
     """Show the progress on `stream` (stderr) and in the file at `path` until the block ends."""
     stream = stream or sys.stderr
     with contextlib.ExitStack() as stack:
-        stack.callback(path.unlink, missing_ok=True)
+        stack.callback(remove, path)
         progress.publish(path)  # a killed run may have left its own
         stack.enter_context(_repeated(_PUBLISH_SECONDS, lambda: progress.publish(path)))
         if stream.isatty():

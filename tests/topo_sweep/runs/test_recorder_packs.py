@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.disk import full_disk
 from tests.topo_sweep.runs.recorder_run import IDS, SPEC, Run, ended, metrics
 from topo_sweep.runs.packs import Pack
 from topo_sweep.runs.recorder import failed
@@ -251,3 +252,25 @@ def test_it_is_said_of_a_single_trial_too(run: Run, caplog: pytest.LogCaptureFix
     assert [record.message for record in caplog.records[2:]] == [
         f"{trial.name}, seed 0: goes on from epoch 2"
     ]
+
+
+def test_that_a_pack_was_split_is_written_when_it_can_be(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = PACK.halves
+    run.recorder.start(PACK)
+    with monkeypatch.context() as patch:
+        patch.setattr("topo_sweep.store.manifest.write_durably", full_disk)
+        patch.setattr(Path, "unlink", full_disk)
+        assert run.recorder.take(PACK, NO_ROOM)
+    assert not read_manifest(run.store.paths.manifest).split_packs
+
+    run.recorder.start(second)
+    run.recorder.take(second, together(0, 1, epoch=0))
+    run.recorder.take(second, together(0, 1, is_last=True))
+    run.recorder.tick()
+
+    assert statuses(run) == {second.trial_ids[0]: "ok"}, "the other one waits in a burst"
+    manifest = read_manifest(run.store.paths.manifest)
+    assert manifest.split_packs == (PACK.trial_ids,)
+    assert manifest.packs == (first.trial_ids, second.trial_ids)

@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from nas_core.errors import TopoSweepError
-from tests.topo_sweep.conftest import FINGERPRINT
+from tests.disk import full_disk
+from tests.topo_sweep.conftest import FINGERPRINT, Clock
 from tests.topo_sweep.runs.recorder_run import check_every_column_is_named, ended, metrics
 from tests.topo_sweep.runs.search_run import (
     FOUND,
@@ -206,21 +206,31 @@ def test_a_search_does_not_wait_in_the_buffer_even_in_a_burst(tmp_path: Path) ->
         assert len(run.store.searches()) == number
 
 
-def test_a_search_whose_row_cannot_be_written_starts_no_evaluation(
-    run: SearchRun, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("found", [True, False])
+def test_a_search_whose_row_cannot_be_written_starts_its_evaluations_when_it_is(
+    found: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
+    run = SearchRun(tmp_path, search_spec(seeds=(0, 1)))
     checkpoint = run.checkpoint(run.ids[0])
-
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
-
+    reports = search_ended("ok" if found else "diverged", search_epoch(0))
     with monkeypatch.context() as patch:
-        patch.setattr("topo_sweep.store.parts.write_durably", full)
-        with pytest.raises(TopoSweepError, match="the disk is full"):
-            run.report(run.ids[0], *search_ended("ok", search_epoch(0)))
-
-    assert run.next_id() is None
+        patch.setattr("topo_sweep.store.parts.write_durably", full_disk)
+        run.report(run.ids[0], *reports)
+        run.report(run.ids[3], *reports)
+        assert run.next_id() is None
+        assert not run.agenda.is_exhausted, "the run must not end here"
+        assert run.progress.planned == 6
     assert checkpoint.exists()
+
+    clock.now += 5
+    run.recorder.tick()
+
+    assert list(run.store.searches()["search_id"]) == [run.ids[0], run.ids[3]]
+    assert [run.next_id() for _ in range(5)] == (
+        [*run.ids[4:], *run.ids[1:3], None] if found else [None] * 5
+    )
+    assert run.progress.planned == (6 if found else 2)
+    assert not checkpoint.exists()
 
 
 def test_evaluations_are_rows_linked_to_their_search_with_the_cell_that_it_found(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from topo_sweep.store.parquet import (
     ResultStore,
 )
@@ -23,3 +25,8 @@ def parts(folder: Path) -> list[Path]:
 
 def ids(store: ResultStore) -> list[str]:
     return list(store.trials()["trial_id"])
+
+
+def rows_in(folder: Path) -> int:
+    """Return how many rows stand in the parts of a folder, those that stand twice twice."""
+    return sum(pq.read_metadata(part).num_rows for part in parts(folder))

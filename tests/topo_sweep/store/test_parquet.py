@@ -6,8 +6,7 @@ import itertools
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.topo_sweep.conftest import Clock
 from tests.topo_sweep.store.local_store import ids, make_store, parts
 from tests.topo_sweep.store.store_contract import StoreContract, hold_lock
 from tests.topo_sweep.store.store_rows import (
@@ -32,13 +30,11 @@ from tests.topo_sweep.store.store_rows import (
     trial_row,
 )
 from topo_sweep.store.parquet import (
-    BufferedWriter,
     ResultStore,
-    Row,
 )
 from topo_sweep.store.parts import StoreError
 from topo_sweep.store.paths import StorePaths
-from topo_sweep.store.tables import EPOCH_SCHEMA, TRIAL_SCHEMA, TRIALS, Table
+from topo_sweep.store.tables import EPOCH_SCHEMA, TRIAL_SCHEMA
 
 
 @pytest.fixture
@@ -78,28 +74,6 @@ def test_compaction_leaves_one_part_of_each_kind(store: ResultStore) -> None:
     store.compact()
 
     assert len(parts(store.paths.trials)) == len(parts(store.paths.epochs)) == 1
-
-
-def test_what_a_run_wrote_is_one_part_of_each_kind_when_it_ends(store: ResultStore) -> None:
-    writer = BufferedWriter(store, seconds=0.0)
-    for trial_id in "abc":
-        row = trial_row(trial_id)
-        writer.add(row, curve_of(row))
-
-    assert writer.close() == []
-
-    assert len(parts(store.paths.trials)) == len(parts(store.paths.epochs)) == 1
-    assert ids(store) == ["a", "b", "c"]
-
-
-def test_a_run_that_wrote_nothing_leaves_the_parts_alone(store: ResultStore) -> None:
-    for trial_id in "ab":
-        append(store, [trial_row(trial_id)])
-    before = parts(store.paths.folder)
-
-    assert BufferedWriter(store).close() == []
-
-    assert parts(store.paths.folder) == before
 
 
 def test_compaction_leaves_large_parts_alone(
@@ -261,72 +235,6 @@ def test_a_store_without_folders_is_empty_and_not_locked(tmp_path: Path) -> None
     assert store.trials().empty
     assert not store.is_locked
     assert not store.paths.folder.exists()
-
-
-# Buffered writing
-
-
-class Appends(ResultStore):
-    """A store that only remembers when which trials were appended."""
-
-    def __init__(self, clock: Clock) -> None:
-        super().__init__(StorePaths(Path("nowhere")))
-        self._clock = clock
-        self.calls: list[tuple[float, list[str], int]] = []
-
-    def append(self, rows: Sequence[Row], curves: Sequence[Row], *, table: Table = TRIALS) -> None:
-        trials, epochs = rows, curves
-        self.calls.append((self._clock.now, [row["trial_id"] for row in trials], len(epochs)))
-
-
-def test_a_row_after_a_quiet_spell_is_durable_at_once_and_a_burst_waits(clock: Clock) -> None:
-    store = Appends(clock)
-    writer = BufferedWriter(store, seconds=2.0)
-
-    def add(trial_id: str) -> list[str]:
-        row = trial_row(trial_id)
-        return writer.add(row, curve_of(row))
-
-    assert add("first") == ["first"]
-    clock.now += 0.5
-    assert add("second") == []
-    assert add("third") == []
-    clock.now += 1.25
-    assert writer.tick() == []
-    clock.now += 0.25
-    assert writer.tick() == ["second", "third"]
-    clock.now += 60
-    assert add("fourth") == ["fourth"]
-    assert add("fifth") == []
-    assert writer.flush() == ["fifth"]
-    assert writer.flush() == writer.tick() == []
-    assert [(trials, epochs) for _, trials, epochs in store.calls] == [
-        (["first"], 2),
-        (["second", "third"], 4),
-        (["fourth"], 2),
-        (["fifth"], 2),
-    ]
-
-
-@given(gaps=st.lists(st.floats(0, 5), max_size=30))
-def test_however_rows_come_there_is_at_most_one_part_in_two_seconds_and_each_row_is_in_one(
-    gaps: list[float],
-) -> None:
-    clock = Clock()
-    store = Appends(clock)
-    writer = BufferedWriter(store, seconds=2.0)
-    durable: list[str] = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(time, "monotonic", clock)
-        for number, gap in enumerate(gaps):
-            clock.now += gap
-            durable += writer.add(trial_row(str(number)), [])
-            assert [trial for _, trials, _ in store.calls for trial in trials] == durable
-        times = [moment for moment, _, _ in store.calls]
-        durable += writer.flush()
-
-    assert all(later - earlier >= 2.0 for earlier, later in itertools.pairwise(times))
-    assert durable == [str(number) for number in range(len(gaps))]
 
 
 def test_an_error_that_many_trials_share_is_written_once(store: ResultStore) -> None:

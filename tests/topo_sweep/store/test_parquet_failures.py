@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
+import io
 import itertools
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
@@ -19,16 +19,14 @@ from typing import Any
 import pytest
 
 from nas_core.errors import InputError
-from tests.disk import full_disk
+from tests.disk import fill, full_disk
 from tests.topo_sweep.store.local_store import ids, make_store
 from tests.topo_sweep.store.store_rows import (
     another_process,
     append,
-    curve_of,
     trial_row,
 )
 from topo_sweep.store.parquet import (
-    BufferedWriter,
     ResultStore,
 )
 from topo_sweep.store.parts import StoreError
@@ -114,62 +112,6 @@ def test_a_kill_before_any_file_operation_leaves_a_readable_store(
 # Full and read-only disks
 
 
-def fails_from(call: Callable[..., Any], number: int) -> Callable[..., Any]:
-    """Return `call` on a disk that is full from the call with this number on."""
-    numbers = itertools.count()
-
-    def wrapped(*arguments: object, **options: object) -> Any:
-        if next(numbers) >= number:
-            full_disk()
-        return call(*arguments, **options)
-
-    return wrapped
-
-
-@pytest.mark.parametrize("number", range(4))
-@pytest.mark.parametrize("call", ["os.fsync", "os.open", "pathlib.Path.open"])
-def test_rows_outlive_a_disk_that_fills_up_at_any_point_and_are_written_once(
-    store: ResultStore, monkeypatch: pytest.MonkeyPatch, call: str, number: int
-) -> None:
-    append(store, [trial_row("before")])
-    writer = BufferedWriter(store)
-    row = trial_row("a")
-    originals: dict[str, Callable[..., Any]] = {
-        "os.fsync": os.fsync,
-        "os.open": os.open,
-        "pathlib.Path.open": Path.open,
-    }
-    with monkeypatch.context() as full:
-        full.setattr(call, fails_from(originals[call], number))
-        calls_enough = number < 2 or call == "os.fsync"  # a part is synced, then its folder
-        if calls_enough:
-            with pytest.raises(StoreError) as failure:
-                writer.add(row, curve_of(row))
-            assert str(failure.value) == (f"cannot write to {store.paths.folder}: the disk is full")
-        else:
-            assert writer.add(row, curve_of(row)) == ["a"]
-    assert "before" in ids(store)
-
-    assert writer.flush() == (["a"] if calls_enough else [])
-    assert ids(store) == ["a", "before"]
-    assert len(store.epochs()) == 4
-    assert not [path for path in store.paths.folder.rglob("*") if path.suffix == ".tmp"]
-
-
-def test_a_run_whose_parts_cannot_be_merged_ends_well(
-    store: ResultStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    append(store, [trial_row("before")])
-    writer = BufferedWriter(store, seconds=60)
-    for trial_id in "ab":
-        writer.add(trial_row(trial_id), [])
-    monkeypatch.setattr(ResultStore, "compact", full_disk)
-
-    assert writer.close() == ["b"]
-
-    assert ids(store) == ["a", "b", "before"]
-
-
 def test_a_folder_on_a_full_disk_is_refused_with_advice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,47 +135,6 @@ def check_refused(folder: Path, reason: str) -> None:
     assert "\n" not in message
 
 
-@pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """Mount a file system of 256 KiB, where the tests may."""
-    if os.geteuid() != 0 or shutil.which("mount") is None:
-        pytest.skip("only root may mount")
-    mount_point = tmp_path / "disk"
-    mount_point.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(mount_point)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("mounting is not allowed here")
-    try:
-        yield mount_point
-    finally:
-        subprocess.run(["umount", "--lazy", str(mount_point)], check=True)
-
-
-def fill(disk: Path) -> Path:
-    """Take all space that is left; return the file to delete."""
-    filler = disk / "filler"
-    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(bytes(4096))
-    return filler
-
-
-def test_rows_outlive_a_real_full_disk(tiny_disk: Path) -> None:
-    store = make_store(tiny_disk / "sweep")
-    append(store, [trial_row("before")])
-    filler = fill(tiny_disk)
-    writer = BufferedWriter(store)
-    row = trial_row("a")
-
-    with pytest.raises(StoreError, match=r"cannot write to .*: the disk is full$"):
-        writer.add(row, curve_of(row))
-    assert ids(store) == ["before"]
-
-    filler.unlink()
-    assert writer.flush() == ["a"]
-    assert ids(store) == ["a", "before"]
-
-
 def test_a_folder_on_a_real_full_disk_is_refused_with_advice(tiny_disk: Path) -> None:
     fill(tiny_disk)
 
@@ -250,4 +151,24 @@ def test_a_read_only_disk_is_refused_with_advice_and_still_read(tiny_disk: Path)
     with pytest.raises(StoreError, match=os.strerror(errno.EROFS)):
         append(store, [trial_row("b")])
     assert ids(store) == ["trial"]
+    assert not store.is_locked
+
+
+def test_a_lock_is_given_back_on_a_disk_that_became_read_only(
+    store: ResultStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class ReadOnly(io.TextIOWrapper):
+        def truncate(self, _size: int | None = None, /) -> int:
+            if self.tell():
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+            return 0
+
+    def opened(self: Path, mode: str) -> ReadOnly:
+        return ReadOnly(io.open(self, mode + "b"))  # noqa: UP020 - not the one replaced
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", opened)
+        with pytest.raises(StoreError, match="what matters"), store.lock():
+            raise StoreError("what matters")
+
     assert not store.is_locked

@@ -17,15 +17,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import topo_sweep.store.parts
-from tests.topo_sweep.conftest import Clock
 from tests.topo_sweep.runs.search_run import search_curve_of, stored_search
 from tests.topo_sweep.store.local_store import ids, make_store, parts
 from tests.topo_sweep.store.store_contract import Ended, best, histories
-from tests.topo_sweep.store.store_rows import ON_DISK, T0, append, curve_of, trial_row
-from topo_sweep.store.parquet import BufferedWriter, ResultStore, Row
+from tests.topo_sweep.store.store_rows import ON_DISK, T0, append, trial_row
+from topo_sweep.store.parquet import ResultStore, Row
 from topo_sweep.store.parts import StoreError
 from topo_sweep.store.paths import StorePaths
-from topo_sweep.store.tables import SEARCH_EPOCH_SCHEMA, SEARCH_SCHEMA, SEARCHES, TABLES, TRIALS
+from topo_sweep.store.tables import SEARCH_EPOCH_SCHEMA, SEARCH_SCHEMA, SEARCHES, TABLES
 
 FEW = settings(ON_DISK, max_examples=5)
 
@@ -363,33 +362,6 @@ def test_an_append_with_a_search_that_does_not_fit_shows_none_of_its_rows(
         append_searches(store, [stored_search("good"), stored_search("bad", method=None)])
 
     assert store.searches().empty
-
-
-# Buffered writing
-
-
-def test_of_one_flush_a_search_is_written_before_its_evaluations(
-    store: ResultStore, monkeypatch: pytest.MonkeyPatch, clock: Clock
-) -> None:
-    writer = BufferedWriter(store)
-    assert writer.add(trial_row("first"), []) == ["first"]
-    evaluation, search = trial_row("evaluation", search_id="search"), stored_search("search")
-    assert writer.add(evaluation, curve_of(evaluation)) == []
-    assert writer.add(search, search_curve_of(search), table=SEARCHES) == []
-    written: list[str] = []
-    append_rows = ResultStore.append
-
-    def spied(self: ResultStore, *arguments: Any, table: Any = TRIALS) -> None:
-        written.append(table.name)
-        append_rows(self, *arguments, table=table)
-
-    monkeypatch.setattr(ResultStore, "append", spied)
-    clock.now += 10
-
-    assert writer.tick() == ["search", "evaluation"]
-    assert written == ["searches", "trials"]
-    assert (ids(store), search_ids(store)) == (["evaluation", "first"], ["search"])
-    assert writer.flush() == []
 
 
 def test_reading_searches_makes_no_folder(tmp_path: Path) -> None:

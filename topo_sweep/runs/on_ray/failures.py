@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import re
 from pathlib import Path
@@ -18,6 +19,7 @@ from ray.exceptions import (
 )
 from ray.tune.experiment import Trial as TuneTrial
 
+from nas_core.files import remove
 from topo_sweep.runs.recorder import failed
 from topo_sweep.runs.runner import Outcome
 from topo_sweep.store.paths import StorePaths
@@ -59,7 +61,7 @@ def failure_from(error: BaseException | None, paths: StorePaths) -> Outcome:
 class Faults:
     """Lets a fatal signal of this worker leave its name where the driver can read it.
 
-    It does nothing where this process is no worker, or does not see the sweep's folder.
+    It does nothing where this process is no worker, or cannot write to the sweep's folder.
     """
 
     def __init__(self, paths: StorePaths) -> None:
@@ -68,15 +70,16 @@ class Faults:
         worker = ray.get_runtime_context().get_actor_id() if is_worker else None
         self._file: IO[str] | None = None
         if worker is not None and paths.folder.is_dir():
-            self._file = paths.fault(worker).open("w", encoding="utf-8")
-            faulthandler.enable(self._file)
+            with contextlib.suppress(OSError):  # as on a full disk: the worker can train
+                self._file = paths.fault(worker).open("w", encoding="utf-8")
+                faulthandler.enable(self._file)
 
     def close(self) -> None:
         """Note that this worker ended well."""
         if self._file is not None:
             faulthandler.disable()
             self._file.close()
-            Path(self._file.name).unlink(missing_ok=True)
+            remove(Path(self._file.name))
 
 
 def _how_it_died(error: ActorDiedError, paths: StorePaths) -> str:

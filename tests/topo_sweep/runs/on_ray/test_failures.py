@@ -18,7 +18,8 @@ from ray.exceptions import (
 )
 from ray.tune.experiment import Trial as TuneTrial
 
-from topo_sweep.runs.on_ray.failures import failure_from, failure_of
+from tests.disk import full_disk
+from topo_sweep.runs.on_ray.failures import Faults, failure_from, failure_of
 from topo_sweep.store.paths import StorePaths
 
 PROCESS_DIED = (
@@ -123,3 +124,19 @@ def test_the_error_is_read_from_the_file_that_tune_wrote(paths: StorePaths, tmp_
 
     file.write_bytes(cloudpickle.dumps(RayTaskError("step", "a traceback", ValueError("bad"))))
     assert failure_of(OnRay(file), paths).error == "ValueError: bad"
+
+
+def test_a_worker_trains_where_it_can_leave_no_word_of_a_fatal_signal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ray.get_runtime_context", RuntimeContext)
+    monkeypatch.setattr(Path, "open", full_disk)
+
+    Faults(StorePaths(tmp_path)).close()
+
+
+class RuntimeContext:
+    """What Ray says of a worker."""
+
+    def get_actor_id(self) -> str:
+        return "worker"

@@ -1,0 +1,149 @@
+"""Runs that end while rows wait that cannot be written: where those are then."""
+
+from __future__ import annotations
+
+import shlex
+import stat
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from nas_core.files import write_durably
+from tests.disk import full_disk
+from tests.topo_sweep.runs.search_run import search_curve_of, stored_search
+from tests.topo_sweep.store.local_store import ids, make_store, rows_in
+from tests.topo_sweep.store.store_rows import curve_of, trial_row
+from topo_sweep.store import buffered
+from topo_sweep.store.buffered import BufferedWriter
+from topo_sweep.store.parquet import ResultStore
+from topo_sweep.store.parts import StoreError
+from topo_sweep.store.tables import SEARCHES
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ResultStore:
+    return make_store(tmp_path / "sweep")
+
+
+@pytest.fixture
+def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Let no time pass; return the list of what was slept."""
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    return slept
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder for temporary files, with a name that a shell would take apart."""
+    folder = tmp_path / "a place"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def fill_up(patch: pytest.MonkeyPatch, *folders: Path) -> None:
+    """Let no part be written below these folders."""
+
+    def full_there(path: Path, content: bytes) -> None:
+        is_full = any(folder in path.parents for folder in folders)
+        (full_disk if is_full else write_durably)(path, content)
+
+    patch.setattr("topo_sweep.store.parts.write_durably", full_there)
+
+
+def waiting(store: ResultStore, monkeypatch: pytest.MonkeyPatch) -> BufferedWriter:
+    """Return a writer with a search and an evaluation for a store that cannot be written."""
+    fill_up(monkeypatch, store.paths.folder)
+    writer = BufferedWriter(store)
+    trial, search = trial_row("a"), stored_search("s")
+    writer.add(trial, curve_of(trial))
+    writer.add(search, search_curve_of(search), table=SEARCHES)
+    return writer
+
+
+def test_what_cannot_be_written_when_a_run_ends_is_saved_elsewhere_and_the_way_back_is_told(
+    store: ResultStore,
+    monkeypatch: pytest.MonkeyPatch,
+    sleeps: list[float],
+    elsewhere: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with monkeypatch.context() as patch:
+        writer = waiting(store, patch)
+        caplog.clear()
+        with pytest.raises(StoreError) as failure:
+            writer.close()
+
+    (saved,) = elsewhere.iterdir()
+    assert saved.name.startswith("topo-sweep-rescued-")
+    assert stat.S_IMODE(saved.stat().st_mode) == 0o700
+    assert sorted(path.name for path in saved.iterdir()) == [
+        *("epochs", "search_epochs", "searches", "trials")
+    ]
+    begin = f"cannot write to {store.paths.folder}: the disk is full; rows in memory: 2, they are "
+    copy = f"cp -r {shlex.quote(f'{saved}/.')} {store.paths.folder}/"
+    assert str(failure.value) == (
+        f"{begin}saved in {saved}: once there is room, `{copy}` brings them back, and another run "
+        "goes on from there"
+    )
+    assert caplog.messages == [f"{begin}saved in {saved}; trying for 10 s more"]
+    assert sleeps == [1.0] * 10
+    assert not ids(store)
+
+    subprocess.run(shlex.split(copy), check=True)
+    assert (ids(store), list(store.searches()["search_id"])) == (["a"], ["s"])
+    assert (len(store.epochs()), len(store.search_epochs())) == (2, 2)
+
+
+def test_nothing_is_left_elsewhere_where_there_is_room_in_time(
+    store: ResultStore, monkeypatch: pytest.MonkeyPatch, elsewhere: Path
+) -> None:
+    patch = pytest.MonkeyPatch()
+    writer = waiting(store, patch)
+
+    def sleep(_: float) -> None:
+        assert list(elsewhere.rglob("*.parquet")), "a kill from here on would lose nothing"
+        patch.undo()
+
+    monkeypatch.setattr(time, "sleep", sleep)
+
+    assert writer.close() == ["s", "a"]
+    assert not list(elsewhere.iterdir())
+    assert ids(store) == ["a"]
+
+
+@pytest.mark.usefixtures("sleeps")
+def test_where_the_temporary_folder_is_full_too_rows_are_saved_in_memory(
+    store: ResultStore, monkeypatch: pytest.MonkeyPatch, elsewhere: Path, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(buffered, "_IN_MEMORY", tmp_path / "memory")
+    (tmp_path / "memory").mkdir()
+    with monkeypatch.context() as patch:
+        writer = waiting(store, patch)
+        fill_up(patch, elsewhere, store.paths.folder)
+        with pytest.raises(StoreError, match=f"saved in {tmp_path}/memory/topo-sweep-rescued-"):
+            writer.close()
+
+    assert not list(elsewhere.iterdir())
+    (saved,) = (tmp_path / "memory").iterdir()
+    assert rows_in(saved / "trials") == 1
+
+
+@pytest.mark.usefixtures("sleeps")
+def test_where_rows_can_be_saved_nowhere_that_is_said(
+    store: ResultStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = waiting(store, monkeypatch)
+    monkeypatch.setattr(tempfile, "mkdtemp", full_disk)
+
+    with pytest.raises(StoreError) as failure:
+        writer.close()
+
+    assert str(failure.value) == (
+        f"cannot write to {store.paths.folder}: the disk is full; rows in memory: 2, they can be "
+        "saved nowhere else: once there is room, run the sweep again, which trains them again"
+    )
