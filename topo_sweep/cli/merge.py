@@ -68,9 +68,8 @@ def _remarks(merged: Merged) -> list[str]:
         remarks.append(f"{counted(merged.equal, 'trial')} ended more than once with equal numbers")
     if merged.astray:
         remarks.append(
-            f"{counted(merged.astray, 'training')} that count are of a cell that another search "
-            "found than the one that counts: the sites searched with the same seeds and found "
-            "different cells, so look at each sweep by itself"
+            f"{counted(merged.astray, 'training')} of a cell that no search that counts found: "
+            "with the same seed the sites found different cells, so look at each sweep by itself"
         )
     return remarks
 

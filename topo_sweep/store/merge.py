@@ -24,7 +24,7 @@ from topo_sweep.store.manifest import Manifest, Request, read_manifest
 from topo_sweep.store.merged_table import MergedTable
 from topo_sweep.store.opened import OpenedSweep, is_sweep, open_sweep
 from topo_sweep.store.parquet import ResultStore
-from topo_sweep.store.parts import StoreError
+from topo_sweep.store.parts import StoreError, parts_of
 from topo_sweep.store.paths import StorePaths
 from topo_sweep.store.tables import TABLES
 
@@ -182,7 +182,11 @@ def _merge_locked(sweeps: Sequence[OpenedSweep], store: ResultStore) -> Merged:
 
 def _tables(sweeps: Sequence[OpenedSweep], store: ResultStore) -> list[MergedTable]:
     stores = [store, *(sweep.store for sweep in sweeps)]
-    return [MergedTable(table, stores) for table in TABLES.values()]
+    return [
+        MergedTable(table, stores)
+        for table in TABLES.values()
+        if any(parts_of(each.paths.part_folder(table.name)) for each in stores)
+    ]
 
 
 def united(manifests: Sequence[Manifest]) -> Manifest:

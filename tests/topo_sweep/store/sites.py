@@ -8,12 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from tests.topo_sweep.conftest import make_sweep, small_spec
+from tests.topo_sweep.runs.search_run import (
+    FOUND,
+    OTHER,
+    search_curve_of,
+    search_spec,
+    stored_search,
+)
 from tests.topo_sweep.store.store_rows import T0, append, trial_row
 from topo_sweep.spec.load import SweepSpec
 from topo_sweep.spec.trials import Trial
 from topo_sweep.store.opened import OpenedSweep, open_sweep
 from topo_sweep.store.parquet import ResultStore
-from topo_sweep.store.tables import TABLES
+from topo_sweep.store.tables import SEARCHES, TABLES
 
 
 def trained(spec: SweepSpec, *, minute: int = 0, **values: Any) -> list[dict[str, Any]]:
@@ -41,6 +48,26 @@ def site(
     spec = small_spec(**values)
     append(store := make_sweep(results, spec), trained(spec) if rows is None else rows)
     return open_sweep(store.paths.folder)
+
+
+def searched_differently(folder: Path) -> list[OpenedSweep]:
+    """Return two sites whose search of one seed found another cell; the second trained its own."""
+    spec, sweeps = search_spec(), []
+    search, training, *_ = spec.trials().values()
+    for number, (name, cell) in enumerate({"a": FOUND, "b": OTHER}.items()):
+        store = make_sweep(folder / name, spec)
+        at = T0 + timedelta(hours=number)
+        row = stored_search(search.trial_id, genotype=str(cell), finished_at=at)
+        store.append([row], search_curve_of(row), table=SEARCHES)
+        sweeps.append(open_sweep(store.paths.folder))
+    trained_there = trial_row(
+        training.trial_id,
+        genotype=str(OTHER),
+        search_id=search.trial_id,
+        protocol_hash=spec.protocol.protocol_hash,
+    )
+    append(sweeps[1].store, [trained_there])
+    return sweeps
 
 
 def everything(store: ResultStore) -> dict[str, list[str]]:

@@ -15,7 +15,8 @@ from nas_core.protocols.training import DataOptions, Protocol
 from tests.disk import full_disk
 from tests.program import files
 from tests.topo_sweep.conftest import new_manifest, small_spec
-from tests.topo_sweep.store.sites import everything, site, trained
+from tests.topo_sweep.runs.search_run import FOUND, OTHER, search_of, search_spec
+from tests.topo_sweep.store.sites import everything, searched_differently, site, trained
 from topo_sweep.store.merge import Merged, merge_sweeps, united
 from topo_sweep.store.opened import OpenedSweep, is_sweep, load_curves, load_results, open_sweep
 from topo_sweep.store.paths import StorePaths
@@ -295,10 +296,12 @@ def test_a_kill_at_any_change_of_a_file_leaves_a_sweep_and_the_next_merge_comple
     monkeypatch: pytest.MonkeyPatch,
     is_there: bool,
 ) -> None:
-    sites.append(again(tmp_path / "c", 60, test_accuracy=0.5))
+    rows = trained(small_spec(), minute=60, test_accuracy=0.5)
+    sites[1] = site(tmp_path / "c", rows=rows)
     out, before = tmp_path / "out", 3 if is_there else 0
     if is_there:
         merge_sweeps(sites[:1], out)
+        sites = sites[1:]
     with monkeypatch.context() as killed:
         states = kept_states(killed, out, tmp_path / "states")
         folder = merge_sweeps(sites, out).folder
@@ -343,6 +346,21 @@ def test_a_kept_study_merged_with_itself_is_itself(study: Path, tmp_path: Path) 
     assert copy.manifest == sweep.manifest
     pd.testing.assert_frame_equal(copy.trials(), sweep.trials())
     pd.testing.assert_frame_equal(copy.searches(), sweep.searches())
+
+
+def test_trainings_of_a_cell_that_the_search_that_counts_did_not_find_are_counted(
+    tmp_path: Path,
+) -> None:
+    sweeps = searched_differently(tmp_path)
+
+    merged = merge_sweeps(sweeps, tmp_path / "out")
+
+    assert [(each["name"], each["genotype"]) for each in merged.conflicts] == [
+        (search_of(search_spec()).name, str(FOUND)),
+        (search_of(search_spec()).name, str(OTHER)),
+    ]
+    assert merged.astray == 1
+    assert merge_sweeps(sweeps[1:], tmp_path / "one").astray == 0
 
 
 def test_requests_and_packs_are_united_and_a_pack_is_whole_or_not_there() -> None:
