@@ -130,15 +130,8 @@ def test_the_pages_have_commands_of_every_kind() -> None:
         "plot",
         "--help",
     }
-    assert said == plain | {
-        "search",
-        "evaluate",
-        "promote",
-        "compare",
-        "protocol",
-        "check",
-        "bench",
-    }
+    others = {"search", "evaluate", "promote", "compare", "protocol", "check", "merge", "bench"}
+    assert said == plain | others
 
 
 def test_every_shipped_sweep_is_listed_and_all_but_the_small_ones_are_experiments() -> None:
@@ -188,6 +181,8 @@ def test_make_looks_for_a_folder_without_timing_anything() -> None:
 @pytest.mark.slow
 def test_every_everyday_command_runs(tmp_path: Path) -> None:
     shutil.copytree(ROOT / STUDY, tmp_path / STUDY)
+    for site, search in (("site-a", "with-attention"), ("site-b", "without-attention")):
+        shutil.copytree(ROOT / STUDY / search, tmp_path / site / "results" / search)
     for name, text in own_sweeps().items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     for command in everyday_commands():

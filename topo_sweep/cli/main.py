@@ -15,6 +15,7 @@ from topo_sweep.cli.compare import compare
 from topo_sweep.cli.enumerate import enumerate_command
 from topo_sweep.cli.evaluate import evaluate
 from topo_sweep.cli.list import list_command
+from topo_sweep.cli.merge import merge
 from topo_sweep.cli.plot import plot
 from topo_sweep.cli.promote import promote
 from topo_sweep.cli.protocol import protocol
@@ -44,7 +45,7 @@ def cli() -> None:
 
 for command in (
     *(enumerate_command, run, status, list_command, rank, plot),
-    *(search, evaluate, promote, compare, protocol, check, bench),
+    *(search, evaluate, promote, compare, protocol, check, merge, bench),
 ):
     cli.add_command(command)
 

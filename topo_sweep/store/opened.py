@@ -196,6 +196,21 @@ def open_sweep(path: Path) -> OpenedSweep:
     return OpenedSweep(newest.store, newest.manifest, chosen_from=len(sweeps))
 
 
+def only_sweep(path: str | Path) -> OpenedSweep:
+    """Return the sweep in a folder that is one or holds a single one.
+
+    Raises:
+        InputError: nothing there, not a sweep, or several of them, which are named.
+
+    """
+    folder = Path(path)
+    several = [] if is_sweep(folder) else sweeps_in(folder)
+    if len(several) > 1:
+        names = ", ".join(sweep.folder.name for sweep in several)
+        raise InputError(f"{path} holds {len(several)} sweeps, so name one of them: {names}")
+    return open_sweep(folder)
+
+
 def load_results(path: str | Path = RESULTS) -> pd.DataFrame:
     """Return the trials of a sweep as a DataFrame, one row a trial, for notebooks.
 
@@ -213,7 +228,7 @@ def load_results(path: str | Path = RESULTS) -> pd.DataFrame:
     (10, 10, {'ok'})
 
     """
-    return _only_sweep(path).trials()
+    return only_sweep(path).trials()
 
 
 def load_curves(
@@ -259,7 +274,7 @@ def load_curves(
     if unknown := sorted(set(chosen) - set(names)):
         measured = [name for name in names if name not in ("trial_id", "epoch", "finished_at")]
         raise InputError(f"curves have no column {unknown[0]!r}: use {', '.join(measured)}")
-    sweep = _only_sweep(path)
+    sweep = only_sweep(path)
     where = {
         "seed": seed,
         "topology": topology,
@@ -288,16 +303,6 @@ def _check_cells_have(where: Mapping[str, int | None], genotypes: Collection[str
         number = where[name]
         if number is not None and not 0 <= number < count:
             raise InputError(f"there is no {name} {number}: {nodes} nodes have 0..{count - 1}")
-
-
-def _only_sweep(path: str | Path) -> OpenedSweep:
-    """Return the sweep in a folder that is one or holds a single one."""
-    folder = Path(path)
-    several = [] if is_sweep(folder) else sweeps_in(folder)
-    if len(several) > 1:
-        names = ", ".join(sweep.folder.name for sweep in several)
-        raise InputError(f"{path} holds {len(several)} sweeps, so name one of them: {names}")
-    return open_sweep(folder)
 
 
 def found_by_search(searches: pd.DataFrame) -> dict[str, Genotype | None]:

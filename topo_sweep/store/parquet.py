@@ -136,7 +136,7 @@ class ResultStore:
         if columns is not None:
             names = {*columns, table.key, "status", "attempt", "finished_at"}
             schema = pa.schema([field for field in schema if field.name in names])
-        frame = _frame(self._read(table.name, schema))
+        frame = _frame(self.read(table.name, schema))
         if not frame[table.key].is_unique:
             oldest_first = frame.sort_values(["finished_at", "attempt"], kind="stable")
             frame = preferred(oldest_first, table.key)
@@ -166,7 +166,7 @@ class ResultStore:
         # Rows first: their epochs were visible before them and stay so.
         counting = self.rows(table, []) if rows is None else rows
         times = None if rows is None else sorted(set(rows["finished_at"].dt.to_pydatetime()))
-        read = self._read(table.curve_name, schema, times)
+        read = self.read(table.curve_name, schema, times)
         return _frame(curves_of(read, counting, table.key, also))
 
     def attempts(self) -> dict[str, int]:
@@ -174,7 +174,7 @@ class ResultStore:
         attempts: dict[str, int] = {}
         for table in TABLES.values():
             columns = pa.schema([table.schema.field(name) for name in (table.key, "attempt")])
-            frame = _frame(self._read(table.name, columns)).sort_values("attempt", kind="stable")
+            frame = _frame(self.read(table.name, columns)).sort_values("attempt", kind="stable")
             attempts |= zip(frame[table.key].tolist(), frame["attempt"].tolist(), strict=True)
         return attempts
 
@@ -182,7 +182,7 @@ class ResultStore:
         """Return the seeds of all rows, of whatever table."""
         seeds: set[int] = set()
         for table in TABLES.values():
-            rows = self._read(table.name, pa.schema([table.schema.field("seed")]))
+            rows = self.read(table.name, pa.schema([table.schema.field("seed")]))
             seeds |= set(rows["seed"].unique().to_pylist())
         return seeds
 
@@ -190,14 +190,21 @@ class ResultStore:
         """Return when the last row was finished (UTC)."""
         newest = []
         for table in TABLES.values():
-            rows = self._read(table.name, pa.schema([table.schema.field("finished_at")]))
+            rows = self.read(table.name, pa.schema([table.schema.field("finished_at")]))
             newest += [pc.max(rows["finished_at"]).as_py()] if rows.num_rows else []
         return max(newest, default=None)
 
-    def _read(
+    def read(
         self, name: str, schema: pa.Schema, times: Sequence[datetime] | None = None
     ) -> pa.Table:
-        """Return all rows of all parts, as they are, or those that ended at these times."""
+        """Return all rows of all parts of a name as they are, or those that ended at these times.
+
+        Other methods return one row a trial; here is every attempt.
+
+        Raises:
+            DamagedPartError: a part is not what was written.
+
+        """
         folder = self.paths.part_folder(name)
         for _ in range(100):
             with contextlib.suppress(FileNotFoundError):  # compacted between listing and reading

@@ -251,7 +251,7 @@ def test_a_row_has_its_epochs_whatever_is_appended_while_they_are_read(
     store: ResultStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append(store, [trial_row(status="failed", train_loss=9.0)])
-    read = ResultStore._read
+    read = ResultStore.read
     later = [trial_row(finished_at=T0 + timedelta(minutes=1))]
 
     def appended_after(self: ResultStore, *arguments: Any) -> pa.Table:
@@ -260,7 +260,7 @@ def test_a_row_has_its_epochs_whatever_is_appended_while_they_are_read(
             append(self, [later.pop()])
         return table
 
-    monkeypatch.setattr(ResultStore, "_read", appended_after)
+    monkeypatch.setattr(ResultStore, "read", appended_after)
 
     assert store.epochs()["train_loss"].tolist() == [9.0, 9.0]
     assert store.epochs()["train_loss"].tolist() == [0.5, 0.5]
