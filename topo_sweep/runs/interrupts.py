@@ -6,22 +6,27 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SAME_SECONDS = 0.5
+"""Signals that come within this time are one."""
 
 
 class Interrupts:
     """Turns SIGINT, SIGTERM and SIGHUP into a KeyboardInterrupt where it does no harm.
 
     `check` is called at safe points and raises if a signal came; inside `immediate` a signal
-    raises wherever it finds the program. A second signal ends the process at once.
+    raises wherever it finds the program. A second signal ends the process at once, but for one that
+    comes with the first: SLURM and systemd send theirs to every process of a run, which also gets
+    what its parent passes on.
     """
 
     def __init__(self) -> None:
         self._requested = False
-        self._heard = False
+        self._heard_at: float | None = None
         self._immediate = False
 
     def stop(self) -> None:
@@ -59,9 +64,12 @@ class Interrupts:
             self._immediate = False
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
-        if self._heard:
+        now = time.monotonic()
+        if self._heard_at is not None:
+            if now - self._heard_at < _SAME_SECONDS:
+                return
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
-        self._requested = self._heard = True
+        self._requested, self._heard_at = True, now
         if self._immediate:
             raise KeyboardInterrupt

@@ -137,14 +137,16 @@ def test_a_second_signal_ends_the_process_at_once(
     number: signal.Signals, second_is_immediate: bool
 ) -> None:
     script = f"""
-import contextlib, signal
+import contextlib, signal, time
 from topo_sweep.runs.interrupts import Interrupts
 
 interrupts = Interrupts()
 with interrupts.caught():
     try:
         signal.raise_signal({number.value})
+        signal.raise_signal({signal.SIGTERM.value})  # sent to all processes of a run
         print("first", flush=True)
+        time.sleep(0.6)
         with contextlib.suppress(KeyboardInterrupt):
             interrupts.check()
         interrupts._immediate = {second_is_immediate}
