@@ -147,7 +147,7 @@ def tidy(folder: Path) -> None:
         OSError: as the file system says.
 
     """
-    for temporary in folder.glob(f".part-*{TEMPORARY}"):
+    for temporary in folder.glob(f".*{TEMPORARY}"):
         temporary.unlink(missing_ok=True)
     for part in parts_of(folder):
         left = [replaced for replaced in _replaced_by(part) if replaced.exists()]
