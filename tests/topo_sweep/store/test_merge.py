@@ -14,7 +14,7 @@ from nas_core.errors import InputError, TopoSweepError
 from nas_core.protocols.training import DataOptions, Protocol
 from tests.disk import full_disk
 from tests.program import files
-from tests.topo_sweep.conftest import new_manifest, small_spec
+from tests.topo_sweep.conftest import make_sweep, new_manifest, small_spec
 from tests.topo_sweep.runs.search_run import FOUND, OTHER, search_of, search_spec
 from tests.topo_sweep.store.sites import everything, searched_differently, site, trained
 from topo_sweep.store.merge import Merged, merge_sweeps, united
@@ -229,6 +229,16 @@ def test_sweeps_that_are_not_one_are_refused_by_both_folders_and_nothing_is_writ
         assert str(refusal.value).endswith(f"cannot become one sweep: they differ in {difference}")
         assert str(other.folder) in str(refusal.value)
         assert files(tmp_path) == before
+
+
+def test_searches_with_other_settings_are_refused(tmp_path: Path) -> None:
+    one, other = (
+        make_sweep(tmp_path, search_spec(search=search_spec().search | {"images": images}))
+        for images in (16, 32)
+    )
+
+    with pytest.raises(InputError, match=r'settings of searches: .*"images": 16.* and .*: 32'):
+        merge_sweeps([open_sweep(each.paths.folder) for each in (one, other)], tmp_path / "out")
 
 
 def test_a_sweep_that_is_there_must_be_the_same_too(
