@@ -1,4 +1,4 @@
-"""The page of the deployments: it names every file, its links lead somewhere, its commands parse."""
+"""The page of `deploy/`: it names every file, links lead somewhere, a shell takes its commands."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ FILES = sorted(path.name for path in FOLDER.iterdir() if path.name != "README.md
 def console() -> list[str]:
     """Return the commands that a reader would type."""
     blocks = re.findall(r"^```console\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
-    return [text.strip() for block in blocks for text in re.split(r"^\$ ", block, flags=re.M)[1:]]
+    prompts = (re.split(r"^\$ ", block, flags=re.MULTILINE)[1:] for block in blocks)
+    return [command.strip() for commands in prompts for command in commands]
 
 
 @pytest.mark.parametrize("name", FILES)
