@@ -72,7 +72,7 @@ TESTED_ELSEWHERE: Mapping[str, str] = {
 """Module without a test file of its name -> the file that tests it."""
 
 TEXTS = (
-    *("nas_core", "topo_sweep", "sweeps", "tests", "benchmarks", "docs", ".ci"),
+    *("nas_core", "topo_sweep", "sweeps", "tests", "benchmarks", "deploy", "docs", ".ci"),
     *("results/__init__.py", "results/studies", "setup.cfg", "pyproject.toml", "Makefile"),
     *("README.md", "CHANGELOG.md", "CITATION.cff", "LICENSE", ".gitignore"),
     *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "results").glob("*.csv"))),
