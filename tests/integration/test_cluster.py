@@ -121,4 +121,4 @@ def test_where_no_cluster_answers_one_line_says_where_it_looked_and_how_to_start
     line = refused(tmp_path, *SHIPPED, *options)
 
     assert line.startswith(f"topo-sweep: no Ray cluster answers at {where}")
-    assert "ray start --head" in line
+    assert "topo-sweep cluster start --head" in line

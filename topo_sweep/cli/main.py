@@ -11,6 +11,7 @@ import click
 from nas_core.errors import InputError, TopoSweepError
 from topo_sweep.cli.bench import bench
 from topo_sweep.cli.check import check
+from topo_sweep.cli.cluster import cluster
 from topo_sweep.cli.compare import compare
 from topo_sweep.cli.enumerate import enumerate_command
 from topo_sweep.cli.evaluate import evaluate
@@ -45,7 +46,7 @@ def cli() -> None:
 
 for command in (
     *(enumerate_command, run, status, list_command, rank, plot),
-    *(search, evaluate, promote, compare, protocol, check, merge, bench),
+    *(search, evaluate, promote, compare, protocol, check, merge, bench, cluster),
 ):
     cli.add_command(command)
 

@@ -20,6 +20,7 @@ class Execution:
         executor: Ray workers, or this process alone.
         cluster: join a running Ray cluster instead of starting one here.
         address: of that cluster, HOST:PORT; None looks in RAY_ADDRESS and on this machine.
+        insecure: do not warn of a cluster that asks for no token.
         data_dir: folder of the data set; None is $TOPO_SWEEP_DATA, else data.
         download: fetch the data set if it is not there.
         partial_data: train and test also on a part of the data set.
@@ -48,6 +49,7 @@ class Execution:
     executor: Literal["ray", "inline"] = "ray"
     cluster: bool = False
     address: str | None = None
+    insecure: bool = False
     data_dir: Path | None = None
     download: bool = False
     partial_data: bool = False

@@ -295,7 +295,10 @@ def _executor(execution: Execution, images: Split, paths: StorePaths) -> Iterato
     from topo_sweep.runs.on_ray import cluster, driver
 
     with cluster.connected(
-        cluster=execution.cluster, address=execution.address, verbose=execution.verbose
+        cluster=execution.cluster,
+        address=execution.address,
+        verbose=execution.verbose,
+        insecure=execution.insecure,
     ) as where:
         settled, how = cluster.settle(execution)
         run_left = partial(driver.run_on_ray, images=images, paths=paths)

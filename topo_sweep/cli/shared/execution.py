@@ -69,6 +69,7 @@ def _execution(options: RunOptions, cells: CellTraining | None) -> Execution:
         executor=options.executor,
         cluster=options.cluster or options.address is not None,
         address=options.address,
+        insecure=options.insecure,
         data_dir=options.data_dir,
         download=options.download,
         partial_data=options.partial_data,

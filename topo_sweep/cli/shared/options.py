@@ -129,6 +129,7 @@ class RunOptions:
     address: str | None = option(
         metavar="HOST:PORT", help="Where it is.  [default: $RAY_ADDRESS, else here]"
     )
+    insecure: bool = option(is_flag=True, help="Do not warn of a cluster without a token.")
     executor: Literal["ray", "inline"] = executor_option("ray")
     data_dir: Path | None = option(
         type=PATH, help="Folder of the data set.  [default: $TOPO_SWEEP_DATA, else data]"

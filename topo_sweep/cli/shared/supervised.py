@@ -8,18 +8,16 @@ command, the parent passes signals on, waits, and speaks when the child could no
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import shlex
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NoReturn
 
 from topo_sweep.cli.shared.common import INTERRUPTED, say
+from topo_sweep.runs.processes import adopt_orphans, children_of, die_with_parent
 
 _COMMANDS: Final = {"run", "search", "evaluate", "promote"}
 _HERE_ALONE: Final = {"--dry-run", "--help", "-h", "inline", "--executor=inline"}
@@ -29,9 +27,6 @@ _MOST_DEATHS: Final = 5
 _STOP_SECONDS: Final = 20.0
 """A run that was asked to stop and does not is ended after so long: its cluster may be dead."""
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_DIE_WITH_PARENT: Final = 1
-_ADOPT_ORPHANS: Final = 36
-"""Numbers of Linux, see prctl(2)."""
 
 
 def may_run_on_ray(arguments: Sequence[str]) -> bool:
@@ -50,7 +45,7 @@ def supervised(arguments: Sequence[str], command: Callable[[], NoReturn]) -> int
         command: ends the process that calls it.
 
     """
-    _prctl(_ADOPT_ORPHANS, 1)
+    adopt_orphans()
     parent = _Parent()
     joins = any(argument.startswith(_ELSEWHERE) for argument in arguments)
     again = shlex.join(["topo-sweep", *arguments])
@@ -111,7 +106,7 @@ class _Parent:
         return code[0] if code else None
 
     def _be_the_child(self, command: Callable[[], NoReturn], write: int) -> NoReturn:
-        _prctl(_DIE_WITH_PARENT, signal.SIGTERM)
+        die_with_parent(signal.SIGTERM)
         os.setpgid(0, 0)  # a terminal's Ctrl-C comes by way of the parent, and once
         for number, handler in self._previous.items():
             signal.signal(number, handler)
@@ -140,8 +135,8 @@ class _Parent:
 
 def _end_orphans() -> None:
     """End what a child has left, such as Ray's agents: on Linux it is this process's by now."""
-    me, deadline = str(os.getpid()), time.monotonic() + _STOP_SECONDS
-    while time.monotonic() < deadline and (orphans := list(_children_of(me))):
+    deadline = time.monotonic() + _STOP_SECONDS
+    while time.monotonic() < deadline and (orphans := list(children_of(os.getpid()))):
         for orphan in orphans:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(orphan, signal.SIGKILL)
@@ -149,17 +144,3 @@ def _end_orphans() -> None:
             while os.waitpid(-1, os.WNOHANG) != (0, 0):
                 pass
         time.sleep(0.05)
-
-
-def _children_of(parent: str) -> Iterator[int]:
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            # Behind the name, which may hold anything: state, then parent.
-            if stat.read_text(encoding="utf-8").rpartition(")")[2].split()[1] == parent:
-                yield int(stat.parent.name)
-
-
-def _prctl(option: int, value: int) -> None:
-    """Ask Linux for something about this process; other systems have no such call."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)

@@ -7,40 +7,48 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
 import ray
-from ray._private import services  # where `auto` is; there is no public way to ask
+from ray._private import ray_constants, services  # there is no public way to ask where `auto` is
+from ray._raylet import Config  # type: ignore[attr-defined] # it is in C
 
 from nas_core.errors import InputError, first_line
 from topo_sweep.analysis.text import counted
 from topo_sweep.runs.execution import Execution
+from topo_sweep.runs.on_ray.local_nodes import is_loopback_only
+from topo_sweep.runs.on_ray.nodes import check_nodes, places
 from topo_sweep.runs.on_ray.quiet import quiet_ray
+from topo_sweep.runs.on_ray.tokens import MODE, OPEN_WARNING, mode_for
 
 A = TypeVar("A")
 R = TypeVar("R")
 
 _ANSWER_SECONDS = 3.0
 _HOW_TO_START = (
-    "start one with `ray start --head --port=6379` (and `ray start --address=HOST:6379` on each "
-    "further machine), or leave out --cluster to run on this machine alone"
+    "start one with `topo-sweep cluster start --head` (and `topo-sweep cluster start --join "
+    "HOST:PORT` on each further machine), or leave out --cluster to run on this machine alone"
 )
-_AUTH_HINT = "it may want a token, and then RAY_AUTH_MODE=token has to be set here"
 _LOOK_SECONDS = 1.0
 """Between two looks for a first machine."""
 _LOGGER = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def connected(*, cluster: bool, address: str | None, verbose: bool) -> Iterator[str]:
+def connected(
+    *, cluster: bool, address: str | None, verbose: bool, insecure: bool = False
+) -> Iterator[str]:
     """Be connected to Ray inside the block; yield a sentence that says to what.
+
+    A cluster that asks for a token is shown this user's; of one that does not, a warning tells.
 
     Args:
         cluster: join a running cluster; otherwise start Ray on this machine.
         address: 'HOST:PORT'; otherwise `RAY_ADDRESS`, otherwise the cluster of this machine.
         verbose: let Ray print.
+        insecure: do not warn of a cluster that lets anybody in.
 
     Raises:
         InputError: no cluster answers, or it refuses this client.
@@ -48,9 +56,9 @@ def connected(*, cluster: bool, address: str | None, verbose: bool) -> Iterator[
     """
     level = logging.INFO if verbose else logging.CRITICAL
     printing: dict[str, Any] = {"log_to_driver": verbose, "logging_level": level}
-    with quiet_ray(verbose=verbose):
+    with quiet_ray(verbose=verbose), contextlib.ExitStack() as left:
         if cluster:
-            _join(*_address(address), printing)
+            _join(*_address(address), printing, left, insecure=insecure)
         else:
             ray.init(address="local", include_dashboard=False, **printing)
         try:
@@ -65,7 +73,8 @@ def settle(execution: Execution) -> tuple[Execution, str]:
     Where the cluster has no CPU, as a head alone may have none, it waits for a machine.
 
     Raises:
-        InputError: more than any node has, or GPUs that PyTorch cannot use.
+        InputError: more than any node has, GPUs that PyTorch cannot use, or nodes of a cluster that
+            do not have this driver's versions.
 
     """
     while not (most_cpus := _most("CPU")):  # a head that trains nothing
@@ -86,6 +95,8 @@ def settle(execution: Execution) -> tuple[Execution, str]:
             "use --gpus-per-pack 0 to train on CPUs"
         )
     settled, cpus = replace(execution, gpus=gpus), counted(execution.cpus, "CPU")
+    if execution.cluster:
+        check_nodes(settled)
     each = "trial" if execution.pack_size is None else "pack"
     if gpus:
         _check_cuda(gpus)
@@ -100,20 +111,21 @@ def _most(resource: str) -> float:
     return max((total.get(resource, 0.0) for total in totals), default=0.0)
 
 
-def workers_that_fit(execution: Execution) -> int:
-    """Return how many workers of a settled execution all nodes of now can hold."""
-    wanted = {"CPU": float(execution.cpus), "GPU": execution.gpus or 0.0}
-    totals = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+def workers_that_fit(execution: Execution, only: Collection[str] | None = None) -> int:
+    """Return how many workers of a settled execution the nodes of now can hold.
+
+    `only` are the ids of the nodes that may train; None is all.
+    """
     return sum(
-        min(_times(each, total.get(name, 0)) for name, each in wanted.items() if each)
-        for total in totals
+        places(execution, node)
+        for node in ray.nodes()
+        if node["Alive"] and (only is None or node["NodeID"] in only)
     )
 
 
-def _times(each: float, total: float) -> int:
-    """Return how often a node has this of one resource; a part of a GPU is of a single one."""
-    # A tenth goes ten times into one, whatever floating point says.
-    return int(total / each) if each >= 1 else int(total) * int(1 / each + 1e-6)
+def asks_for_token() -> bool:
+    """Return whether the connected cluster was shown a token."""
+    return os.environ.get(MODE) == "token"
 
 
 def _check_cuda(gpus: float) -> None:
@@ -152,25 +164,57 @@ def _address(address: str | None) -> tuple[str, str]:
     return "auto", "this machine, since neither --address nor RAY_ADDRESS is given"
 
 
-def _join(where: str, origin: str, printing: Mapping[str, Any]) -> None:
+def _join(
+    where: str,
+    origin: str,
+    printing: Mapping[str, Any],
+    left: contextlib.ExitStack,
+    *,
+    insecure: bool,
+) -> None:
+    """Join a cluster; what that changes of this process is undone when `left` is closed."""
     nothing = f"no Ray cluster answers at {where} ({origin}): {_HOW_TO_START}"
     if where == "auto":
         where = _address_here(nothing)
     _check_listening(where, nothing)
+    if is_loopback_only(where):
+        left.enter_context(_leaving_loopback())
+    mode = mode_for(where)
+    left.enter_context(_authenticated_as(mode[MODE]))
     try:
         ray.init(address=where, **printing)
-    except ray.exceptions.AuthenticationError as error:
+    except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         raise InputError(
-            f"the Ray cluster at {where} ({origin}) wants a token: set RAY_AUTH_MODE=token and "
-            f"RAY_AUTH_TOKEN_PATH ({first_line(error)})"
+            f"the Ray cluster at {where} ({origin}) lets this client in, but then nothing more: "
+            f"{first_line(error)}"
         ) from None
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        has_token = os.environ.get("RAY_AUTH_MODE") == "token"
-        token = "its token is another than this one's" if has_token else _AUTH_HINT
-        raise InputError(
-            f"something listens at {where} ({origin}), but lets this client into no Ray cluster: "
-            f"{token}, or it is none ({first_line(error)})"
-        ) from None
+    if mode[MODE] != "token" and not insecure:
+        _LOGGER.warning(OPEN_WARNING.format(where))
+
+
+@contextlib.contextmanager
+def _leaving_loopback() -> Iterator[None]:
+    """Let Ray take 127.0.0.1 for itself inside the block, not for the address of a network card."""
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+@contextlib.contextmanager
+def _authenticated_as(mode: str) -> Iterator[None]:
+    """Let Ray show the token inside the block, or show none."""
+    before = os.environ.get(MODE)
+    os.environ[MODE] = mode
+    Config.initialize("")
+    try:
+        yield
+    finally:
+        del os.environ[MODE]
+        os.environ.update({} if before is None else {MODE: before})
+        Config.initialize("")
 
 
 def _address_here(nothing: str) -> str:
@@ -179,7 +223,8 @@ def _address_here(nothing: str) -> str:
     Ray itself would try for minutes to reach what the record names.
     """
     try:
-        return str(services.canonicalize_bootstrap_address("auto"))
+        with _leaving_loopback():
+            return str(services.canonicalize_bootstrap_address("auto"))
     except ConnectionError:
         raise InputError(nothing) from None
 

@@ -14,6 +14,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.interrupts import Interrupts
 from topo_sweep.runs.on_ray.cluster import workers_that_fit
 from topo_sweep.runs.on_ray.failures import failure_of
+from topo_sweep.runs.on_ray.watch import Watch, checked, places_but
 from topo_sweep.runs.on_ray.worker import TrialTrainable
 from topo_sweep.runs.recorder import Recorder
 from topo_sweep.store.paths import StorePaths
@@ -68,23 +70,26 @@ def run_on_ray(
         KeyboardInterrupt: Ctrl-C; what had finished is recorded.
 
     """
+    watch = Watch(execution, paths.manifest) if execution.cluster else None
 
     def workers() -> int:
-        count = workers_that_fit(execution)
+        if watch is not None:
+            watch.look()
+        count = workers_that_fit(execution, None if watch is None else watch.passed)
         recorder.waits_for_machines(count == 0)
         return count
 
-    queue = _Queue(agenda, workers, interrupts.check)
+    queue = _Queue(agenda, workers, interrupts.check, watch)
     with scratch_folder() as scratch, contextlib.suppress(_AllEnded):
         tuner = tune.Tuner(
             tune.with_resources(
                 tune.with_parameters(
-                    trainable,
+                    trainable if watch is None else checked(trainable),
                     execution=execution,
                     paths=StorePaths(paths.folder.absolute()),
                     arrays=images.to_arrays(),
                 ),
-                {"cpu": execution.cpus, "gpu": execution.gpus or 0},
+                partial(places_but, {"CPU": execution.cpus, "GPU": execution.gpus or 0}),
             ),
             tune_config=tune.TuneConfig(
                 search_alg=queue,
@@ -148,6 +153,7 @@ class _Queue(Searcher):
         agenda: what is left.
         workers: says how many workers the cluster can hold now.
         check: raises on Ctrl-C; called here because Tune waits here where nothing runs.
+        watch: knows the nodes that get no trial, where there may be any.
 
     """
 
@@ -156,10 +162,12 @@ class _Queue(Searcher):
         agenda: Agenda,
         workers: Callable[[], int],
         check: Callable[[], None] = lambda: None,
+        watch: Watch | None = None,
     ) -> None:
         super().__init__(metric=None, mode=None)
         self._agenda = agenda
         self._check = check
+        self._watch = watch
         self._count_workers = workers
         self._workers = 0
         self._looked_at = -float("inf")
@@ -183,7 +191,8 @@ class _Queue(Searcher):
         if trial is None:
             return None
         self._under_way.add(trial_id)
-        return {"trial": trial}
+        refused = [] if self._watch is None else sorted(self._watch.refused)
+        return {"trial": trial, "not_on": refused}
 
     def on_trial_complete(self, trial_id: str, *_: object, **__: object) -> None:
         """Note that a trial has ended, well or not."""

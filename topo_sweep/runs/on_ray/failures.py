@@ -20,6 +20,7 @@ from ray.exceptions import (
 from ray.tune.experiment import Trial as TuneTrial
 
 from nas_core.files import remove
+from topo_sweep.runs.on_ray.watch import OtherVersionsError
 from topo_sweep.runs.recorder import failed
 from topo_sweep.runs.runner import Outcome
 from topo_sweep.store.paths import StorePaths
@@ -47,6 +48,12 @@ def failure_from(error: BaseException | None, paths: StorePaths) -> Outcome:
         return failed("its worker died")
     if isinstance(error, OutOfMemoryError) or _KILLED_FOR_MEMORY in text:
         return failed(text, failure="memory")
+    if OtherVersionsError.__name__ in text:
+        return failed(
+            "its worker started on a node that had just joined, with other versions than the "
+            "driver's",
+            failure="machine",
+        )
     if isinstance(error, ActorUnavailableError | NodeDiedError) or _NODE_DIED in text:
         return failed("the machine of its worker was lost", failure="machine")
     if isinstance(error, RayTaskError):

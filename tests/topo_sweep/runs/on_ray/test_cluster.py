@@ -10,6 +10,7 @@ from ray._private import services
 
 from nas_core.errors import InputError
 from topo_sweep.runs.execution import Execution
+from topo_sweep.runs.on_ray import cluster
 from topo_sweep.runs.on_ray.cluster import connected, settle, workers_that_fit
 
 
@@ -52,7 +53,7 @@ def test_where_nobody_listens_it_is_said_who_named_the_place_and_how_to_start_a_
 
     assert by_option.startswith(f"no Ray cluster answers at {address} (--address): start one with")
     assert by_environment.startswith(f"no Ray cluster answers at {address} (RAY_ADDRESS): start")
-    assert "ray start --head" in by_option
+    assert "topo-sweep cluster start --head" in by_option
     assert "or leave out --cluster" in by_option
 
 
@@ -70,26 +71,61 @@ def test_the_record_of_a_dead_cluster_costs_no_time(
     assert line.startswith("no Ray cluster answers at auto (this machine, since neither")
 
 
-@pytest.mark.parametrize(
-    ("mode", "why"),
-    [
-        ("token", "its token is another than this one's"),
-        ("disabled", "it may want a token, and then RAY_AUTH_MODE=token has to be set here"),
-    ],
-)
-def test_a_cluster_that_lets_nobody_in_is_told_from_none(
-    mode: str, why: str, monkeypatch: pytest.MonkeyPatch
+def joined(monkeypatch: pytest.MonkeyPatch, mode: str, *, insecure: bool = False) -> str | None:
+    """Join a made-up cluster that is shown a token or not; return the mode that Ray had then."""
+    modes: list[str | None] = []
+    monkeypatch.setattr(cluster, "mode_for", lambda _: {"RAY_AUTH_MODE": mode})
+    monkeypatch.setattr(cluster, "is_loopback_only", lambda _: False)
+    monkeypatch.setattr(cluster, "_described", lambda **_: "there")
+    monkeypatch.setattr("ray.init", lambda **_: modes.append(os.environ.get("RAY_AUTH_MODE")))
+    monkeypatch.setattr("ray.shutdown", lambda: None)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        with connected(cluster=True, address=address, verbose=False, insecure=insecure):
+            pass
+    return modes.pop()
+
+
+def test_a_cluster_that_asks_for_a_token_is_shown_it_and_the_next_one_is_not(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+
+    assert joined(monkeypatch, "token") == "token"
+    assert caplog.records == []
+    assert "RAY_AUTH_MODE" not in os.environ
+
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    assert joined(monkeypatch, "disabled") == "disabled"
+    assert os.environ["RAY_AUTH_MODE"] == "token"
+
+
+def test_of_a_cluster_that_lets_anybody_in_a_warning_says_what_that_means(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    joined(monkeypatch, "disabled", insecure=True)
+    assert caplog.records == []
+
+    joined(monkeypatch, "disabled")
+    (record,) = caplog.records
+    assert (
+        "asks for no token: anybody who reaches it over the network can run any" in record.message
+    )
+    assert "read and change your files" in record.message
+
+
+def test_what_ray_says_of_a_cluster_that_it_cannot_use_is_told_in_a_line(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refused(**_: object) -> None:
-        raise ConnectionError("ray client connection timeout")
+        raise RuntimeError("Version mismatch: The cluster was started with:\n    Ray: 2.50.0")
 
-    monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    monkeypatch.setattr(cluster, "mode_for", lambda _: {"RAY_AUTH_MODE": "token"})
     monkeypatch.setattr("ray.init", refused)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         line = refusal(f"127.0.0.1:{listener.getsockname()[1]}")
 
-    assert line.startswith("something listens at 127.0.0.1:")
-    assert why in line
+    assert "lets this client in, but then nothing more: Version mismatch: The cluster" in line
 
 
 def test_a_head_without_cpus_waits_for_a_machine(

@@ -6,6 +6,7 @@ import os
 import pickle
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -46,6 +47,14 @@ def test_a_worker_that_is_free_gets_the_next_trial_waits_or_is_told_that_there_i
     agenda.search_ended(search_id, FOUND)
     assert queue.suggest("second")["trial"].trial_id == evaluation_id
     assert queue.suggest("third") == Searcher.FINISHED
+
+
+def test_a_trial_says_on_which_nodes_it_must_not_run() -> None:
+    watch: Any = SimpleNamespace(refused={"b", "a"})
+    queue = _Queue(Agenda(SPEC.trials(), {}), lambda: 8, watch=watch)
+
+    assert queue.suggest("first")["not_on"] == ["a", "b"]
+    assert queue_of(Agenda(SPEC.trials(), {})).suggest("first")["not_on"] == []
 
 
 def reports_of(

@@ -45,6 +45,9 @@ def died(message: str) -> ActorDiedError:
     return ActorDiedError(context)
 
 
+JOINED = "its worker started on a node that had just joined, with other versions than the driver's"
+
+
 @pytest.fixture
 def paths(tmp_path: Path) -> StorePaths:
     return StorePaths(tmp_path)
@@ -77,6 +80,13 @@ def paths(tmp_path: Path) -> StorePaths:
             ActorDiedError(RayTaskError("__init__", "Traceback:\nValueError: no", ValueError())),
             "error",
             "ValueError: no",
+        ),
+        (
+            ActorDiedError(
+                RayTaskError("__init__", "Traceback:\nOtherVersionsError: torch 0.1", ValueError())
+            ),
+            "machine",
+            JOINED,
         ),
     ],
 )

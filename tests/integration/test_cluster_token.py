@@ -1,0 +1,201 @@
+"""A cluster that `topo-sweep cluster start` started: who gets in, what is left of its token."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import AS_FAST, TINY
+from tests.integration.processes import is_running, kill
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="nodes are started on Linux alone"),
+]
+
+WRONG = "5" * 64
+CLIENT = """
+import sys, ray
+ray.init(sys.argv[1], logging_level="CRITICAL")
+
+@ray.remote(num_cpus=0)
+def task(path):
+    open(path, "w").close()
+
+ray.get(task.remote(sys.argv[2]))
+"""
+
+
+@dataclass(frozen=True)
+class Started:
+    """A head of this machine alone, and all that its user has."""
+
+    folder: Path
+    address: str
+    environment: Mapping[str, str]
+    said: str
+
+    @property
+    def token(self) -> str:
+        """What nobody may see."""
+        return (self.folder / "home" / ".ray" / "auth_token").read_text(encoding="ascii")
+
+    @property
+    def note(self) -> Path:
+        """What was started."""
+        return self.folder / "state" / "topo-sweep" / "nodes.json"
+
+    def pids(self) -> list[int]:
+        """Return the processes that were noted."""
+        nodes = json.loads(self.note.read_text(encoding="utf-8"))["nodes"]
+        return [process["pid"] for node in nodes for process in node["processes"]]
+
+    def program(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `topo-sweep` as its user."""
+        return ran(("-m", "topo_sweep", *arguments), self.folder, self.environment)
+
+    def client(self, name: str, **environment: str) -> tuple[str, bool]:
+        """Run a task as another user would; return what it said, and whether the task ran."""
+        there = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "HOME": str(self.folder / name)}
+        path = self.folder / f"{name} was here"
+        everybodys = {k: v for k, v in self.environment.items() if k not in ("HOME", "RAY_ADDRESS")}
+        client = ("-c", CLIENT, self.address, str(path))
+        ended = ran(client, self.folder, everybodys | there | environment)
+        return ended.stdout + ended.stderr, path.exists()
+
+
+def ran(
+    arguments: tuple[str, ...], folder: Path, environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[Started]:
+    """Start a head; its folder's name is short, since it is part of the name of Ray's sockets."""
+    folder = Path(tempfile.mkdtemp(prefix="ts-"))
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "TOPO_"))}
+    environment = inherited | AS_FAST
+    environment |= {
+        "HOME": str(folder / "home"),
+        "XDG_STATE_HOME": str(folder / "state"),
+        "RAY_TMPDIR": str(folder),
+    }
+    (folder / "home").mkdir()
+    begin = ("-m", "topo_sweep", "cluster", "start", "--head", "--port", "0", "--num-cpus", "1")
+    ended = ran(begin, folder, environment)
+    try:
+        assert ended.returncode == 0, ended.stderr
+        address = ended.stdout.split()[-1]
+        yield Started(folder, address, environment, ended.stdout + ended.stderr)
+    finally:
+        note = folder / "state" / "topo-sweep" / "nodes.json"
+        if note.exists():
+            ran(("-m", "topo_sweep", "cluster", "stop"), folder, environment)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def listening(pids: list[int]) -> set[str]:
+    """Return the addresses at which these processes listen, as the kernel writes them."""
+    descriptors = (path for pid in pids for path in Path(f"/proc/{pid}/fd").iterdir())
+    sockets = {str(path.readlink()) for path in descriptors if path.is_symlink()}
+    tables = [Path(f"/proc/net/{name}").read_text(encoding="ascii") for name in ("tcp", "tcp6")]
+    rows = [line.split() for table in tables for line in table.splitlines()[1:]]
+    return {row[1].partition(":")[0] for row in rows if f"socket:[{row[9]}]" in sockets}
+
+
+def test_nobody_gets_in_without_the_token_or_with_another_and_no_task_of_theirs_runs(
+    started: Started,
+) -> None:
+    clients = {
+        "without": {},
+        "wrong": {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": WRONG},
+        "right": {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": started.token},
+    }
+    with ThreadPoolExecutor() as pool:
+        futures = {
+            name: pool.submit(started.client, name, **environment)
+            for name, environment in clients.items()
+        }
+    ended = {name: future.result() for name, future in futures.items()}
+
+    assert {name: has_run for name, (_, has_run) in ended.items()} == {
+        "without": False,
+        "wrong": False,
+        "right": True,
+    }
+    assert "Error" in ended["without"][0]
+    assert "Error" in ended["wrong"][0]
+    assert not any(started.token in said for said, _ in ended.values())
+
+
+def test_a_sweep_joins_it_by_itself_and_the_token_is_nowhere_to_be_read(started: Started) -> None:
+    sweep = started.program(
+        *("run", "demo", *TINY, "--topologies", "0", "--cluster", "--address", started.address)
+    )
+    command_lines = [
+        path.read_bytes() for pid in started.pids() for path in [Path(f"/proc/{pid}/cmdline")]
+    ]
+    info = started.program("cluster", "info", "--address", started.address)
+    others = {**started.environment, "RAY_AUTH_TOKEN": WRONG}
+    refused = ran(("-m", "topo_sweep", "cluster", "info"), started.folder, others)
+
+    assert sweep.returncode == 0, sweep.stderr
+    assert "warning" not in sweep.stderr
+    assert "token: the cluster asks for one" in info.stdout
+    assert refused.returncode == 2
+    assert "wants another token than that of RAY_AUTH_TOKEN" in refused.stderr
+    said = [started.said, *(each.stdout + each.stderr for each in (sweep, info, refused))]
+    written = [
+        path.read_bytes()
+        for path in started.folder.rglob("*")
+        if path.is_file() and path.name != "auth_token"
+    ]
+    assert len(written) > 20, "the logs of Ray are among them"
+    for secret in (started.token, WRONG):
+        for content in (*command_lines, *written, *(each.encode() for each in said)):
+            assert secret.encode() not in content
+
+
+def test_it_listens_on_the_loopback_alone_and_its_files_are_its_users(started: Started) -> None:
+    token_file = started.folder / "home" / ".ray" / "auth_token"
+
+    assert token_file.stat().st_mode & 0o777 == 0o600
+    assert token_file.parent.stat().st_mode & 0o777 == 0o700
+    assert started.note.parent.stat().st_mode & 0o777 == 0o700
+    in_ipv4, in_ipv6 = "0100007F", "0000000000000000FFFF00000100007F"
+    assert listening(started.pids()) == {in_ipv4, in_ipv6}
+
+
+def test_stop_ends_all_that_was_started_and_nothing_else(started: Started) -> None:
+    pids = started.pids()
+    bystander = subprocess.Popen(["sleep", "60"])
+    try:
+        assert len(pids) >= 4
+        assert all(map(is_running, pids))
+        ended = started.program("cluster", "stop")
+        assert ended.stdout == f"stopped: head {started.address}\n"
+        assert not any(map(is_running, pids))
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
+        kill(*(pid for pid in pids if is_running(pid)))

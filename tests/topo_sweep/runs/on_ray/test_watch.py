@@ -1,0 +1,124 @@
+"""Nodes that join, answer late, fail and leave, without a cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ray import tune
+
+from topo_sweep.runs.execution import Execution
+from topo_sweep.runs.on_ray import watch
+from topo_sweep.runs.on_ray.nodes import versions_here
+from topo_sweep.runs.on_ray.watch import OtherVersionsError, Watch, checked, places_but
+
+HERE = versions_here()
+OTHER = {**HERE, "torch": "0.1"}
+
+
+class MadeUp:
+    """A cluster: its nodes' CPUs by id, and what each has answered by now."""
+
+    def __init__(self) -> None:
+        self.cpus: dict[str, float] = {}
+        self.answers: dict[str, Any] = {}
+        self.asked: list[str] = []
+
+    def nodes(self) -> list[dict[str, Any]]:
+        return [
+            {"NodeID": name, "Alive": True, "Resources": {"CPU": cpus}, "NodeManagerAddress": name}
+            for name, cpus in self.cpus.items()
+        ]
+
+    def ask(self, node_id: str, *_: object) -> str:
+        self.asked.append(node_id)
+        return node_id
+
+    def heard(self, asked: dict[str, str], _seconds: float) -> dict[str, Any]:
+        return {name: self.answers[name] for name in asked if name in self.answers}
+
+
+@pytest.fixture
+def made_up(monkeypatch: pytest.MonkeyPatch) -> MadeUp:
+    cluster = MadeUp()
+    monkeypatch.setattr("ray.nodes", cluster.nodes)
+    monkeypatch.setattr(watch, "ask", cluster.ask)
+    monkeypatch.setattr(watch, "heard", cluster.heard)
+    return cluster
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    path = tmp_path / "sweep.json"
+    path.write_text("{}", encoding="utf-8")
+    return path
+
+
+def test_a_node_that_joins_counts_when_it_has_passed_and_not_before(
+    made_up: MadeUp, manifest: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made_up.cpus, made_up.answers = {"first": 2}, {"first": (HERE, True)}
+    nodes = Watch(Execution(cluster=True, gpus=0), manifest)
+    assert (set(nodes.passed), set(nodes.refused)) == ({"first"}, set())
+
+    made_up.cpus |= {"late": 2, "head": 0, "other": 2, "broken": 2}
+    nodes.look()
+    assert (set(nodes.passed), set(nodes.refused)) == ({"first"}, {"late", "other", "broken"})
+
+    made_up.answers |= {
+        "late": (HERE, False),
+        "other": (OTHER, True),
+        "broken": ValueError("no module"),
+    }
+    nodes.look()
+    nodes.look()
+    assert (set(nodes.passed), set(nodes.refused)) == ({"first", "late"}, {"other", "broken"})
+    assert made_up.asked == ["first", "late", "other", "broken"], "each once, none that is small"
+    assert [
+        record.message.partition("; it gets no trial")[0][:60] for record in caplog.records
+    ] == [
+        "node other has torch 0.1",
+        "node broken cannot say which versions it has (no module)",
+        "node late: the results folder is not visible there, so check",
+    ]
+
+
+def test_a_node_that_leaves_before_it_answers_is_forgotten(
+    made_up: MadeUp, manifest: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made_up.cpus = {"short": 2}
+    nodes = Watch(Execution(cluster=True, gpus=0), manifest)
+    made_up.cpus, made_up.answers = {}, {"short": RuntimeError("gone")}
+    nodes.look()
+
+    assert (set(nodes.passed), set(nodes.refused), caplog.text) == (set(), set(), "")
+
+
+def test_a_trial_may_be_placed_on_any_node_but_those_that_are_refused() -> None:
+    each = {"CPU": 2.0, "GPU": 0.0}
+    anywhere = tune.PlacementGroupFactory([{"CPU": 2.0}])
+
+    assert places_but(each, {}) == places_but(each, {"not_on": []}) == anywhere
+    elsewhere = places_but(each, {"not_on": ["aa", "bb"]})
+    assert elsewhere != anywhere
+    assert elsewhere._kwargs == {"bundle_label_selector": [{"ray.io/node-id": "!in(aa,bb)"}]}
+
+
+def test_a_worker_on_a_node_that_was_not_asked_yet_refuses_to_train(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun: list[dict[str, Any]] = []
+
+    class Trains(tune.Trainable):
+        def setup(self, config: dict[str, Any], **arguments: Any) -> None:
+            begun.append(arguments)
+
+    trainable: Any = checked(Trains)
+    worker = object.__new__(trainable)
+    assert trainable.__name__ == "Trains"
+    worker.setup({}, images=1)
+    monkeypatch.setattr(watch, "versions_here", lambda: OTHER)
+    with pytest.raises(OtherVersionsError, match=r"torch 0\.1"):
+        worker.setup({}, images=2)
+    assert begun == [{"images": 1}]

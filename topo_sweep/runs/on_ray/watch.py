@@ -1,0 +1,118 @@
+"""Nodes that join while a sweep runs: asked like the first ones, and used only where they pass."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+
+from nas_core.errors import TopoSweepError
+from nas_core.files import digest_of_file
+from topo_sweep.runs.execution import Execution
+from topo_sweep.runs.on_ray.nodes import (
+    ANSWER_SECONDS,
+    address,
+    ask,
+    fault,
+    heard,
+    named,
+    places,
+    seeing_function,
+    versions_here,
+    words,
+)
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class Watch:
+    """Knows which nodes of the connected cluster have passed; at first it waits for their answers.
+
+    Args:
+        execution: settled.
+        manifest: the file `sweep.json` of the sweep, by which a node sees its folder or does not.
+
+    """
+
+    def __init__(self, execution: Execution, manifest: Path) -> None:
+        self._execution = execution
+        self._manifest = manifest
+        self._asked: dict[str, ray.ObjectRef[Any]] = {}
+        self._passed: set[str] = set()
+        self._refused: set[str] = set()
+        self.look(seconds=ANSWER_SECONDS)
+
+    @property
+    def passed(self) -> Collection[str]:
+        """Ids of the nodes that may train."""
+        return self._passed
+
+    @property
+    def refused(self) -> Collection[str]:
+        """Ids of the nodes that may not, and of those that have not answered yet."""
+        return self._refused | self._asked.keys()
+
+    def look(self, *, seconds: float = 0.0) -> None:
+        """Ask nodes that are new; hear what is answered in so many seconds, and say what is wrong.
+
+        Each node is named once.
+        """
+        nodes = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
+        known = self._passed | self._refused | self._asked.keys()
+        for node_id, node in nodes.items():
+            if node_id not in known and places(self._execution, node):
+                sees = str(self._manifest.absolute()), digest_of_file(self._manifest)
+                self._asked[node_id] = ask(node_id, seeing_function(), *sees)
+        unseen = []
+        for node_id, answer in heard(self._asked, seconds).items():
+            del self._asked[node_id]
+            if node_id not in nodes:  # it has left since
+                continue
+            versions, sees_results = (answer, True) if isinstance(answer, Exception) else answer
+            if why := fault(versions):
+                self._refused.add(node_id)
+                _LOGGER.warning(
+                    "%s; it gets no trial, since this driver has %s",
+                    *(named(nodes[node_id], why), words(versions_here())),
+                )
+            else:
+                self._passed.add(node_id)
+                unseen += [] if sees_results else [address(nodes[node_id])]
+        if unseen:
+            _LOGGER.warning(
+                "node %s: the results folder is not visible there, so checkpoints are not kept, "
+                "and what is interrupted there starts over",
+                ", ".join(unseen),
+            )
+
+
+def places_but(each: Mapping[str, float], config: Mapping[str, Any]) -> tune.PlacementGroupFactory:
+    """Return what Tune asks Ray for: resources on any node, but for those that `not_on` names."""
+    wanted = {name: count for name, count in each.items() if count}
+    refused = config.get("not_on")
+    if not refused:
+        return tune.PlacementGroupFactory([wanted])
+    elsewhere = {"ray.io/node-id": f"!in({','.join(refused)})"}
+    return tune.PlacementGroupFactory([wanted], bundle_label_selector=[elsewhere])
+
+
+class OtherVersionsError(TopoSweepError):
+    """A worker has other versions than the driver: its node joined and was not asked yet."""
+
+
+def checked(trainable: type[tune.Trainable]) -> type[tune.Trainable]:
+    """Return the trainable that refuses to train where versions are others than here."""
+    driver = versions_here()
+
+    class Checked(trainable):  # type: ignore[misc, valid-type] # a class that is only known now
+        def setup(self, config: dict[str, Any], **arguments: Any) -> None:  # noqa: ANN401
+            if versions_here() != driver:
+                raise OtherVersionsError(f"this node has {words(versions_here())}")
+            super().setup(config, **arguments)
+
+    Checked.__name__ = trainable.__name__
+    return Checked
