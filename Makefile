@@ -10,7 +10,9 @@ INSTALLED := $(VENV)/.installed
 # The folder of a sweep, as a dry run of it prints it; there may be others of its name.
 folder = "$$($(BIN)/topo-sweep run $(1) --dry-run --no-measure 2>/dev/null | awk '$$1 == "results" {print $$2}')"
 
-.PHONY: demo demo-search test check lint install clean
+EXAMPLES ?= 10000
+
+.PHONY: demo demo-search test check fuzz lint install clean
 
 demo: $(INSTALLED)
 	$(BIN)/topo-sweep run demo --pack 30
@@ -28,6 +30,10 @@ test: lint
 
 check: lint
 	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
+
+# Inputs of each kind that nobody writes on purpose; `make test` tries a few of them.
+fuzz: $(INSTALLED)
+	EXAMPLES=$(EXAMPLES) $(BIN)/pytest -n 2 tests/fuzz
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
