@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 # The folder of a sweep, as a dry run of it prints it; there may be others of its name.
 folder = "$$($(BIN)/topo-sweep run $(1) --dry-run --no-measure 2>/dev/null | awk '$$1 == "results" {print $$2}')"
 
-.PHONY: demo demo-search test check chaos lint install clean
+.PHONY: demo demo-search test check chaos fuzz lint install clean
 
 demo: $(INSTALLED)
 	$(BIN)/topo-sweep run demo --pack 30
@@ -35,6 +35,12 @@ SEED ?= 0
 
 chaos: $(INSTALLED)
 	$(BIN)/python -m tests.chaos --faults $(FAULTS) --seed $(SEED)
+
+# Inputs of each kind that nobody writes on purpose; `make test` tries a few of them.
+EXAMPLES ?= 10000
+
+fuzz: $(INSTALLED)
+	EXAMPLES=$(EXAMPLES) $(BIN)/pytest -n 2 tests/fuzz
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

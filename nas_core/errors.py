@@ -15,7 +15,13 @@ _DEVICE_FAILED: Final = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, err
 
 
 class TopoSweepError(Exception):
-    """Base of all our errors: something that was asked for could not be done."""
+    """Base of all our errors: something that was asked for could not be done.
+
+    Its message is one line whatever it quotes: what cannot be printed is escaped.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in message))
 
 
 class InputError(TopoSweepError, ValueError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import stat
 import uuid
 from pathlib import Path
 
@@ -44,6 +45,16 @@ def write_durably(path: Path, content: bytes) -> None:
         os.fsync(folder)  # the new name itself must survive a power cut
     finally:
         os.close(folder)
+
+
+def is_regular(path: Path) -> bool:
+    """Return whether a path is a file itself: no link to one, no pipe that lets readers wait.
+
+    Raises:
+        FileNotFoundError: there is nothing.
+
+    """
+    return stat.S_ISREG(path.lstat().st_mode)
 
 
 def remove(path: Path) -> None:

@@ -60,3 +60,7 @@ def test_pydantic_reports_the_users_mistakes_beside_its_own() -> None:
 )
 def test_of_another_error_its_first_line_is_told_or_its_kind(error: Exception, line: str) -> None:
     assert first_line(error) == line
+
+
+def test_a_message_is_one_line_whatever_it_quotes() -> None:
+    assert str(InputError("no key a\nb\x1b[0m\udc80é here")) == r"no key a\nb\x1b[0m\udc80é here"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nas_core.files import remove, write_durably, write_output
+from nas_core.files import is_regular, remove, write_durably, write_output
 from tests.disk import full_disk
 
 
@@ -93,3 +93,14 @@ def test_what_is_asked_for_is_written_into_a_pipe(tmp_path: Path) -> None:
         write_output(pipe, b"content")
         assert read.result(timeout=60) == b"content"
     assert pipe.is_fifo()
+
+
+def test_a_regular_file_is_no_link_no_folder_and_no_pipe(tmp_path: Path) -> None:
+    file, link, pipe = (tmp_path / name for name in ("file", "link", "pipe"))
+    file.touch()
+    link.symlink_to(file)
+    os.mkfifo(pipe)
+
+    assert [is_regular(path) for path in (file, link, pipe, tmp_path)] == [True, *[False] * 3]
+    with pytest.raises(FileNotFoundError):
+        is_regular(tmp_path / "none")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from nas_core.files import is_regular
 from nas_core.training.checkpoint import checked_metadata
 from topo_sweep.store.check import Damage, all_parts, damaged, move_aside, repair
 from topo_sweep.store.parquet import ResultStore
@@ -54,6 +55,9 @@ def check_sweep(folder: Path, *, repairs: bool) -> Checked:
 
 def _damaged_states(states: list[Path]) -> Iterator[Damage]:
     for state in states:
+        if not is_regular(state):
+            yield Damage(state, "it is no regular file")
+            continue
         try:
             checked_metadata(state.read_bytes())
         except (KeyError, ValueError):

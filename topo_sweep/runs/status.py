@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from typing import Any
 
+from nas_core.files import is_regular
 from topo_sweep.runs.plan import endings
 from topo_sweep.runs.timing.pace import Pace
 from topo_sweep.store.opened import OpenedSweep
@@ -51,6 +52,8 @@ def _live(store: ResultStore) -> dict[str, Any]:
     if not store.is_locked:
         return {}
     try:
+        if not is_regular(store.paths.progress):
+            return {"running": 0}
         value = json.loads(store.paths.progress.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {"running": 0}

@@ -140,10 +140,11 @@ def spec_from_json_value(value: Mapping[str, Any]) -> SweepSpec:
     values = dict(value)
     if values.get("kind") == "search" and not values.get("presets"):
         # Older stores hold no presets; those of then had their alpha steps at the end of an epoch.
+        listed = values.get("methods")
         values["presets"] = {
-            name: SEARCH_PRESETS[name].with_values({"alpha_at": "last"}).model_dump(mode="json")
-            for name in values.get("methods", ())
-            if name in SEARCH_PRESETS
+            name: preset.with_values({"alpha_at": "last"}).model_dump(mode="json")
+            for name, preset in SEARCH_PRESETS.items()
+            if isinstance(listed, list | tuple) and name in listed
         }
     return _resolved(_draft("sweep.json", values))
 

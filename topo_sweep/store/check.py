@@ -103,12 +103,12 @@ def _without_curves(paths: StorePaths, table: Table) -> Iterator[tuple[Path, pa.
     for part in parts_of(paths.part_folder(table.name)):
         rows = read_part(part, table.schema)
         numbered = rows.select([*key, "epochs"]).append_column(
-            "row", pa.array(range(rows.num_rows))
+            "row", pa.array(range(rows.num_rows), pa.int64())
         )
         found = numbered.join(epochs, keys=key).sort_by("row")
         there = pc.fill_null(found["epoch_count_distinct"], 0)
         whole = pc.greater_equal(there, found["epochs"])
-        if lost := rows.num_rows - pc.sum(whole).as_py():
+        if lost := rows.num_rows - pc.sum(whole, min_count=0).as_py():
             yield part, rows.filter(whole), lost
 
 

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nas_core.errors import InputError
-from nas_core.files import digest, write_durably
+from nas_core.files import digest, is_regular, write_durably
 from nas_core.protocols.training import DataOptions, Protocol
 from topo_sweep.spec.load import SweepSpec, spec_from_json_value
 
@@ -182,6 +182,8 @@ def read_manifest(path: Path) -> Manifest:
 
     """
     try:
+        if not is_regular(path):
+            raise OSError("it is no regular file")
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(

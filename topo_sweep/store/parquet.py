@@ -27,7 +27,7 @@ import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -110,7 +110,7 @@ class ResultStore:
                 tidy(self.paths.part_folder(name))
         for pattern in (f".*{TEMPORARY}", self.paths.fault("*").name):
             for left in self.paths.folder.glob(pattern):
-                left.unlink(missing_ok=True)
+                remove(left)
 
     def trials(self) -> pd.DataFrame:
         """Return one row a trial; integer columns may hold NA, accuracies are fractions."""
@@ -217,10 +217,10 @@ class ResultStore:
         """Hold the store against other writers on any machine that shares the file system.
 
         Raises:
-            InputError: another process holds it; says which.
+            InputError: another process holds it, which it names, or it is no file.
 
         """
-        with self.paths.lock.open("a+") as file:
+        with self._lock_file("a+") as file:
             try:
                 _flock(file)
             except BlockingIOError:
@@ -238,15 +238,31 @@ class ResultStore:
                 with contextlib.suppress(OSError):  # the disk may be read-only by now
                     file.truncate(0)
 
+    def _lock_file(self, mode: str) -> TextIO:
+        """Open the file that is locked, but no other file to which a link leads.
+
+        Raises:
+            InputError: it is no file, or not ours to open.
+
+        """
+
+        def opened(name: str, flags: int) -> int:
+            return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+
+        try:
+            return cast("TextIO", open(self.paths.lock, mode, opener=opened))
+        except OSError as error:
+            raise InputError(f"cannot lock {self.paths.lock}: {error.strerror or error}") from None
+
     @property
     def is_locked(self) -> bool:
         """Whether a driver holds the lock now."""
         try:
-            with self.paths.lock.open() as file:
+            with self._lock_file("r") as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
-        except OSError:  # no such file or folder, or not ours to open: nobody drives it here
+        except (InputError, OSError):  # not there, or not ours to open: nobody drives it here
             return False
         return False
 

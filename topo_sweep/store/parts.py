@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nas_core.errors import TopoSweepError
-from nas_core.files import TEMPORARY, digest, digest_of_file, remove, write_durably
+from nas_core.files import TEMPORARY, digest, digest_of_file, is_regular, remove, write_durably
 from topo_sweep.store.curves import read_ended
 
 _GROUP_ROWS: Final = 2**15  # what is read at least: the curves of 328 trainings of 100 epochs
@@ -108,18 +108,28 @@ def read_part(part: Path, schema: pa.Schema, times: Sequence[datetime] | None = 
     """
     columns = pa.schema([field.with_nullable(nullable=True) for field in schema])
     name = _NAME.fullmatch(part.name)
+    if not is_regular(part):
+        raise DamagedPartError(part, "it is no regular file")
     try:
         if times is not None:
             if name and digest(_footer_of_file(part)) != name["footer"]:
                 raise DamagedPartError(part, "its footer is not what was written")
-            return read_ended(part, columns, times)
+            return _whole(part, read_ended(part, columns, times), schema)
         if name and digest_of_file(part) != name["all"]:
             raise DamagedPartError(part, "its bytes are not those that were written")
-        return pq.read_table(part, schema=columns)
+        return _whole(part, pq.read_table(part, schema=columns), schema)
     except FileNotFoundError:
         raise
     except (pa.ArrowException, OSError) as error:
         raise DamagedPartError(part, " ".join(str(error).split())) from None
+
+
+def _whole(part: Path, rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return rows that hold all that no row can be without."""
+    for field in schema:
+        if not field.nullable and rows[field.name].null_count:
+            raise DamagedPartError(part, f"a row has no {field.name}")
+    return rows
 
 
 def merge(folder: Path, schema: pa.Schema, *, smaller_than: int) -> None:
@@ -132,7 +142,7 @@ def merge(folder: Path, schema: pa.Schema, *, smaller_than: int) -> None:
         DamagedPartError: one of them is not what was written; nothing is merged.
 
     """
-    small = [part for part in parts_of(folder) if part.stat().st_size < smaller_than]
+    small = [part for part in parts_of(folder) if part.lstat().st_size < smaller_than]
     if len(small) > 1:
         rows = pa.concat_tables(read_part(part, schema) for part in small)
         write_part(folder, rows, replaces=small)
@@ -148,7 +158,7 @@ def tidy(folder: Path) -> None:
 
     """
     for temporary in folder.glob(f".*{TEMPORARY}"):
-        temporary.unlink(missing_ok=True)
+        remove(temporary)
     for part in parts_of(folder):
         left = [replaced for replaced in _replaced_by(part) if replaced.exists()]
         if left and digest_of_file(part) in part.name:
@@ -164,10 +174,14 @@ def has_digest(part: Path) -> bool:
 def _replaced_by(part: Path) -> list[Path]:
     """Return which parts were merged into one; none where its footer is not what was written."""
     name = _NAME.fullmatch(part.name)
-    if name is None or digest(_footer_of_file(part)) != name["footer"]:
+    if name is None or not is_regular(part) or digest(_footer_of_file(part)) != name["footer"]:
         return []
-    names = json.loads((pq.read_metadata(part).metadata or {}).get(_REPLACES, b"[]"))
-    return [part.parent / each for each in names if Path(each).name == each]
+    try:
+        names = json.loads((pq.read_metadata(part).metadata or {}).get(_REPLACES, b"[]"))
+    except (pa.ArrowException, OSError, ValueError, RecursionError):
+        return []
+    listed = names if isinstance(names, list) else []
+    return [other for other in parts_of(part.parent) if other != part and other.name in listed]
 
 
 def _footer(content: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,12 @@ def test_no_kept_study_is_damaged() -> None:
     assert folders
     for folder in folders:
         assert check_sweep(folder, repairs=False).damage == [], folder
+
+
+def test_a_checkpoint_that_is_a_pipe_is_damaged_and_not_waited_for(tmp_path: Path) -> None:
+    store = make_sweep(tmp_path, small_spec())
+    os.mkfifo(store.paths.checkpoint("x"))
+
+    (damage,) = check_sweep(store.paths.folder, repairs=False).damage
+
+    assert (damage.path, damage.reason) == (store.paths.checkpoint("x"), "it is no regular file")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -210,3 +211,11 @@ def test_the_time_of_what_is_left_is_that_of_its_kind(of_searches: ResultStore) 
     # Three evaluations have no row; the failed search has one.
     assert status["seconds_a_trial"] == 4.0
     assert status["seconds_left"] == 3 * 4.0
+
+
+def test_a_pipe_in_the_place_of_the_progress_is_not_waited_for(tmp_path: Path) -> None:
+    store = make_sweep(tmp_path, small_spec())
+    os.mkfifo(store.paths.progress)
+
+    with store.lock():
+        assert sweep_status(open_sweep(store.paths.folder))["running"] == 0

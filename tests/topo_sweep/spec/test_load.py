@@ -316,3 +316,8 @@ def test_planning_imports_neither_torch_nor_ray_nor_pandas() -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert run.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("methods", [None, 7, [["search_edarts"]], [{}, None]])
+def test_methods_that_are_none_are_refused_in_what_a_store_holds(methods: object) -> None:
+    refused(spec_from_json_value, {"kind": "search", "name": "a", "methods": methods})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from tests.topo_sweep.conftest import make_sweep, small_spec
@@ -12,6 +13,7 @@ from tests.topo_sweep.store.local_store import ids, parts
 from tests.topo_sweep.store.store_rows import append, trial_row
 from topo_sweep.store.check import damaged, repair
 from topo_sweep.store.parquet import ResultStore
+from topo_sweep.store.tables import TRIAL_SCHEMA
 
 
 @pytest.fixture
@@ -106,3 +108,9 @@ def test_a_damaged_sweep_json_is_moved_aside_and_asking_again_makes_another(
     assert not path.exists()
     path.write_bytes(content)
     assert ids(store) == ["a", "b"]
+
+
+def test_a_part_without_rows_is_none_that_lost_a_curve(store: ResultStore) -> None:
+    pq.write_table(TRIAL_SCHEMA.empty_table(), store.paths.trials / "part-0.parquet")
+
+    assert list(damaged(store.paths)) == []

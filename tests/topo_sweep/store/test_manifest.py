@@ -276,3 +276,13 @@ def test_the_commit_of_a_project_that_merely_contains_the_installation_is_not_ou
     monkeypatch.setattr(topo_sweep.store.manifest, "__file__", str(installed))
 
     assert "+" not in code_version.__wrapped__()
+
+
+def test_a_manifest_that_is_a_pipe_or_a_link_is_refused(tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe.json", tmp_path / "link.json"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+
+    for path in (pipe, link):
+        with pytest.raises(InputError, match="it is no regular file"):
+            read_manifest(path)

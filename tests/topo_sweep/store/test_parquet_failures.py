@@ -163,12 +163,24 @@ def test_a_lock_is_given_back_on_a_disk_that_became_read_only(
                 raise OSError(errno.EROFS, os.strerror(errno.EROFS))
             return 0
 
-    def opened(self: Path, mode: str) -> ReadOnly:
-        return ReadOnly(io.open(self, mode + "b"))  # noqa: UP020 - not the one replaced
+    def opened(self: ResultStore, mode: str) -> ReadOnly:
+        return ReadOnly(self.paths.lock.open(mode + "b"))
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "open", opened)
+        patch.setattr(ResultStore, "_lock_file", opened)
         with pytest.raises(StoreError, match="what matters"), store.lock():
             raise StoreError("what matters")
 
+    assert not store.is_locked
+
+
+def test_a_lock_that_is_a_link_is_not_followed(store: ResultStore, tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"content")
+    store.paths.lock.symlink_to(precious)
+
+    with pytest.raises(InputError, match=r"^cannot lock .*\.lock: "), store.lock():
+        pass
+
+    assert precious.read_bytes() == b"content"
     assert not store.is_locked

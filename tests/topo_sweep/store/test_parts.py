@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from pathlib import Path
 from typing import Any
 
@@ -136,3 +137,47 @@ def test_what_was_merged_stays_where_the_merged_part_is_damaged(tmp_path: Path) 
     tidy(tmp_path)
 
     assert set(parts(tmp_path)) == {*sources, merged}
+
+
+@pytest.mark.parametrize("name", ["trial_id", "status", "finished_at"])
+def test_a_part_whose_rows_lack_what_no_row_can_be_without_is_named(
+    tmp_path: Path, name: str
+) -> None:
+    nullable = pa.schema([field.with_nullable(nullable=True) for field in TRIAL_SCHEMA])
+    write_part(tmp_path, pa.Table.from_pylist([trial_row() | {name: None}], nullable))
+    (part,) = parts(tmp_path)
+
+    with pytest.raises(DamagedPartError, match=rf"is damaged \(a row has no {name}\)"):
+        read_part(part, TRIAL_SCHEMA)
+
+
+def test_a_part_that_is_a_link_or_a_pipe_is_named_and_not_read(tmp_path: Path) -> None:
+    elsewhere = written(tmp_path / "elsewhere", "a")
+    link, pipe = tmp_path / elsewhere.name, tmp_path / "part-pipe.parquet"
+    link.symlink_to(elsewhere)
+    os.mkfifo(pipe)
+
+    for part in (link, pipe):
+        with pytest.raises(DamagedPartError, match=r"is damaged \(it is no regular file\)"):
+            read_part(part, TRIAL_SCHEMA)
+    tidy(tmp_path)
+
+
+@pytest.mark.parametrize("names", ['[".."]', "[1, null]", "7", '{"a": 1}', "no JSON", "["])
+def test_a_part_that_names_no_parts_replaces_none(tmp_path: Path, names: str) -> None:
+    other = written(tmp_path, "a")
+    rows = rows_of("b").replace_schema_metadata({b"topo_sweep.replaces": names.encode()})
+    write_part(tmp_path, rows)
+
+    tidy(tmp_path)
+
+    assert other.exists()
+    assert len(parts_of(tmp_path)) == 2
+
+
+def test_what_calls_itself_half_a_part_and_is_a_folder_stays(tmp_path: Path) -> None:
+    (tmp_path / ".part-1.parquet.tmp").mkdir()
+
+    tidy(tmp_path)
+
+    assert (tmp_path / ".part-1.parquet.tmp").is_dir()
