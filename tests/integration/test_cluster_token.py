@@ -175,6 +175,23 @@ def test_a_sweep_joins_it_by_itself_and_the_token_is_nowhere_to_be_read(started:
             assert secret.encode() not in content
 
 
+def test_the_doctor_looks_at_it_from_inside(started: Started) -> None:
+    results = started.folder / "results"
+    results.mkdir(exist_ok=True)
+    before = sorted(results.iterdir())
+
+    ended = started.program("doctor", "--address", started.address, "--format", "json")
+
+    assert ended.returncode == 0, ended.stderr + ended.stdout
+    levels = {each["check"]: (each["level"], each["found"]) for each in json.loads(ended.stdout)}
+    assert {level for level, _ in levels.values()} == {"ok"}
+    assert levels["cluster"][1] == "Ray cluster with 1 node, 1 CPUs, 0 GPUs"
+    assert levels["entry"][1] == "the cluster asks for a token"
+    assert levels["results folder"][1] == "each node reads what the others write there"
+    assert sorted(results.iterdir()) == before
+    assert started.token not in ended.stdout + ended.stderr
+
+
 def test_it_listens_on_the_loopback_alone_and_its_files_are_its_users(started: Started) -> None:
     token_file = started.folder / "home" / ".ray" / "auth_token"
 

@@ -13,6 +13,7 @@ from topo_sweep.cli.bench import bench
 from topo_sweep.cli.check import check
 from topo_sweep.cli.cluster import cluster
 from topo_sweep.cli.compare import compare
+from topo_sweep.cli.doctor import doctor
 from topo_sweep.cli.enumerate import enumerate_command
 from topo_sweep.cli.evaluate import evaluate
 from topo_sweep.cli.list import list_command
@@ -46,7 +47,8 @@ def cli() -> None:
 
 for command in (
     *(enumerate_command, run, status, list_command, rank, plot),
-    *(search, evaluate, promote, compare, protocol, check, merge, bench, cluster),
+    *(search, evaluate, promote, compare, protocol, check, merge),
+    *(bench, cluster, doctor),
 ):
     cli.add_command(command)
 

@@ -64,6 +64,16 @@ def nodes_of_now() -> list[NodeFacts]:
     return [_facts(node, answers.get(node["NodeID"])) for node in nodes]
 
 
+def fault_of(node: NodeFacts) -> str | None:
+    """Return why a node that was asked cannot train as the driver does, if it cannot."""
+    return node.problem if node.versions is None else fault(node.versions)
+
+
+def ports_of_now() -> dict[str, int]:
+    """Return a port of Ray by the address of each machine."""
+    return {address(node): node["NodeManagerPort"] for node in ray.nodes() if node["Alive"]}
+
+
 def nodes_table(nodes: Sequence[NodeFacts]) -> str:
     """Return a table with a line a node."""
     names = list(versions_here())
