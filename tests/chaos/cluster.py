@@ -27,7 +27,10 @@ _FAST_DEATHS: Final = {
 }
 """A node that does not answer is dead after five seconds."""
 _PORT: Final = 6410
-_BRIDGE: Final = "toposweep0"
+_ME: Final = os.getpid()
+_BRIDGE: Final = f"ts{_ME}"
+_NETWORK: Final = f"10.{64 + _ME % 64}.{_ME // 64 % 256}"
+"""Of this process alone: campaigns may run beside each other."""
 _START_SECONDS: Final = 60.0
 
 
@@ -41,10 +44,11 @@ def may_cut() -> bool:
     """Return whether this process may make network namespaces."""
     if os.geteuid() != 0 or shutil.which("ip") is None:
         return False
-    made = subprocess.run(["ip", "netns", "add", "toposweep-try"], capture_output=True, check=False)
+    name = f"ts{_ME}-try"
+    made = subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False)
     if made.returncode:
         return False
-    subprocess.run(["ip", "netns", "delete", "toposweep-try"], check=True)
+    subprocess.run(["ip", "netns", "delete", name], check=True)
     return True
 
 
@@ -187,21 +191,21 @@ def _loopback(workers: int) -> list[tuple[str, str | None]]:
 @contextlib.contextmanager
 def _network(workers: int) -> Iterator[list[tuple[str, str | None]]]:
     """Make a bridge, and a namespace on it for each worker; yield addresses and namespaces."""
-    names = [f"toposweep{number + 1}" for number in range(workers)]
+    names = [f"ts{_ME}-{number + 1}" for number in range(workers)]
     _remove(names)
     try:
         _ip("link", "add", _BRIDGE, "type", "bridge")
-        _ip("addr", "add", "10.77.0.1/24", "dev", _BRIDGE)
+        _ip("addr", "add", f"{_NETWORK}.1/24", "dev", _BRIDGE)
         _ip("link", "set", _BRIDGE, "up")
         for number, name in enumerate(names):
             _ip("netns", "add", name)
             _ip("link", "add", f"v-{name}", "type", "veth", "peer", "name", "eth0", "netns", name)
             _ip("link", "set", f"v-{name}", "master", _BRIDGE, "up")
-            _ip("-n", name, "addr", "add", f"10.77.0.{number + 2}/24", "dev", "eth0")
+            _ip("-n", name, "addr", "add", f"{_NETWORK}.{number + 2}/24", "dev", "eth0")
             _ip("-n", name, "link", "set", "eth0", "up")
             _ip("-n", name, "link", "set", "lo", "up")
-        addresses = [f"10.77.0.{number + 2}" for number in range(workers)]
-        yield [("10.77.0.1", None), *zip(addresses, names, strict=True)]
+        addresses = [f"{_NETWORK}.{number + 2}" for number in range(workers)]
+        yield [(f"{_NETWORK}.1", None), *zip(addresses, names, strict=True)]
     finally:
         _remove(names)
 
