@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +34,12 @@ def commands() -> list[str]:
         lines += re.findall(r"`((?:topo-sweep|make) [^`]+)`", prose(page))
         lines += re.findall(r"run with: (topo-sweep .*)", text)
     return list(dict.fromkeys(line for line in lines if line))
+
+
+def anchors(text: str) -> Iterator[str]:
+    """Yield the names that GitHub gives to headings."""
+    for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE):
+        yield re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def section(page: str, title: str) -> str:

@@ -15,7 +15,6 @@ import shlex
 import shutil
 import statistics
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -27,6 +26,7 @@ from tests.conftest import TINY
 from tests.pages import (
     PAGES,
     ROOT,
+    anchors,
     blocks,
     commands,
     experiments,
@@ -287,12 +287,6 @@ def test_links_of_a_page_lead_somewhere(page: str) -> None:
         assert linked.exists(), target
         if anchor:
             assert anchor in anchors(linked.read_text(encoding="utf-8")), target
-
-
-def anchors(text: str) -> Iterator[str]:
-    """Yield the names that GitHub gives to headings."""
-    for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE):
-        yield re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def first_cells(page: str, title: str) -> list[str]:

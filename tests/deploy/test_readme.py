@@ -9,8 +9,7 @@ import pytest
 import ray
 import yaml
 
-from tests.pages import ROOT
-from tests.test_docs import anchors
+from tests.pages import ROOT, anchors
 
 FOLDER = ROOT / "deploy"
 PAGE = (FOLDER / "README.md").read_text(encoding="utf-8")
