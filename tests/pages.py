@@ -36,6 +36,12 @@ def commands() -> list[str]:
     return list(dict.fromkeys(line for line in lines if line))
 
 
+def anchors(text: str) -> Iterator[str]:
+    """Yield the names that GitHub gives to headings."""
+    for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE):
+        yield re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
 def section(page: str, title: str) -> str:
     """Return what stands under a heading of the second level."""
     _, heading, rest = PAGES[page].partition(f"\n## {title}\n")

@@ -50,6 +50,11 @@ def test_head_and_workers_start_with_the_token_of_this_machine() -> None:
     assert "dashboard-host" not in "".join(STARTS), "by default it is the machine's own"
 
 
+def test_the_autoscaler_that_starts_each_worker_of_the_list_runs_on_the_head() -> None:
+    head, _ = STARTS
+    assert " RAY_enable_autoscaler_v2=0 " in head
+
+
 def test_the_wheel_of_this_version_and_the_ray_of_these_tests_are_installed() -> None:
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg", encoding="utf-8")
