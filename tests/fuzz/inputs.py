@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 
 FUZZ: Final = settings(
     deadline=None,
-    max_examples=int(os.environ.get("EXAMPLES", "50")),
+    max_examples=int(os.environ.get("EXAMPLES", "30")),
     suppress_health_check=list(HealthCheck),
 )
 """`make fuzz EXAMPLES=N` tries N inputs of each kind; all other runs a few."""

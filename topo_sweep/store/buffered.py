@@ -145,7 +145,7 @@ class BufferedWriter:
     def _say(self, failure: StoreError | None) -> None:
         """Warn of what fails, at once and then once a minute, and tell that it is over."""
         if failure is not None and time.monotonic() - self._said_at >= _SAY_SECONDS:
-            _LOGGER.warning("%s; training goes on, rows in memory: %d", failure, self._count)
+            _LOGGER.warning("%s; rows that wait in memory: %d", failure, self._count)
             self._said_at = time.monotonic()
         elif failure is None and self._failure is not None:
             _LOGGER.warning("%s can be written again, no row is lost", self._store.paths.folder)

@@ -125,7 +125,8 @@ def read_part(part: Path, schema: pa.Schema, times: Sequence[datetime] | None = 
 
 
 def _whole(part: Path, rows: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Return rows that hold all that no row can be without."""
+    """Return rows that hold all that no row can be without, and texts that are texts."""
+    rows.validate(full=True)
     for field in schema:
         if not field.nullable and rows[field.name].null_count:
             raise DamagedPartError(part, f"a row has no {field.name}")

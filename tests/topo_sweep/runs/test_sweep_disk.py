@@ -81,7 +81,7 @@ def test_a_sweep_whose_disk_is_full_for_a_while_ends_with_all_rows(
     folder = make_plan(SPEC, tiny_disk).store.paths.folder
     said = [message for message in caplog.messages if str(folder) in message]
     assert said == [
-        f"cannot write to {folder}: the disk is full; training goes on, rows in memory: 1",
+        f"cannot write to {folder}: the disk is full; rows that wait in memory: 1",
         f"{folder} can be written again, no row is lost",
     ]
 

@@ -287,7 +287,7 @@ def test_a_disk_that_cannot_be_written_is_tried_every_five_seconds_and_named_eve
             writer.tick()
 
     assert tries == [1000.0 + 5 * number for number in range(26)]
-    failure = "cannot write to there: Disk quota exceeded; training goes on, rows in memory:"
+    failure = "cannot write to there: Disk quota exceeded; rows that wait in memory:"
     assert caplog.messages == [f"{failure} {count}" for count in (1, 2, 2)]
     caplog.clear()
 

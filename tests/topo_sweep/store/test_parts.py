@@ -181,3 +181,13 @@ def test_what_calls_itself_half_a_part_and_is_a_folder_stays(tmp_path: Path) -> 
     tidy(tmp_path)
 
     assert (tmp_path / ".part-1.parquet.tmp").is_dir()
+
+
+def test_a_part_of_an_earlier_version_whose_text_is_none_is_named(tmp_path: Path) -> None:
+    bad = pa.array([b"\xff\xfe"]).view(pa.string())
+    part = tmp_path / "part-1.parquet"
+    number = TRIAL_SCHEMA.get_field_index("device")
+    pq.write_table(rows_of("a").set_column(number, "device", bad), part)
+
+    with pytest.raises(DamagedPartError, match="is damaged"):
+        read_part(part, TRIAL_SCHEMA)
