@@ -64,9 +64,3 @@ def own_sweeps() -> dict[str, str]:
     """Return the YAML files that the pages show, by name."""
     texts = [text for page in PAGES for text in blocks("yaml", page)]
     return {re.findall(r"^# (\S+\.yaml),", text)[0]: text for text in texts}
-
-
-def anchors(text: str) -> Iterator[str]:
-    """Yield the names that GitHub gives to headings."""
-    for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE):
-        yield re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
