@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from nas_core.files import digest_of_file
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.on_ray.nodes import (
     ANSWER_SECONDS,
+    SILENT,
     address,
     ask,
     fault,
@@ -42,6 +44,7 @@ class Watch:
         self._execution = execution
         self._manifest = manifest
         self._asked: dict[str, ray.ObjectRef[Any]] = {}
+        self._asked_at: dict[str, float] = {}
         self._passed: set[str] = set()
         self._refused: set[str] = set()
         self.look(seconds=ANSWER_SECONDS)
@@ -53,8 +56,12 @@ class Watch:
 
     @property
     def refused(self) -> Collection[str]:
-        """Ids of the nodes that may not, and of those that have not answered yet."""
-        return self._refused | self._asked.keys()
+        """Ids of the nodes that may not.
+
+        Not of those that were just asked: a trial that avoids other nodes than the last one cannot
+        take over its worker. Where such a node does not pass, its workers refuse, see `checked`.
+        """
+        return self._refused
 
     def look(self, *, seconds: float = 0.0) -> None:
         """Ask nodes that are new; hear what is answered in so many seconds, and say what is wrong.
@@ -67,9 +74,13 @@ class Watch:
             if node_id not in known and places(self._execution, node):
                 sees = str(self._manifest.absolute()), digest_of_file(self._manifest)
                 self._asked[node_id] = ask(node_id, seeing_function(), *sees)
+                self._asked_at[node_id] = time.monotonic()
+        answers = heard(self._asked, seconds)
+        latest = time.monotonic() - ANSWER_SECONDS
+        silent = {node_id for node_id in self._asked if self._asked_at[node_id] <= latest}
         unseen = []
-        for node_id, answer in heard(self._asked, seconds).items():
-            del self._asked[node_id]
+        for node_id, answer in (dict.fromkeys(silent, SILENT) | answers).items():
+            del self._asked[node_id], self._asked_at[node_id]
             if node_id not in nodes:  # it has left since
                 continue
             versions, sees_results = (answer, True) if isinstance(answer, Exception) else answer

@@ -103,18 +103,19 @@ def test_every_worker_that_starts_trains_and_one_of_a_node_that_joins_does_too(
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     noted = tmp_path / "noted"
     noted.mkdir()
+    (noted / "sweep.json").touch()
     spec = small_spec(topologies=(0,), seeds=tuple(range(24)))
     store = make_sweep(tmp_path / "results", spec)
     plan = make_plan(spec, tmp_path / "results")
     agenda = Agenda(plan.left, plan.cells_found)
     recorder = Joined(plan, agenda, Progress.of(plan, images=1), fingerprint=FINGERPRINT)
     recorder.join = partial(nodes.add_node, num_cpus=1)
-    with cluster.connected(cluster=True, address=nodes.address, verbose=False):
+    with cluster.connected(cluster=True, address=nodes.address, verbose=False, insecure=True):
         run_on_ray(
             agenda,
             recorder,
             Interrupts(),
-            execution=Execution(gpus=0),
+            execution=Execution(cluster=True, gpus=0),
             images=split(load_dataset("digits"), DataOptions(dataset="digits")),
             paths=StorePaths(noted),
             trainable=Noted,

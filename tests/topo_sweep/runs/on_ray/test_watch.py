@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from ray import tune
 
+from tests.topo_sweep.conftest import Clock
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.on_ray import watch
 from topo_sweep.runs.on_ray.nodes import versions_here
@@ -64,7 +65,7 @@ def test_a_node_that_joins_counts_when_it_has_passed_and_not_before(
 
     made_up.cpus |= {"late": 2, "head": 0, "other": 2, "broken": 2}
     nodes.look()
-    assert (set(nodes.passed), set(nodes.refused)) == ({"first"}, {"late", "other", "broken"})
+    assert (set(nodes.passed), set(nodes.refused)) == ({"first"}, set())
 
     made_up.answers |= {
         "late": (HERE, False),
@@ -82,6 +83,23 @@ def test_a_node_that_joins_counts_when_it_has_passed_and_not_before(
         "node broken cannot say which versions it has (no module)",
         "node late: the results folder is not visible there, so check",
     ]
+
+
+def test_a_node_that_stays_silent_is_named_and_gets_nothing(
+    made_up: MadeUp, manifest: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    made_up.cpus = {"silent": 2}
+    nodes = Watch(Execution(cluster=True, gpus=0), manifest)
+    clock.now += 19
+    nodes.look()
+    assert (set(nodes.refused), caplog.text) == (set(), "")
+
+    clock.now += 2
+    nodes.look()
+    nodes.look()
+    assert (set(nodes.passed), set(nodes.refused)) == (set(), {"silent"})
+    (record,) = caplog.records
+    assert record.message.startswith("node silent does not answer in 20 s; it gets no trial")
 
 
 def test_a_node_that_leaves_before_it_answers_is_forgotten(
