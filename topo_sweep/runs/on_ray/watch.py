@@ -56,12 +56,8 @@ class Watch:
 
     @property
     def refused(self) -> Collection[str]:
-        """Ids of the nodes that may not.
-
-        Not of those that were just asked: a trial that avoids other nodes than the last one cannot
-        take over its worker. Where such a node does not pass, its workers refuse, see `checked`.
-        """
-        return self._refused
+        """Ids of the nodes that may not, and of those that have not answered yet."""
+        return self._refused | self._asked.keys()
 
     def look(self, *, seconds: float = 0.0) -> None:
         """Ask nodes that are new; hear what is answered in so many seconds, and say what is wrong.
@@ -101,14 +97,27 @@ class Watch:
             )
 
 
+class _Places(tune.PlacementGroupFactory):
+    """Equal to others of the same resources, whichever nodes are left out.
+
+    So a trial takes over the worker of an earlier one, though another node was refused since.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Places) and self.bundles == other.bundles
+
+    def __hash__(self) -> int:
+        return hash(tuple(tuple(bundle.items()) for bundle in self.bundles))
+
+
 def places_but(each: Mapping[str, float], config: Mapping[str, Any]) -> tune.PlacementGroupFactory:
     """Return what Tune asks Ray for: resources on any node, but for those that `not_on` names."""
     wanted = {name: count for name, count in each.items() if count}
     refused = config.get("not_on")
     if not refused:
-        return tune.PlacementGroupFactory([wanted])
+        return _Places([wanted])
     elsewhere = {"ray.io/node-id": f"!in({','.join(refused)})"}
-    return tune.PlacementGroupFactory([wanted], bundle_label_selector=[elsewhere])
+    return _Places([wanted], bundle_label_selector=[elsewhere])
 
 
 class OtherVersionsError(TopoSweepError):

@@ -65,7 +65,7 @@ def test_a_node_that_joins_counts_when_it_has_passed_and_not_before(
 
     made_up.cpus |= {"late": 2, "head": 0, "other": 2, "broken": 2}
     nodes.look()
-    assert (set(nodes.passed), set(nodes.refused)) == ({"first"}, set())
+    assert (set(nodes.passed), set(nodes.refused)) == ({"first"}, {"late", "other", "broken"})
 
     made_up.answers |= {
         "late": (HERE, False),
@@ -92,7 +92,7 @@ def test_a_node_that_stays_silent_is_named_and_gets_nothing(
     nodes = Watch(Execution(cluster=True, gpus=0), manifest)
     clock.now += 19
     nodes.look()
-    assert (set(nodes.refused), caplog.text) == (set(), "")
+    assert (set(nodes.refused), caplog.text) == ({"silent"}, "")
 
     clock.now += 2
     nodes.look()
@@ -115,12 +115,21 @@ def test_a_node_that_leaves_before_it_answers_is_forgotten(
 
 def test_a_trial_may_be_placed_on_any_node_but_those_that_are_refused() -> None:
     each = {"CPU": 2.0, "GPU": 0.0}
-    anywhere = tune.PlacementGroupFactory([{"CPU": 2.0}])
-
-    assert places_but(each, {}) == places_but(each, {"not_on": []}) == anywhere
+    anywhere = [places_but(each, {}), places_but(each, {"not_on": []})]
     elsewhere = places_but(each, {"not_on": ["aa", "bb"]})
-    assert elsewhere != anywhere
+
+    assert [place.required_resources for place in (*anywhere, elsewhere)] == 3 * [{"CPU": 2.0}]
+    assert [place._kwargs for place in anywhere] == 2 * [{}]
     assert elsewhere._kwargs == {"bundle_label_selector": [{"ray.io/node-id": "!in(aa,bb)"}]}
+
+
+def test_a_node_that_is_refused_costs_no_worker_elsewhere() -> None:
+    anywhere, elsewhere = (places_but({"CPU": 2}, {"not_on": nodes}) for nodes in ([], ["aa"]))
+    more = places_but({"CPU": 3}, {})
+
+    assert anywhere == elsewhere, "Tune gives a worker to a trial that asks for the same"
+    assert hash(anywhere) == hash(elsewhere)
+    assert more not in (anywhere, elsewhere)
 
 
 def test_a_worker_on_a_node_that_was_not_asked_yet_refuses_to_train(
