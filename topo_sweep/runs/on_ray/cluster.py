@@ -15,7 +15,7 @@ import ray
 from ray._private import ray_constants, services  # there is no public way to ask where `auto` is
 from ray._raylet import Config  # type: ignore[attr-defined] # it is in C
 
-from nas_core.errors import InputError, first_line
+from nas_core.errors import InputError
 from topo_sweep.analysis.text import counted
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.on_ray.local_nodes import is_loopback_only
@@ -184,9 +184,9 @@ def _join(
     try:
         ray.init(address=where, **printing)
     except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+        why = " ".join(str(error).split())[:300] or type(error).__name__
         raise InputError(
-            f"the Ray cluster at {where} ({origin}) lets this client in, but then nothing more: "
-            f"{first_line(error)}"
+            f"the Ray cluster at {where} ({origin}) would let this client in, but: {why}"
         ) from None
     if mode[MODE] != "token" and not insecure:
         _LOGGER.warning(OPEN_WARNING.format(where))

@@ -27,6 +27,7 @@ from topo_sweep.runs.processes import Process, adopt_orphans, below, boot_id, en
 LOOPBACK: Final = "127.0.0.1"
 KEEP_LOOPBACK: Final = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """Otherwise Ray turns 127.0.0.1 into a network card's address and listens on every interface."""
+_ELSEWHERE: Final = "; XDG_STATE_HOME names another place"
 _START_SECONDS: Final = 120.0
 _STOP_SECONDS: Final = 4.0
 """Ray's own processes wait for each other longer than that, and hold nothing that is needed."""
@@ -84,21 +85,25 @@ def start_node(request: NodeRequest) -> Node:
     """
     if not Path("/proc/self/stat").exists():
         raise InputError("nodes are started and stopped on Linux alone: use `ray start` here")
-    with _noted() as nodes:
-        address, arguments, environment = (
-            _head(request) if request.joins is None else _joined(request, request.joins)
-        )
-        token = ensure_token() if environment[MODE] == "token" else None
-        for name, count in (("cpus", request.cpus), ("gpus", request.gpus)):
-            arguments += [] if count is None else [f"--num-{name}={count}"]
-        processes = _left_by(["start", *arguments], environment)
-        node = Node(
-            address=address,
-            is_head=request.joins is None,
-            token=token,
-            processes=tuple(sorted(processes, key=lambda process: process.pid)),
-        )
-        nodes.append(node)
+    processes: set[Process] = set()
+    try:
+        with _noted() as nodes:
+            plan = _head(request) if request.joins is None else _joined(request, request.joins)
+            address, arguments, environment = plan
+            token = ensure_token() if environment[MODE] == "token" else None
+            for name, count in (("cpus", request.cpus), ("gpus", request.gpus)):
+                arguments += [] if count is None else [f"--num-{name}={count}"]
+            processes = _left_by(["start", *arguments], environment)
+            node = Node(
+                address=address,
+                is_head=request.joins is None,
+                token=token,
+                processes=tuple(sorted(processes, key=lambda process: process.pid)),
+            )
+            nodes.append(node)
+    except OSError as error:  # what is not noted could not be ended later
+        end(processes, seconds=_STOP_SECONDS)
+        raise unwritable(state_folder(), error, _ELSEWHERE) from None
     return node
 
 
@@ -115,8 +120,7 @@ def stop_nodes() -> list[Node]:
             running = {process for process in node.processes if process.is_running}
             running |= below([process.pid for process in running])
             end(running, seconds=_STOP_SECONDS)
-            stopped += [node] if running else []
-            nodes.pop()
+            stopped.append(nodes.pop())
             if node.is_head:
                 _forget_address(node.address)
     return stopped
@@ -178,8 +182,9 @@ def _left_by(arguments: list[str], environment: dict[str, str]) -> set[Process]:
     inherited = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     adopt_orphans()
     before = below([os.getpid()])
-    with tempfile.TemporaryFile() as said:
-        try:
+    why, is_up = "", False
+    try:
+        with tempfile.TemporaryFile() as said:
             code = subprocess.run(  # noqa: S603 - Ray's own program
                 [sys.executable, "-m", "ray.scripts.scripts", *arguments],
                 env=inherited | {"RAY_USAGE_STATS_ENABLED": "0"} | environment,
@@ -190,12 +195,14 @@ def _left_by(arguments: list[str], environment: dict[str, str]) -> set[Process]:
                 timeout=_START_SECONDS,
                 check=False,
             ).returncode
-            why = _last_line(said)
-        except subprocess.TimeoutExpired:
-            code, why = 1, f"it did not come up in {_START_SECONDS:.0f} s"
-    processes = below([os.getpid()]) - before
-    if code:
-        end(processes, seconds=_STOP_SECONDS)
+            why, is_up = _last_line(said), code == 0
+    except subprocess.TimeoutExpired:
+        why = f"it did not come up in {_START_SECONDS:.0f} s"
+    finally:  # also on Ctrl-C
+        processes = below([os.getpid()]) - before
+        if not is_up:
+            end(processes, seconds=_STOP_SECONDS)
+    if not is_up:
         raise TopoSweepError(f"Ray could not start a node: {why}")
     return processes
 
@@ -221,7 +228,7 @@ def _noted() -> Iterator[list[Node]]:
         folder.chmod(0o700)
         lock = (folder / "nodes.lock").open("w")
     except OSError as error:
-        raise unwritable(folder, error, "; XDG_STATE_HOME names another place") from None
+        raise unwritable(folder, error, _ELSEWHERE) from None
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         nodes = _read(file)
@@ -233,7 +240,7 @@ def _noted() -> Iterator[list[Node]]:
 
 
 def _read(file: Path) -> list[Node]:
-    """Return what is noted; nothing of it runs where the machine has started since.
+    """Return what is noted and runs; nothing does where the machine has started since.
 
     Raises:
         InputError: the note is damaged.
@@ -243,10 +250,11 @@ def _read(file: Path) -> list[Node]:
         record = json.loads(file.read_text(encoding="utf-8"))
         if record["boot"] != boot_id():
             return []
-        return [
+        nodes = [
             Node(**(node | {"processes": tuple(Process(**each) for each in node["processes"])}))
             for node in record["nodes"]
         ]
+        return [node for node in nodes if any(each.is_running for each in node.processes)]
     except FileNotFoundError:
         return []
     except (ValueError, KeyError, TypeError):

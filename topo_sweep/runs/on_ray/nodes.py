@@ -21,6 +21,8 @@ from topo_sweep.runs.execution import Execution
 
 ANSWER_SECONDS: Final = 20.0
 """A process of Python starts in this time, also where a machine is busy."""
+SILENT: Final = TimeoutError(f"does not answer in {ANSWER_SECONDS:.0f} s")
+"""What a node answers that does not."""
 
 Versions = Mapping[str, str]
 """Of Python, ray, torch and topo-sweep; 'none' where there is none."""
@@ -225,8 +227,7 @@ def _answers(nodes: Iterable[Mapping[str, Any]], function: Callable[[], Any]) ->
 
 
 def _outcomes(asked: Mapping[str, ray.ObjectRef[Any]]) -> dict[str, Any]:
-    silent = TimeoutError(f"does not answer in {ANSWER_SECONDS:.0f} s")
-    return dict.fromkeys(asked, silent) | heard(asked, ANSWER_SECONDS)
+    return dict.fromkeys(asked, SILENT) | heard(asked, ANSWER_SECONDS)
 
 
 def heard(asked: Mapping[str, ray.ObjectRef[Any]], seconds: float) -> dict[str, Any]:

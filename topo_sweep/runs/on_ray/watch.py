@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from nas_core.files import digest_of_file
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.on_ray.nodes import (
     ANSWER_SECONDS,
+    SILENT,
     address,
     ask,
     fault,
@@ -42,6 +44,7 @@ class Watch:
         self._execution = execution
         self._manifest = manifest
         self._asked: dict[str, ray.ObjectRef[Any]] = {}
+        self._asked_at: dict[str, float] = {}
         self._passed: set[str] = set()
         self._refused: set[str] = set()
         self.look(seconds=ANSWER_SECONDS)
@@ -67,9 +70,13 @@ class Watch:
             if node_id not in known and places(self._execution, node):
                 sees = str(self._manifest.absolute()), digest_of_file(self._manifest)
                 self._asked[node_id] = ask(node_id, seeing_function(), *sees)
+                self._asked_at[node_id] = time.monotonic()
+        answers = heard(self._asked, seconds)
+        latest = time.monotonic() - ANSWER_SECONDS
+        silent = {node_id for node_id in self._asked if self._asked_at[node_id] <= latest}
         unseen = []
-        for node_id, answer in heard(self._asked, seconds).items():
-            del self._asked[node_id]
+        for node_id, answer in (dict.fromkeys(silent, SILENT) | answers).items():
+            del self._asked[node_id], self._asked_at[node_id]
             if node_id not in nodes:  # it has left since
                 continue
             versions, sees_results = (answer, True) if isinstance(answer, Exception) else answer
@@ -90,14 +97,27 @@ class Watch:
             )
 
 
+class _Places(tune.PlacementGroupFactory):
+    """Equal to others of the same resources, whichever nodes are left out.
+
+    So a trial takes over the worker of an earlier one, though another node was refused since.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Places) and self.bundles == other.bundles
+
+    def __hash__(self) -> int:
+        return hash(tuple(tuple(bundle.items()) for bundle in self.bundles))
+
+
 def places_but(each: Mapping[str, float], config: Mapping[str, Any]) -> tune.PlacementGroupFactory:
     """Return what Tune asks Ray for: resources on any node, but for those that `not_on` names."""
     wanted = {name: count for name, count in each.items() if count}
     refused = config.get("not_on")
     if not refused:
-        return tune.PlacementGroupFactory([wanted])
+        return _Places([wanted])
     elsewhere = {"ray.io/node-id": f"!in({','.join(refused)})"}
-    return tune.PlacementGroupFactory([wanted], bundle_label_selector=[elsewhere])
+    return _Places([wanted], bundle_label_selector=[elsewhere])
 
 
 class OtherVersionsError(TopoSweepError):

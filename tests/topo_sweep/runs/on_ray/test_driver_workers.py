@@ -6,7 +6,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from nas_core.data.splits import load_dataset, split
 from nas_core.protocols.training import DataOptions
 from nas_core.training.epochs import EpochMetrics
 from tests.topo_sweep.conftest import FINGERPRINT, make_sweep, small_spec
+from tests.topo_sweep.runs.on_ray.other_versions import with_another_torch
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.interrupts import Interrupts
@@ -98,23 +98,32 @@ def nodes() -> Iterator[Cluster]:
 
 @pytest.mark.slow
 def test_every_worker_that_starts_trains_and_one_of_a_node_that_joins_does_too(
-    nodes: Cluster, tmp_path: Path
+    nodes: Cluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """The first node that joins has another PyTorch, and room for three workers that never come."""
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     noted = tmp_path / "noted"
     noted.mkdir()
+    (noted / "sweep.json").touch()
+    (tmp_path / "packages").mkdir()
     spec = small_spec(topologies=(0,), seeds=tuple(range(24)))
     store = make_sweep(tmp_path / "results", spec)
     plan = make_plan(spec, tmp_path / "results")
     agenda = Agenda(plan.left, plan.cells_found)
     recorder = Joined(plan, agenda, Progress.of(plan, images=1), fingerprint=FINGERPRINT)
-    recorder.join = partial(nodes.add_node, num_cpus=1)
-    with cluster.connected(cluster=True, address=nodes.address, verbose=False):
+    other = with_another_torch(tmp_path / "packages")
+
+    def join() -> None:
+        nodes.add_node(num_cpus=3, env_vars=other)
+        nodes.add_node(num_cpus=1)
+
+    recorder.join = join
+    with cluster.connected(cluster=True, address=nodes.address, verbose=False, insecure=True):
         run_on_ray(
             agenda,
             recorder,
             Interrupts(),
-            execution=Execution(gpus=0),
+            execution=Execution(cluster=True, gpus=0),
             images=split(load_dataset("digits"), DataOptions(dataset="digits")),
             paths=StorePaths(noted),
             trainable=Noted,
@@ -128,3 +137,4 @@ def test_every_worker_that_starts_trains_and_one_of_a_node_that_joins_does_too(
     assert sorted(trial_id for _, trial_id, _ in ended) == sorted(plan.trials)
     assert set(store.trials()["status"]) == {"ok"}
     assert not recorder.errors
+    assert sum("has torch 0.1; it gets no trial" in each.message for each in caplog.records) == 1

@@ -204,6 +204,39 @@ def test_where_ray_fails_its_last_line_is_told_and_nothing_of_it_stays(
     assert json.loads(the_note().read_text(encoding="utf-8"))["nodes"] == []
 
 
+def test_what_cannot_be_noted_does_not_stay(
+    calls: list[Call], sleepers: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(local_nodes, "write_durably", full)
+    with pytest.raises(TopoSweepError, match=r"cannot write .*: No space left on device; XDG_"):
+        start_node(NodeRequest(port=0))
+
+    assert sleepers[0].wait() == -15
+    assert len(calls) == 1
+
+
+def test_ctrl_c_leaves_nothing_of_a_node_that_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL)
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    before = iter([set(), {Process.of(left.pid)}])
+    monkeypatch.setattr(local_nodes, "below", lambda _: next(before))
+    monkeypatch.setattr(subprocess, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        start_node(NodeRequest(port=0))
+
+    assert left.wait() == -15
+    assert json.loads(the_note().read_text(encoding="utf-8"))["nodes"] == []
+    assert (tmp_path / "token").is_file()
+
+
 def test_what_a_command_leaves_running_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

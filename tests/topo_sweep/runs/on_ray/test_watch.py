@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from ray import tune
 
+from tests.topo_sweep.conftest import Clock
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.on_ray import watch
 from topo_sweep.runs.on_ray.nodes import versions_here
@@ -84,6 +85,23 @@ def test_a_node_that_joins_counts_when_it_has_passed_and_not_before(
     ]
 
 
+def test_a_node_that_stays_silent_is_named_and_gets_nothing(
+    made_up: MadeUp, manifest: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    made_up.cpus = {"silent": 2}
+    nodes = Watch(Execution(cluster=True, gpus=0), manifest)
+    clock.now += 19
+    nodes.look()
+    assert (set(nodes.refused), caplog.text) == ({"silent"}, "")
+
+    clock.now += 2
+    nodes.look()
+    nodes.look()
+    assert (set(nodes.passed), set(nodes.refused)) == (set(), {"silent"})
+    (record,) = caplog.records
+    assert record.message.startswith("node silent does not answer in 20 s; it gets no trial")
+
+
 def test_a_node_that_leaves_before_it_answers_is_forgotten(
     made_up: MadeUp, manifest: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -97,12 +115,21 @@ def test_a_node_that_leaves_before_it_answers_is_forgotten(
 
 def test_a_trial_may_be_placed_on_any_node_but_those_that_are_refused() -> None:
     each = {"CPU": 2.0, "GPU": 0.0}
-    anywhere = tune.PlacementGroupFactory([{"CPU": 2.0}])
-
-    assert places_but(each, {}) == places_but(each, {"not_on": []}) == anywhere
+    anywhere = [places_but(each, {}), places_but(each, {"not_on": []})]
     elsewhere = places_but(each, {"not_on": ["aa", "bb"]})
-    assert elsewhere != anywhere
+
+    assert [place.required_resources for place in (*anywhere, elsewhere)] == 3 * [{"CPU": 2.0}]
+    assert [place._kwargs for place in anywhere] == 2 * [{}]
     assert elsewhere._kwargs == {"bundle_label_selector": [{"ray.io/node-id": "!in(aa,bb)"}]}
+
+
+def test_a_node_that_is_refused_costs_no_worker_elsewhere() -> None:
+    anywhere, elsewhere = (places_but({"CPU": 2}, {"not_on": nodes}) for nodes in ([], ["aa"]))
+    more = places_but({"CPU": 3}, {})
+
+    assert anywhere == elsewhere, "Tune gives a worker to a trial that asks for the same"
+    assert hash(anywhere) == hash(elsewhere)
+    assert more not in (anywhere, elsewhere)
 
 
 def test_a_worker_on_a_node_that_was_not_asked_yet_refuses_to_train(
