@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import AS_FAST, TINY
+from tests.conftest import TINY
+from tests.integration.new_user import new_user, ran
 from tests.integration.processes import is_running, kill
 
 pytestmark = [
@@ -74,32 +73,10 @@ class Started:
         return ended.stdout + ended.stderr, path.exists()
 
 
-def ran(
-    arguments: tuple[str, ...], folder: Path, environment: Mapping[str, str]
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-
-
 @pytest.fixture(scope="module")
 def started() -> Iterator[Started]:
-    """Start a head; its folder's name is short, since it is part of the name of Ray's sockets."""
-    folder = Path(tempfile.mkdtemp(prefix="ts-"))
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "TOPO_"))}
-    environment = inherited | AS_FAST
-    environment |= {
-        "HOME": str(folder / "home"),
-        "XDG_STATE_HOME": str(folder / "state"),
-        "RAY_TMPDIR": str(folder),
-    }
-    (folder / "home").mkdir()
+    """Start a head."""
+    folder, environment = new_user()
     begin = ("-m", "topo_sweep", "cluster", "start", "--head", "--port", "0", "--num-cpus", "1")
     ended = ran(begin, folder, environment)
     try:
