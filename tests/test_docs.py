@@ -134,7 +134,7 @@ def test_the_pages_have_commands_of_every_kind() -> None:
         "--help",
     }
     others = {"search", "evaluate", "promote", "compare", "protocol", "check", "merge", "bench"}
-    assert said == plain | others | {"cluster", "doctor"}
+    assert said == plain | others | {"cluster", "doctor", "chaos", "fuzz"}
 
 
 def test_every_shipped_sweep_is_listed_and_all_but_the_small_ones_are_experiments() -> None:
@@ -169,7 +169,7 @@ def test_make_has_the_target(command: str) -> None:
         text=True,
         check=True,
     )
-    assert "topo-sweep run" in dry.stdout or "pytest" in dry.stdout
+    assert re.search(r"topo-sweep run|pytest|python -m tests\.chaos", dry.stdout)
 
 
 def test_make_looks_for_a_folder_without_timing_anything() -> None:

@@ -112,7 +112,7 @@ def test_a_trial_that_raises_is_a_row_and_the_sweep_goes_on(
 
     with monkeypatch.context() as patched:
         patched.setattr("topo_sweep.runs.runner.Training", Fails)
-        program(*RUN, "--seeds", "0-2", code=1)
+        program(*RUN, "--seeds", "0-2", "--retries", "0", code=1)
     assert "failed: topology 0, seed 1: RuntimeError: out of luck" in program.errors
     assert "--retry-failed" in program.errors
     assert "done: 4 of 6 trials" in program.errors
