@@ -35,8 +35,9 @@ class Scene:
         return self.random.choice(sorted(pids)) if pids else None
 
     def workers(self) -> set[int]:
-        """Return the processes that train."""
-        return {pid for node in self.cluster.workers for pid in node.pids("Trainable")}
+        """Return the processes that train, or may: Ray calls some of them idle."""
+        names = ("Trainable", "ray::IDLE")
+        return {pid for node in self.cluster.workers for name in names for pid in node.pids(name)}
 
     def pause(self, pid: int | None) -> bool:
         """Stop a process for a moment."""
