@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 from functools import partial
@@ -22,6 +23,7 @@ def main() -> int:
     parser.add_argument("--kinds", nargs="+", choices=list(FAULTS), default=list(FAULTS))
     parser.add_argument("--keep", type=Path, help="a folder for the logs of the drivers")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was begun is ended
     with tempfile.TemporaryDirectory(prefix="topo-sweep-chaos-") as temporary:
         folder = options.keep or Path(temporary)
         folder.mkdir(exist_ok=True)
