@@ -182,7 +182,7 @@ def commands(folder: Path) -> dict[str, list[str]]:
     opened = f"from pathlib import Path\nfolder = Path({sweep!r})\n"
     package = f"from topo_sweep import load_curves, load_results, mean_curve\nfolder = {sweep!r}\n"
     plan = (
-        "from topo_sweep.runs.dry_run import describe, outline\n"
+        "from topo_sweep.runs.reports.dry_run import describe, outline\n"
         "from topo_sweep.runs.plan import make_plan\n"
         "from topo_sweep.store.opened import open_sweep\n"
         f"{opened}spec = open_sweep(folder).manifest.specs()[-1]\n"

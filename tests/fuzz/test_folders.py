@@ -10,7 +10,7 @@ import pytest
 from tests.fuzz.inputs import works_or_is_refused
 from tests.topo_sweep.conftest import make_sweep, small_spec
 from tests.topo_sweep.store.store_rows import append, trial_row
-from topo_sweep.runs.check import check_sweep
+from topo_sweep.runs.reports.check import check_sweep
 from topo_sweep.store.opened import load_results
 from topo_sweep.store.parquet import ResultStore
 

@@ -24,10 +24,10 @@ from tests.topo_sweep.conftest import FINGERPRINT, make_sweep, small_spec
 from tests.topo_sweep.runs.search_run import search_curve_of, search_spec, stored_search
 from tests.topo_sweep.store.store_rows import curve_of, trial_row
 from topo_sweep.analysis.ranking import rank
-from topo_sweep.runs.check import check_sweep
-from topo_sweep.runs.overview import overview
 from topo_sweep.runs.plan import make_plan
-from topo_sweep.runs.status import failures, sweep_status
+from topo_sweep.runs.reports.check import check_sweep
+from topo_sweep.runs.reports.overview import overview
+from topo_sweep.runs.reports.status import failures, sweep_status
 from topo_sweep.spec.load import SweepSpec
 from topo_sweep.store.opened import (
     OpenedSweep,

@@ -29,7 +29,7 @@ def check(results: Path, *, repair: bool) -> None:
       topo-sweep check results
       topo-sweep check results/demo-digits-46d822a5 --repair
     """
-    from topo_sweep.runs.check import check_sweep
+    from topo_sweep.runs.reports.check import check_sweep
     from topo_sweep.store.opened import sweep_folders
 
     count = 0

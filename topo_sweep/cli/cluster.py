@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import click
 
 from nas_core.errors import InputError
-from topo_sweep.cli.shared.common import print_records, say
+from topo_sweep.cli.shared.common import address_option, print_records, say, text_or_json_option
 from topo_sweep.cli.shared.options import FROM_ZERO, option, takes
 
 _HOST_HELP = "Address of a network card; Ray then listens on all.  [default: this machine alone]"
@@ -96,18 +96,9 @@ def stop() -> None:
 
 
 @cluster.command()
-@click.option(
-    "--address", metavar="HOST:PORT", help="Where it is.  [default: $RAY_ADDRESS, else here]"
-)
+@address_option
 @click.option("--insecure", is_flag=True, help="Do not warn of a cluster without a token.")
-@click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="Table for people, JSON for programs.",
-)
+@text_or_json_option
 def info(address: str | None, output_format: str, *, insecure: bool) -> None:
     """Print the nodes of a cluster, what each has, and whether it asks for a token.
 

@@ -9,15 +9,18 @@ import click
 
 from nas_core.errors import TopoSweepError
 from topo_sweep.analysis.text import counted
-from topo_sweep.cli.shared.common import PATH, print_records
+from topo_sweep.cli.shared.common import (
+    PATH,
+    address_option,
+    print_records,
+    text_or_json_option,
+)
 from topo_sweep.store.paths import RESULTS
 
 
 @click.command()
 @click.option("--cluster", is_flag=True, help="Join a running Ray cluster and check it too.")
-@click.option(
-    "--address", metavar="HOST:PORT", help="Where it is.  [default: $RAY_ADDRESS, else here]"
-)
+@address_option
 @click.option(
     "--results",
     type=PATH,
@@ -25,14 +28,7 @@ from topo_sweep.store.paths import RESULTS
     show_default=True,
     help="Folder in which sweeps are made.",
 )
-@click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Lines for people, JSON for programs.",
-)
+@text_or_json_option
 def doctor(address: str | None, results: Path, output_format: str, *, cluster: bool) -> None:
     """Check what a sweep needs: versions, GPUs, a training step, disk, token, and a cluster.
 
@@ -44,7 +40,7 @@ def doctor(address: str | None, results: Path, output_format: str, *, cluster: b
       topo-sweep doctor
       topo-sweep doctor --cluster --address HOST:6379
     """
-    from topo_sweep.runs.doctor import cluster_findings, machine_findings, text
+    from topo_sweep.runs.reports.doctor import cluster_findings, machine_findings, text
 
     findings = list(machine_findings(results))
     if cluster or address is not None:

@@ -23,7 +23,7 @@ def list_command(results: Path, output_format: str) -> None:
     Example:
       topo-sweep list results --format json
     """
-    from topo_sweep.runs.overview import overview
+    from topo_sweep.runs.reports.overview import overview
 
     records, problems = overview(results)
     print_records(records, output_format, _table(records))

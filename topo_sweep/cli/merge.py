@@ -38,7 +38,7 @@ def merge(sweeps: Sequence[Path], out: Path, output_format: str) -> None:
     Example:
       topo-sweep merge site-a/results site-b/results -o results
     """
-    from topo_sweep.runs.status import sweep_status
+    from topo_sweep.runs.reports.status import sweep_status
     from topo_sweep.store.merge import merge_sweeps
     from topo_sweep.store.opened import only_sweep, open_sweep
 

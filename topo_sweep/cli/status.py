@@ -25,7 +25,7 @@ def status(results: Path, *, failed: bool, output_format: str) -> None:
       topo-sweep status --format json
       topo-sweep status --failed
     """
-    from topo_sweep.runs.status import failures, sweep_status
+    from topo_sweep.runs.reports.status import failures, sweep_status
     from topo_sweep.store.opened import open_sweep
 
     sweep = open_sweep(results)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.program import done, program
-from topo_sweep.runs import doctor
-from topo_sweep.runs.doctor import Finding
+from topo_sweep.runs.reports import doctor
+from topo_sweep.runs.reports.doctor import Finding
 
 OK = Finding("disk", "ok", "much room")
 WARN = Finding("token", "warn", "others can read it", "chmod 600 it")

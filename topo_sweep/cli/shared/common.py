@@ -90,6 +90,22 @@ format_option = click.option("--format", "output_format", **FORMAT)
 """Adds `--format table|json|csv` as the parameter `output_format`."""
 
 
+text_or_json_option = click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Text for people, JSON for programs.",
+)
+"""Adds `--format text|json` as the parameter `output_format`."""
+
+address_option = click.option(
+    "--address", metavar="HOST:PORT", help="Where it is.  [default: $RAY_ADDRESS, else here]"
+)
+"""Adds `--address`, of a Ray cluster."""
+
+
 def results_argument(command: Command) -> Command:
     """Add RESULTS: a sweep's folder, or a folder of sweeps."""
     return click.argument("results", type=PATH, default=RESULTS, metavar="[RESULTS]")(command)

@@ -46,7 +46,7 @@ def execute(spec: SweepSpec, options: RunOptions, cells: CellTraining | None = N
         return _failures_said(plan, plan.count("failed"), ())
     result = sweep.run(plan, execution, say)
     if options.cost_per_hour is not None:
-        from topo_sweep.runs.dry_run import cost
+        from topo_sweep.runs.reports.dry_run import cost
 
         say(f"cost of this run: {cost(result.progress.worker_seconds, options.cost_per_hour)}")
     return _report(plan, result, options)
@@ -136,8 +136,8 @@ def _failures_said(plan: Plan, failed: int, errors: Sequence[str]) -> int:
 def _described(spec: SweepSpec, options: RunOptions, cells: CellTraining | None) -> str:
     """Return what a run would do, in a few lines, after the checks that a run makes."""
     from nas_core.data.splits import blank_dataset
-    from topo_sweep.runs.dry_run import describe, outline
     from topo_sweep.runs.images import checked_images
+    from topo_sweep.runs.reports.dry_run import describe, outline
     from topo_sweep.runs.timing.forecast import forecast
 
     outlined = outline(spec, options.results or RESULTS, retry_failed=options.retry_failed)

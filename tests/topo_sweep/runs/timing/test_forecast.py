@@ -18,10 +18,10 @@ from nas_core.training.pack import Member
 from tests.topo_sweep.conftest import make_sweep, small_spec
 from tests.topo_sweep.runs.search_run import search_spec
 from tests.topo_sweep.store.store_rows import trial_row
-from topo_sweep.runs.dry_run import outline
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.pack_size import packs_of_run
 from topo_sweep.runs.plan import Plan, make_plan
+from topo_sweep.runs.reports.dry_run import outline
 from topo_sweep.runs.timing import forecast as module
 from topo_sweep.runs.timing.at_once import Kind
 from topo_sweep.runs.timing.forecast import Forecast, forecast, seconds_of_search
@@ -193,7 +193,7 @@ def test_the_packs_of_trainings_of_the_forecast_are_those_of_the_run(
 def test_of_more_trials_than_are_planned_one_seed_stands_for_all(
     tmp_path: Path, timed: Timed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("topo_sweep.runs.dry_run._MOST_PLANNED", 10)
+    monkeypatch.setattr("topo_sweep.runs.reports.dry_run._MOST_PLANNED", 10)
     spec = small_spec(topologies=(0, 1, 2, 3), seeds=(0, 1, 2))
 
     found = of(spec, tmp_path, replace(ALONE, pack_size=4))

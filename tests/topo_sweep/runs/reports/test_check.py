@@ -12,10 +12,10 @@ from nas_core.errors import InputError
 from nas_core.training.checkpoint import Checkpoint
 from tests.topo_sweep.conftest import make_sweep, small_spec
 from tests.topo_sweep.store.store_rows import append, trial_row
-from topo_sweep.runs.check import check_sweep
+from topo_sweep.runs.reports.check import check_sweep
 from topo_sweep.store.parquet import ResultStore
 
-STUDIES = Path(__file__).resolve().parents[3] / "results" / "studies"
+STUDIES = Path(__file__).resolve().parents[4] / "results" / "studies"
 
 
 @pytest.fixture

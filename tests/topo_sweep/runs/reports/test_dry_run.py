@@ -8,9 +8,9 @@ import pytest
 from nas_core.protocols.training import DataOptions, Protocol
 from tests.topo_sweep.conftest import make_sweep, small_spec
 from tests.topo_sweep.store.store_rows import trial_row
-from topo_sweep.runs import dry_run
-from topo_sweep.runs.dry_run import cost, describe, outline
 from topo_sweep.runs.plan import make_plan
+from topo_sweep.runs.reports import dry_run
+from topo_sweep.runs.reports.dry_run import cost, describe, outline
 from topo_sweep.runs.timing.forecast import Forecast
 from topo_sweep.spec.load import SweepSpec
 from topo_sweep.spec.networks import GenotypeSweep, TopologySweep

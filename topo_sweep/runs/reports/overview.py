@@ -7,7 +7,7 @@ from typing import Any
 
 from nas_core.errors import InputError
 from topo_sweep.analysis.accuracy import accuracies, split_words
-from topo_sweep.runs.status import sweep_status
+from topo_sweep.runs.reports.status import sweep_status
 from topo_sweep.spec.presets import protocol_words
 from topo_sweep.store.opened import OpenedSweep, open_sweep, sweep_folders
 

@@ -16,7 +16,7 @@ from tests.topo_sweep.runs.search_run import (
 )
 from tests.topo_sweep.store.store_rows import ON_DISK, trial_row
 from topo_sweep.runs.progress import Progress
-from topo_sweep.runs.status import sweep_status
+from topo_sweep.runs.reports.status import sweep_status
 from topo_sweep.store.opened import open_sweep
 from topo_sweep.store.parquet import ResultStore
 from topo_sweep.store.tables import SEARCHES

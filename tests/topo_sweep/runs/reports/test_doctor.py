@@ -11,8 +11,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from topo_sweep.runs import doctor
-from topo_sweep.runs.doctor import (
+from topo_sweep.runs.reports import doctor
+from topo_sweep.runs.reports.doctor import (
     Finding,
     Gpus,
     cluster_findings,

@@ -11,10 +11,10 @@ from nas_core.protocols.training import PRESETS, DataOptions
 from tests.topo_sweep.conftest import make_sweep, small_spec
 from tests.topo_sweep.runs.search_run import search_spec, stored_search
 from tests.topo_sweep.store.store_rows import trial_row
-from topo_sweep.runs.overview import overview
+from topo_sweep.runs.reports.overview import overview
 from topo_sweep.store.tables import SEARCHES
 
-STUDIES = Path(__file__).parents[3] / "results" / "studies"
+STUDIES = Path(__file__).parents[4] / "results" / "studies"
 
 
 def test_sweeps_are_told_apart_by_protocol_data_and_what_they_have(tmp_path: Path) -> None:
