@@ -11,7 +11,7 @@ _MOST_SECONDS: Final = 60.0
 
 
 class Retries:
-    """Counts the failures of each trial or pack; what its machine took away counts for nothing.
+    """Counts the failures of each trial or pack; a lost machine counts only for how long to wait.
 
     Args:
         most: retries of each.
@@ -21,19 +21,26 @@ class Retries:
     def __init__(self, most: int) -> None:
         self._most = most
         self._failures: Counter[str] = Counter()
+        self._losses: Counter[str] = Counter()
 
     def seconds_until(self, key: str, *, is_lost: bool) -> float | None:
         """Note a failure; return after how many seconds to try again, None where that was enough.
+
+        What lost its machine goes on elsewhere at once. Where it loses each one, it may be what
+        takes them down, and waits longer each time.
 
         Args:
             key: names the trial or the pack.
             is_lost: whether its machine was lost.
 
         """
+        counts = self._losses if is_lost else self._failures
+        counts[key] += 1
         if is_lost:
-            return 0.0
-        self._failures[key] += 1
-        failures = self._failures[key]
-        if failures > self._most:
-            return None
-        return min(_FIRST_SECONDS * _LONGER ** (failures - 1), _MOST_SECONDS)
+            return _wait(counts[key] - 1)
+        return _wait(counts[key]) if counts[key] <= self._most else None
+
+
+def _wait(number: int) -> float:
+    """Return the seconds before the retry of this number, from 1; none before one of number 0."""
+    return min(_FIRST_SECONDS * _LONGER ** (number - 1), _MOST_SECONDS) if number else 0.0

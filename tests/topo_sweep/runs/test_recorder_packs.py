@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.disk import full_disk
+from tests.topo_sweep.conftest import Clock
 from tests.topo_sweep.runs.recorder_run import IDS, SPEC, Run, ended, metrics
 from topo_sweep.runs.packs import Pack
 from topo_sweep.runs.recorder import failed
@@ -189,7 +190,7 @@ def test_a_member_that_has_a_row_runs_beside_the_others_unrecorded(tmp_path: Pat
 
 @pytest.mark.parametrize("retries", [0, 2])
 def test_a_pack_whose_machine_was_lost_goes_on_elsewhere_however_often(
-    retries: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    retries: int, tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = Run(tmp_path, retries=retries)
     run.agenda.pack_ended(PACK)  # the agenda of a run of single trials
@@ -201,6 +202,7 @@ def test_a_pack_whose_machine_was_lost_goes_on_elsewhere_however_often(
         run.recorder.take(PACK, together(0, 1, 2, epoch=0))
         assert run.recorder.take(PACK, failed("it was lost", failure="machine"))
         assert not run.progress.running
+        clock.now += 60
         assert run.agenda.next() == PACK
     run.recorder.close()
 

@@ -14,10 +14,12 @@ def test_each_failure_waits_longer_until_it_was_enough() -> None:
     assert retries.seconds_until("b", is_lost=False) == 1.0, "each has its own"
 
 
-def test_a_lost_machine_counts_for_nothing() -> None:
+def test_a_lost_machine_counts_for_nothing_but_the_wait_after_the_next_one() -> None:
     retries = Retries(1)
 
-    assert [retries.seconds_until("a", is_lost=True) for _ in range(50)] == [0.0] * 50
+    waits = [retries.seconds_until("a", is_lost=True) for _ in range(50)]
+
+    assert waits == [0.0, 1.0, 4.0, 16.0, *[60.0] * 46]
     assert retries.seconds_until("a", is_lost=False) == 1.0
     assert retries.seconds_until("a", is_lost=False) is None
 
