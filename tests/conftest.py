@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -30,8 +31,13 @@ settings.register_profile("quick", deadline=None, max_examples=20)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Try fewer examples of each property in `make check`; let Ray's workers run as fast as any."""
+    """Try fewer examples of each property in `make check`; let Ray's workers run as fast as any.
+
+    What a shell in the background lets a process ignore is heard again: a run is told by signals.
+    """
     os.environ.update(AS_FAST)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     settings.load_profile("quick" if config.option.markexpr == "not slow" else "all")
 
 
