@@ -37,6 +37,9 @@ def guarded() -> Iterator[None]:
         yield
     finally:
         sys.stdout, sys.stderr = before
+        if stderr is not None and stderr is not before[1]:
+            with contextlib.suppress(OSError):
+                stderr.close()
 
 
 def _on_another_descriptor(stderr: TextIO | None) -> tuple[TextIO | None, int]:
