@@ -14,25 +14,9 @@ import pandas as pd
 
 from nas_core.cells.genotype import Genotype, known_name
 from nas_core.errors import InputError
-from topo_sweep.analysis.accuracy import (
-    FRACTION,
-    METRICS,
-    accuracies,
-    chosen_metric,
-    data_words,
-    equal_seeds_caution,
-    per_seed,
-    summary,
-)
-from topo_sweep.analysis.comparable import (
-    EXPERIMENT,
-    check_one_experiment,
-    check_poolable,
-    common_phase,
-    most_common,
-    nothing_finished,
-    operation_words,
-)
+from topo_sweep.analysis.accuracy import FRACTION, equal_seeds_caution, summary
+from topo_sweep.analysis.comparable import operation_words
+from topo_sweep.analysis.design import Design, design_of
 from topo_sweep.analysis.text import (
     GIVEN,
     NO_INTERVAL,
@@ -51,16 +35,8 @@ COLUMNS: Final = (
 that diverged. `sd` (ddof 1) and `ci_*` are NaN where n = 1, `ci_*` also where all
 accuracies are equal."""
 
-NEEDED: Final = (
-    *EXPERIMENT, "kind", "seed", "status", "error",
-    "genotype", "topology", "class_id", "reduction_topology",
-    "train_accuracy", "val_accuracy", "test_accuracy", "best_test_accuracy",
-)  # fmt: skip
-"""The columns of trials that are read to rank them; all accuracies, since reading checks them."""
-
 _INTERVALS: Final = f"Intervals are 95% t intervals over training seeds, {GIVEN}."
 _TIE = 1e-9  # means of counts of correct images differ by more, or only by rounding
-_KEYS: Final = {"topology": "genotype", "class": "class_id"}
 _PLURALS: Final = {"topology": "topologies", "genotype": "genotypes", "class": "classes"}
 
 
@@ -70,37 +46,21 @@ class Ranking:
 
     Args:
         table: one row a group with the columns `COLUMNS`, sorted by rank.
-        by: 'topology' (one row a canonical genotype) or 'class'.
-        metric: 'val' or 'test'; `METRICS` has its name.
+        design: what was measured, and which accuracy counts.
         min_seeds: groups with fewer seeds were left out.
         left_out: how many those are.
-        failed: trials that were left out since they have no result.
-        unit: what a row is: 'topology', 'genotype' or 'class'.
-        kind: of the sweep, 'topologies' or 'genotypes'.
-        nodes: intermediate nodes of a cell.
-        data: the data set and how it was split, in words.
-        protocol_hash: names the protocol of all trials.
-        phase: operations and reduction wiring that all trials share, in words; '' for genotypes.
 
     """
 
     table: pd.DataFrame
-    by: str
-    metric: str
+    design: Design
     min_seeds: int
     left_out: int
-    failed: int
-    unit: str
-    kind: str
-    nodes: int
-    data: str
-    protocol_hash: str
-    phase: str
 
     @property
     def metric_name(self) -> str:
         """The metric in words."""
-        return METRICS[self.metric]
+        return self.design.metric_name
 
     @property
     def seeds(self) -> str:
@@ -110,10 +70,10 @@ class Ranking:
     @property
     def header(self) -> str:
         """What a reader of the numbers must know, in one line."""
-        groups = _units(self.unit, len(self.table))
+        groups = _units(self.design.unit, len(self.table))
         opening = f"{self.metric_name.capitalize()} of {groups}, means over seeds ({self.seeds})"
-        setting = [f"data {self.data}", f"protocol {self.protocol_hash}"]
-        setting += [self.phase] if self.phase else []
+        setting = [f"data {self.design.data}", f"protocol {self.design.protocol_hash}"]
+        setting += [self.design.phase] if self.design.phase else []
         return " ".join([f"{opening}; {'; '.join(setting)}.", *self._cautions()])
 
     def _cautions(self) -> list[str]:
@@ -125,10 +85,10 @@ class Ranking:
             trials = counted(diverged, "diverged trial")
             sentences.append(f"{trials} counted, with the last accuracy.")
         if self.left_out:
-            groups = _units(self.unit, self.left_out)
+            groups = _units(self.design.unit, self.left_out)
             sentences.append(f"{groups} with fewer than {self.min_seeds} seeds left out.")
-        if self.failed:
-            sentences.append(f"{counted(self.failed, 'failed trial')} left out.")
+        if self.design.failed:
+            sentences.append(f"{counted(self.design.failed, 'failed trial')} left out.")
         return sentences
 
 
@@ -169,40 +129,19 @@ def rank(
     ([1, 2, 2, 4], [0.95, 0.9472, 0.9472, 0.9417])
 
     """
-    if by not in _KEYS:
-        raise InputError(f"a ranking is by topology or by class, got {by!r}")
     if min_seeds < 1:
         raise InputError(f"--min-seeds is 1 or more, got {min_seeds}")
-    rows = _with_results(trials)
-    check_one_experiment(rows)
-    kind, holdout = str(rows["kind"].iloc[0]), int(rows["holdout"].iloc[0])
-    unit = "topology" if kind == "topologies" else "genotype"
-    if by == "class":
-        check_poolable(rows)
-        unit = "class"
-    phase = common_phase(rows["genotype"].unique()) if unit != "genotype" else ""
-    metric = chosen_metric(metric, holdout=holdout)
-    groups = _grouped(rows.assign(accuracy=accuracies(rows, metric)), _KEYS[by])
+    design = design_of(trials, by=by, metric=metric)
+    groups = _grouped(design)
     table = _ranked(groups[groups["n"] >= min_seeds])
     if table.empty:
         most = groups["n"].max()
         raise InputError(
-            f"none of {_units(unit, len(groups))} has {min_seeds} seeds: use --min-seeds "
+            f"none of {_units(design.unit, len(groups))} has {min_seeds} seeds: use --min-seeds "
             f"{most}, or run more seeds"
         )
     return Ranking(
-        table=table,
-        by=by,
-        metric=metric,
-        min_seeds=min_seeds,
-        left_out=len(groups) - len(table),
-        failed=len(trials) - len(rows),
-        unit=unit,
-        kind=kind,
-        nodes=len(Genotype.from_string(rows["genotype"].iloc[0]).normal.nodes),
-        data=data_words(rows),
-        protocol_hash=str(rows["protocol_hash"].iloc[0]),
-        phase=phase,
+        table=table, design=design, min_seeds=min_seeds, left_out=len(groups) - len(table)
     )
 
 
@@ -226,9 +165,9 @@ def to_records(ranking: Ranking, top: int | None = None) -> list[dict[str, Any]]
             "name": network_name(genotype),
             "wiring": genotype.normal.topology.index,
             "reduction_wiring": genotype.reduction.topology.index,
-            "metric": ranking.metric,
-            "protocol_hash": ranking.protocol_hash,
-            "data": ranking.data,
+            "metric": ranking.design.metric,
+            "protocol_hash": ranking.design.protocol_hash,
+            "data": ranking.design.data,
         }
         numbers = {str(key): None if pd.isna(value) else value for key, value in record.items()}
         records.append(numbers | about)
@@ -264,34 +203,10 @@ def format_table(ranking: Ranking, top: int | None = None) -> str:
     return "\n".join(lines)
 
 
-def _with_results(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows that have a result, diverged ones included."""
-    if trials.empty:
-        raise nothing_finished("trial to rank")
-    has_result = trials["status"] != "failed"
-    rows = trials if has_result.all() else trials[has_result]
-    if rows.empty:
-        error = most_common([str(error)] for error in trials["error"])
-        raise InputError(
-            f"nothing to rank: {counted(len(trials), 'trial')} ran and all failed, most often "
-            f"with {error!r}: run them again with --retry-failed"
-        )
-    return rows
-
-
-def _grouped(rows: pd.DataFrame, key: str) -> pd.DataFrame:
+def _grouped(design: Design) -> pd.DataFrame:
     """Return a row a group, unranked, shown by its smallest topology."""
-    # Groups have numbers until the end: genotypes are long, and each look at one costs.
-    numbers, keys = pd.factorize(rows[key], sort=True)
-    numbered = rows[["seed", "status", "accuracy"]].assign(group=numbers)
-    networks = rows[["genotype", "topology", "class_id"]]
-    texts = numbers if key == "genotype" else pd.factorize(rows["genotype"])[0]
-    networks = networks[~networks.assign(genotype=texts).duplicated()]
-    names = networks.sort_values(["topology", "genotype"]).drop_duplicates(key).set_index(key)
-    points = per_seed(numbered, ("group",), "accuracy")
-    means = summary(points, ("group",), within=FRACTION).set_index("group")
-    groups = means.join(diverged_runs(numbered, "group")).set_index(pd.Index(keys, name=key))
-    return groups.join(names).reset_index()
+    means = summary(design.points, ("group",), within=FRACTION).set_index("group")
+    return means.join(diverged_runs(design.runs, "group")).join(design.groups)
 
 
 def _ranked(groups: pd.DataFrame) -> pd.DataFrame:
@@ -308,14 +223,14 @@ def _names(ranking: Ranking, rows: pd.DataFrame) -> dict[str, list[str]]:
     """Return the columns that say which network a row is; genotypes are too long to print."""
     genotypes = [Genotype.from_string(text) for text in rows["genotype"]]
     wirings = [str(genotype.normal.topology) for genotype in genotypes]
-    if ranking.unit == "genotype":
+    if ranking.design.unit == "genotype":
         names = [
             known_name(genotype) or f"normal {operation_words(genotype.normal)}"
             for genotype in genotypes
         ]
         return {"genotype": names, "wiring": wirings}
     topologies, classes = (list(map(str, rows[name])) for name in ("topology", "class_id"))
-    if ranking.unit == "class":
+    if ranking.design.unit == "class":
         return {"class": classes, "topology": topologies, "wiring": wirings}
     return {"topology": topologies, "class": classes, "wiring": wirings}
 

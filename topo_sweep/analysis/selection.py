@@ -80,7 +80,7 @@ def best_topologies(sweep: OpenedSweep, top: int = 1) -> Choice:
         remarks.append(f"left out with fewer than {seeds} seeds: {ranking.left_out}")
     chosen = ranking.table["genotype"].head(top)
     remarks += [*_diverged_among(trials, chosen), _margin(trials, ranking)]
-    return _chosen(sweep, ranking.metric, which, chosen, remarks)
+    return _chosen(sweep, ranking.design.metric, which, chosen, remarks)
 
 
 def above(sweep: OpenedSweep, accuracy: float) -> Choice:
@@ -221,7 +221,7 @@ def _networks(sweep: OpenedSweep, trials: pd.DataFrame) -> tuple[pd.DataFrame, s
         table, metric = evaluated.rows, evaluated.metric
     else:
         ranking = rank(trials)
-        table, metric = ranking.table.rename(columns={"mean": "accuracy"}), ranking.metric
+        table, metric = ranking.table.rename(columns={"mean": "accuracy"}), ranking.design.metric
     ordered = table.sort_values(["accuracy", "genotype"], ascending=[False, True])
     return ordered[["genotype", "accuracy"]], metric
 
@@ -261,7 +261,7 @@ def _margin(trials: pd.DataFrame, ranking: Ranking) -> str:
     if len(table) < 2:
         return "there is one topology, so nothing was chosen"
     trials = trials[trials["status"] != "failed"]
-    trials = trials.assign(accuracy=accuracies(trials, ranking.metric))
+    trials = trials.assign(accuracy=accuracies(trials, ranking.design.metric))
     points = per_seed(trials, ("genotype",), "accuracy").set_index("seed")
     first, second = (
         points.loc[points["genotype"] == genotype, "value"]

@@ -94,4 +94,4 @@ def plain_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def _is_number(text: str) -> bool:
-    return text.replace(".", "", 1).replace("-", "", 1).rstrip("%").isdigit()
+    return text == "-" or text.replace(".", "", 1).replace("-", "", 1).rstrip("%").isdigit()

@@ -103,7 +103,8 @@ def surface(query: Query, sweep: OpenedSweep, style: str, reduction_topology: in
       topo-sweep plot surface --style surface3d -o surface.png
     """
     from topo_sweep.analysis.comparable import with_reduction
-    from topo_sweep.analysis.ranking import NEEDED, rank
+    from topo_sweep.analysis.design import NEEDED
+    from topo_sweep.analysis.ranking import rank
     from topo_sweep.analysis.searches import SearchQuery
     from topo_sweep.plots import grids
     from topo_sweep.plots import surface as surfaces

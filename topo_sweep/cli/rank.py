@@ -57,11 +57,12 @@ def rank(request: RankRequest, results: Path) -> None:
     """
     from topo_sweep.analysis import ranking
     from topo_sweep.analysis.comparable import precision_remarks
+    from topo_sweep.analysis.design import NEEDED
     from topo_sweep.analysis.selection import chosen_on_test_images
     from topo_sweep.store.opened import open_sweep
 
     sweep = open_sweep(results)
-    trials = evaluated(sweep, ranking.NEEDED)
+    trials = evaluated(sweep, NEEDED)
     ranked = ranking.rank(trials, by=request.by, metric=request.metric, min_seeds=request.min_seeds)
     say_which(sweep, results)
     remarks = chosen_on_test_images(sweep.manifest.origins)

@@ -81,19 +81,19 @@ def surface(ranking: Ranking, *, style: str = "map") -> Figure:
 
 
 def _check_drawable(ranking: Ranking) -> None:
-    if ranking.by != "topology":
+    if ranking.design.by != "topology":
         raise InputError(
-            f"the surface draws topologies one by one: rank by topology, not by {ranking.by}"
+            f"the surface draws topologies one by one: rank by topology, not by {ranking.design.by}"
         )
-    if ranking.unit != "topology":
+    if ranking.design.unit != "topology":
         raise InputError(
-            f"the surface draws a sweep of topologies, and this is one of {ranking.kind}: "
+            f"the surface draws a sweep of topologies, and this is one of {ranking.design.kind}: "
             "use `topo-sweep rank` for its numbers"
         )
-    if ranking.nodes != _NODES:
+    if ranking.design.nodes != _NODES:
         raise InputError(
             f"the surface has a place for the {_COUNT} topologies of {_NODES} nodes, and these "
-            f"cells have {ranking.nodes}: use `topo-sweep rank` for their numbers"
+            f"cells have {ranking.design.nodes}: use `topo-sweep rank` for their numbers"
         )
 
 
@@ -282,7 +282,9 @@ def _annotate(figure: Figure, ranking: Ranking, missing: Artist) -> None:
     """
     title = f"{ranking.metric_name.capitalize()}, mean over seeds ({ranking.seeds})"
     figure.suptitle(title, y=0.975, fontsize=13)
-    setting = f"{ranking.data}, protocol {ranking.protocol_hash}\n{ranking.phase}"
+    setting = (
+        f"{ranking.design.data}, protocol {ranking.design.protocol_hash}\n{ranking.design.phase}"
+    )
     figure.text(0.5, 0.945, setting, ha="center", va="top", fontsize=8.5)
     marks: list[Note] = [(Line2D([], [], **_BEST), _best_text(ranking))]
     if count := _COUNT - len(ranking.table):
@@ -292,8 +294,8 @@ def _annotate(figure: Figure, ranking: Ranking, missing: Artist) -> None:
         marks.append((Line2D([], [], **_DIVERGED), text))
     some = "n = 1 for {single} topologies: their SD is unknown"
     marks += [(None, note) for note in single_seed_caution(ranking.table["n"], some=some)]
-    if ranking.failed:
-        marks.append((None, f"failed trials, left out: {ranking.failed}"))
+    if ranking.design.failed:
+        marks.append((None, f"failed trials, left out: {ranking.design.failed}"))
     write_notes(figure, marks, loc="upper left", bbox_to_anchor=(0.06, 0.14), fontsize=9.5)
 
 

@@ -69,14 +69,14 @@ def test_one_phase_is_named_also_where_topology_0_fits_two(
     trials = frame([row(uniform(index, reduction=reduction), 0, 0.9) for index in (0, 1)])
 
     ranking = rank(trials)
-    assert ranking.phase == f"cells of 4 nodes, normal all sep_conv_3x3, {named}"
-    assert ranking.phase in ranking.header
+    assert ranking.design.phase == f"cells of 4 nodes, normal all sep_conv_3x3, {named}"
+    assert ranking.design.phase in ranking.header
 
 
 def test_a_failed_trial_of_another_protocol_mixes_nothing() -> None:
     other = row(1, 0, 0.9, status="failed", protocol_hash="bbbb1111bbbb1111")
 
-    assert rank(frame([row(0, 0, 0.9), other])).failed == 1
+    assert rank(frame([row(0, 0, 0.9), other])).design.failed == 1
 
 
 def test_classes_of_cells_with_mixed_operations_are_refused() -> None:
@@ -106,7 +106,7 @@ def test_the_genotypes_with_one_reduction_wiring_rank_like_a_sweep_of_topologies
     chosen, expected = rank(with_reduction(frame(pairs), 3)), rank(frame(sweep))
 
     assert chosen.header == expected.header
-    assert chosen.unit == "topology"
+    assert chosen.design.unit == "topology"
     assert chosen.table["topology"].tolist() == expected.table["topology"].tolist()
 
 

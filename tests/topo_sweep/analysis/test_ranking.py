@@ -164,7 +164,7 @@ def test_a_failed_trial_changes_nothing_but_its_count(
     without, with_failed = rank(frame(rows)), rank(frame([*rows, failed]))
 
     assert_frame_equal(with_failed.table, without.table, check_exact=True)
-    assert with_failed.failed == 1
+    assert with_failed.design.failed == 1
     assert with_failed.header == f"{without.header} 1 failed trial left out."
 
 
@@ -233,7 +233,7 @@ def test_validation_ranks_where_there_is_a_holdout_and_test_where_there_is_none(
         ranking = rank(trials, metric=metric)
         assert ranking.table["topology"][0] == best
         assert ranking.header.startswith(f"Last-epoch {name} accuracy of 2 topologies")
-        assert {record["metric"] for record in to_records(ranking)} == {ranking.metric}
+        assert {record["metric"] for record in to_records(ranking)} == {ranking.design.metric}
 
 
 def test_validation_without_a_holdout_is_refused_with_the_way_out() -> None:
