@@ -13,6 +13,7 @@ from topo_sweep.spec.searches import SearchSweep
 COUNTS = {
     "classes": 79,
     "demo": 180,
+    "digits": 1800,
     "known_cells": 40,
     "table4": 6,
     "topologies": 180,
