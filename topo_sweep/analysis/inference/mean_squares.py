@@ -1,4 +1,4 @@
-"""Sums and differences of mean squares with intervals, as variance components need them.
+"""Sums, differences and ratios of mean squares with their intervals.
 
 Not here: which mean squares a design has.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy.special import chdtri, fdtri
+from scipy.special import chdtri, fdtri, ncfdtr
 
 Term = tuple[float, float, int]
 """A mean square with its factor and its degrees of freedom: factor, mean square, df."""
@@ -72,3 +72,25 @@ def difference(more: Term, less: Term, count: float, confidence: float) -> Bound
     value = (first - second) / count
     low, high = value - max(below, 0.0) ** 0.5 / count, value + max(above, 0.0) ** 0.5 / count
     return Bounded(value=max(value, 0.0), low=max(low, 0.0), high=max(high, 0.0), is_cut=value < 0)
+
+
+def noncentrality(
+    f: float, df1: float, df2: float, *, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Return the interval of the noncentrality of an F: where f is neither too high nor too low."""
+    tails = (1 + confidence) / 2, (1 - confidence) / 2
+    low, high = (_where_f_has(share, f, df1, df2) for share in tails)
+    return low, high
+
+
+def _where_f_has(share: float, f: float, df1: float, df2: float) -> float:
+    """Return the noncentrality at which a share of all F lies below f; 0 where none is so low."""
+    if ncfdtr(df1, df2, 0.0, f) <= share:
+        return 0.0
+    low, high = 0.0, 1.0
+    while ncfdtr(df1, df2, high, f) > share:
+        low, high = high, 2 * high
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if ncfdtr(df1, df2, middle, f) > share else (low, middle)
+    return (low + high) / 2

@@ -15,7 +15,8 @@ import pandas as pd
 from topo_sweep.analysis.design import Design
 from topo_sweep.analysis.inference.balance import untestable
 from topo_sweep.analysis.inference.findings import Finding, Number
-from topo_sweep.analysis.inference.two_way import TwoWay, class_by_seed, noncentrality, two_way
+from topo_sweep.analysis.inference.mean_squares import noncentrality
+from topo_sweep.analysis.inference.two_way import TwoWay, class_by_seed, two_way
 from topo_sweep.analysis.text import counted, p_words
 from topo_sweep.spec.int_sets import format_int_set
 
@@ -276,6 +277,8 @@ def _check(test: OmnibusTest | None, alpha: float) -> list[str]:
         said = f"But members of one class differ by more than noise {test.words}, as"
         chance = f"{alpha:.0%} of sound sweeps show; else something is wrong with the trainings."
         return [f"{said} {chance}"]
+    if min(test.p_value, test.permutation_p) <= alpha:
+        return [f"F and permutation disagree on whether members of one class differ {test.words}."]
     return [f"As a check, members of one class were not found to differ {test.words}."]
 
 

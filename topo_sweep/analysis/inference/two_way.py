@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import fdtrc, ncfdtr
+from scipy.special import fdtrc
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -64,19 +64,19 @@ class TwoWay:
         return table
 
     @cached_property
-    def _inverse_root(self) -> tuple[Floats, float]:
-        """Return L with L L' the inverse of what blocks leave to know of groups, and its trace."""
+    def _inverse_root(self) -> Floats:
+        """Return L with L L' the inverse of what blocks leave to know of groups."""
         weights = self.table_of_weights
         of_group, of_block = weights.sum(1), weights.sum(0)
         information = np.diag(of_group) - weights / of_block @ weights.T
         values, vectors = np.linalg.eigh(information)
         real = values > 1e-9 * of_group.max()
-        return vectors[:, real] / np.sqrt(values[real]), float(np.trace(information))
+        return vectors[:, real] / np.sqrt(values[real])
 
     @cached_property
     def basis(self) -> Floats:
         """Orthonormal columns of what groups add to blocks: (N, `df_groups`), of scaled values."""
-        root, _ = self._inverse_root
+        root = self._inverse_root
         weights = self.table_of_weights
         of_block = (weights.T @ root) / weights.sum(0)[:, None]
         basis: Floats = np.sqrt(self.weights)[:, None] * (root[self.group] - of_block[self.block])
@@ -105,7 +105,7 @@ class TwoWay:
     @cached_property
     def effects(self) -> Floats:
         """What each group adds, (groups,); their mean is 0 where all can be compared."""
-        effects: Floats = self._inverse_root[0] @ self._scores
+        effects: Floats = self._inverse_root @ self._scores
         return effects
 
     @cached_property
@@ -125,7 +125,7 @@ class TwoWay:
     @property
     def df_groups(self) -> int:
         """Differences between groups that can be told from blocks."""
-        return self._inverse_root[0].shape[1]
+        return self._inverse_root.shape[1]
 
     @property
     def df_blocks(self) -> int:
@@ -158,9 +158,18 @@ class TwoWay:
         return _mean_square(float(np.square(self.residuals).sum()), self.df_rest)
 
     @property
+    def ms_means(self) -> float:
+        """Mean square of the means of groups, each counted alike; `ms_groups` if none is missing.
+
+        Its expectation is the variance of groups times `blocks_per_group` and that of the rest.
+        """
+        total = float(np.square(self.effects).sum()) * self.blocks_per_group
+        return _mean_square(total, self.df_groups)
+
+    @property
     def blocks_per_group(self) -> float:
-        """How many blocks a group has, as the mean square of groups counts them."""
-        return self._inverse_root[1] / self.df_groups
+        """How many blocks a group has, as a harmonic mean."""
+        return self.df_groups / float(np.square(self._inverse_root).sum())
 
     @property
     def groups_per_block(self) -> float:
@@ -183,20 +192,27 @@ class TwoWay:
     def epsilon(self) -> float:
         """Box's factor of both degrees of freedom for groups of unequal variance, at most 1.
 
-        Variances of groups are taken from the rest, and the square of each is corrected for its
-        own error; exact in expectation where no cell is missing.
+        It needs the squares of the groups' variances. Where a group has 4 cells or more they are
+        estimated without bias whatever its distribution (the h-statistic), so that one wild cell
+        is not taken for a wild group; where it has 2 or 3, as of normal noise.
         """
         if self.df_groups < 2 or self.groups < 3:
             return 1.0
-        free = np.bincount(self.group, 1 - self._leverage)
-        several = free > 0.5  # groups with a rest of their own
-        share = 1 / self.groups
-        raw = np.bincount(self.group, np.square(self.residuals))[several] / free[several]
-        variances = (raw * (1 - share) - self.ms_rest * share) / (1 - 2 * share)
-        df = free[several] / (1 - share)
-        squares = float((np.square(variances) * df / (df + 2)).mean()) * self.groups
+        n = np.bincount(self.group)
+        squared = np.square(self.residuals)
+        second, fourth = (np.bincount(self.group, squared**power) for power in (1, 2))
+        few, many = (n > 1) & (n < 4), n > 3
+        k, m2, m4 = n[many], second[many] / n[many], fourth[many] / n[many]
+        free = (k - 1) * (k - 2) * (k - 3)
+        squares = k * ((k * k - 3 * k + 3) * m2**2 - (k - 1) * m4) / free
+        df = n[few] - 1
+        squares = np.concatenate([squares, second[few] ** 2 / (df * (df + 2))])
+        # The variance of residuals of a group, and what the block means of all add to it.
+        of_group, of_all = 1 - 2 / self.groups, self.ms_rest / self.groups
         mean_square = self.ms_rest**2
-        box = (self.groups - 1) * mean_square / (squares * (1 - 2 * share) + mean_square)
+        mean = (squares.mean() - 2 * of_group * of_all * self.ms_rest - of_all**2) / of_group**2
+        mean = max(mean, mean_square)
+        box = (self.groups - 1) * mean_square / (self.groups * mean * of_group + mean_square)
         return float(np.clip(box, 1 / self.df_groups, 1.0))
 
     def p_value(self, epsilon: float) -> float:
@@ -306,28 +322,6 @@ def class_by_seed(runs: pd.DataFrame) -> ClassBySeed:
             value, group, seed, (noise + ms_within * share) / (noise + ms_within * share.mean())
         )
     return ClassBySeed(cells=cells, runs=count, ms_within=ms_within, df_within=df_within)
-
-
-def noncentrality(
-    f: float, df1: float, df2: float, *, confidence: float = 0.95
-) -> tuple[float, float]:
-    """Return the interval of the noncentrality of an F: where f is neither too high nor too low."""
-    tails = (1 + confidence) / 2, (1 - confidence) / 2
-    low, high = (_where_f_has(share, f, df1, df2) for share in tails)
-    return low, high
-
-
-def _where_f_has(share: float, f: float, df1: float, df2: float) -> float:
-    """Return the noncentrality at which a share of all F lies below f; 0 where none is so low."""
-    if ncfdtr(df1, df2, 0.0, f) <= share:
-        return 0.0
-    low, high = 0.0, 1.0
-    while ncfdtr(df1, df2, high, f) > share:
-        low, high = high, 2 * high
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if ncfdtr(df1, df2, middle, f) > share else (low, middle)
-    return (low + high) / 2
 
 
 def _mean_square(total: float, df: int) -> float:

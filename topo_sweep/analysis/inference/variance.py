@@ -21,23 +21,26 @@ from topo_sweep.analysis.inference.mean_squares import (
     Bounded,
     Term,
     difference,
+    noncentrality,
     satterthwaite,
     total,
 )
 from topo_sweep.analysis.inference.pure_noise import NoiseSpread, noise_spread
-from topo_sweep.analysis.inference.two_way import ClassBySeed, class_by_seed, noncentrality
+from topo_sweep.analysis.inference.two_way import ClassBySeed, class_by_seed
 from topo_sweep.analysis.text import counted, points
 
 TITLE: Final = "how much"
 
 _METHOD: Final = (
     "variance components by the method of moments, modified large-sample intervals; intraclass "
-    "correlations ICC(3,1), ICC(3,k) and ICC(2,1) with intervals of F; studentised range"
+    "correlations ICC(3,1) and ICC(3,k) with intervals of F, ICC(2,1) with a generalised interval; "
+    "studentised range"
 )
 _ASSUMES: Final = (
     "{units}, seeds and noise that add up, independent and normal, with noise as large in each "
     "{unit}; members of a class differ by noise alone"
 )
+_DRAWS: Final = 10_000
 _RELIABILITIES: Final = {
     "run": "one run, all with one seed",
     "means": "means at hand",
@@ -61,7 +64,7 @@ def variance_components(layout: ClassBySeed, *, confidence: float = 0.95) -> dic
     found = {}
     rest = (1.0, cells.ms_rest, cells.df_rest)
     if cells.df_groups > 0 and cells.df_rest > 0:
-        groups = (1.0, cells.ms_groups, cells.df_groups)
+        groups = (1.0, cells.ms_means, cells.df_groups)
         found["group"] = difference(groups, rest, cells.blocks_per_group, confidence)
         if cells.df_blocks > 0:
             seeds = (1.0, cells.ms_blocks, cells.df_blocks)
@@ -77,35 +80,58 @@ def variance_components(layout: ClassBySeed, *, confidence: float = 0.95) -> dic
 
 
 def reliabilities(
-    layout: ClassBySeed, *, confidence: float = 0.95, sampled: bool = True
+    layout: ClassBySeed, *, confidence: float = 0.95, sampled: bool = True, seed: int = 0
 ) -> dict[str, Bounded]:
     """Return which share of the variance between groups is theirs, and not noise (ICC).
 
     Args:
         layout: of groups and seeds that can be tested.
         confidence: of the intervals.
-        sampled: the groups at hand stand for many more with normal effects, and the interval is
-            that of F, exact where no cell is missing; otherwise it is for these very groups, by
-            the noncentral F.
+        sampled: the groups at hand stand for many more with normal effects, and intervals are
+            those of F, exact where no cell is missing; otherwise they are for these very groups,
+            whatever their effects, by the noncentral F.
+        seed: of the draws for an interval that has no formula.
 
     Returns:
-        `run`, of one training a group, all with one seed: ICC(3,1) of Shrout and Fleiss;
-        `means`, of the means at hand over the same seeds: ICC(3,k); and `run_any_seed`, of one
-        training a group, each with a seed of its own: ICC(2,1), whose interval is approximate.
+        `run`, of one training a group, all with one seed: ICC(3,1) of Shrout and Fleiss; `means`,
+        of the means at hand over the same seeds: ICC(3,k); and if `sampled`, `run_any_seed`, of
+        one training a group, each with a seed of its own: ICC(2,1), with a generalised interval.
 
     """
     cells = layout.cells
-    run = _run_noise(layout)
-    any_seed = run
-    if cells.df_blocks > 0 and cells.ms_blocks > cells.ms_rest:
-        share = 1 / cells.groups_per_block
-        seeds = (share, cells.ms_blocks, cells.df_blocks)
-        any_seed = [(1 - share, cells.ms_rest, cells.df_rest), seeds, *run[1:]]
     of_means = [(1 / cells.blocks_per_group, cells.ms_rest, cells.df_rest)]
-    return {
+    shares = {
         name: _share(layout, noise, confidence, sampled=sampled)
-        for name, noise in (("run", run), ("means", of_means), ("run_any_seed", any_seed))
+        for name, noise in (("run", _run_noise(layout)), ("means", of_means))
     }
+    return shares | ({"run_any_seed": _any_seed(layout, confidence, seed)} if sampled else {})
+
+
+def _any_seed(layout: ClassBySeed, confidence: float, seed: int) -> Bounded:
+    """Return ICC(2,1) with its generalised interval: where it is for mean squares as likely.
+
+    Weerahandi's: each mean square is divided by draws of its chi squared distribution, over its
+    degrees of freedom, and quantiles are taken of what results.
+    """
+    cells, rng = layout.cells, np.random.default_rng(seed)
+    squares = [
+        (cells.ms_means, cells.df_groups),
+        (cells.ms_blocks, cells.df_blocks),
+        (cells.ms_rest, cells.df_rest),
+        (layout.ms_within, layout.df_within),
+    ]
+    drawn = [
+        square * np.append(1.0, df / rng.chisquare(df, _DRAWS)) if df else np.zeros(_DRAWS + 1)
+        for square, df in squares
+    ]
+    means, seeds, rest, within = drawn
+    groups = np.maximum(means - rest, 0) / cells.blocks_per_group
+    noise = rest + (1 - 1 / layout.typical_runs) * within
+    noise = noise + np.maximum(seeds - rest, 0) / cells.groups_per_block
+    share = groups / (groups + noise)
+    low, high = np.quantile(share[1:], [(1 - confidence) / 2, (1 + confidence) / 2])
+    cut = cells.ms_means < cells.ms_rest
+    return Bounded(value=float(share[0]), low=float(low), high=float(high), is_cut=cut)
 
 
 def _run_noise(layout: ClassBySeed) -> list[Term]:
@@ -127,16 +153,18 @@ def _share(
     """
     cells, tail = layout.cells, (1 + confidence) / 2
     scale = cells.blocks_per_group * sum(factor * square for factor, square, _ in noise)
-    ratio = (cells.ms_groups - cells.ms_rest) / scale
+    ratio = (cells.ms_means - cells.ms_rest) / scale
     if sampled:
         at_hand = max(ratio, 0.0) * cells.blocks_per_group
         terms = [(at_hand * factor, square, df) for factor, square, df in noise]
         terms[0] = (terms[0][0] + 1, *terms[0][1:])
         df = satterthwaite(terms)
-        low = cells.ms_groups / fdtri(cells.df_groups, df, tail) - cells.ms_rest
-        high = cells.ms_groups * fdtri(df, cells.df_groups, tail) - cells.ms_rest
+        low = cells.ms_means / fdtri(cells.df_groups, df, tail) - cells.ms_rest
+        high = cells.ms_means * fdtri(df, cells.df_groups, tail) - cells.ms_rest
     else:
-        ends = noncentrality(cells.f, cells.df_groups, cells.df_rest, confidence=confidence)
+        ends = noncentrality(
+            cells.ms_means / cells.ms_rest, cells.df_groups, cells.df_rest, confidence=confidence
+        )
         low, high = (end / cells.df_groups * cells.ms_rest for end in ends)
     value, low, high = (
         max(part, 0.0) / (1 + max(part, 0.0)) for part in (ratio, low / scale, high / scale)
@@ -147,7 +175,7 @@ def _share(
 def variance_finding(design: Design, *, confidence: float = 0.95, seed: int = 0) -> Finding:
     """Return the section 'how much': components, reliability and the spread of pure noise.
 
-    `seed` is that of the draws of pure noise.
+    `seed` is that of draws.
     """
     layout = class_by_seed(design.runs)
     components = variance_components(layout, confidence=confidence)
@@ -168,7 +196,7 @@ def variance_finding(design: Design, *, confidence: float = 0.95, seed: int = 0)
         rest = _sd_words(components["rest"], confidence)
         said = f"Of noise only that between members of one {design.unit} and seed is known, {rest}"
         return replace(about, sentence=f"{said}: {missing}.")
-    shares = reliabilities(layout, confidence=confidence)
+    shares = reliabilities(layout, confidence=confidence, seed=seed)
     spreads = _spreads(design, layout, components["run"], confidence, seed)
     observed = float(np.ptp(layout.cells.means)), float(np.std(layout.cells.means, ddof=1))
     noise, groups = (_sd_words(components[name], confidence) for name in ("run", "group"))
