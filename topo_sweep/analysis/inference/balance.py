@@ -14,7 +14,7 @@ from topo_sweep.analysis.design import Design
 from topo_sweep.analysis.inference.findings import Finding, Number
 from topo_sweep.analysis.inference.two_way import class_by_seed
 from topo_sweep.analysis.ranking import diverged_runs
-from topo_sweep.analysis.text import counted, n_words
+from topo_sweep.analysis.text import counted, n_words, plural
 from topo_sweep.spec.int_sets import format_int_set
 
 TITLE: Final = "design"
@@ -70,7 +70,7 @@ def balance_of(design: Design) -> Balance:
 
 def untestable(design: Design) -> str:
     """Return why groups cannot be told from noise and what it takes; '' where they can."""
-    units = counted(2, design.unit).removeprefix("2 ")
+    units = plural(design.unit)
     if len(design.groups) < 2:
         return f"there is one {design.unit}: run a second"
     if len(design.table) < 2:

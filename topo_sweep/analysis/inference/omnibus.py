@@ -17,7 +17,7 @@ from topo_sweep.analysis.inference.balance import untestable
 from topo_sweep.analysis.inference.findings import Finding, Number
 from topo_sweep.analysis.inference.mean_squares import noncentrality
 from topo_sweep.analysis.inference.two_way import TwoWay, class_by_seed, two_way
-from topo_sweep.analysis.text import counted, p_words
+from topo_sweep.analysis.text import p_words, plural
 from topo_sweep.spec.int_sets import format_int_set
 
 PERMUTATIONS: Final = 1999
@@ -229,7 +229,7 @@ def omnibus_finding(
 
 def _answer(design: Design, test: OmnibusTest | None, confidence: float) -> list[str]:
     """Return the answer, or why there is none and what it would take."""
-    units = counted(2, design.unit).removeprefix("2 ")
+    units = plural(design.unit)
     if test is None:
         return [f"There is no test: {untestable(design)}."]
     what = "The genotype" if design.unit == "genotype" else "Topology"

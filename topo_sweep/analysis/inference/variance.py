@@ -27,7 +27,7 @@ from topo_sweep.analysis.inference.mean_squares import (
 )
 from topo_sweep.analysis.inference.pure_noise import NoiseSpread, noise_spread
 from topo_sweep.analysis.inference.two_way import ClassBySeed, class_by_seed
-from topo_sweep.analysis.text import counted, points
+from topo_sweep.analysis.text import plural, points
 
 TITLE: Final = "how much"
 
@@ -183,7 +183,7 @@ def variance_finding(design: Design, *, confidence: float = 0.95, seed: int = 0)
     if missing and "rest" not in components:
         return Finding(title=TITLE, sentence=f"There is no estimate of noise: {missing}.")
     names = _names(design.unit)
-    units = counted(2, design.unit).removeprefix("2 ")
+    units = plural(design.unit)
     about = Finding(
         title=TITLE,
         sentence="",

@@ -35,6 +35,18 @@ def test_a_difference_is_above_zero_exactly_where_f_is_significant() -> None:
     assert below.value == pytest.approx((bound * 0.999 - 1) / 5)
 
 
+def test_the_upper_end_is_zero_exactly_where_f_is_too_low() -> None:
+    bound = fdtri(10, 40, 0.025)
+
+    above, below = (
+        difference((1.0, bound * factor, 10), (1.0, 1.0, 40), 5.0, 0.95)
+        for factor in (1.001, 0.999)
+    )
+
+    assert above.high > 0
+    assert below.high == 0
+
+
 def test_a_negative_difference_is_cut_at_zero_and_says_so() -> None:
     found = difference((1.0, 0.5, 10), (1.0, 1.0, 40), 5.0, 0.95)
 

@@ -62,6 +62,8 @@ def test_members_are_tested_within_their_class_against_their_own_noise() -> None
     assert test is not None
     assert (test.f, test.df1, test.df2) == pytest.approx((members / df1 / (rest / df2), df1, df2))
     assert test.permutation_p == pytest.approx(test.p_value, abs=0.1)
+    surplus = test.df1 * (test.f - 1)
+    assert test.omega_squared == pytest.approx(surplus / (surplus + (2 + 3) * 4 - 1))
 
 
 def test_members_unlike_the_others_are_found() -> None:
@@ -154,6 +156,16 @@ def test_no_difference_is_no_evidence_of_none() -> None:
         "No difference between classes was found with n = 3 seeds (F(5, 10) = "
     )
     assert "which does not show that there is none." in finding.sentence
+
+
+def test_nothing_is_claimed_where_f_and_permutation_disagree() -> None:
+    # Two classes and four seeds can be permuted in 16 ways: no p-value is below 1/8.
+    two = omnibus_finding(class_design({0: noise(4), 1: noise(4, mean=0.92)}))
+    members = omnibus_finding(class_design({1: [noise(4)[0], noise(4, mean=0.92)[0]], 2: noise(4)}))
+
+    assert two.sentence.startswith("F and permutation disagree on whether classes differ (F(1, 3)")
+    assert "so nothing is claimed: more seeds would tell." in two.sentence
+    assert "F and permutation disagree on whether members of one class differ" in members.sentence
 
 
 def test_members_that_differ_are_a_warning() -> None:

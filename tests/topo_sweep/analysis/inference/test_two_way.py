@@ -69,19 +69,22 @@ def test_means_of_groups_count_alike_however_many_blocks_they_have() -> None:
     assert 1 < fit.blocks_per_group < 8 / 3
 
 
-@pytest.mark.parametrize("missing", [False, True])
-def test_the_permutation_test_agrees_with_all_permutations(missing: bool) -> None:
+@pytest.mark.parametrize("kind", ["complete", "a cell missing", "unequal spread"])
+def test_the_permutation_test_agrees_with_all_permutations(kind: str) -> None:
     values = np.array([[1.0, 2.0, 4.0], [1.5, 2.7, 3.1], [2.0, 3.5, 5.2]])
     block, group = np.indices((3, 3)).reshape(2, -1)
-    there = np.arange(9) != (4 if missing else -1)
+    there = np.arange(9) != (4 if kind == "a cell missing" else -1)
     value, block, group = values.ravel()[there], block[there], group[there]
-    fit = two_way(value, group, block)
+    spread = np.array([1.0, 4.0, 9.0])[group] if kind == "unequal spread" else np.ones(len(value))
+    fit = two_way(value, group, block, spread)
 
     chance = fit.permutation_p(20_000, np.random.default_rng(0))
 
     orders = [list(permutations(np.flatnonzero(block == number))) for number in range(3)]
+    noise, scale = fit.within_blocks, np.sqrt(spread)
     every = [
-        two_way(value[list(np.concatenate(order))], group, block).f for order in product(*orders)
+        two_way(noise[list(np.concatenate(order))] * scale, group, block, spread).f
+        for order in product(*orders)
     ]
     assert chance == pytest.approx(np.mean(np.array(every) >= fit.f * (1 - 1e-9)), abs=0.01)
 
