@@ -6,9 +6,13 @@ import pytest
 
 from topo_sweep.analysis.text import (
     NO_SPREAD,
+    counted,
     duration,
     duration_with_range,
+    p_words,
     plain_table,
+    plural,
+    points,
     single_seed_caution,
 )
 
@@ -52,3 +56,16 @@ def test_a_length_of_time_has_its_range_unless_that_reads_like_it() -> None:
     assert duration_with_range(7800.0, 0.1) == "2 h 10 min (1 h 57 min to 2 h 23 min)"
     assert duration_with_range(3.0, 0.1) == "3 s"
     assert duration_with_range(0.0, 0.2) == "0 s"
+
+
+def test_nouns_are_counted_as_people_write_them() -> None:
+    assert counted(1, "topology") == "1 topology"
+    assert counted(2000, "trial") == "2,000 trials"
+    assert [plural(noun) for noun in ("search", "class", "topology")] == [
+        *("searches", "classes", "topologies")
+    ]
+
+
+def test_p_values_and_points_are_no_more_exact_than_they_are_known() -> None:
+    assert [p_words(p) for p in (0.0004, 0.0123, 0.3456)] == ["p < 0.001", "p = 0.012", "p = 0.35"]
+    assert [points(fraction) for fraction in (0.0123, -0.001)] == ["1.23", "-0.10"]
