@@ -114,7 +114,7 @@ def winner(sweep: OpenedSweep) -> Choice:
     """
     if sweep.ranks_topologies:
         return best_topologies(sweep)
-    if sweep.holds_searches and not len(sweep.trials()):
+    if sweep.holds_searches and not len(sweep.trials(random_cells=False)):
         return _only_cell(sweep)
     trials, left_out = _without_lost(sweep)
     networks, metric = _networks(sweep, trials)
@@ -189,7 +189,7 @@ def _without_lost(sweep: OpenedSweep) -> tuple[pd.DataFrame, list[str]]:
         InputError: there are none but others.
 
     """
-    trials = sweep.trials()
+    trials = sweep.trials(random_cells=False)
     counts = diverged_runs(trials, "genotype")
     lost = counts.index[counts["diverged"] == counts["runs"]]
     if not len(lost):
@@ -249,7 +249,7 @@ def _chosen(
     caution = "" if metric == "val" else " (optimistic)"
     return Choice(
         genotypes=_parsed(genotypes),
-        seeds=_seeds(sweep.trials()),
+        seeds=_seeds(sweep.trials(random_cells=False)),
         origin=f"{which} networks of {sweep.folder.name} by {METRICS[metric]}{caution}",
         remarks=(*([] if metric == "val" else [optimistic]), *remarks),
     )
