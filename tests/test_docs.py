@@ -53,6 +53,7 @@ BENCH_SIZES = ("--channels", "2", "--cells", "2", "--batch", "8", "--image-size"
 MORE = {
     "topologies": ("--topologies", "0,1"),
     "genotypes": (),
+    "random": (),
     "search": tuple(part for size in SEARCH_SIZES for part in ("--set", f"search.{size}")),
 }
 """Kind of a sweep -> what else makes it small."""
