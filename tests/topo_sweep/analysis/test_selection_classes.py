@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from nas_core.cells.genotype import Genotype
 from nas_core.errors import InputError
 from tests.topo_sweep.analysis.choice_rows import finished, topologies
 from tests.topo_sweep.conftest import small_spec
@@ -52,7 +53,8 @@ def test_a_class_is_lost_where_all_its_members_are_and_else_named_with_what_dive
     tmp_path: Path,
 ) -> None:
     some = [(21, 0), (21, 1), (17, 0), (17, 1)]
-    choice = best_topologies(finished(tmp_path, small_spec(), dict(REPEATED), diverged=some), 2)
+    networks: dict[int | Genotype, list[float]] = dict(REPEATED.items())
+    choice = best_topologies(finished(tmp_path, small_spec(), networks, diverged=some), 2)
 
     assert indices(choice) == [12, 0]
     assert "left out since every trial of theirs diverged: 1" in choice.remarks
