@@ -1,4 +1,4 @@
-"""Random cells beside searches, trained for real: in packs, once, and told apart from found ones."""
+"""Random cells beside searches, trained for real: in packs, once, told apart from found ones."""
 
 from __future__ import annotations
 
