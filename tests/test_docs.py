@@ -42,6 +42,7 @@ from topo_sweep.analysis.comparable import EXPERIMENT
 from topo_sweep.paper.published import printed
 from topo_sweep.spec.load import shipped_names
 from topo_sweep.spec.networks import GenotypeSweep, TopologySweep
+from topo_sweep.spec.random_cells import RandomSweep
 from topo_sweep.spec.searches import SearchSweep
 from topo_sweep.store.opened import open_sweep
 from topo_sweep.store.tables import TABLES, TRIAL_SCHEMA
@@ -52,6 +53,7 @@ BENCH_SIZES = ("--channels", "2", "--cells", "2", "--batch", "8", "--image-size"
 MORE = {
     "topologies": ("--topologies", "0,1"),
     "genotypes": (),
+    "random": (),
     "search": tuple(part for size in SEARCH_SIZES for part in ("--set", f"search.{size}")),
 }
 """Kind of a sweep -> what else makes it small."""
@@ -267,7 +269,7 @@ def test_every_key_of_a_sweep_is_explained() -> None:
         for title in PAGES["docs/sweeps.md"].split("\n### Keys of ")[1:]
         for name in re.findall(r"^\| `(\w+)` \|", title, re.MULTILINE)
     }
-    kinds = (TopologySweep, GenotypeSweep, SearchSweep)
+    kinds = (TopologySweep, GenotypeSweep, RandomSweep, SearchSweep)
     written_by_the_program = {"origin", "presets"}
     assert named == {key for kind in kinds for key in kind.model_fields} - written_by_the_program
 

@@ -99,6 +99,7 @@ def test_enumerate_and_the_shipped_sweeps_need_little_and_no_checkout(
         "classes": "79",
         "demo": "180",
         "known_cells": "40",
+        "random_cells": "20",
         "topologies": "180",
         "unified": "1",
         "ablation_deep": "20",

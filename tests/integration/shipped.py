@@ -6,7 +6,7 @@ import importlib.resources
 
 from tests.topo_sweep.analysis.ranking_rows import uniform
 from topo_sweep.spec.load import Overrides, SweepSpec, load_spec
-from topo_sweep.spec.networks import GenotypeSweep, TopologySweep
+from topo_sweep.spec.networks import NetworkSweep, TopologySweep
 from topo_sweep.spec.searches import SearchSweep
 
 # With topologies by option where a sweep needs them.
@@ -15,6 +15,7 @@ COUNTS = {
     "demo": 180,
     "digits": 1800,
     "known_cells": 40,
+    "random_cells": 20,
     "table4": 6,
     "topologies": 180,
     "unified": 20,
@@ -42,9 +43,9 @@ def shipped(name: str) -> SweepSpec:
     return load_spec(name, overrides, best_cell=lambda sweep, _dataset: str(FOUND[sweep]))
 
 
-def of_networks(name: str) -> TopologySweep | GenotypeSweep:
+def of_networks(name: str) -> NetworkSweep:
     spec = shipped(name)
-    assert not isinstance(spec, SearchSweep)
+    assert isinstance(spec, NetworkSweep)
     return spec
 
 

@@ -127,8 +127,8 @@ def test_an_evaluation_that_cannot_be(
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (("topologies", "--top", "3"), ("has 2 finished topologies", "best 3", "--top 2")),
-        (("topologies",), ("has 2 finished topologies", "best 20")),
+        (("topologies", "--top", "3"), ("has 2 finished classes", "best 3", "--top 2")),
+        (("topologies",), ("has 2 finished classes", "best 20")),
         (("searches", "--top", "1"), ("kind search", "ranks no topologies")),
         (("nowhere",), ("nowhere", "run a sweep first")),
         (("topologies", "--top", "1", "--seeds", "x"), ("--seeds 'x'", "0-3,17")),

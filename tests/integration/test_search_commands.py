@@ -106,7 +106,7 @@ def test_a_search_along_the_best_of_a_sweep_says_how_sure_that_is_and_records_it
     assert warning.startswith("warning: no images were held out, so test accuracy selects")
     assert margin.startswith(f"topology {best} is ahead of topology ")
     assert "2 common seeds: " in margin
-    assert choice.startswith(f"topology {best}: the best of 3 networks of demo-digits-")
+    assert choice.startswith(f"topology {best}: the best of 3 classes of demo-digits-")
     (request,) = the_sweep(tmp_path / "results", "search").manifest.requests
     assert f"topology {best}: {request.spec['origin']}" == choice
     assert request.spec["search"]["topology"] == best
@@ -182,7 +182,7 @@ def test_promote_trains_the_best_with_one_wiring_in_both_cells_on_other_seeds(
         assert cells.normal == cells.reduction
         assert cells.normal.uniform_operation == "sep_conv_3x3"
     (request,) = sweep.manifest.requests
-    assert request.spec["origin"].startswith("the best 2 of 3 networks of demo-digits-")
+    assert request.spec["origin"].startswith("the best 2 of 3 classes of demo-digits-")
     assert sweep.manifest.protocol == the_sweep(topologies, "demo").manifest.protocol
 
 

@@ -50,12 +50,19 @@ class Choice:
     remarks: tuple[str, ...] = ()
 
 
-def best_topologies(sweep: OpenedSweep, top: int = 1) -> Choice:
+def best_topologies(sweep: OpenedSweep, top: int = 1, *, by: str = "class") -> Choice:
     """Return the `top` networks of a topology sweep by validation (else test) accuracy.
 
+    Args:
+        sweep: a sweep of topologies.
+        top: how many.
+        by: 'class' counts the members of a class, which are one network up to renamed nodes, as
+            one, with all their trainings, and returns the smallest that was trained; 'topology'
+            counts each by itself, as the paper does.
+
     Raises:
-        InputError: a sweep of another kind, or fewer finished topologies than asked for; those of
-            which every trial diverged are not finished.
+        InputError: a sweep of another kind, or fewer finished classes or topologies than asked for;
+            those of which every trial diverged are not finished.
 
     """
     if not sweep.ranks_topologies:
@@ -63,24 +70,40 @@ def best_topologies(sweep: OpenedSweep, top: int = 1) -> Choice:
             f"{sweep.folder} is a sweep of kind {sweep.manifest.kind}, which ranks no "
             "topologies: name the folder of one of kind topologies, such as `topo-sweep run demo`"
         )
-    trials, remarks = _without_lost(sweep)
-    ranking = rank(trials)
+    units = {"class": "classes", "topology": "topologies"}[by]
+    trials, remarks = _without_lost(sweep, "class_id" if by == "class" else "genotype")
+    ranking = rank(trials, by=by)
     finished = len(ranking.table)
     if finished < top:
         reason = "".join(f" ({remark})" for remark in remarks)
         raise InputError(
-            f"{sweep.folder} has {finished} finished topologies{reason}, and the best {top} were "
+            f"{sweep.folder} has {finished} finished {units}{reason}, and the best {top} were "
             f"asked for: use --top {finished}, or finish the sweep first"
         )
     # Means over fewer seeds scatter more, so the luckiest of them would win.
     seeds = int(ranking.table["n"].sort_values(ascending=False).iloc[top - 1])
-    ranking = rank(trials, min_seeds=seeds)
+    ranking = rank(trials, by=by, min_seeds=seeds)
     which = f"the best{f' {top}' * (top > 1)} of {len(ranking.table)}"
     if ranking.left_out:
         remarks.append(f"left out with fewer than {seeds} seeds: {ranking.left_out}")
     chosen = ranking.table["genotype"].head(top)
+    if by == "class":
+        trials, pooled = _pooled(trials, ranking)
+        remarks += pooled
     remarks += [*_diverged_among(trials, chosen), _margin(trials, ranking)]
-    return _chosen(sweep, ranking.design.metric, which, chosen, remarks)
+    return _chosen(sweep, ranking.design.metric, which, chosen, remarks, what=units)
+
+
+def _pooled(trials: pd.DataFrame, ranking: Ranking) -> tuple[pd.DataFrame, list[str]]:
+    """Return the trials as those of the member that stands for each class, and a remark."""
+    standing = ranking.table.set_index("class_id")["genotype"]
+    pooled = trials.assign(genotype=trials["class_id"].map(standing)).dropna(subset="genotype")
+    members = ranking.design.runs["member"].nunique()
+    classes = ranking.design.runs["group"].nunique()
+    if members == classes:
+        return pooled, []
+    remark = "members of a class count as one, and its smallest goes on"
+    return pooled, [f"{remark}: {classes} stand for {members} topologies"]
 
 
 def above(sweep: OpenedSweep, accuracy: float) -> Choice:
@@ -114,7 +137,7 @@ def winner(sweep: OpenedSweep) -> Choice:
     """
     if sweep.ranks_topologies:
         return best_topologies(sweep)
-    if sweep.holds_searches and not len(sweep.trials()):
+    if sweep.holds_searches and not len(sweep.trials(random_cells=False)):
         return _only_cell(sweep)
     trials, left_out = _without_lost(sweep)
     networks, metric = _networks(sweep, trials)
@@ -182,15 +205,17 @@ def chosen_on_test_images(origins: Iterable[str]) -> list[str]:
     return [f"Chosen on the test images, so optimistic on them: {choice}." for choice in chosen]
 
 
-def _without_lost(sweep: OpenedSweep) -> tuple[pd.DataFrame, list[str]]:
-    """Return the trials of networks that did not diverge each time, and a remark on the others.
+def _without_lost(sweep: OpenedSweep, key: str = "genotype") -> tuple[pd.DataFrame, list[str]]:
+    """Return the trials of what did not diverge each time, and a remark on the others.
+
+    `key` is the column of which a value is a network, or a class of them.
 
     Raises:
         InputError: there are none but others.
 
     """
-    trials = sweep.trials()
-    counts = diverged_runs(trials, "genotype")
+    trials = sweep.trials(random_cells=False)
+    counts = diverged_runs(trials, key)
     lost = counts.index[counts["diverged"] == counts["runs"]]
     if not len(lost):
         return trials, []
@@ -200,7 +225,7 @@ def _without_lost(sweep: OpenedSweep) -> tuple[pd.DataFrame, list[str]]:
             "it by another protocol, such as --set learning_rate=0.01"
         )
     remark = f"left out since every trial of theirs diverged: {len(lost)}"
-    return trials[~trials["genotype"].isin(lost)], [remark]
+    return trials[~trials[key].isin(lost)], [remark]
 
 
 def _diverged_among(trials: pd.DataFrame, genotypes: Iterable[str]) -> list[str]:
@@ -240,6 +265,8 @@ def _chosen(
     which: str,
     genotypes: Iterable[str],
     remarks: Sequence[str] = (),
+    *,
+    what: str = "networks",
 ) -> Choice:
     """Return a choice by an accuracy, with a warning where that is a test accuracy."""
     optimistic = (
@@ -249,8 +276,8 @@ def _chosen(
     caution = "" if metric == "val" else " (optimistic)"
     return Choice(
         genotypes=_parsed(genotypes),
-        seeds=_seeds(sweep.trials()),
-        origin=f"{which} networks of {sweep.folder.name} by {METRICS[metric]}{caution}",
+        seeds=_seeds(sweep.trials(random_cells=False)),
+        origin=f"{which} {what} of {sweep.folder.name} by {METRICS[metric]}{caution}",
         remarks=(*([] if metric == "val" else [optimistic]), *remarks),
     )
 

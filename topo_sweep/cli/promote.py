@@ -41,6 +41,10 @@ class PromoteRequest:
     """What goes on, how it is trained, and how it runs."""
 
     top: int | None = option(type=FROM_ONE, help="How many go on.  [default: 20]")
+    by: str | None = option(
+        type=click.Choice(["class", "topology"]),
+        help="Count the members of a class as one, or each as the paper does.  [default: class]",
+    )
     final: bool = option(is_flag=True, help="The final evaluation instead of phase 2, see --above.")
     above: float | None = option(
         type=click.FloatRange(0, 1),
@@ -65,8 +69,9 @@ class PromoteRequest:
 def promote(request: PromoteRequest, source: Path) -> None:
     """Train the best topologies of a sweep with the same wiring in both cells (phase 2).
 
-    With --final, what is above --above in a sweep of any kind gets the paper's final evaluation.
-    Where images were held out, validation accuracy selects. The new sweep goes beside the old one.
+    Of a class, whose members are one network up to renamed nodes, the smallest goes on. With
+    --final, what is above --above in a sweep of any kind gets the paper's final evaluation. Where
+    images were held out, validation accuracy selects. The new sweep goes beside the old one.
 
     \b
     Examples:
@@ -77,6 +82,8 @@ def promote(request: PromoteRequest, source: Path) -> None:
 
     if request.final and request.top is not None:
         raise InputError("--final takes all above --above, so leave out --top")
+    if request.final and request.by is not None:
+        raise InputError("--final takes all above --above, so leave out --by")
     if request.above is not None and not request.final:
         raise InputError("--above belongs to --final; phase 2 takes --top")
     sweep = open_sweep(source)
@@ -103,5 +110,6 @@ def _promoted(sweep: OpenedSweep, request: PromoteRequest) -> tuple[Choice, Swee
             )
         choice = selection.above(sweep, 0.93 if request.above is None else request.above)
         return choice, promotion.final_evaluation(manifest, choice, seeds, values)
-    choice = selection.best_topologies(sweep, 20 if request.top is None else request.top)
+    top = 20 if request.top is None else request.top
+    choice = selection.best_topologies(sweep, top, by=request.by or "class")
     return choice, promotion.phase_two(manifest, choice, seeds, values)

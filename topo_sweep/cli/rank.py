@@ -59,6 +59,7 @@ def rank(request: RankRequest, results: Path) -> None:
     from topo_sweep.analysis.comparable import precision_remarks
     from topo_sweep.analysis.design import NEEDED
     from topo_sweep.analysis.selection import chosen_on_test_images
+    from topo_sweep.analysis.text import counted
     from topo_sweep.store.opened import open_sweep
 
     sweep = open_sweep(results)
@@ -67,6 +68,8 @@ def rank(request: RankRequest, results: Path) -> None:
     say_which(sweep, results)
     remarks = chosen_on_test_images(sweep.manifest.origins)
     remarks += precision_remarks(sweep.manifest.protocol.precision)
+    if sweep.holds_searches and (cells := sum(map(len, sweep.populations().values()))):
+        remarks.append(f"Left out: {counted(cells, 'random cell')} beside what was found.")
     print_ranking(ranked, request.output_format, request.top, remarks=remarks)
 
 

@@ -12,6 +12,7 @@ from topo_sweep.cli.shared.common import say
 from topo_sweep.cli.shared.execution import execute, set_texts
 from topo_sweep.cli.shared.options import (
     FROM_ONE,
+    FROM_ZERO,
     CellTraining,
     DataChoice,
     RunOptions,
@@ -37,6 +38,11 @@ class RunRequest:
     wiring: WiringChoice
     seeds: str | None = option(metavar="SET", help="Such as 0-4.")
     epochs: int | None = option(type=FROM_ONE, help="Passes over the images.")
+    random_cells: int | None = option(
+        type=FROM_ZERO,
+        metavar="N",
+        help="So many random cells of each space, trained as found cells are, to judge these by.",
+    )
     settings: tuple[str, ...] = set_option("Any key of the protocol, or search.KEY of a search.")
     cells: CellTraining
     run: RunOptions
@@ -49,8 +55,9 @@ def run(request: RunRequest, spec: str) -> None:
     """Train what is left of a sweep; what is done is never done again.
 
     SPEC is a YAML file or the name of a shipped sweep: topologies (the paper's 180, the
-    default), classes, unified, known_cells, demo or digits; of searches: subspaces, depth, table2,
-    edarts, edarts_c100, ablation_deep, ablation_equal or search_demo; table4 evaluates cells.
+    default), classes, unified, known_cells, random_cells, demo or digits; of searches:
+    subspaces, depth, table2, edarts, edarts_c100, ablation_deep, ablation_equal or search_demo;
+    table4 evaluates cells.
 
     \b
     Examples:
@@ -71,6 +78,7 @@ def _sweep(source: str, request: RunRequest) -> SweepSpec:
         topologies=request.topologies,
         seeds=request.seeds,
         epochs=request.epochs,
+        random_cells=request.random_cells,
         protocol=set_texts(request.settings),
         search=wiring.settings,
         origin=wiring.origin,

@@ -101,7 +101,7 @@ def _source(sweep: OpenedSweep) -> Source:
     manifest = sweep.manifest
     return Source(
         name=sweep.folder.name,
-        trials=sweep.trials(),
+        trials=sweep.trials(random_cells=False),
         searches=sweep.searches(),
         protocols={manifest.protocol_hash: manifest.protocol},
         search_protocols=sweep.search_protocols(),

@@ -205,7 +205,7 @@ class Recorder:
         columns = {
             **row(trial, outcome, epochs),
             "sweep": self._plan.spec.name,
-            "kind": self._plan.spec.kind,
+            "kind": self._plan.spec.kind_of(trial),
             "fingerprint": self._fingerprint,
             "attempt": self._plan.attempts.get(trial.trial_id, 0) + 1,
             "finished_at": finished_at,
@@ -253,6 +253,7 @@ class Recorder:
         accuracy = columns.get(f"{self._progress.metric}_accuracy")
         best = self._progress.best
         is_result = outcome.status == "ok" and not trial.finds_cell
+        is_result &= columns["kind"] == self._plan.spec.kind  # no random cell beside found ones
         if is_result and accuracy is not None and (best is None or accuracy > best[0]):
             self._progress.best = (accuracy, trial.name)
 

@@ -18,20 +18,24 @@ from nas_core.errors import InputError, nearest
 from nas_core.protocols.search import SEARCH_PRESETS
 from nas_core.protocols.training import PRESETS, DataOptions, Protocol
 from topo_sweep.spec.networks import GenotypeSweep, TopologySweep
+from topo_sweep.spec.random_cells import RANDOM, RandomSweep
 from topo_sweep.spec.searches import SearchSweep
 from topo_sweep.spec.strict_yaml import Draft, one_line, parse_scalar, read_yaml, shown_value
 
-SweepSpec = TopologySweep | GenotypeSweep | SearchSweep
+SweepSpec = TopologySweep | GenotypeSweep | RandomSweep | SearchSweep
 
 _KINDS: Final[Mapping[str, type[SweepSpec]]] = {
     "topologies": TopologySweep,
     "genotypes": GenotypeSweep,
+    RANDOM: RandomSweep,
     "search": SearchSweep,
 }
 _ADVICE: Final[Mapping[str, str]] = {
-    "kind": "write kind: topologies, kind: genotypes or kind: search",
+    "kind": "write kind: topologies, kind: genotypes, kind: random or kind: search",
     "methods": "list searches, as in methods: [search_edarts] (see topo-sweep protocol show)",
     "topologies": "give --topologies 0-3,17, or write topologies: all in the file",
+    "count": "write how many random cells, as in count: 20",
+    "space": "write SS1 to SS8, all, or a list of operations, as in space: all",
     "genotypes": "list known or written cells, as in genotypes: [DARTS_V1, DARTS_V2]",
 }
 
@@ -42,7 +46,8 @@ class Overrides:
 
     `protocol` holds the texts of `--set key=value`, which are read as values in a file are; keys
     that begin with `search.` set searches, all others the training of cells. `search` holds
-    settings of searches as values.
+    settings of searches as values; of random cells, `topology` alone. `random_cells` is how many
+    of them there are, in a sweep of them or beside searches.
     """
 
     dataset: str | None = None
@@ -51,6 +56,7 @@ class Overrides:
     topologies: str | None = None
     seeds: str | None = None
     epochs: int | None = None
+    random_cells: int | None = None
     protocol: Mapping[str, str] = field(default_factory=dict)
     search: Mapping[str, Any] = field(default_factory=dict)
     origin: str | None = None
@@ -186,7 +192,9 @@ def _draft(file: str, values: dict[str, Any]) -> Draft:
 
 
 def _override(draft: Draft, overrides: Overrides) -> None:
-    for name, key in _PLACES.items():
+    is_random = draft.values.get("kind") == RANDOM
+    places = {**_PLACES, "random_cells": ("count" if is_random else "random_cells",)}
+    for name, key in places.items():
         if (option := getattr(overrides, name)) is not None:
             draft.give(key, option, f"--{name.replace('_', '-')} {_typed(str(option))}")
     for name, text in overrides.protocol.items():
@@ -206,7 +214,11 @@ def _override(draft: Draft, overrides: Overrides) -> None:
             draft.give(("protocol", name), value, label)
     for name, value in overrides.search.items():
         option = f"--{name} " if name == "topology" else f"--set {_SEARCH}{name}="
-        _give_search(draft, name, value, f"{option}{_typed(str(value))}")
+        label = f"{option}{_typed(str(value))}"
+        if is_random and name == "topology":
+            draft.give((name,), value, label)
+        else:
+            _give_search(draft, name, value, label)
 
 
 def _give_search(draft: Draft, name: str, value: object, label: str) -> None:

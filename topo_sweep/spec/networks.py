@@ -17,6 +17,9 @@ from nas_core.protocols.training import DataOptions, Protocol
 from topo_sweep.spec.int_sets import format_int_set, members
 from topo_sweep.spec.trials import Planned, Trial, trainings
 
+Population = tuple[tuple[str, ...], tuple[int, int] | None]
+"""What random cells are drawn from: operations, and the wirings of both cells or None for any."""
+
 _LAST_TOPOLOGY: Final = topology_count() - 1
 
 
@@ -88,6 +91,14 @@ class Sweep(BaseModel):
     def described(self) -> str:
         """Return what is asked for beside seeds and protocol, in a few words."""
         raise NotImplementedError
+
+    def populations(self) -> Mapping[Population, Sequence[Genotype]]:
+        """Return the random cells that are trained, by what they were drawn from."""
+        return {}
+
+    def kind_of(self, trial: Planned) -> str:
+        """Return the kind of a trial's row."""
+        return self.kind
 
     def search_words(self) -> str:
         """Return how it searches, in words; '' where nothing is searched."""

@@ -8,18 +8,25 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from nas_core.cells.spaces import SPACES, canonical_operations, space_name, space_operations
+from nas_core.cells.genotype import Genotype
+from nas_core.cells.spaces import SPACES, space_name
 from nas_core.errors import nearest
 from nas_core.protocols.search import SEARCH_PRESETS, SearchProtocol, check_topology_given
 from topo_sweep.spec.int_sets import format_int_set, members
-from topo_sweep.spec.networks import AS_TEXT, Sweep
+from topo_sweep.spec.networks import AS_TEXT, Population, Sweep
 from topo_sweep.spec.presets import preset_difference, value_text
-from topo_sweep.spec.trials import Evaluation, Planned, SearchTrial
+from topo_sweep.spec.random_cells import (
+    MOST_CELLS,
+    RANDOM,
+    Space,
+    checked_space,
+    drawn,
+    operations_of,
+)
+from topo_sweep.spec.trials import Evaluation, Planned, SearchTrial, Trial, trainings
 
 _IN_COLUMNS = ("operations", "cells", "attention")
 """Settings that a row of a search holds, so that one store may hold several of each."""
-
-Space = str | tuple[str, ...]
 
 
 def _listed(value: object) -> object:
@@ -32,16 +39,6 @@ def _methods(value: object) -> object:
     if not value:
         raise ValueError("list searches, as in methods: [search_edarts]")
     return _listed(value)
-
-
-def _space(value: object) -> Space:
-    """Check a space's name, or bring a list of operations into canonical order."""
-    if isinstance(value, str):
-        space_operations(value)
-        return value
-    if isinstance(value, list | tuple):
-        return canonical_operations(value)
-    raise ValueError("write SS1 to SS8, all, or a list of operations")
 
 
 def _spaces(value: object) -> object:
@@ -73,7 +70,8 @@ class SearchSweep(Sweep):
     change nothing of what was asked. Methods that are not here are those of this version."""
     methods: Annotated[tuple[str, ...], BeforeValidator(_methods)]
     spaces: Annotated[
-        tuple[Annotated[Space, BeforeValidator(_space)], ...] | None, BeforeValidator(_spaces)
+        tuple[Annotated[Space, BeforeValidator(checked_space)], ...] | None,
+        BeforeValidator(_spaces),
     ] = None
     """Names SS1 to SS8 or all, or lists of operations; None leaves each method its own."""
     pooling: Literal["max", "avg"] = "max"
@@ -87,6 +85,9 @@ class SearchSweep(Sweep):
     search: dict[str, Any] = Field(default_factory=dict)
     """Settings that replace those of every method, such as `epochs` or `topology`."""
     evaluation_seeds: Annotated[tuple[int, ...], BeforeValidator(_evaluation_seeds), AS_TEXT] = (0,)
+    random_cells: int = Field(default=0, ge=0, le=MOST_CELLS)
+    """Random cells of each space, along its fixed wiring if it has one, that are trained as the
+    found cells are: without them nobody knows whether a search does better than chance."""
 
     @field_validator("methods")
     @classmethod
@@ -111,6 +112,12 @@ class SearchSweep(Sweep):
                 )
         for search in self._grid(self.seeds[:1]):
             check_topology_given(search.method, search.protocol)
+        if self.random_cells and not self.evaluation_seeds:
+            raise ValueError(
+                f"random_cells = {self.random_cells} and evaluation_seeds = []: random cells are "
+                "trained with the evaluation seeds, so give some, or leave random_cells out"
+            )
+        self.populations()
         return self
 
     @property
@@ -120,14 +127,17 @@ class SearchSweep(Sweep):
 
     @property
     def trial_count(self) -> int:
-        """Number of searches and evaluations."""
-        return self._search_count * (1 + len(self.evaluation_seeds))
+        """Number of searches, evaluations and trainings of random cells."""
+        seeds = len(self.evaluation_seeds)
+        return self._search_count * (1 + seeds) + len(self._random_genotypes()) * seeds
 
     def described(self) -> str:
         """Return how many searches by which methods, and the seeds of their evaluations."""
         count = self._search_count
         searches = f"{count} search{'' if count == 1 else 'es'} by {', '.join(self.methods)}"
-        return f"{searches}, evaluation seeds {format_int_set(self.evaluation_seeds) or 'none'}"
+        seeds = f"evaluation seeds {format_int_set(self.evaluation_seeds) or 'none'}"
+        cells = len(self._random_genotypes())
+        return ", ".join([searches, seeds, *([f"{cells} random cells"] if cells else [])])
 
     def search_words(self) -> str:
         """Return spaces, depths and attention, and what differs from this version's presets."""
@@ -153,14 +163,35 @@ class SearchSweep(Sweep):
         return ", ".join(words)
 
     def trials(self) -> dict[str, Planned]:
-        """Return each search by id, followed by the evaluations of what it will find."""
+        """Return each search by id, followed by the evaluations of what it will find.
+
+        Random cells come last.
+        """
         planned: dict[str, Planned] = {}
         for search in self.searches():
             planned[search.trial_id] = search
             for seed in self.evaluation_seeds:
                 evaluation = Evaluation(search, self.protocol, seed)
                 planned[evaluation.trial_id] = evaluation
-        return planned
+        random = self._random_genotypes()
+        return planned | trainings(random, self.protocol, self.data, self.evaluation_seeds)
+
+    def populations(self) -> dict[Population, tuple[Genotype, ...]]:
+        """Return the random cells by what they were drawn from: each space and fixed wiring."""
+        if not self.random_cells:
+            return {}
+        grid = self._grid(self.seeds[:1])
+        return {
+            population: drawn(*population, self.random_cells)
+            for population in dict.fromkeys(
+                (search.protocol.operations, search.protocol.topology) for search in grid
+            )
+        }
+
+    def kind_of(self, trial: Planned) -> str:
+        """Return the kind of a trial's row; a training that no search came before is random."""
+        is_random = isinstance(trial, Trial) and trial.search_id is None
+        return RANDOM if is_random else self.kind
 
     @property
     def store_key(self) -> str:
@@ -185,11 +216,18 @@ class SearchSweep(Sweep):
     def to_json_value(self) -> dict[str, Any]:
         """Return plain JSON that is read back the same, whatever becomes of the presets."""
         presets = {name: self._base(name) for name in self.methods}
-        return super(SearchSweep, self.model_copy(update={"presets": presets})).to_json_value()
+        value = super(SearchSweep, self.model_copy(update={"presets": presets})).to_json_value()
+        if not self.random_cells:
+            del value["random_cells"]  # so that older stores hold the same request
+        return value
 
     def searches(self) -> list[SearchTrial]:
         """Return the grid; seeds are the outer loop, each search comes once."""
         return self._searches(self.seeds)
+
+    def _random_genotypes(self) -> list[Genotype]:
+        """Return the cells of all populations, each once: small spaces overlap."""
+        return list(dict.fromkeys(cell for cells in self.populations().values() for cell in cells))
 
     @property
     def _search_count(self) -> int:
@@ -207,7 +245,7 @@ class SearchSweep(Sweep):
         axes = (self.spaces or (None,), self.cells or (None,), self.attention or (None,))
         grid = []
         for seed, method, space, cells, attention in itertools.product(seeds, self.methods, *axes):
-            operations = None if space is None else self._operations(space)
+            operations = None if space is None else operations_of(space, self.pooling)
             axis = {"operations": operations, "cells": cells, "attention": attention}
             changes = self.search | {name: v for name, v in axis.items() if v is not None}
             protocol = self._base(method).with_values(changes)
@@ -217,6 +255,3 @@ class SearchSweep(Sweep):
 
     def _base(self, method: str) -> SearchProtocol:
         return self.presets.get(method) or SEARCH_PRESETS[method]
-
-    def _operations(self, space: Space) -> tuple[str, ...]:
-        return space_operations(space, self.pooling) if isinstance(space, str) else space

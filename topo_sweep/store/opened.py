@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from nas_core.cells.genotype import Genotype
 from nas_core.cells.topology import isomorphism_classes, topology_count
 from nas_core.errors import InputError
+from topo_sweep.spec.networks import Population
+from topo_sweep.spec.random_cells import RANDOM
 from topo_sweep.spec.trials import Planned, searches_among, without_void
 from topo_sweep.store.manifest import Manifest, read_manifest
 from topo_sweep.store.parquet import ResultStore
@@ -49,7 +51,9 @@ class OpenedSweep:
         """Whether it searches cells and trains what is found."""
         return self.manifest.kind == "search"
 
-    def trials(self, columns: Collection[str] | None = None) -> pd.DataFrame:
+    def trials(
+        self, columns: Collection[str] | None = None, *, random_cells: bool = True
+    ) -> pd.DataFrame:
         """Return one row a training, those of cells that searches found included.
 
         Beside the columns of the store, each has `train_images` and `test_images`, the counts of
@@ -57,14 +61,18 @@ class OpenedSweep:
 
         Args:
             columns: what to read, beside what every reader needs; None is all.
+            random_cells: whether those of a sweep of searches are among them, which stand beside
+                what was found; to rank or draw what was found, leave them out.
 
         Raises:
             InputError: rows that were trained on other images or by another protocol than the sweep
                 says, or accuracies that cannot be.
 
         """
-        needed = None if columns is None else {*columns, "fingerprint", "protocol_hash"}
+        needed = None if columns is None else {*columns, "fingerprint", "protocol_hash", "kind"}
         rows = self._checked(self.store.rows(TRIALS, needed), TRIALS)
+        if self.holds_searches and not random_cells:
+            rows = rows[rows["kind"] != RANDOM]
         protocol = self.manifest.protocol_hash
         if others := set(rows["protocol_hash"].unique()) - {protocol}:
             raise InputError(
@@ -104,6 +112,14 @@ class OpenedSweep:
     def planned(self) -> dict[str, Planned]:
         """Return all trials and searches that were ever asked of this sweep, by id."""
         return without_void(self._requested(), found_by_search(self.store.searches()))
+
+    def populations(self) -> dict[Population, list[Genotype]]:
+        """Return every random cell that was asked for, by what it was drawn from."""
+        drawn: dict[Population, dict[Genotype, None]] = {}
+        for spec in self.manifest.specs():
+            for population, cells in spec.populations().items():
+                drawn.setdefault(population, {}).update(dict.fromkeys(cells))
+        return {population: list(cells) for population, cells in drawn.items()}
 
     def _requested(self) -> dict[str, Planned]:
         """Return the union of the trials of all requests."""

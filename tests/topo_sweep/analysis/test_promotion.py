@@ -74,7 +74,7 @@ def test_the_best_of_a_sweep_go_on_as_chosen(tmp_path: Path) -> None:
     assert spec.topologies == (1, 17)
     assert spec.seeds == (2, 3)
     assert spec.origin == (
-        f"the best 2 of 3 networks of {sweep.folder.name} by last-epoch test accuracy (optimistic)"
+        f"the best 2 of 3 classes of {sweep.folder.name} by last-epoch test accuracy (optimistic)"
     )
 
 

@@ -54,7 +54,7 @@ def test_where_images_are_held_out_validation_accuracy_selects_without_a_warning
     assert indices(choice) == [1, 17], "by test accuracy it would be 0 and 17"
     assert warnings(choice) == []
     assert choice.origin == (
-        f"the best 2 of 3 networks of {sweep.folder.name} by last-epoch validation accuracy"
+        f"the best 2 of 3 classes of {sweep.folder.name} by last-epoch validation accuracy"
     )
 
 
@@ -76,7 +76,7 @@ def test_one_is_chosen_unless_asked_otherwise(tmp_path: Path) -> None:
     sweep = topologies(tmp_path, {0: [0.5], 1: [0.9], 17: [0.7]})
 
     assert indices(best_topologies(sweep)) == [1]
-    assert best_topologies(sweep).origin.startswith("the best of 3 networks of small-digits-")
+    assert best_topologies(sweep).origin.startswith("the best of 3 classes of small-digits-")
 
 
 @pytest.mark.slow
@@ -95,7 +95,7 @@ def test_no_topology_left_out_is_better_than_one_that_is_chosen(
     sweep = topologies(tmp_path_factory.mktemp("results"), accuracies)
     top = data.draw(st.integers(1, len(accuracies)))
 
-    chosen = indices(best_topologies(sweep, top))
+    chosen = indices(best_topologies(sweep, top, by="topology"))
 
     assert len(set(chosen)) == top
     means = {index: sum(values) / 2 for index, values in accuracies.items()}
@@ -116,7 +116,7 @@ def test_fewer_finished_topologies_than_asked_for_are_refused(tmp_path: Path) ->
     with pytest.raises(InputError) as refusal:
         best_topologies(sweep, 20)
     assert str(refusal.value) == (
-        f"{sweep.folder} has 3 finished topologies, and the best 20 were asked for: use --top 3, "
+        f"{sweep.folder} has 3 finished classes, and the best 20 were asked for: use --top 3, "
         "or finish the sweep first"
     )
 
@@ -126,7 +126,7 @@ def test_failed_topologies_are_not_finished(tmp_path: Path) -> None:
     finished(results, small_spec(), {0: [0.5]}, status="failed", error="ValueError: bad")
     sweep = topologies(results, {1: [0.9]})
 
-    with pytest.raises(InputError, match="has 1 finished topologies"):
+    with pytest.raises(InputError, match="has 1 finished classes"):
         best_topologies(sweep, 2)
 
 

@@ -53,11 +53,11 @@ def test_a_topology_whose_every_trial_diverged_is_left_out_and_counted(
 
     assert [genotype.normal.topology.index for genotype in choice.genotypes] == [17, 0]
     assert choice.remarks[0] == ALWAYS
-    assert choice.origin.startswith("the best 2 of 2 networks of small-digits-")
+    assert choice.origin.startswith("the best 2 of 2 classes of small-digits-")
     with pytest.raises(InputError) as refusal:
         best_topologies(sweep, 3)
     assert str(refusal.value) == (
-        f"{sweep.folder} has 2 finished topologies ({ALWAYS}), and the best 3 were asked for: use "
+        f"{sweep.folder} has 2 finished classes ({ALWAYS}), and the best 3 were asked for: use "
         "--top 2, or finish the sweep first"
     )
 

@@ -26,7 +26,20 @@ def test_the_best_go_on_to_phase_two_on_as_many_other_seeds(program: Program, so
     assert f"{Path(source).parent}/small-top2-digits-" in text
     warning, *_, choice = program.errors.splitlines()
     assert warning.startswith("warning: no images were held out, so test accuracy selects")
-    assert choice.startswith("small-top2: the best 2 of 3 networks of small-digits-")
+    assert choice.startswith("small-top2: the best 2 of 3 classes of small-digits-")
+
+
+def test_members_of_a_class_go_on_as_one_unless_each_is_asked_for(
+    program: Program, tmp_path: Path
+) -> None:
+    # Topologies 12 and 21 are one class.
+    folder = str(topologies(tmp_path, {12: [0.9], 21: [0.85], 0: [0.6]}).folder)
+    request = ("promote", folder, "--top", "2", "--dry-run")
+
+    assert "topologies 0,12, seeds 1" in program(*request)
+    assert "2 stand for 3 topologies\n" in program.errors
+    assert "topologies 12,21, seeds 1" in program(*request, "--by", "topology")
+    assert "small-top2: the best 2 of 3 topologies of small-digits-" in program.errors
 
 
 @pytest.mark.parametrize("options", [("--top", "1"), ("--final", "--above", "0.3")])
@@ -86,6 +99,7 @@ def test_settings_of_the_protocol_can_be_replaced(program: Program, source: str)
     ("options", "message"),
     [
         (("--final", "--top", "1"), "--final takes all above --above, so leave out --top"),
+        (("--final", "--by", "class"), "--final takes all above --above, so leave out --by"),
         (("--above", "0.9"), "--above belongs to --final; phase 2 takes --top"),
     ],
 )

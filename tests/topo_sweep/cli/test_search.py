@@ -36,7 +36,7 @@ def test_the_best_wiring_of_a_sweep_is_said_with_how_sure_that_is(
     warning, margin, choice = program.errors.splitlines()
     assert warning.startswith("warning: no images were held out")
     assert margin.startswith("topology 17 is ahead of topology 3")
-    assert choice.startswith("topology 17: the best of 2 networks of small-digits-")
+    assert choice.startswith("topology 17: the best of 2 classes of small-digits-")
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from topo_sweep.runs.packs import (
     with_packs,
 )
 from topo_sweep.spec.networks import GenotypeSweep
+from topo_sweep.spec.random_cells import RandomSweep
 from topo_sweep.spec.trials import Evaluation, Trial
 
 SEVEN = small_spec(topologies=(0, 1, 17, 18, 60, 99, 120), seeds=(0, 1)).trials()
@@ -245,3 +246,17 @@ def test_a_pack_is_handed_out_in_the_place_of_its_first_member_that_is_left() ->
         Pack(tuple(SEVEN[ids[k]] for k in (0, 2, 3))),
         SEVEN[ids[4]],
     ]
+
+
+def test_random_cells_of_one_shape_go_together_and_else_their_seeds() -> None:
+    def packed(*operations: str) -> Packs:
+        spec = RandomSweep(
+            name="r", protocol=PRESETS["demo"], count=6, space=operations, seeds=(0, 1)
+        )
+        trials = spec.trials()
+        return planned_packs(trials, trials, (), 6)
+
+    assert sizes(packed("sep_conv_3x3")) == [6, 6], "wirings alone differ"
+    assert sizes(packed("sep_conv_3x3", "sep_conv_5x5")) == [2] * 6
+    beside = search_spec(random_cells=3, evaluation_seeds=(0, 1)).trials()
+    assert sizes(planned_packs(beside, beside, (), 8)) == [2] * 4

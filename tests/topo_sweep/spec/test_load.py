@@ -201,7 +201,10 @@ def test_all_problems_of_a_file_are_told_at_once_with_file_key_value_and_what_is
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("topologies: 0", "kind is missing: write kind: topologies, kind: genotypes or"),
+        (
+            "topologies: 0",
+            "kind is missing: write kind: topologies, kind: genotypes, kind: random or",
+        ),
         ("kind: topology\ntopologies: 0", "kind = 'topology': write topologies or genotypes"),
         ("kind: [topologies]", "kind = ['topologies']: write topologies or genotypes"),
         ("kind: topologies", "topologies is missing: give --topologies 0-3,17"),

@@ -138,13 +138,15 @@ def beside(sweep: OpenedSweep) -> Path:
 def evaluated(sweep: OpenedSweep, columns: Collection[str] | None = None) -> pd.DataFrame:
     """Return a sweep's trainings, all columns or as `OpenedSweep.trials` reads these.
 
+    Random cells beside what searches found are not among them.
+
     Raises:
         InputError: it found cells and none of them is evaluated; says how to.
 
     """
     from topo_sweep.analysis.selection import WITHOUT_EVALUATIONS
 
-    trials = sweep.trials(columns)
+    trials = sweep.trials(columns, random_cells=False)
     if sweep.holds_searches and trials.empty and (cells := sweep.searches()["genotype"].nunique()):
         way = _evaluation(sweep.manifest.data) if cells == 1 else WITHOUT_EVALUATIONS
         folder = shlex.quote(str(sweep.folder))

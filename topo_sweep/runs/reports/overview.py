@@ -59,7 +59,7 @@ def _best(sweep: OpenedSweep) -> dict[str, Any]:
 
     Seeds are those of searches where there are any, else those of trainings.
     """
-    trials = sweep.trials()
+    trials = sweep.trials(random_cells=False)
     finished = trials[trials["status"] != "failed"]
     metric = "val" if sweep.manifest.data.holdout else "test"
     seeded = finished

@@ -44,7 +44,7 @@ def test_of_a_folder_of_results_the_best_network_is_taken_and_how_sure_that_is_i
     genotype, name = read_genotype(str(tmp_path))
 
     assert genotype.topology == OWN.topology
-    assert name.startswith("the best of 2 networks of small-digits-")
+    assert name.startswith("the best of 2 classes of small-digits-")
     assert "topology 17 is ahead of topology 3" in capsys.readouterr().err
 
 

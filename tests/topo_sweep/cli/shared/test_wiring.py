@@ -30,7 +30,7 @@ def test_the_best_of_a_sweep_comes_with_its_origin_and_how_sure_it_is(
 
     assert wiring.settings == {"topology": 17}
     assert wiring.origin is not None
-    assert wiring.origin.startswith("the best of 2 networks of small-digits-")
+    assert wiring.origin.startswith("the best of 2 classes of small-digits-")
     assert capsys.readouterr().err == "", "not before the whole request is checked"
     assert wiring.remarks[0].startswith("warning: no images were held out")
     assert wiring.remarks[-1] == f"topology 17: {wiring.origin}"

@@ -1,0 +1,125 @@
+"""Found cells beside random ones, trained alike: one comparison. Pure.
+
+The cell is the unit: its accuracy is the mean over its training seeds. Random cells are a sample
+of what chance gives: all found cells are set against all of them, and each is placed among them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtrit
+
+from nas_core.errors import InputError
+from topo_sweep.analysis.accuracy import FRACTION, Estimate, Floats, difference, per_seed
+
+_TIE: Final = 1e-9  # means of counts of correct images differ by more, or only by rounding
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Control:
+    """Found cells beside random ones.
+
+    Args:
+        cells: indexed by search id: `accuracy` (a fraction), `better_than` (the share of random
+            cells that have less) and `p_value` (the chance that a random cell is as good,
+            (r + 1) / (N + 1), where r of N random cells are).
+        random: the accuracy of each random cell, by genotype.
+        seeds: with which both sides were trained. Where there are none, each cell has the mean over
+            its own, and what seeds differ by is in the comparison.
+        left_out: trainings with seeds that the other side does not have.
+        estimate: found minus random on average, with Welch's interval and p-value.
+        rank_p: of the Mann-Whitney test; NaN where a side has one cell.
+        predicted: between what one more random cell is expected with 95%; NaN where there is one
+            random cell, or all are equal.
+
+    """
+
+    cells: pd.DataFrame
+    random: pd.Series[float]
+    seeds: tuple[int, ...]
+    left_out: int
+    estimate: Estimate
+    rank_p: float
+    predicted: tuple[float, float]
+
+    @property
+    def p_value(self) -> float:
+        """Welch's; of a single found cell that of its place; NaN beside a single random cell."""
+        if len(self.random) > 1 and len(self.cells) == 1:
+            return float(self.cells["p_value"].iloc[0])
+        return np.nan if self.estimate.p_value is None else self.estimate.p_value
+
+
+def beside_random(found: pd.DataFrame, random: pd.DataFrame) -> Control:
+    """Set found cells beside random ones.
+
+    Of training seeds in common only these count. What a seed adds to random cells is taken off, so
+    that a cell that lacks some of them is neither favoured nor harmed.
+
+    Args:
+        found: a row a training with a result: `search_id`, `seed`, `status`, `accuracy`.
+        random: likewise, with `genotype` in place of `search_id`.
+
+    Raises:
+        InputError: one of them has no row.
+
+    """
+    if found.empty or random.empty:
+        raise InputError("a comparison needs a found and a random cell, each with a result")
+    seeds = sorted(set(found["seed"]) & set(random["seed"]))
+    sides = [_table(found, "search_id"), _table(random, "genotype")]
+    trainings = sum(int(side.notna().to_numpy().sum()) for side in sides)
+    if seeds:
+        sides = [side.reindex(columns=seeds).dropna(how="all") for side in sides]
+        complete = sides[1].dropna()
+        effects = (complete if len(complete) else sides[1]).mean()
+        sides = [side - (effects - effects.mean()) for side in sides]
+    left_out = trainings - sum(int(side.notna().to_numpy().sum()) for side in sides)
+    ours, chance = (side.mean(axis=1) for side in sides)
+    estimate = difference(ours, chance)
+    assert estimate is not None, "both sides have a cell"  # noqa: S101
+    as_good = (chance.to_numpy() >= ours.to_numpy()[:, None] - _TIE).sum(axis=1)
+    cells = pd.DataFrame(
+        {
+            "accuracy": ours,
+            "better_than": 1 - as_good / len(chance),
+            "p_value": (as_good + 1) / (len(chance) + 1),
+        }
+    )
+    return Control(
+        cells=cells,
+        random=chance,
+        seeds=tuple(map(int, seeds)),
+        left_out=left_out,
+        estimate=estimate,
+        rank_p=_rank_p(ours.to_numpy(), chance.to_numpy()),
+        predicted=_predicted(chance.to_numpy()),
+    )
+
+
+def _table(rows: pd.DataFrame, unit: str) -> pd.DataFrame:
+    """Return accuracies as a table: a row a cell, a column a seed, NaN where there is none."""
+    points = per_seed(rows, [unit], "accuracy")
+    wide: pd.DataFrame = points.pivot_table(index=unit, columns="seed", values="value")
+    return wide
+
+
+def _predicted(random: Floats) -> tuple[float, float]:
+    n = len(random)
+    if n < 2 or random.std() < _TIE:
+        return np.nan, np.nan
+    half = float(stdtrit(n - 1, 0.975)) * random.std(ddof=1) * (1 + 1 / n) ** 0.5
+    low, high = FRACTION
+    return max(random.mean() - half, low), min(random.mean() + half, high)
+
+
+def _rank_p(found: Floats, random: Floats) -> float:
+    from scipy.stats import mannwhitneyu  # half a second
+
+    if min(len(found), len(random)) < 2:
+        return np.nan
+    return float(mannwhitneyu(found, random).pvalue)
