@@ -23,9 +23,12 @@ to `single_seed_caution`."""
 
 
 def counted(count: int, noun: str) -> str:
-    """Return '1 trial', '2,000 trials' or '2 searches'."""
-    ending = "" if count == 1 else "es" if noun.endswith("ch") else "s"
-    return f"{count:,} {noun}{ending}"
+    """Return '1 trial', '2,000 trials', '2 searches', '79 classes' or '180 topologies'."""
+    if count == 1:
+        return f"1 {noun}"
+    if noun.endswith("y"):
+        return f"{count:,} {noun[:-1]}ies"
+    return f"{count:,} {noun}{'es' if noun.endswith(('ch', 'ss')) else 's'}"
 
 
 def n_words(counts: Collection[int]) -> str:
