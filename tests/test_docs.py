@@ -243,7 +243,7 @@ def test_the_examples_with_public_names_run(
         exec(compile(python, "docs/api.md", "exec"), names)  # noqa: S102 - the page is ours
     said = capsys.readouterr().out
     assert "4 trials, 4 left" in said
-    assert "found 17" in said or "found 0" in said
+    assert re.search(r"found \d+ Measurement\(", said)
 
 
 def test_every_snippet_is_in_a_page_whose_snippets_run() -> None:
