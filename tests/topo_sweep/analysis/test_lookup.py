@@ -105,6 +105,7 @@ def test_another_member_of_a_class_is_answered_by_those_that_were_trained(tmp_pa
     assert (answer.match, answer.n, answer.runs) == ("class", 2, 4)
     assert found.query(first).match == "genotype"
     trained = found.isomorphic(third)
+    assert found.isomorphic(first) == found.isomorphic(str(trained[1])) == trained
     assert [genotype.normal.topology for genotype in trained] == [first, second]
     assert {found.query(third, seed="sample").genotype for _ in range(50)} == set(map(str, trained))
 
