@@ -55,8 +55,8 @@ def random_genotypes(
     if not 1 <= count <= different:
         where = "that wiring" if topology else "any wiring"
         raise InputError(
-            f"there are {different:,} different cells of {', '.join(drawn_from)} on {where}: "
-            f"ask for 1 to {different:,}, not {count}"
+            f"{', '.join(drawn_from)} on {where} make {different:,} different "
+            f"cell{'' if different == 1 else 's'}: ask for 1 to {different:,}, not {count}"
         )
     along = nodes if topology is None else [str(wiring) for wiring in wirings]
     cells: dict[Genotype, None] = {}

@@ -37,6 +37,7 @@ accuracies are equal."""
 
 _INTERVALS: Final = f"Intervals are 95% t intervals over training seeds, {GIVEN}."
 _TIE = 1e-9  # means of counts of correct images differ by more, or only by rounding
+_PLURALS: Final = {"topology": "topologies", "genotype": "genotypes", "class": "classes"}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -69,7 +70,7 @@ class Ranking:
     @property
     def header(self) -> str:
         """What a reader of the numbers must know, in one line."""
-        groups = counted(len(self.table), self.design.unit)
+        groups = _units(self.design.unit, len(self.table))
         opening = f"{self.metric_name.capitalize()} of {groups}, means over seeds ({self.seeds})"
         setting = [f"data {self.design.data}", f"protocol {self.design.protocol_hash}"]
         setting += [self.design.phase] if self.design.phase else []
@@ -84,7 +85,7 @@ class Ranking:
             trials = counted(diverged, "diverged trial")
             sentences.append(f"{trials} counted, with the last accuracy.")
         if self.left_out:
-            groups = counted(self.left_out, self.design.unit)
+            groups = _units(self.design.unit, self.left_out)
             sentences.append(f"{groups} with fewer than {self.min_seeds} seeds left out.")
         if self.design.failed:
             sentences.append(f"{counted(self.design.failed, 'failed trial')} left out.")
@@ -136,7 +137,7 @@ def rank(
     if table.empty:
         most = groups["n"].max()
         raise InputError(
-            f"none of {counted(len(groups), design.unit)} has {min_seeds} seeds: use --min-seeds "
+            f"none of {_units(design.unit, len(groups))} has {min_seeds} seeds: use --min-seeds "
             f"{most}, or run more seeds"
         )
     return Ranking(
@@ -240,3 +241,7 @@ def _top(ranking: Ranking, top: int | None) -> pd.DataFrame:
 
 def _percent(fraction: float) -> str:
     return "-" if np.isnan(fraction) else f"{100 * fraction:.2f}"
+
+
+def _units(unit: str, count: int) -> str:
+    return f"{count} {unit if count == 1 else _PLURALS[unit]}"

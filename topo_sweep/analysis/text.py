@@ -31,6 +31,23 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'es' if noun.endswith(('ch', 'ss')) else 's'}"
 
 
+def plural(noun: str) -> str:
+    """Return 'trials', 'searches', 'classes' or 'topologies'."""
+    return counted(2, noun).removeprefix("2 ")
+
+
+def p_words(p_value: float) -> str:
+    """Return 'p < 0.001', 'p = 0.012' or 'p = 0.35'."""
+    if p_value < 0.001:
+        return "p < 0.001"
+    return f"p = {p_value:.{3 if p_value < 0.1 else 2}f}"
+
+
+def points(fraction: float) -> str:
+    """Return a difference or spread of accuracies (a fraction) in points: 0.0123 is '1.23'."""
+    return f"{100 * fraction:.2f}"
+
+
 def n_words(counts: Collection[int]) -> str:
     """Return 'n = 10' or 'n = 8 to 10'."""
     fewest, most = int(min(counts)), int(max(counts))

@@ -18,7 +18,7 @@ from nas_core.cells.topology import INPUTS, Topology, isomorphism_classes
 from topo_sweep.analysis.design import Design
 from topo_sweep.analysis.inference.agreement import adjusted_means
 from topo_sweep.analysis.inference.findings import Finding
-from topo_sweep.analysis.text import counted
+from topo_sweep.analysis.text import counted, p_words
 
 Floats = NDArray[np.float64]
 
@@ -194,7 +194,7 @@ def explain_finding(
     if goes.empty:
         sentence = (
             f"None of {tried} was found to go with the ranking ({setting}; smallest adjusted "
-            f"p = {table['p_holm'].min():.2g}), which does not show that none does."
+            f"{p_words(table['p_holm'].min())}), which does not show that none does."
         )
     else:
         named = "; ".join(_named(row) for row in goes.to_dict("records"))
@@ -283,7 +283,7 @@ def _holm(p: Floats) -> Floats:
 def _named(row: Mapping[Hashable, Any]) -> str:
     ends = f"{row['low']:.2f} to {row['high']:.2f}" if not np.isnan(row["low"]) else "no interval"
     return (
-        f"{_words(str(row['feature']))} (rho = {row['rho']:.2f}, {ends}, p = {row['p_holm']:.2g})"
+        f"{_words(str(row['feature']))} (rho = {row['rho']:.2f}, {ends}, {p_words(row['p_holm'])})"
     )
 
 
