@@ -240,9 +240,12 @@ def test_the_examples_with_public_names_run(
     examples = doctest.DocTestParser().get_doctest(text, {}, "docs/api.md", "docs/api.md", 0)
     assert doctest.DocTestRunner().run(examples).failed == 0, capsys.readouterr().out
 
-    (python,) = blocks("python", "docs/api.md")
-    exec(compile(python, "docs/api.md", "exec"), {})  # noqa: S102 - the page is ours
-    assert "4 trials, 4 left" in capsys.readouterr().out
+    names: dict[str, object] = {}
+    for python in blocks("python", "docs/api.md"):
+        exec(compile(python, "docs/api.md", "exec"), names)  # noqa: S102 - the page is ours
+    said = capsys.readouterr().out
+    assert "4 trials, 4 left" in said
+    assert re.search(r"found \d+ Measurement\(", said)
 
 
 def test_every_snippet_is_in_a_page_whose_snippets_run() -> None:

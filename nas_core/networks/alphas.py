@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 
 from nas_core.cells.discretisation import EdgeWeights
+from nas_core.cells.genotype import Genotype
 from nas_core.cells.spaces import canonical_operations
 from nas_core.cells.topology import INPUTS, Topology
+from nas_core.errors import InputError
 from nas_core.protocols.search import ATTENTION, NODES
 from nas_core.streams import generator
 
@@ -91,6 +93,40 @@ def beside(mixings: Sequence[Mixing]) -> Mixing:
         torch.stack([mixing.operations for mixing in mixings], dim=1),
         torch.stack(edges, dim=1) if edges else None,
     )
+
+
+def one_hot(space: SearchSpace, genotype: Genotype, like: Tensor) -> dict[str, Mixing]:
+    """Return the mixing of both cell types in which a genotype is all that is computed.
+
+    Its operations and its edges weigh 1, all others 0: the search network is then the evaluation
+    network of the genotype, with the weights that it shares.
+
+    Args:
+        space: what the search network holds.
+        genotype: a cell of this space.
+        like: a tensor whose device and type the weights get.
+
+    Raises:
+        InputError: the space lacks an edge of the genotype, or an operation there.
+
+    """
+    mixings = {}
+    for cell_type, cell in zip(CELL_TYPES, (genotype.normal, genotype.reduction), strict=True):
+        within = space.cell(cell_type)
+        weights = torch.zeros(len(within.edges), len(within.operations[0]))
+        for node, pair in enumerate(cell.nodes, INPUTS):
+            for edge in pair:
+                ends = edge.source, node
+                names = within.operations[within.edges.index(ends)] if ends in within.edges else ()
+                if edge.operation not in names:
+                    raise InputError(
+                        f"the {cell_type} cell of this search has no {edge} of node {node}: choose "
+                        "a genotype of its space and wiring"
+                    )
+                weights[within.edges.index(ends), names.index(edge.operation)] = 1
+        weights = weights.to(like)
+        mixings[cell_type] = Mixing(weights, weights.sum(dim=1))
+    return mixings
 
 
 class Alphas:

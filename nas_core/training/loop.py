@@ -240,21 +240,27 @@ class Loop(ABC, Generic[E]):
         parameters = self.optimizer.parameters.values()
         torch.nn.utils.clip_grad_norm_(parameters, self.protocol.gradient_clip)
 
-    def accuracy(self, images: Images) -> float:
-        """Return the fraction of these images that the network classifies correctly."""
-        return float(self.accuracies(images))
+    def accuracy(self, images: Images, logits: Callable[[Tensor], Tensor] | None = None) -> float:
+        """Return the fraction of these images that the network classifies correctly.
+
+        `logits` takes the place of the method of that name, in evaluation mode like it.
+        """
+        return float(self.accuracies(images, logits))
 
     @torch.no_grad()
-    def accuracies(self, images: Images) -> Tensor:
+    def accuracies(
+        self, images: Images, logits: Callable[[Tensor], Tensor] | None = None
+    ) -> Tensor:
         """Return the same as a float64 tensor (), or (K,) where `logits` has K models."""
+        classify = logits or self.logits
         self.network.eval()
         correct = torch.zeros((), dtype=torch.int64, device=self.device)
         for start in range(0, len(images), self.evaluation_batch):
             chosen = slice(start, start + self.evaluation_batch)
             batch = normalise(images.pixels[chosen], self.info, self.dtype)
             with self.autocast():
-                logits = self.logits(batch)
-            correct = correct + (logits.argmax(dim=-1) == images.labels[chosen]).sum(dim=-1)
+                chosen_classes = classify(batch).argmax(dim=-1)
+            correct = correct + (chosen_classes == images.labels[chosen]).sum(dim=-1)
         return correct.double() / len(images)
 
 

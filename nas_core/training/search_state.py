@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from nas_core.cells.discretisation import discretise_edges, narrowed, skip_count
+from nas_core.cells.genotype import Genotype
 from nas_core.data.splits import SearchSplit
 from nas_core.errors import InputError
-from nas_core.networks.alphas import CELL_TYPES, Alphas, SearchSpace
+from nas_core.networks.alphas import CELL_TYPES, Alphas, SearchSpace, one_hot
 from nas_core.networks.evaluation import parameter_count
 from nas_core.networks.supernet import Dropout, SearchNetwork
 from nas_core.protocols.search import SearchProtocol, skip_dropout_rate
@@ -192,6 +193,19 @@ class SearchState(Loop[SearchEpoch]):
     def logits(self, images: Tensor) -> Tensor:
         """Classify normalised images (B, 3, H, W), mixing as now: logits (B, classes)."""
         return self.network(images, self.alphas.mixing())
+
+    def one_hot_accuracy(self, genotype: Genotype) -> float:
+        """Return the accuracy of the shared weights with one cell alone, a fraction.
+
+        On the images of the alphas and in evaluation mode, as `SearchEpoch.val_accuracy` is: batch
+        norms normalise by what they saw of the whole mixture. The search is left as it is.
+
+        Raises:
+            InputError: see `one_hot`.
+
+        """
+        mixing = one_hot(self.network.space, genotype, self.alphas.tensors[CELL_TYPES[0]])
+        return self.accuracy(self.split.alphas, lambda images: self.network(images, mixing))
 
     def dropout(self, epoch: int, step: int) -> Dropout | None:
         """Return the dropout behind skips of this step; None where nothing is dropped."""

@@ -6,6 +6,7 @@ Here a trial becomes a `Training` or a `Search`; executors treat both alike.
 from __future__ import annotations
 
 import gc
+import json
 import platform
 import resource
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -125,6 +126,7 @@ class TrialRunner:
                 yield Resumed(tuple(running.history))
             yield from running.reports()
             facts = running.facts() | {"peak_memory_bytes": self._peak_memory_bytes()}
+            facts |= _one_hot(trial, running)
             yield outcome(status="diverged" if running.diverged else "ok", facts=facts)
         except Exception as error:  # noqa: BLE001 - the boundary at which an error becomes a row
             yield outcome(**_failure(error, is_alone=True))
@@ -163,6 +165,7 @@ class TrialRunner:
             for number in tuple(numbers):
                 going_on.remove(number)
                 facts = running.facts(number) | {"peak_memory_bytes": self._peak_memory_bytes()}
+                facts |= _one_hot(pack.members[number], running.members[number])
                 outcomes.append((number, outcome(status=status, facts=facts)))
             return tuple(outcomes)
 
@@ -232,6 +235,17 @@ class TrialRunner:
             return torch.cuda.max_memory_allocated()
         kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return kibibytes * 1024
+
+
+def _one_hot(trial: Runnable, running: object) -> dict[str, str]:
+    """Return what a search's shared weights give its random cells, if any are asked for."""
+    if not (isinstance(trial, SearchTrial) and isinstance(running, Search)):
+        return {}
+    if running.diverged or not trial.one_hot_cells:
+        return {}
+    cells = trial.one_hot_genotypes
+    measured = [[str(cell), running.one_hot_accuracy(cell)] for cell in cells]
+    return {"one_hot": json.dumps(measured)}
 
 
 def is_out_of_memory(error: BaseException) -> bool:

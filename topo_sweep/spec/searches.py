@@ -84,6 +84,9 @@ class SearchSweep(Sweep):
     """Kinds of operation attention; None leaves each method its own."""
     search: dict[str, Any] = Field(default_factory=dict)
     """Settings that replace those of every method, such as `epochs` or `topology`."""
+    one_hot_cells: int = Field(default=0, ge=0, le=10_000)
+    """Random cells of each space that are measured with the shared weights of each search, at its
+    end, to compare with what they reach when trained alone."""
     evaluation_seeds: Annotated[tuple[int, ...], BeforeValidator(_evaluation_seeds), AS_TEXT] = (0,)
     random_cells: int = Field(default=0, ge=0, le=MOST_CELLS)
     """Random cells of each space, along its fixed wiring if it has one, that are trained as the
@@ -112,6 +115,12 @@ class SearchSweep(Sweep):
                 )
         for search in self._grid(self.seeds[:1]):
             check_topology_given(search.method, search.protocol)
+            if self.one_hot_cells and search.protocol.stages:
+                raise ValueError(
+                    f"one_hot_cells = {self.one_hot_cells}, and {search.method} searches in "
+                    "stages, whose last weights are those of few operations: leave one of them out"
+                )
+            _ = search.one_hot_genotypes
         if self.random_cells and not self.evaluation_seeds:
             raise ValueError(
                 f"random_cells = {self.random_cells} and evaluation_seeds = []: random cells are "
@@ -217,8 +226,9 @@ class SearchSweep(Sweep):
         """Return plain JSON that is read back the same, whatever becomes of the presets."""
         presets = {name: self._base(name) for name in self.methods}
         value = super(SearchSweep, self.model_copy(update={"presets": presets})).to_json_value()
-        if not self.random_cells:
-            del value["random_cells"]  # so that older stores hold the same request
+        for name in ("random_cells", "one_hot_cells"):
+            if not value[name]:
+                del value[name]  # so that older stores hold the same request
         return value
 
     def searches(self) -> list[SearchTrial]:
@@ -250,7 +260,7 @@ class SearchSweep(Sweep):
             changes = self.search | {name: v for name, v in axis.items() if v is not None}
             protocol = self._base(method).with_values(changes)
             name = space_name(protocol.operations)
-            grid.append(SearchTrial(method, name, protocol, self.data, seed))
+            grid.append(SearchTrial(method, name, protocol, self.data, seed, self.one_hot_cells))
         return grid
 
     def _base(self, method: str) -> SearchProtocol:

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from nas_core.cells.genotype import Genotype, known_name
+from nas_core.cells.sampling import random_genotypes
 from nas_core.protocols.search import SearchProtocol
 from nas_core.protocols.training import (
     DataOptions,
@@ -88,7 +89,11 @@ class Trial(Work):
 
 @dataclass(frozen=True)
 class SearchTrial(Work):
-    """One search: a method's settings, a choice of data and a seed."""
+    """One search: a method's settings, a choice of data and a seed.
+
+    `one_hot_cells` random cells are measured with its shared weights at its end; they change
+    nothing that it finds, so its id does not depend on them.
+    """
 
     table: ClassVar[str] = "searches"
     finds_cell: ClassVar[bool] = True
@@ -99,6 +104,22 @@ class SearchTrial(Work):
     protocol: SearchProtocol
     data: DataOptions
     seed: int
+    one_hot_cells: int = 0
+
+    @property
+    def one_hot_genotypes(self) -> tuple[Genotype, ...]:
+        """The random cells of its space and wiring, the same for all seeds.
+
+        Raises:
+            InputError: there are not so many.
+
+        """
+        if not self.one_hot_cells:
+            return ()
+        along = self.protocol.topologies
+        return random_genotypes(
+            self.protocol.operations, self.one_hot_cells, seed=0, topology=along
+        )
 
     @cached_property
     def search_id(self) -> str:

@@ -74,6 +74,7 @@ SEARCH_SCHEMA: Final = pa.schema(
         *_counts("parameters", nullable=True),
         *_numbers("search_seconds", "weight_step_seconds", "alpha_step_seconds"),
         *_counts("peak_memory_bytes", nullable=True),
+        *_texts("one_hot", nullable=True),
         *_MACHINE,
         _FINISHED,
     ]

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from nas_core.cells.discretisation import discretise_cell, discretise_edges
-from nas_core.cells.genotype import OPERATION_NAMES, Genotype
+from nas_core.cells.genotype import KNOWN_CELLS, OPERATION_NAMES, Genotype
 from nas_core.cells.spaces import SPACES
 from nas_core.cells.topology import Topology
 from nas_core.errors import InputError
-from nas_core.networks.alphas import CELL_TYPES, Alphas, SearchSpace
+from nas_core.networks.alphas import CELL_TYPES, Alphas, SearchSpace, one_hot
 from nas_core.training import search_steps
 from nas_core.training.alpha_step import Batch, LossAndLogits, Weights
 from nas_core.training.search import Search
@@ -219,3 +219,36 @@ def test_plain_weights_are_those_of_the_mixing_and_decide_the_genotype() -> None
 def test_spaces_that_cannot_be_searched_are_refused(operations: list[str], message: str) -> None:
     with pytest.raises(InputError, match=message):
         SearchSpace.full(operations)
+
+
+def test_one_hot_weights_are_those_of_one_cell_and_lead_back_to_it() -> None:
+    genotype = KNOWN_CELLS["PDARTS"]
+
+    mixing = one_hot(SPACE, genotype, torch.zeros(1, dtype=torch.float64))
+
+    for cell_type, cell in zip(CELL_TYPES, (genotype.normal, genotype.reduction), strict=True):
+        weights, edges = mixing[cell_type].operations, mixing[cell_type].edges
+        assert weights.dtype == torch.float64
+        assert weights.sum().item() == len(cell.edges)
+        assert edges is not None
+        assert edges.tolist() == weights.sum(dim=1).tolist()
+        ends = SPACE.cell(cell_type).edges
+        chosen = {(ends[row], OPERATION_NAMES[name]) for row, name in weights.nonzero().tolist()}
+        assert chosen == {
+            ((edge.source, node), edge.operation)
+            for node, pair in enumerate(cell.nodes, 2)
+            for edge in pair
+        }
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        SearchSpace.full(["none", "sep_conv_3x3"]),
+        SearchSpace.full(OPERATION_NAMES, Topology.from_index(0)),
+    ],
+    ids=["operation", "edge"],
+)
+def test_a_cell_that_a_space_does_not_hold_is_refused(space: SearchSpace) -> None:
+    with pytest.raises(InputError, match=r"the normal cell of this search has no \S+ of node"):
+        one_hot(space, KNOWN_CELLS["PDARTS"], torch.zeros(1))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from nas_core.cells.genotype import OPERATION_NAMES, CellEdges, Edge, Genotype
 from nas_core.cells.topology import Topology
 from nas_core.networks import supernet as supernet_module
-from nas_core.networks.alphas import CELL_TYPES, Alphas, Mixing, SearchSpace, beside
+from nas_core.networks.alphas import Alphas, Mixing, SearchSpace, beside, one_hot
 from nas_core.networks.evaluation import EvalNetwork
 from nas_core.networks.kernels.edges import mix
 from nas_core.networks.operations import FactorizedReduce, NormalisedPool
@@ -27,6 +27,7 @@ FACTS = Path(__file__).resolve().parents[3] / "tests" / "facts" / "darts.json"
 PARAMETERS = {5: 1_275_834, 8: 1_930_618}
 POOLS = nn.MaxPool2d | nn.AvgPool2d
 FEW = ("none", "skip_connect", "sep_conv_3x3")
+DOUBLE = torch.zeros((), dtype=torch.float64)
 
 
 def build(
@@ -111,20 +112,6 @@ def random_genotype(seed: int) -> Genotype:
     return Genotype(cell(operations[:8]), cell(operations[8:]))
 
 
-def one_hot(network: SearchNetwork, genotype: Genotype) -> dict[str, Mixing]:
-    """Return weights 1 of the genotype's operations on its edges and 0 of all others."""
-    mixing = {}
-    for cell_type, cell in zip(CELL_TYPES, (genotype.normal, genotype.reduction), strict=True):
-        space = network.space.cell(cell_type)
-        weights = torch.zeros(len(space.edges), len(space.operations[0]), dtype=torch.float64)
-        for node, pair in enumerate(cell.nodes, 2):
-            for edge in pair:
-                row = space.edges.index((edge.source, node))
-                weights[row, space.operations[row].index(edge.operation)] = 1
-        mixing[cell_type] = Mixing(weights)
-    return mixing
-
-
 def with_norm_after_pooling(network: EvalNetwork) -> EvalNetwork:
     """Normalise what evaluation pools, as a search does."""
     for operations in [m for m in network.modules() if isinstance(m, nn.ModuleList)]:
@@ -165,7 +152,7 @@ def test_with_one_hot_weights_it_is_the_evaluation_network(seed: int, cells: int
     network = EvalNetwork(genotype, init_channels=2, cells=cells, num_classes=10)
     with_norm_after_pooling(network).double()
     take_weights(network, supernet, genotype)
-    mixing = one_hot(supernet, genotype)
+    mixing = one_hot(supernet.space, genotype, DOUBLE)
     source = torch.Generator().manual_seed(seed)
 
     # In training by the batch; what both then remember of it is compared in evaluation.
@@ -188,8 +175,25 @@ def test_along_a_fixed_topology_it_is_the_evaluation_network_too() -> None:
     take_weights(network, supernet, genotype)
     images = torch.randn(2, 3, 8, 8, dtype=torch.float64)
     with torch.no_grad():
-        mine, theirs = supernet(images, one_hot(supernet, genotype)), network(images)
+        mine, theirs = supernet(images, one_hot(supernet.space, genotype, DOUBLE)), network(images)
     torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-12)
+
+
+def test_channels_that_pass_by_pass_on_the_edges_of_the_cell_alone() -> None:
+    genotype = random_genotype(3)
+    wirings = (genotype.normal.topology, genotype.reduction.topology)
+    whole, along = (
+        build(channels=4, topology=topology, partial_channels=2).double().eval()
+        for topology in (None, wirings)
+    )
+    shared = whole.state_dict()
+    along.load_state_dict({name: shared[name] for name in along.state_dict()})
+    images = torch.randn(2, 3, 8, 8, dtype=torch.float64)
+    with torch.no_grad():
+        first, second = (
+            net(images, one_hot(net.space, genotype, DOUBLE)) for net in (whole, along)
+        )
+    torch.testing.assert_close(first, second, rtol=1e-10, atol=1e-12)
 
 
 def test_batch_norm_has_no_scale_in_cells_but_has_one_in_the_stem() -> None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
+from nas_core.cells.genotype import Genotype
+from nas_core.cells.sampling import random_genotypes
+from nas_core.data.augmentation import normalise
 from nas_core.data.splits import Images, SearchSplit
 from nas_core.errors import InputError
+from nas_core.networks.alphas import one_hot
 from nas_core.training.search_state import check_searchable
-from tests.nas_core.training.searches import BOTH, FIRST, HALVES, TINY, reference, started
+from tests.nas_core.training.searches import BOTH, FIRST, HALVES, TINY, reference, searched, started
 
 
 def test_the_state_holds_momentum_and_all_of_adam() -> None:
@@ -54,3 +58,34 @@ def test_weights_of_an_edge_start_equal_in_every_space_and_topology() -> None:
     theirs = dict(whole.network.named_parameters())
     for name, weight in started(BOTH).network.named_parameters():
         assert torch.equal(weight, theirs[name])
+
+
+def cells(count: int) -> tuple[Genotype, ...]:
+    return random_genotypes(BOTH.operations, count, seed=0, topology=BOTH.topologies)
+
+
+def test_one_hot_accuracy_is_that_of_shared_weights_on_the_images_of_the_alphas() -> None:
+    search = searched(BOTH)
+    images, labels = HALVES.alphas.pixels, HALVES.alphas.labels
+    batch = normalise(images, HALVES.info, torch.float64)
+    for genotype in cells(5):
+        search.network.eval()
+        with torch.no_grad():
+            mixing = one_hot(search.network.space, genotype, batch)
+            right = search.network(batch, mixing).argmax(dim=1) == labels
+        search.network.train()
+
+        assert search.one_hot_accuracy(genotype) == right.double().mean().item()
+
+
+def test_measuring_cells_leaves_the_search_as_it_is() -> None:
+    search, other = started(BOTH), started(BOTH)
+    running, plain = search.epochs(), other.epochs()
+    for _ in range(BOTH.epochs):
+        first, second = next(running), next(plain)
+        assert first.genotype == second.genotype
+        assert first.train_loss == second.train_loss
+        for genotype in cells(2):
+            search.one_hot_accuracy(genotype)
+    for name, tensor in other.tensors().items():
+        assert torch.equal(search.tensors()[name], tensor), name

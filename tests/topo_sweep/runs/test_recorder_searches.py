@@ -59,7 +59,7 @@ def test_a_search_that_ended_well_is_a_row_of_what_it_is_and_what_its_last_epoch
         search_epoch(1, weight_seconds=4.0, alpha_seconds=1.5, val_accuracy=0.625),
     )
 
-    run.report(run.ids[0], *search_ended("ok", *history))
+    run.report(run.ids[0], *search_ended("ok", *history, one_hot="[]"))
 
     row = only_row(run.store.searches())
     assert list(row) == SEARCH_SCHEMA.names
@@ -99,6 +99,7 @@ def test_a_search_that_ended_well_is_a_row_of_what_it_is_and_what_its_last_epoch
         "weight_step_seconds": (2.0 + 4.0) / 8,
         "alpha_step_seconds": (0.5 + 1.5) / 2,
         "peak_memory_bytes": 10**9,
+        "one_hot": "[]",
         "device": "cpu",
         "node": "node",
         "execution": '{"threads": 1}',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import weakref
 from collections.abc import Generator, Iterator
 
@@ -10,9 +11,11 @@ import torch
 
 import nas_core.training.search
 import nas_core.training.search_state
+from nas_core.cells.genotype import Genotype
 from nas_core.data.splits import Split, load_dataset, split
 from nas_core.training.epochs import SearchEpoch, Steps
 from nas_core.training.pack import PackTraining
+from nas_core.training.search import Search
 from tests.topo_sweep.conftest import small_spec
 from tests.topo_sweep.runs.search_run import search_of, search_spec
 from topo_sweep.runs.execution import Execution
@@ -54,6 +57,42 @@ def test_a_runner_yields_each_epoch_of_a_search_and_then_its_outcome(digits: Spl
     assert outcome.facts["peak_memory_bytes"] > 2**20
     assert (outcome.device, outcome.execution) == ("cpu", Execution().to_json())
     assert epochs[-1].genotype is not None
+
+
+@pytest.mark.slow
+def test_a_search_measures_random_cells_with_its_shared_weights_alone_and_in_a_pack(
+    digits: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = search_spec(seeds=(0, 1), one_hot_cells=3)
+    trials = spec.searches()
+    cells = list(map(str, trials[0].one_hot_genotypes))
+
+    def measured(self: Search, genotype: Genotype) -> float:
+        assert len(self.history) == 1  # of one epoch
+        return (10 * self.seed + cells.index(str(genotype))) / 100
+
+    monkeypatch.setattr(Search, "one_hot_accuracy", measured)
+    outcomes = [reports(digits, trial)[1] for trial in trials]
+    for said in TrialRunner(digits, execution=Execution()).run(Pack(tuple(trials))):
+        assert isinstance(said, Together)
+        outcomes += [report for _, report in said.reports if isinstance(report, Outcome)]
+
+    assert len(cells) == 3
+    assert [json.loads(outcome.facts["one_hot"]) for outcome in outcomes] == [
+        [[cells[0], 0.0], [cells[1], 0.01], [cells[2], 0.02]],
+        [[cells[0], 0.1], [cells[1], 0.11], [cells[2], 0.12]],
+    ] * 2
+
+
+@pytest.mark.slow
+def test_a_search_without_random_cells_or_that_diverged_measures_none(
+    digits: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "one_hot" not in reports(digits, search_of(search_spec()))[1].facts
+    monkeypatch.setattr(Search, "diverged", True)
+    lost = reports(digits, search_of(search_spec(one_hot_cells=3)))[1]
+    assert lost.status == "diverged"
+    assert "one_hot" not in lost.facts
 
 
 def test_a_search_that_stopped_early_says_why(digits: Split) -> None:

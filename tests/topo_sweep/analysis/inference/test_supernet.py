@@ -1,0 +1,152 @@
+"""Shared weights beside trainings alone: whose cells are compared, and what may be said."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from nas_core.cells.genotype import Genotype
+from nas_core.cells.sampling import random_genotypes
+from nas_core.errors import InputError
+from tests.topo_sweep.analysis.ranking_rows import frame, row
+from tests.topo_sweep.analysis.search_rows import search, searches
+from tests.topo_sweep.runs.search_run import search_spec
+from topo_sweep.analysis.inference.supernet import one_hot_accuracies, supernet_finding
+from topo_sweep.runs.execution import Execution
+from topo_sweep.runs.plan import make_plan
+from topo_sweep.runs.sweep import run
+from topo_sweep.store.opened import open_sweep
+
+CELLS = random_genotypes(["skip_connect", "sep_conv_3x3", "dil_conv_3x3"], 12, seed=0)
+
+
+def one_hot(accuracies: Sequence[float], cells: Sequence[Genotype] = CELLS) -> str:
+    return json.dumps(list(map(list, zip(map(str, cells), accuracies, strict=False))))
+
+
+def measured(*accuracies: Sequence[float], **values: Any) -> pd.DataFrame:
+    """Return searches that measured the cells like this, a seed each."""
+    return searches(
+        [
+            search(f"search {seed}", seed=seed, one_hot=one_hot(each), **values)
+            for seed, each in enumerate(accuracies)
+        ]
+    )
+
+
+def trained(accuracies: Sequence[float], *, seeds: int = 1, **values: Any) -> pd.DataFrame:
+    return frame(
+        [
+            row(cell, seed, accuracy + seed / 100, **({"kind": "genotypes"} | values))
+            for cell, accuracy in zip(CELLS, accuracies, strict=False)
+            for seed in range(seeds)
+        ]
+    )
+
+
+RISING = np.linspace(0.8, 0.9, 12).tolist()
+
+
+def test_tau_is_that_of_the_cells_that_both_have_and_their_number_is_said() -> None:
+    random = np.random.default_rng(0)
+    shared = random.uniform(0.1, 0.3, 12).tolist()
+
+    found = supernet_finding(measured(shared), trained(RISING[:10]))
+
+    (only,) = found.tables["searches"].to_dict("records")
+    expected = stats.kendalltau(shared[:10], RISING[:10]).statistic
+    assert (only["measured"], only["n"]) == (12, 10)
+    assert only["tau"] == pytest.approx(expected)
+    assert f"Kendall's tau = {expected:.2f} (95% interval {only['low']:.2f} to " in found.sentence
+    assert "over n = 10 random cells, 1 search." in found.sentence
+    assert found.sentence.endswith(" 2 cells without a training alone left out.")
+    assert found.numbers["without_training"] == 2
+    assert json.dumps(found.to_json_value(), allow_nan=False)
+
+
+def test_over_seeds_of_searches_it_is_the_mean_with_its_interval() -> None:
+    random = np.random.default_rng(1)
+    shared = [(np.array(RISING) + random.normal(0, 0.03, 12)).tolist() for _ in range(4)]
+
+    found = supernet_finding(measured(*shared), trained(RISING, seeds=2))
+
+    taus = [stats.kendalltau(each, RISING).statistic for each in shared]
+    low, high = stats.t.interval(0.95, 3, np.mean(taus), stats.sem(taus))
+    (setting,) = found.tables["settings"].to_dict("records")
+    assert setting["tau"] == pytest.approx(np.mean(taus))
+    assert (setting["low"], setting["high"]) == (pytest.approx(low), pytest.approx(high))
+    assert "they rank cells alike more often than not" in found.sentence
+    assert "4 searches" in found.sentence
+    assert found.numbers["ceiling"] == 1.0
+
+
+def test_what_an_interval_does_not_show_is_not_said() -> None:
+    nothing = [[*RISING[::2], *RISING[1::2]], [*RISING[1::2], *RISING[::2]], RISING[::-1]]
+    assert (
+        "no agreement was found" in supernet_finding(measured(*nothing), trained(RISING)).sentence
+    )
+
+    against = [RISING[::-1], [RISING[10], RISING[11], *RISING[9::-1]], RISING[::-1]]
+    assert "the other way round" in supernet_finding(measured(*against), trained(RISING)).sentence
+
+
+def test_settings_of_searches_are_apart_and_named() -> None:
+    both = pd.concat([measured(RISING), measured(RISING[::-1], cells=16)], ignore_index=True)
+    both["search_id"] = ["a", "b"]
+
+    found = supernet_finding(both, trained(RISING))
+
+    assert found.tables["settings"]["tau"].tolist() == pytest.approx([1.0, -1.0])
+    assert "search_subspace in SS1 with 16 cells: " in found.sentence
+    assert [line[2] for line in found.shown["Kendall's tau"]] == ["depth", "5", "16"]
+
+
+def test_random_and_found_trainings_of_a_cell_count_alike_and_others_not_at_all() -> None:
+    rows = pd.concat(
+        [
+            trained(RISING[:6], kind="random"),
+            trained(RISING, kind="search").iloc[6:],
+            frame([row(17, 0, 0.1)]),
+        ],
+        ignore_index=True,
+    )
+
+    found = supernet_finding(measured(RISING), rows)
+
+    assert found.tables["searches"]["n"].tolist() == [12]
+    mixed = rows.assign(protocol_hash=["a"] * 6 + ["b"] * 7)
+    with pytest.raises(InputError, match="never mixes protocols"):
+        supernet_finding(measured(RISING), mixed)
+
+
+def test_nothing_measured_and_nothing_trained_are_said() -> None:
+    without = measured(RISING).drop(columns="one_hot")
+    assert one_hot_accuracies(without).empty
+    assert supernet_finding(without, trained(RISING)).sentence == (
+        "Nothing to compare: no search here has measured any: ask for some with one_hot_cells."
+    )
+    assert (
+        "none of the 12 cells"
+        in supernet_finding(measured(RISING), trained(RISING).iloc[:0]).sentence
+    )
+
+    some = pd.concat([measured(RISING), without.assign(search_id="other", one_hot=None)])
+    assert supernet_finding(some, trained(RISING)).sentence.endswith("measured none: 1.")
+
+
+@pytest.mark.slow
+def test_what_a_sweep_of_searches_keeps_is_read(tmp_path: Path) -> None:
+    spec = search_spec(one_hot_cells=5, evaluation_seeds=())
+    run(make_plan(spec, tmp_path), Execution(executor="inline"))
+
+    kept = one_hot_accuracies(open_sweep(tmp_path).searches())
+
+    assert kept["genotype"].tolist() == [str(g) for g in spec.searches()[0].one_hot_genotypes]
+    assert kept["accuracy"].between(0, 1).all()

@@ -1,0 +1,182 @@
+"""Does the supernet know: its shared weights' accuracy of a cell beside that of the cell alone.
+
+The first is measured at the end of a search, see `one_hot_cells` of a sweep of searches; the second
+is that of trainings of the same genotypes, in whatever sweep.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from topo_sweep.analysis.accuracy import estimate
+from topo_sweep.analysis.design import Design, design_of
+from topo_sweep.analysis.inference.agreement import (
+    Agreement,
+    adjusted_means,
+    agreement,
+    tau_text,
+)
+from topo_sweep.analysis.inference.comparisons import of_halves
+from topo_sweep.analysis.inference.findings import Finding, Number
+from topo_sweep.analysis.text import counted, n_words
+
+_TITLE = "does the supernet know"
+_SETTING = ["method", "space", "cells", "protocol_hash"]
+
+
+def one_hot_accuracies(searches: pd.DataFrame) -> pd.DataFrame:
+    """Return `search_id`, `genotype` and `accuracy` of every cell that a search measured.
+
+    Args:
+        searches: one row a search; the column `one_hot` may be missing, as in older stores.
+
+    """
+    rows = [
+        {"search_id": search_id, "genotype": genotype, "accuracy": accuracy}
+        for search_id, text in zip(searches["search_id"], _texts(searches), strict=True)
+        if isinstance(text, str)
+        for genotype, accuracy in json.loads(text)
+    ]
+    return pd.DataFrame(rows, columns=["search_id", "genotype", "accuracy"])
+
+
+def supernet_agreement(searches: pd.DataFrame, alone: Design) -> pd.DataFrame:
+    """Return Kendall's tau of each search with trainings alone, over the cells that both have.
+
+    Args:
+        searches: one row a search.
+        alone: trainings of the same genotypes, by topology.
+
+    Returns:
+        A row a search that measured cells: `method`, `space`, `cells` (of the search network),
+        `protocol_hash`, `seed`, `search_id`, `measured`, `n` (of those with a training alone),
+        `tau`, `low` and `high`, NaN where there is none.
+
+    """
+    means = adjusted_means(alone.table).set_axis(alone.groups["genotype"])
+    measured = one_hot_accuracies(searches)
+    rows = []
+    for search in searches.to_dict("records"):
+        of_search = measured[measured["search_id"] == search["search_id"]]
+        if of_search.empty:
+            continue
+        shared = of_search.set_index("genotype")["accuracy"]
+        found = agreement(shared, means)
+        rows.append(
+            {name: search[name] for name in (*_SETTING, "seed", "search_id")}
+            | {"measured": len(shared), "n": len(shared.index.intersection(means.index))}
+            | {part: getattr(found, part, None) for part in ("tau", "low", "high")}
+        )
+    columns = [*_SETTING, "seed", "search_id", "measured", "n", "tau", "low", "high"]
+    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[-3:], float))
+
+
+def supernet_finding(
+    searches: pd.DataFrame, trials: pd.DataFrame, *, metric: str | None = None
+) -> Finding:
+    """Say how far shared weights rank cells as training each alone does.
+
+    Args:
+        searches: one row a search, as `OpenedSweep.searches` gives them.
+        trials: one row a training, of the same sweep or another; those of other cells are left out.
+        metric: 'val' or 'test' of the trainings; None is 'val' where there is a hold-out.
+
+    Raises:
+        InputError: trainings of several protocols or data sets.
+
+    """
+    cells = one_hot_accuracies(searches)
+    if cells.empty:
+        why = "no search here has measured any: ask for some with one_hot_cells"
+        return Finding(title=_TITLE, sentence=f"Nothing to compare: {why}.")
+    # Random or found, in a list or by a search: the same network by the same protocol.
+    same = trials[trials["genotype"].isin(cells["genotype"])].assign(kind="genotypes")
+    if not (same["status"] != "failed").any():
+        count = counted(cells["genotype"].nunique(), "cell")
+        why = f"none of the {count} that searches have measured was trained alone"
+        return Finding(title=_TITLE, sentence=f"Nothing to compare: {why}.")
+    alone = design_of(same, by="topology", metric=metric)
+    table = supernet_agreement(searches, alone)
+    settings = _settings(table)
+    ceiling = of_halves(alone).across
+    numbers: dict[str, Number] = {
+        "searches": len(table),
+        "cells": len(alone.groups),
+        "without_training": int(cells["genotype"].nunique()) - len(alone.groups),
+        "ceiling": None if ceiling is None else ceiling.tau,
+    }
+    return Finding(
+        title=_TITLE,
+        sentence=_sentence(settings, table, alone, without=len(searches) - len(table)),
+        method="Kendall's tau-b of shared weights with trainings alone, its mean over seeds of "
+        "searches with a t interval; of one search by leaving out each cell in turn",
+        assumes="random cells as a sample of the space; batch norms of the shared weights "
+        "normalise by what they saw of all operations",
+        numbers=numbers,
+        tables={"searches": table, "settings": settings},
+        shown={"Kendall's tau": _shown(settings)},
+    )
+
+
+def _texts(searches: pd.DataFrame) -> Sequence[object]:
+    return searches["one_hot"].tolist() if "one_hot" in searches else [None] * len(searches)
+
+
+def _settings(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a row a setting of searches: the mean over seeds, of a single one its own interval."""
+    rows = []
+    for key, group in table.groupby(_SETTING, sort=True):
+        known = group.dropna(subset="tau")
+        row = dict(zip(_SETTING, key, strict=True))
+        row |= {"searches": len(known), "n": group["n"].min(), "most": group["n"].max()}
+        found = estimate(known["tau"], within=(-1.0, 1.0))
+        one = known.iloc[0] if len(known) == 1 else found
+        row["tau"] = None if found is None else found.mean
+        rows.append(row | {end: getattr(one, end, None) for end in ("low", "high")})
+    return pd.DataFrame(rows).astype(dict.fromkeys(("tau", "low", "high"), float))
+
+
+def _sentence(settings: pd.DataFrame, table: pd.DataFrame, alone: Design, *, without: int) -> str:
+    parts = []
+    for row in settings.to_dict("records"):
+        where = f"{row['method']} in {row['space']} with {row['cells']} cells: "
+        over = n_words([row["n"], row["most"]])
+        parts.append(
+            f"{where if len(settings) > 1 else ''}{_said(row)}, Kendall's tau = {_tau(row)} over "
+            f"{over} random cells, {counted(row['searches'], 'search')}"
+        )
+    left = int(table["measured"].max()) - int(table["n"].max())
+    notes = [f" {counted(left, 'cell')} without a training alone left out."] if left else []
+    notes += [f" Searches that measured none: {without}."] if without else []
+    beside = f"beside trainings alone ({alone.metric_name}, {alone.seed_words} seeds)"
+    return f"Shared weights {beside}: {'; '.join(parts)}.{''.join(notes)}"
+
+
+def _said(row: Mapping[Hashable, Any]) -> str:
+    """Return what an interval allows to say."""
+    if row["low"] > 0:
+        return "they rank cells alike more often than not"
+    if row["high"] < 0:
+        return "they rank cells the other way round more often than not"
+    return "no agreement was found, which does not show that there is none"
+
+
+def _tau(row: Mapping[Hashable, Any]) -> str:
+    if np.isnan(row["tau"]):
+        return "-"
+    if np.isnan(row["low"]):
+        return tau_text(Agreement(tau=row["tau"], n=row["n"]))
+    return tau_text(Agreement(tau=row["tau"], n=row["n"], low=row["low"], high=row["high"]))
+
+
+def _shown(settings: pd.DataFrame) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [("method", "space", "depth", "searches", "cells", "tau")]
+    for row in settings.to_dict("records"):
+        setting = (row["method"], row["space"], str(row["cells"]), str(row["searches"]))
+        rows.append((*setting, str(row["n"]), _tau(row)))
+    return rows
