@@ -177,12 +177,14 @@ class _Queue(Searcher):
     def suggest(self, trial_id: str) -> Any:  # noqa: ANN401 - Tune's signature
         """Return the next trial's config, None to be asked later, or that there is none.
 
+        While any runs there may be one: what fails is handed out again.
+
         Raises:
             KeyboardInterrupt: Ctrl-C.
 
         """
         self._check()
-        if self._agenda.is_exhausted:
+        if self.all_ended:
             return Searcher.FINISHED
         if time.monotonic() - self._looked_at >= _LOOK_SECONDS:
             self._workers = self._count_workers()
