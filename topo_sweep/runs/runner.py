@@ -291,7 +291,7 @@ def check_precision(trials: Iterable[Planned], device: str) -> None:
 
 def settled_here(execution: Execution) -> Execution:
     """Return how a run executes on this machine: each on a GPU of its own where there are any."""
-    if execution.gpus is not None:
+    if execution.gpus not in {None, "auto"}:
         return execution
     return replace(execution, gpus=1.0 if torch.cuda.is_available() else 0.0)
 

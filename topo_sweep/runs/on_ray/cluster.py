@@ -70,6 +70,8 @@ def connected(
 def settle(execution: Execution) -> tuple[Execution, str]:
     """Return the execution with `gpus` decided, and a sentence that says so.
 
+    Where there are GPUs, 'auto' stays: what packs take of one is measured by a worker.
+
     Where the cluster has no CPU, as a head alone may have none, it waits for a machine.
 
     Raises:
@@ -82,9 +84,10 @@ def settle(execution: Execution) -> tuple[Execution, str]:
         while not _most("CPU"):
             time.sleep(_LOOK_SECONDS)
     most_gpus = _most("GPU")
-    gpus = execution.gpus
-    if gpus is None:
-        gpus = 1.0 if most_gpus else 0.0
+    settled = execution
+    if execution.gpus is None or (execution.gpus == "auto" and not most_gpus):
+        settled = replace(execution, gpus=1.0 if most_gpus else 0.0)
+    gpus = settled.gpus_of_each
     if execution.cpus > most_cpus:
         raise InputError(
             f"--cpus-per-pack {execution.cpus} is more than any node has ({most_cpus:g})"
@@ -94,13 +97,14 @@ def settle(execution: Execution) -> tuple[Execution, str]:
             f"--gpus-per-pack {gpus:g} is more than any node of Ray has ({most_gpus:g}): "
             "use --gpus-per-pack 0 to train on CPUs"
         )
-    settled, cpus = replace(execution, gpus=gpus), counted(execution.cpus, "CPU")
+    cpus = counted(execution.cpus, "CPU")
     if execution.cluster:
         check_nodes(settled)
     each = "trial" if execution.pack_size is None else "pack"
     if gpus:
         _check_cuda(gpus)
-        return settled, f"{gpus:g} GPU and {cpus} a {each}"
+        of_gpu = "a part of a GPU" if settled.gpus == "auto" else f"{gpus:g} GPU"
+        return settled, f"{of_gpu} and {cpus} a {each}"
     reason = "" if execution.gpus == 0 else " (the cluster has no GPU)"
     return settled, f"{cpus} a {each}, no GPU{reason}"
 
@@ -121,6 +125,13 @@ def workers_that_fit(execution: Execution, only: Collection[str] | None = None) 
         for node in ray.nodes()
         if node["Alive"] and (only is None or node["NodeID"] in only)
     )
+
+
+def most_on_a_gpu(execution: Execution) -> int:
+    """Return for how many workers a GPU a node of now has CPUs, at most; 1 where none has any."""
+    lent = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    most = (each.get("CPU", 0.0) / execution.cpus / each["GPU"] for each in lent if each.get("GPU"))
+    return max(int(max(most, default=1.0)), 1)
 
 
 def asks_for_token() -> bool:
@@ -150,7 +161,7 @@ def _check_cuda(gpus: float) -> None:
 def on_worker(execution: Execution, function: Callable[[A], R], argument: A) -> R:
     """Call a function in a process that has what a worker of a settled execution has."""
     remote = ray.remote(
-        num_cpus=execution.cpus, num_gpus=execution.gpus or 0, max_retries=0, max_calls=1
+        num_cpus=execution.cpus, num_gpus=execution.gpus_of_each, max_retries=0, max_calls=1
     )(function)
     return ray.get(remote.remote(argument))
 

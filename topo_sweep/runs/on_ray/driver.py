@@ -14,6 +14,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -31,7 +32,9 @@ from topo_sweep.runs.on_ray.cluster import workers_that_fit
 from topo_sweep.runs.on_ray.failures import failure_of
 from topo_sweep.runs.on_ray.watch import Watch, checked, places_but
 from topo_sweep.runs.on_ray.worker import TrialTrainable
+from topo_sweep.runs.packs import Pack
 from topo_sweep.runs.recorder import Recorder
+from topo_sweep.spec.trials import Runnable
 from topo_sweep.store.paths import StorePaths
 
 _SCRATCH: Final = "topo-sweep-tune-"
@@ -71,15 +74,21 @@ def run_on_ray(
 
     """
     watch = Watch(execution, paths.manifest) if execution.cluster else None
+    share = recorder.share
 
     def workers() -> int:
         if watch is not None:
             watch.look()
-        count = workers_that_fit(execution, None if watch is None else watch.passed)
+        now = replace(execution, gpus=share.gpus(execution))
+        count = workers_that_fit(now, None if watch is None else watch.passed)
         recorder.waits_for_machines(count == 0)
         return count
 
-    queue = _Queue(agenda, workers, interrupts.check, watch)
+    def gpus(trial: Runnable | Pack) -> float:
+        share.begins(trial)
+        return share.gpus(execution)
+
+    queue = _Queue(agenda, workers, interrupts.check, watch, gpus)
     with scratch_folder() as scratch, contextlib.suppress(_AllEnded):
         tuner = tune.Tuner(
             tune.with_resources(
@@ -89,7 +98,7 @@ def run_on_ray(
                     paths=StorePaths(paths.folder.absolute()),
                     arrays=images.to_arrays(),
                 ),
-                partial(places_but, {"CPU": execution.cpus, "GPU": execution.gpus or 0}),
+                partial(places_but, execution.cpus),
             ),
             tune_config=tune.TuneConfig(
                 search_alg=queue,
@@ -154,6 +163,7 @@ class _Queue(Searcher):
         workers: says how many workers the cluster can hold now.
         check: raises on Ctrl-C; called here because Tune waits here where nothing runs.
         watch: knows the nodes that get no trial, where there may be any.
+        gpus: says what one gets that is handed out now.
 
     """
 
@@ -163,8 +173,10 @@ class _Queue(Searcher):
         workers: Callable[[], int],
         check: Callable[[], None] = lambda: None,
         watch: Watch | None = None,
+        gpus: Callable[[Runnable | Pack], float] = lambda _: 0.0,
     ) -> None:
         super().__init__(metric=None, mode=None)
+        self._gpus = gpus
         self._agenda = agenda
         self._check = check
         self._watch = watch
@@ -194,7 +206,7 @@ class _Queue(Searcher):
             return None
         self._under_way.add(trial_id)
         refused = [] if self._watch is None else sorted(self._watch.refused)
-        return {"trial": trial, "not_on": refused}
+        return {"trial": trial, "gpus": self._gpus(trial), "not_on": refused}
 
     def on_trial_complete(self, trial_id: str, *_: object, **__: object) -> None:
         """Note that a trial has ended, well or not."""

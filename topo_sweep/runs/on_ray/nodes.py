@@ -17,7 +17,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from nas_core.errors import InputError, first_line
 from topo_sweep.analysis.text import plain_table
-from topo_sweep.runs.execution import Execution
+from topo_sweep.runs.execution import Execution, times_in_one
 
 ANSWER_SECONDS: Final = 20.0
 """A process of Python starts in this time, also where a machine is busy."""
@@ -96,15 +96,14 @@ def nodes_table(nodes: Sequence[NodeFacts]) -> str:
 
 def places(execution: Execution, node: Mapping[str, Any]) -> int:
     """Return how many workers of a settled execution one of Ray's nodes can hold."""
-    wanted = {"CPU": float(execution.cpus), "GPU": execution.gpus or 0.0}
+    wanted = {"CPU": float(execution.cpus), "GPU": execution.gpus_of_each}
     total = node["Resources"]
     return min(_times(each, total.get(name, 0)) for name, each in wanted.items() if each)
 
 
 def _times(each: float, total: float) -> int:
     """Return how often a node has this of one resource; a part of a GPU is of a single one."""
-    # A tenth goes ten times into one, whatever floating point says.
-    return int(total / each) if each >= 1 else int(total) * int(1 / each + 1e-6)
+    return int(total / each) if each >= 1 else int(total) * times_in_one(each)
 
 
 def check_nodes(execution: Execution) -> None:

@@ -110,9 +110,9 @@ class _Places(tune.PlacementGroupFactory):
         return hash(tuple(tuple(bundle.items()) for bundle in self.bundles))
 
 
-def places_but(each: Mapping[str, float], config: Mapping[str, Any]) -> tune.PlacementGroupFactory:
-    """Return what Tune asks Ray for: resources on any node, but for those that `not_on` names."""
-    wanted = {name: count for name, count in each.items() if count}
+def places_but(cpus: int, config: Mapping[str, Any]) -> tune.PlacementGroupFactory:
+    """Return what Tune asks Ray for: CPUs and `gpus`, on any node but those that `not_on` names."""
+    wanted = {"CPU": float(cpus), **({"GPU": config["gpus"]} if config.get("gpus") else {})}
     refused = config.get("not_on")
     if not refused:
         return _Places([wanted])

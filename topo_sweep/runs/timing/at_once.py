@@ -21,6 +21,7 @@ from nas_core.protocols.data import DatasetInfo
 from nas_core.protocols.search import SearchProtocol
 from nas_core.protocols.training import Protocol
 from nas_core.training.pack import Member
+from topo_sweep.runs.packs import Pack, WaitingPack, cell_of, members_of
 from topo_sweep.runs.runner import is_out_of_memory
 from topo_sweep.runs.timing.step_time import (
     TIMED_TOGETHER,
@@ -28,6 +29,7 @@ from topo_sweep.runs.timing.step_time import (
     time_search_steps,
     time_steps,
 )
+from topo_sweep.spec.trials import Planned, SearchTrial
 
 MOST_PROCESSES: Final = 8
 """More than these are not started: each loads PyTorch."""
@@ -54,6 +56,14 @@ class Kind:
     protocol: Protocol | SearchProtocol
     members: tuple[Member, ...] = ()
     packed: bool = False
+
+
+def kind_of(unit: Planned | Pack | WaitingPack) -> Kind:
+    """Return what is timed of a trial or a pack; of a pack of searches, one of them."""
+    trials = members_of(unit)
+    members = tuple(Member(cell_of(t), t.seed) for t in trials if not isinstance(t, SearchTrial))
+    is_pack = isinstance(unit, Pack | WaitingPack)
+    return Kind(trials[0].protocol, members, packed=is_pack and bool(members))
 
 
 def time_kinds(

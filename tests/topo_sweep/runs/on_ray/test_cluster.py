@@ -11,7 +11,7 @@ from ray._private import services
 from nas_core.errors import InputError
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.on_ray import cluster
-from topo_sweep.runs.on_ray.cluster import connected, settle, workers_that_fit
+from topo_sweep.runs.on_ray.cluster import connected, most_on_a_gpu, settle, workers_that_fit
 
 
 @pytest.fixture(autouse=True)
@@ -216,3 +216,23 @@ def test_what_a_worker_with_a_gpu_has_is_said_of_what_it_trains(
 
     assert settle(Execution(pack_size=30))[1] == "1 GPU and 1 CPU a pack"
     assert settle(Execution(gpus=0.5))[1] == "0.5 GPU and 1 CPU a trial"
+    auto = Execution(gpus="auto")
+    assert settle(auto) == (auto, "a part of a GPU and 1 CPU a trial"), "a worker measures it"
+
+
+def test_without_a_gpu_none_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes(monkeypatch, {"CPU": 8.0})
+
+    settled, words = settle(Execution(gpus="auto"))
+
+    assert (settled.gpus, words) == (0.0, "1 CPU a trial, no GPU (the cluster has no GPU)")
+
+
+def test_as_many_share_a_gpu_as_its_node_has_cpus_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes(monkeypatch, {"CPU": 8.0, "GPU": 2.0}, {"CPU": 3.0, "GPU": 1.0}, {"CPU": 64.0})
+
+    assert most_on_a_gpu(Execution()) == 4
+    assert most_on_a_gpu(Execution(cpus=3)) == 1
+    assert most_on_a_gpu(Execution(cpus=9)) == 1
+    nodes(monkeypatch, {"CPU": 64.0})
+    assert most_on_a_gpu(Execution()) == 1

@@ -114,9 +114,8 @@ def test_a_node_that_leaves_before_it_answers_is_forgotten(
 
 
 def test_a_trial_may_be_placed_on_any_node_but_those_that_are_refused() -> None:
-    each = {"CPU": 2.0, "GPU": 0.0}
-    anywhere = [places_but(each, {}), places_but(each, {"not_on": []})]
-    elsewhere = places_but(each, {"not_on": ["aa", "bb"]})
+    anywhere = [places_but(2, {}), places_but(2, {"gpus": 0.0, "not_on": []})]
+    elsewhere = places_but(2, {"not_on": ["aa", "bb"]})
 
     assert [place.required_resources for place in (*anywhere, elsewhere)] == 3 * [{"CPU": 2.0}]
     assert [place._kwargs for place in anywhere] == 2 * [{}]
@@ -124,12 +123,13 @@ def test_a_trial_may_be_placed_on_any_node_but_those_that_are_refused() -> None:
 
 
 def test_a_node_that_is_refused_costs_no_worker_elsewhere() -> None:
-    anywhere, elsewhere = (places_but({"CPU": 2}, {"not_on": nodes}) for nodes in ([], ["aa"]))
-    more = places_but({"CPU": 3}, {})
+    anywhere, elsewhere = (places_but(2, {"not_on": nodes}) for nodes in ([], ["aa"]))
+    more = [places_but(3, {}), places_but(2, {"gpus": 0.5})]
 
     assert anywhere == elsewhere, "Tune gives a worker to a trial that asks for the same"
     assert hash(anywhere) == hash(elsewhere)
-    assert more not in (anywhere, elsewhere)
+    assert not {anywhere, elsewhere}.intersection(more)
+    assert more[1].required_resources == {"CPU": 2.0, "GPU": 0.5}
 
 
 def test_a_worker_on_a_node_that_was_not_asked_yet_refuses_to_train(
