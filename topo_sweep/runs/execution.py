@@ -27,6 +27,8 @@ class Execution:
         cluster: join a running Ray cluster instead of starting one here.
         address: of that cluster, HOST:PORT; None looks in RAY_ADDRESS and on this machine.
         insecure: do not warn of a cluster that asks for no token.
+        ship_data: images travel from here to the nodes of a cluster; otherwise each worker reads
+            `data_dir` itself, by the path that it has here.
         data_dir: folder of the data set; None is $TOPO_SWEEP_DATA, else data.
         download: fetch the data set if it is not there.
         partial_data: train and test also on a part of the data set.
@@ -56,6 +58,7 @@ class Execution:
     cluster: bool = False
     address: str | None = None
     insecure: bool = False
+    ship_data: bool = True
     data_dir: Path | None = None
     download: bool = False
     partial_data: bool = False
@@ -76,6 +79,8 @@ class Execution:
                 "--executor inline trains in this process and joins no cluster: leave out "
                 "--executor, or --cluster and --address"
             )
+        if not (self.ship_data or self.cluster):
+            raise InputError("--no-ship-data is about the nodes of a cluster: add --cluster")
         if self.test_every < 1:
             raise InputError(f"--test-every counts epochs from 1, got {self.test_every}")
         if self.retries < 0:

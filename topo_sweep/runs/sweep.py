@@ -15,7 +15,7 @@ from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.compiling import check_compiler, settled_compiling
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.gpu_share import GpuShare, settled_sharing
-from topo_sweep.runs.images import check_fingerprint, checked_images
+from topo_sweep.runs.images import ImagesByPath, check_fingerprint, checked_images
 from topo_sweep.runs.inline import run_inline
 from topo_sweep.runs.interrupts import Interrupts
 from topo_sweep.runs.pack_size import (
@@ -102,7 +102,11 @@ def run(
     check_fingerprint(plan.manifest, dataset)
     left = list(plan.left.values())
     images = checked_images(plan.spec.data, left, dataset, partial_data=execution.partial_data)
-    with _executor(execution, images, plan.store.paths) as executor:
+    data = plan.spec.data
+    by_path = None
+    if not execution.ship_data:
+        by_path = ImagesByPath.of(dataset, data, execution.data_dir)
+    with _executor(execution, images, plan.store.paths, by_path) as executor:
         check_precision(left, executor.execution.device)
         check_compiler(left, executor.execution, executor.ask)
         plan.store.create_folders()
@@ -294,7 +298,9 @@ class _Executor:
 
 
 @contextlib.contextmanager
-def _executor(execution: Execution, images: Split, paths: StorePaths) -> Iterator[_Executor]:
+def _executor(
+    execution: Execution, images: Split, paths: StorePaths, by_path: ImagesByPath | None = None
+) -> Iterator[_Executor]:
     if execution.executor == "inline":
         execution = settled_here(execution)
         check_device(execution.device)
@@ -316,8 +322,8 @@ def _executor(execution: Execution, images: Split, paths: StorePaths) -> Iterato
         verbose=execution.verbose,
         insecure=execution.insecure,
     ) as where:
-        settled, how = cluster.settle(execution)
-        run_left = partial(driver.run_on_ray, images=images, paths=paths)
+        settled, how = cluster.settle(execution, by_path)
+        run_left = partial(driver.run_on_ray, images=by_path or images, paths=paths)
         # The driver needs no GPU of its own, and may be another machine than those of a cluster.
         elsewhere = settled.cluster or settled.device == "cuda"
         ask = partial(cluster.on_worker, settled) if elsewhere else ask_here

@@ -54,6 +54,12 @@ def test_every_epoch_that_never_comes_is_refused() -> None:
         Execution(test_every=0)
 
 
+def test_images_are_read_by_nodes_only_where_there_are_any() -> None:
+    with pytest.raises(InputError, match="--no-ship-data is about the nodes of a cluster: add"):
+        Execution(ship_data=False)
+    assert not Execution(ship_data=False, cluster=True).ship_data
+
+
 def test_one_process_joins_no_cluster() -> None:
     with pytest.raises(InputError, match="joins no cluster: leave out --executor, or --cluster"):
         Execution(executor="inline", cluster=True)

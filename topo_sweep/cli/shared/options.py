@@ -141,6 +141,11 @@ class RunOptions:
         metavar="HOST:PORT", help="Where it is.  [default: $RAY_ADDRESS, else here]"
     )
     insecure: bool = option(is_flag=True, help="Do not warn of a cluster without a token.")
+    ship_data: bool = option(
+        "--ship-data/--no-ship-data",
+        default=True,
+        help="Send the images to the nodes, or let each read --data-dir itself.  [default: send]",
+    )
     executor: Literal["ray", "inline"] = executor_option("ray")
     data_dir: Path | None = option(
         type=PATH, help="Folder of the data set.  [default: $TOPO_SWEEP_DATA, else data]"

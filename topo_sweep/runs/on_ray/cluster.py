@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import ray
 from ray._private import ray_constants, services  # there is no public way to ask where `auto` is
@@ -22,6 +22,9 @@ from topo_sweep.runs.on_ray.local_nodes import is_loopback_only
 from topo_sweep.runs.on_ray.nodes import check_nodes, places
 from topo_sweep.runs.on_ray.quiet import quiet_ray
 from topo_sweep.runs.on_ray.tokens import MODE, OPEN_WARNING, mode_for
+
+if TYPE_CHECKING:
+    from topo_sweep.runs.images import ImagesByPath
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -67,7 +70,7 @@ def connected(
             ray.shutdown()
 
 
-def settle(execution: Execution) -> tuple[Execution, str]:
+def settle(execution: Execution, by_path: ImagesByPath | None = None) -> tuple[Execution, str]:
     """Return the execution with `gpus` decided, and a sentence that says so.
 
     Where there are GPUs, 'auto' stays: what packs take of one is measured by a worker.
@@ -76,7 +79,7 @@ def settle(execution: Execution) -> tuple[Execution, str]:
 
     Raises:
         InputError: more than any node has, GPUs that PyTorch cannot use, or nodes of a cluster that
-            do not have this driver's versions.
+            do not have this driver's versions, or images that they read `by_path`.
 
     """
     while not (most_cpus := _most("CPU")):  # a head that trains nothing
@@ -99,7 +102,7 @@ def settle(execution: Execution) -> tuple[Execution, str]:
         )
     cpus = counted(execution.cpus, "CPU")
     if execution.cluster:
-        check_nodes(settled)
+        check_nodes(settled, by_path)
     each = "trial" if execution.pack_size is None else "pack"
     if gpus:
         _check_cuda(gpus)

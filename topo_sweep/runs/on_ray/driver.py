@@ -27,6 +27,7 @@ from ray.tune.search import Searcher
 from nas_core.data.splits import Split
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.execution import Execution
+from topo_sweep.runs.images import ImagesByPath
 from topo_sweep.runs.interrupts import Interrupts
 from topo_sweep.runs.on_ray.cluster import workers_that_fit
 from topo_sweep.runs.on_ray.failures import failure_of
@@ -54,7 +55,7 @@ def run_on_ray(
     interrupts: Interrupts,
     *,
     execution: Execution,
-    images: Split,
+    images: Split | ImagesByPath,
     paths: StorePaths,
     trainable: type[tune.Trainable] = TrialTrainable,
 ) -> None:
@@ -65,7 +66,7 @@ def run_on_ray(
         recorder: is told everything.
         interrupts: checked after every event.
         execution: of every trial, settled.
-        images: put into Ray's object store once.
+        images: put into Ray's object store once, or read by each worker.
         paths: of the store.
         trainable: what an actor runs.
 
@@ -73,7 +74,8 @@ def run_on_ray(
         KeyboardInterrupt: Ctrl-C; what had finished is recorded.
 
     """
-    watch = Watch(execution, paths.manifest) if execution.cluster else None
+    by_path = images if isinstance(images, ImagesByPath) else None
+    watch = Watch(execution, paths.manifest, by_path) if execution.cluster else None
     share = recorder.share
 
     def workers() -> int:
@@ -96,7 +98,7 @@ def run_on_ray(
                     trainable if watch is None else checked(trainable),
                     execution=execution,
                     paths=StorePaths(paths.folder.absolute()),
-                    arrays=images.to_arrays(),
+                    arrays=images.to_arrays() if isinstance(images, Split) else images,
                 ),
                 partial(places_but, execution.cpus),
             ),

@@ -20,6 +20,7 @@ from ray.exceptions import (
 from ray.tune.experiment import Trial as TuneTrial
 
 from nas_core.files import remove
+from topo_sweep.runs.images import OtherImagesError
 from topo_sweep.runs.on_ray.watch import OtherVersionsError
 from topo_sweep.runs.recorder import failed
 from topo_sweep.runs.runner import Outcome
@@ -54,6 +55,9 @@ def failure_from(error: BaseException | None, paths: StorePaths) -> Outcome:
             "driver's",
             failure="machine",
         )
+    if OtherImagesError.__name__ in text:
+        why = text.rpartition(f"{OtherImagesError.__name__}: ")[2].partition("\n")[0]
+        return failed(f"its worker does not find the driver's images: {why}", failure="machine")
     if isinstance(error, ActorUnavailableError | NodeDiedError) or _NODE_DIED in text:
         return failed("the machine of its worker was lost", failure="machine")
     if isinstance(error, RayTaskError):

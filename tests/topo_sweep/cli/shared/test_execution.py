@@ -115,6 +115,24 @@ def test_gpus_of_a_pack_are_a_number_or_as_few_as_it_needs(
     assert "--gpus-per-pack is a part of one GPU, or whole ones, got 1.5" in program.errors
 
 
+def test_images_are_sent_to_the_nodes_of_a_cluster_unless_they_are_to_read_them(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[bool] = []
+
+    def run(_plan: object, execution: Execution, _say: object) -> object:
+        given.append(execution.ship_data)
+        raise InputError("that is enough")
+
+    monkeypatch.setattr(sweep, "run", run)
+
+    for option in ((), ("--ship-data",), ("--no-ship-data",)):
+        program("run", "demo", "--cluster", *option, code=2)
+    assert given == [True, True, False]
+    program("run", "demo", "--no-ship-data", code=2)
+    assert program.errors.endswith("is about the nodes of a cluster: add --cluster\n")
+
+
 def test_a_search_has_no_epochs_to_choose_for_it_measures_in_its_last(program: Program) -> None:
     assert "--test-every" not in program("search", "--help")
     assert "--test-every" in program("run", "--help")

@@ -88,6 +88,17 @@ def paths(tmp_path: Path) -> StorePaths:
             "machine",
             JOINED,
         ),
+        (
+            ActorDiedError(
+                RayTaskError(
+                    "__init__",
+                    "Traceback:\ntopo_sweep.runs.images.OtherImagesError: no cifar10 in data",
+                    ValueError(),
+                )
+            ),
+            "machine",
+            "its worker does not find the driver's images: no cifar10 in data",
+        ),
     ],
 )
 def test_a_row_names_the_cause_without_rays_advice(

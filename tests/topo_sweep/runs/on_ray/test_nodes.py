@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import importlib.metadata
-import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from ray import cloudpickle
 
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.on_ray.nodes import (
+    NOT_READ,
     NodeFacts,
-    _reading_function,
-    _versions_function,
-    _writing_function,
     fault,
+    images_fault,
     nodes_table,
     places,
-    seeing_function,
     versions_here,
 )
 
@@ -32,35 +27,6 @@ def test_the_versions_that_matter_are_those_installed() -> None:
     assert {name: HERE[name] for name in ("ray", "torch", "topo-sweep")} == {
         name: importlib.metadata.version(name) for name in ("ray", "torch", "topo-sweep")
     }
-
-
-WITHOUT = """
-import sys
-sys.modules["topo_sweep"] = sys.modules["nas_core"] = None
-from ray import cloudpickle
-functions = cloudpickle.loads(sys.stdin.buffer.read())
-functions[1](sys.argv[1])
-print(functions[0](), functions[2](sys.argv[1], "no digest")[1], functions[3]([sys.argv[1]]))
-"""
-
-
-@pytest.mark.slow
-def test_a_node_without_topo_sweep_can_be_asked_too(tmp_path: Path) -> None:
-    functions = (
-        _versions_function(),
-        _writing_function(),
-        seeing_function(),
-        _reading_function(),
-    )
-    asked = subprocess.run(
-        [sys.executable, "-c", WITHOUT, str(tmp_path / "written")],
-        input=cloudpickle.dumps(functions),
-        capture_output=True,
-        check=False,
-    )
-
-    assert asked.returncode == 0, asked.stderr
-    assert asked.stdout.decode() == f"{HERE} False 0\n"
 
 
 @pytest.mark.parametrize(
@@ -77,6 +43,13 @@ def test_what_differs_is_named_and_nothing_else(
     answer: dict[str, str] | Exception, why: str | None
 ) -> None:
     assert fault(answer) == why
+
+
+def test_why_a_node_does_not_read_the_images_is_said_in_words() -> None:
+    assert images_fault(None) is None
+    assert images_fault("finds no cifar10 there") == "finds no cifar10 there"
+    assert images_fault(NOT_READ) == "has not read the images in 60 s"
+    assert images_fault(ValueError("bad\nand more")) == "cannot read images (bad)"
 
 
 def test_a_table_has_a_line_a_node() -> None:
@@ -96,6 +69,10 @@ def test_a_table_has_a_line_a_node() -> None:
     assert first.split() == ["10.0.0.1", "alive", "8", "0.5", "8.0", "GiB", *HERE.values()]
     assert second.endswith("does not answer in 20 s")
     assert third.split() == ["10.0.0.1", "dead", "8", "0.5", "8.0", "GiB"]
+
+    header, line = nodes_table([alive], {"a": "finds no cifar10 there"}).splitlines()
+    assert header.endswith(" images")
+    assert line.endswith(" finds no cifar10 there")
 
 
 def test_a_node_holds_workers_by_what_it_has_least_of() -> None:
