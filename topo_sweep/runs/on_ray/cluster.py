@@ -21,7 +21,7 @@ from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.on_ray.local_nodes import is_loopback_only
 from topo_sweep.runs.on_ray.nodes import check_nodes, places
 from topo_sweep.runs.on_ray.quiet import quiet_ray
-from topo_sweep.runs.on_ray.tokens import MODE, OPEN_WARNING, mode_for
+from topo_sweep.runs.on_ray.tokens import MODE, OPEN_WARNING, ensure_token, mode_for
 
 if TYPE_CHECKING:
     from topo_sweep.runs.images import ImagesByPath
@@ -54,7 +54,8 @@ def connected(
         insecure: do not warn of a cluster that lets anybody in.
 
     Raises:
-        InputError: no cluster answers, or it refuses this client.
+        InputError: no cluster answers, it refuses this client, or no token can be made for that of
+            this machine.
 
     """
     level = logging.INFO if verbose else logging.CRITICAL
@@ -63,6 +64,8 @@ def connected(
         if cluster:
             _join(*_address(address), printing, left, insecure=insecure)
         else:
+            if os.environ.get(MODE, "token").lower() == "token":
+                ensure_token()  # Ray would make it for all to read
             ray.init(address="local", include_dashboard=False, **printing)
         try:
             yield _described(cluster=cluster)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from pathlib import Path
 
 import pytest
 from ray._private import services
@@ -127,6 +128,30 @@ def test_what_ray_says_of_a_cluster_that_it_cannot_use_is_told_in_a_line(
 
     assert "would let this client in, but: Version mismatch" in line
     assert line.endswith("was started with: Ray: 2.50.0")
+
+
+@pytest.mark.parametrize("mode", [None, "token", "disabled"])
+def test_a_token_of_this_machine_is_closed_to_others_before_ray_looks_for_one(
+    mode: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, modes = tmp_path / ".ray" / "auth_token", []
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    if mode is not None:
+        monkeypatch.setenv("RAY_AUTH_MODE", mode)
+
+    def init(**_: object) -> None:
+        modes.append(path.stat().st_mode & 0o777 if path.exists() else None)
+
+    monkeypatch.setattr("ray.init", init)
+    monkeypatch.setattr("ray.shutdown", lambda: None)
+    monkeypatch.setattr(cluster, "_described", lambda **_: "here")
+
+    with connected(cluster=False, address=None, verbose=False):
+        pass
+
+    assert modes == [None if mode == "disabled" else 0o600]
 
 
 def test_a_head_without_cpus_waits_for_a_machine(
