@@ -17,7 +17,7 @@ from topo_sweep.runs.pack_size import Ask
 from topo_sweep.runs.packs import Pack, Packs, WaitingPack, key_of, members_of, with_packs
 from topo_sweep.runs.plan import Plan
 from topo_sweep.runs.runner import device_name, is_out_of_memory
-from topo_sweep.runs.timing.at_once import Kind, kind_of, time_kind
+from topo_sweep.runs.timing.at_once import Kind, kind_of, time_batches
 from topo_sweep.spec.trials import Planned, Runnable
 from topo_sweep.store.manifest import Packing, Sharing
 
@@ -177,7 +177,7 @@ def measured_memory(work: Work) -> Memory:
     taken = before
     for kind, count in work.kinds:
         try:
-            time_kind(kind, info, device, work.execution.cpus, _SECONDS_A_KIND)
+            time_batches(kind, info, device, work.execution.cpus, _SECONDS_A_KIND)
             taken = max(taken, before + count * (_taken_bytes()[0] - before))
         except Exception as error:
             if not is_out_of_memory(error):

@@ -238,8 +238,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Return whether memory ran out: a GPU's, or this machine's."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
+    return isinstance(error, RuntimeError) and says_out_of_memory(str(error))
+
+
+def says_out_of_memory(text: str) -> bool:
+    """Return whether what PyTorch said is that memory ran out."""
     texts = ("out of memory", "not enough memory", "can't allocate memory", "_ALLOC_FAILED")
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in texts)
+    return any(each in text for each in texts)
 
 
 def _failure(error: BaseException, *, is_alone: bool) -> dict[str, Any]:

@@ -198,7 +198,7 @@ class Gpu:
         self.free, self.takes = 900, list(takes)
         patch.setattr(torch.cuda, "mem_get_info", lambda: (self.free, 1000))
         patch.setattr(torch.cuda, "empty_cache", self.empty)
-        patch.setattr(gpu_share, "time_kind", self.step)
+        patch.setattr(gpu_share, "time_batches", self.step)
         patch.setattr(gpu_share, "_image_bytes", lambda _: 7)
 
     def step(self, *_: object) -> None:

@@ -142,6 +142,22 @@ def _timed_fitting(time_one: Callable[[Kind], StepTime], kind: Kind) -> StepTime
     return _timed_fitting(time_one, replace(kind, members=half))
 
 
+def time_batches(
+    kind: Kind, info: DatasetInfo, device: str, threads: int, at_most_seconds: float
+) -> StepTime:
+    """Return what a step of a whole batch takes, however long that is.
+
+    Raises:
+        InputError: see `time_steps`.
+        torch.OutOfMemoryError: it does not fit into the memory of the GPU.
+
+    """
+    how: dict[str, Any] = {"device": device, "threads": threads, "at_most_seconds": at_most_seconds}
+    if isinstance(kind.protocol, SearchProtocol):
+        return time_search_steps(kind.protocol, info, **how)
+    return time_steps(kind.members, kind.protocol, info, packed=kind.packed, **how)
+
+
 def time_kind(
     kind: Kind, info: DatasetInfo, device: str, threads: int, at_most_seconds: float
 ) -> StepTime:
@@ -152,12 +168,8 @@ def time_kind(
     batch = kind.protocol.batch_size
 
     def timed(images: int, seconds: float) -> StepTime:
-        protocol = kind.protocol.with_values({"batch_size": images})
-        how: dict[str, Any] = {"device": device, "threads": threads}
-        how["at_most_seconds"] = seconds
-        if isinstance(protocol, SearchProtocol):
-            return time_search_steps(protocol, info, **how)
-        return time_steps(kind.members, protocol, info, packed=kind.packed, **how)
+        smaller = replace(kind, protocol=kind.protocol.with_values({"batch_size": images}))
+        return time_batches(smaller, info, device, threads, seconds)
 
     if batch <= _FEW_IMAGES:
         return timed(batch, at_most_seconds)

@@ -33,27 +33,31 @@ from topo_sweep.runs.sweep import RunResult, run
 pytestmark = pytest.mark.slow
 
 TRIALS, GPUS = 4, 1
+NO_ROOM = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
 
 
 class OnItsPart(TrialTrainable):
     """Has a part of a GPU and trains on the CPU; notes the devices that it sees as a file.
 
-    Of those that a run begins with, none trains before all are there. A training that has less than
-    `needs` of its GPU runs out of memory in its second epoch.
+    Of those that a run begins with, none trains before all are there. What has less than `needs` of
+    its GPU runs out of memory in its second epoch, or before, when images are moved there.
     """
 
     at_once = 1
     needs = 0.0
+    has_room_for_images = True
 
     def setup(self, config: dict[str, Any], **given: Any) -> None:
         part = ray.get_runtime_context().get_assigned_resources()["GPU"]
         devices = os.environ["CUDA_VISIBLE_DEVICES"]
         folder = given["paths"].folder
         (folder / f"part-{part:g}-of-{devices}-{os.getpid()}").touch()
-        deadline = time.monotonic() + 100
+        deadline = time.monotonic() + 300
         while len(list(folder.glob("part-*"))) < self.at_once:
             assert time.monotonic() < deadline, "the others did not start beside this one"
             time.sleep(0.05)
+        if not self.has_room_for_images and part < self.needs:
+            raise NO_ROOM
         for kind in (Training, PackTraining):
             self._limit(kind, part)
         super().setup(config, **given | {"execution": replace(given["execution"], gpus=0.0)})
@@ -63,7 +67,7 @@ class OnItsPart(TrialTrainable):
 
         def limited(training: Any, epoch: int) -> object:
             if epoch == 1 and part < needs:
-                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+                raise NO_ROOM
             return run_epoch(training, epoch)
 
         kind.run_epoch = limited
@@ -78,12 +82,12 @@ def _declared(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run_there(
-    results: Path, monkeypatch: pytest.MonkeyPatch, *, at_once: int, needs: float, **how: Any
+    results: Path, monkeypatch: pytest.MonkeyPatch, worker: dict[str, Any], **how: Any
 ) -> tuple[RunResult, list[str]]:
-    """Run the sweep; return how it ended, and what it said."""
-    worker = type("OnItsPart", (OnItsPart,), {"at_once": at_once, "needs": needs})
+    """Run the sweep by such workers; return how it ended, and what it said."""
+    trainable = type("OnItsPart", (OnItsPart,), worker)
     run_on_ray = driver.run_on_ray
-    monkeypatch.setattr(driver, "run_on_ray", partial(run_on_ray, trainable=worker))
+    monkeypatch.setattr(driver, "run_on_ray", partial(run_on_ray, trainable=trainable))
     said: list[str] = []
     execution = Execution(checkpoint_seconds=0, retries=0, **how)
     return run(make_plan(spec(), results), execution, said.append), said
@@ -104,7 +108,7 @@ def test_four_quarters_of_a_gpu_are_used_at_once_and_two_halves_where_memory_run
 ) -> None:
     there = tmp_path / "there"
 
-    result, _ = run_there(there, monkeypatch, at_once=TRIALS, needs=0.5, gpus=0.25)
+    result, _ = run_there(there, monkeypatch, {"at_once": TRIALS, "needs": 0.5}, gpus=0.25)
 
     assert (result.progress.ok, result.progress.failed, result.errors) == (TRIALS, 0, ())
     quarters, halves = parts(there)[:TRIALS], parts(there)[TRIALS:]
@@ -125,7 +129,8 @@ def test_a_pack_that_runs_out_beside_another_is_not_split_but_gets_the_whole_gpu
     memory = Memory(device="made up", pack_bytes=10, gpu_bytes=50)
     monkeypatch.setattr(gpu_share, "measured_memory", lambda _: memory)
 
-    result, said = run_there(there, monkeypatch, at_once=2, needs=1.0, gpus="auto", pack_size=2)
+    worker = {"at_once": 2, "needs": 1.0, "has_room_for_images": False}
+    result, said = run_there(there, monkeypatch, worker, gpus="auto", pack_size=2)
 
     assert (result.progress.ok, result.progress.failed) == (TRIALS, 0)
     assert any(line.endswith("2 share a GPU, as there are to train") for line in said), said
