@@ -5,13 +5,21 @@ from __future__ import annotations
 import importlib.metadata
 import sys
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from nas_core.errors import InputError
+from nas_core.protocols.training import DataOptions
 from topo_sweep.runs.execution import Execution
+from topo_sweep.runs.images import ImagesByPath
+from topo_sweep.runs.on_ray import nodes
 from topo_sweep.runs.on_ray.nodes import (
+    ANSWER_SECONDS,
     NOT_READ,
     NodeFacts,
+    check_nodes,
     fault,
     images_fault,
     nodes_table,
@@ -73,6 +81,51 @@ def test_a_table_has_a_line_a_node() -> None:
     header, line = nodes_table([alive], {"a": "finds no cifar10 there"}).splitlines()
     assert header.endswith(" images")
     assert line.endswith(" finds no cifar10 there")
+
+
+@pytest.mark.parametrize("blind", ["finds no cifar10 there", None, NOT_READ])
+def test_nodes_that_do_not_read_the_images_are_named_after_a_table_of_all(
+    blind: str | Exception | None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    addresses = ("10.0.0.1", "10.0.0.2")
+    resources = {"Alive": True, "Resources": {"CPU": 2.0}}
+    there = [{"NodeID": a, "NodeManagerAddress": a, **resources} for a in addresses]
+    answers: dict[str, Any] = {"10.0.0.1": None, "10.0.0.2": blind}
+    asked: list[tuple[object, ...]] = []
+
+    def ask(node_id: str, _function: object, *question: object) -> str:
+        asked.append(question)
+        return node_id
+
+    def heard(_asked: object, seconds: float) -> dict[str, Any]:
+        if seconds == ANSWER_SECONDS:  # of versions
+            return dict.fromkeys(addresses, HERE)
+        return {key: answer for key, answer in answers.items() if answer is not NOT_READ}
+
+    monkeypatch.setattr("ray.nodes", lambda: there)
+    monkeypatch.setattr(nodes, "ask", ask)
+    monkeypatch.setattr(nodes, "heard", heard)
+    data = DataOptions(dataset="cifar10")
+    by_path = ImagesByPath(folder=Path("/data"), data=data, fingerprint="abc")
+    execution = Execution(cluster=True, gpus=0, ship_data=False)
+
+    check_nodes(execution)
+    assert asked == [(), ()]
+    if blind is None:
+        check_nodes(execution, by_path)
+    else:
+        with pytest.raises(InputError) as refused:
+            check_nodes(execution, by_path)
+        why = images_fault(blind)
+        assert str(refused.value).startswith(
+            f"node 10.0.0.2 {why}: with --no-ship-data each node reads /data, where this driver "
+            "found cifar10 with fingerprint abc; "
+        )
+        (record,) = caplog.records
+        _, first, second = record.message.splitlines()
+        assert first.endswith(" as here")
+        assert second.endswith(f" {why}")
+    assert asked[-1] == ("cifar10", "/data", "abc")
 
 
 def test_a_node_holds_workers_by_what_it_has_least_of() -> None:
