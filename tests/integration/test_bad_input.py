@@ -104,7 +104,7 @@ def add_row(paths: StorePaths, **changed: str) -> None:
         (("--epochs", "0"), ("--epochs", "0", "x>=1")),
         (("--train-limit", "0"), ("--train-limit", "0", "x>=1")),
         (("--cpus-per-pack", "0"), ("--cpus-per-pack", "0", "x>=1")),
-        (("--gpus-per-pack", "-1"), ("--gpus-per-pack", "-1", "x>=0")),
+        (("--gpus-per-pack", "-1"), ("--gpus-per-pack", "-1", "a number from 0 nor auto")),
         (("--executor", "slurm"), ("slurm", "ray", "inline")),
         (("--seeds", "0-99999"), ("100,000", "--yes")),
         # What does not fit the images.

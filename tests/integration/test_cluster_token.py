@@ -193,3 +193,18 @@ def test_stop_ends_all_that_was_started_and_nothing_else(started: Started) -> No
         bystander.kill()
         bystander.wait()
         kill(*(pid for pid in pids if is_running(pid)))
+
+
+def test_a_run_without_a_cluster_leaves_a_token_for_its_user_alone() -> None:
+    folder, environment = new_user()
+    try:
+        ended = ran(
+            ("-m", "topo_sweep", "run", "demo", *TINY, "--topologies", "0"), folder, environment
+        )
+        (token_file,) = (folder / "home" / ".ray").iterdir()
+
+        assert ended.returncode == 0, ended.stderr
+        assert token_file.name == "auth_token"
+        assert token_file.stat().st_mode & 0o777 == 0o600
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -10,6 +10,12 @@ from typing import Literal
 from nas_core.errors import InputError
 
 
+def times_in_one(part: float) -> int:
+    """Return how often a part of a GPU goes into one."""
+    # A tenth goes ten times, whatever floating point says.
+    return int(1 / part + 1e-6)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Execution:
     """What should not change a result; rows record device, threads, pack size and compiled forms.
@@ -21,12 +27,14 @@ class Execution:
         cluster: join a running Ray cluster instead of starting one here.
         address: of that cluster, HOST:PORT; None looks in RAY_ADDRESS and on this machine.
         insecure: do not warn of a cluster that asks for no token.
+        ship_data: images travel from here to the nodes of a cluster; otherwise each worker reads
+            `data_dir` itself, by the path that it has here.
         data_dir: folder of the data set; None is $TOPO_SWEEP_DATA, else data.
         download: fetch the data set if it is not there.
         partial_data: train and test also on a part of the data set.
         cpus: threads of a pack.
-        gpus: of a pack, may be a fraction; None is one where there are any, and is settled
-            before anything runs.
+        gpus: of a pack, may be a fraction of one; None is one where there are any, 'auto' there the
+            part of one that its memory needs. Both are settled before anything runs.
         pack_size: trainings that a worker trains as one network at most; None trains each by the
             network of one, with PyTorch's own layers; 'auto' measures what is fastest.
         compile: whether trainings run a compiled form of their networks; 'auto' measures whether
@@ -41,8 +49,8 @@ class Execution:
         verbose: let Ray talk.
 
     Raises:
-        InputError: options that contradict each other, an epoch that never comes, or fewer retries
-            than none.
+        InputError: options that contradict each other, an epoch that never comes, fewer retries
+            than none, or one GPU and a half.
 
     """
 
@@ -50,11 +58,12 @@ class Execution:
     cluster: bool = False
     address: str | None = None
     insecure: bool = False
+    ship_data: bool = True
     data_dir: Path | None = None
     download: bool = False
     partial_data: bool = False
     cpus: int = 1
-    gpus: float | None = None
+    gpus: float | Literal["auto"] | None = None
     pack_size: int | Literal["auto"] | None = None
     compile: Literal["auto", "on", "off"] = "off"
     checkpoint_seconds: float = 20.0
@@ -70,15 +79,25 @@ class Execution:
                 "--executor inline trains in this process and joins no cluster: leave out "
                 "--executor, or --cluster and --address"
             )
+        if not (self.ship_data or self.cluster):
+            raise InputError("--no-ship-data is about the nodes of a cluster: add --cluster")
         if self.test_every < 1:
             raise InputError(f"--test-every counts epochs from 1, got {self.test_every}")
         if self.retries < 0:
             raise InputError(f"--retries is 0 or more, got {self.retries}")
+        gpus = self.gpus
+        if isinstance(gpus, float | int) and not (0 <= gpus <= 1 or float(gpus).is_integer()):
+            raise InputError(f"--gpus-per-pack is a part of one GPU, or whole ones, got {gpus:g}")
 
     @property
     def device(self) -> str:
         """'cuda' where a pack gets a GPU or a part of one, else 'cpu'."""
         return "cuda" if self.gpus else "cpu"
+
+    @property
+    def gpus_of_each(self) -> float:
+        """What a pack gets, once that is settled; before, a GPU counts as whole."""
+        return 1.0 if self.gpus == "auto" else self.gpus or 0.0
 
     def to_json(self, members: int | None = None, *, compiled: bool = False) -> str:
         """Return the text of a row's `execution` column; `members` are those of its pack."""

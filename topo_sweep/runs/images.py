@@ -1,18 +1,67 @@
-"""Whether the images that were found are those of a sweep, and enough for its trials."""
+"""Whether the images that were found are those of a sweep, and enough for its trials.
+
+Also how a machine that they are not sent to reads them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
 
 from nas_core.data.cifar import NoFilesError
-from nas_core.data.splits import Dataset, Split, load_dataset, split
-from nas_core.errors import InputError
+from nas_core.data.splits import Dataset, Split, data_directory, load_dataset, split
+from nas_core.errors import InputError, TopoSweepError, first_line
 from nas_core.protocols.training import DataOptions
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.plan import Plan
 from topo_sweep.runs.runner import check_trials
 from topo_sweep.spec.trials import Planned
 from topo_sweep.store.manifest import Manifest
+
+
+class OtherImagesError(TopoSweepError):
+    """A worker that reads images by their path found others than the driver, or none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImagesByPath:
+    """Images that each worker reads for itself.
+
+    Args:
+        folder: of their files, an absolute path.
+        data: which they are, and how they are split.
+        fingerprint: of those that the driver found.
+
+    """
+
+    folder: Path
+    data: DataOptions
+    fingerprint: str
+
+    @classmethod
+    def of(cls, dataset: Dataset, data: DataOptions, data_dir: Path | None) -> ImagesByPath:
+        """Return those that were loaded here."""
+        folder = data_directory(data_dir).absolute()
+        return cls(folder=folder, data=data, fingerprint=dataset.fingerprint)
+
+    def read(self) -> Split:
+        """Read them from this machine.
+
+        Raises:
+            OtherImagesError: they are not those of the driver, or cannot be read.
+
+        """
+        try:
+            dataset = load_dataset(self.data.dataset, self.folder)
+        except InputError as error:
+            raise OtherImagesError(first_line(error)) from None
+        if dataset.fingerprint != self.fingerprint:
+            raise OtherImagesError(
+                f"{self.folder} holds others, fingerprint {dataset.fingerprint}, not "
+                f"{self.fingerprint}"
+            )
+        return split(dataset, self.data)
 
 
 def checked_images(

@@ -313,7 +313,7 @@ def _doubled(most: int) -> Iterator[int]:
 def _memory_bytes(execution: Execution) -> float:
     """Return the memory that a worker may have."""
     if execution.device == "cuda":
-        return torch.cuda.mem_get_info()[1] * min(execution.gpus or 1.0, 1.0)
+        return torch.cuda.mem_get_info()[1] * min(execution.gpus_of_each, 1.0)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     with suppress(OSError, ValueError):  # no such limit
         memory = min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))

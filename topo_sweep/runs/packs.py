@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeGuard, TypeVar
 
@@ -61,6 +61,16 @@ class WaitingPack:
 def pack_id(trial_ids: Iterable[str]) -> str:
     """Return sixteen hexadecimal digits that name the pack of these trials."""
     return stable_hash("pack", *trial_ids)
+
+
+def key_of(trial: Runnable | Pack) -> str:
+    """Return the id of a trial or of a pack."""
+    return trial.pack_id if isinstance(trial, Pack) else trial.trial_id
+
+
+def members_of(unit: Planned | Pack | WaitingPack) -> Sequence[Planned]:
+    """Return the trials of a pack, or the one that goes alone."""
+    return unit.members if isinstance(unit, Pack | WaitingPack) else (unit,)
 
 
 def cell_of(trial: Trial | Evaluation) -> Genotype:

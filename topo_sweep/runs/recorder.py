@@ -13,7 +13,8 @@ from nas_core.files import remove
 from nas_core.training.epochs import Steps
 from topo_sweep.analysis.text import counted
 from topo_sweep.runs.agenda import Agenda
-from topo_sweep.runs.packs import Pack
+from topo_sweep.runs.gpu_share import GpuShare
+from topo_sweep.runs.packs import Pack, key_of
 from topo_sweep.runs.plan import Plan
 from topo_sweep.runs.progress import Progress
 from topo_sweep.runs.retries import Retries
@@ -36,6 +37,7 @@ class Recorder:
         progress: kept up to date.
         agenda: is told what searches found, so that it can be evaluated, and what to try again.
         retries: of each that fails.
+        share: how many packs share a GPU; fewer from when memory ran out on.
         on_failure: is called when a trial has failed for good.
 
     """
@@ -48,6 +50,7 @@ class Recorder:
         *,
         fingerprint: str,
         retries: int = 0,
+        share: GpuShare | None = None,
         on_failure: Callable[[], None] | None = None,
     ) -> None:
         self._plan = plan
@@ -55,6 +58,10 @@ class Recorder:
         self._progress = progress
         self._fingerprint = fingerprint
         self._retries = Retries(retries)
+        self.share = share or GpuShare()
+        """Tells an executor what part of a GPU a pack gets."""
+        self._sharing = self.share.sharing
+        """What `sweep.json` says of it."""
         self._on_failure = on_failure
         self._writer = BufferedWriter(plan.store)
         self._epochs: dict[str, list[AnyEpoch]] = {}
@@ -84,7 +91,7 @@ class Recorder:
 
     def take(self, trial: Runnable | Pack, report: Report | Together) -> bool:
         """Take what a trial reports; return whether it has ended."""
-        if _key(trial) in self._tried_again:
+        if key_of(trial) in self._tried_again:
             self._tell_where_it_goes_on(trial, report)
         if isinstance(trial, Pack):
             return self._take_all(trial, report)
@@ -134,7 +141,8 @@ class Recorder:
     def _take_failure(self, pack: Pack, failure: Outcome) -> None:
         """Try a pack again, or else its halves: what one of them does costs no other its row."""
         is_one = len(pack.members) == 1
-        does_not_fit = failure.failure == "memory" and not is_one
+        is_alone = self.share.packs_with(pack) == 1
+        does_not_fit = failure.failure == "memory" and not is_one and is_alone
         if not does_not_fit and self._is_tried_again(pack, failure):
             return
         if not is_one:
@@ -148,21 +156,38 @@ class Recorder:
         if outcome.status != "failed":
             return False
         is_lost = outcome.failure == "machine"
-        seconds = self._retries.seconds_until(_key(trial), is_lost=is_lost)
+        beside = self.share.packs_with(trial) if outcome.failure == "memory" else 1
+        if beside > 1:
+            self._share_less(trial, outcome, beside)
+            return True
+        seconds = self._retries.seconds_until(key_of(trial), is_lost=is_lost)
         if seconds is None:
             return False
         self._put_back(trial)
-        self._tried_again.add(_key(trial))
+        self._tried_again.add(key_of(trial))
         self._agenda.again(trial, after=seconds)
         when = f"in {seconds:.0f} s" if seconds else "now"
         _LOGGER.warning("%s: %s; it is tried again %s", _named(trial), outcome.error, when)
         return True
 
+    def _share_less(self, trial: Runnable | Pack, outcome: Outcome, beside: int) -> None:
+        """Let what ran out of memory beside others go on where fewer share a GPU."""
+        self.share.ran_out(beside)
+        self._write_changes()
+        self._put_back(trial)
+        self._tried_again.add(key_of(trial))
+        self._agenda.again(trial, after=0.0)
+        now = self.share.packs
+        _LOGGER.warning(
+            "%s: memory ran out with up to %d on a GPU; it goes on with %s (%s)",
+            *(_named(trial), beside, f"up to {now}" if now > 1 else "one to itself", outcome.error),
+        )
+
     def _tell_where_it_goes_on(self, trial: Runnable | Pack, report: Report | Together) -> None:
         reports = [each for _, each in report.reports] if isinstance(report, Together) else [report]
         if not reports or isinstance(reports[0], Outcome):
             return
-        self._tried_again.discard(_key(trial))
+        self._tried_again.discard(key_of(trial))
         first = reports[0]
         epochs = len(first.epochs) if isinstance(first, Resumed) else 0
         where = f"goes on from epoch {epochs + 1}" if epochs else "starts over: nothing was saved"
@@ -182,7 +207,7 @@ class Recorder:
         paths, halves = self._plan.store.paths, pack.halves
         ids = [half.trial_ids for half in halves]
         self._splits.append((pack.trial_ids, ids))
-        self._write_splits()
+        self._write_changes()
         remove(paths.checkpoint(pack.pack_id))
         self._put_back(pack)
         left = [half for half in halves if not self._written.issuperset(half.trial_ids)]
@@ -240,7 +265,7 @@ class Recorder:
 
         """
         self._are_durable(self._writer.close())
-        self._write_splits()
+        self._write_changes()
 
     def _note(self, trial: Runnable, outcome: Outcome, columns: Row) -> None:
         """Let the progress know how the trial ended; keep the error, or a new best accuracy."""
@@ -260,23 +285,25 @@ class Recorder:
     def _are_durable(self, trial_ids: list[str]) -> None:
         """Do what waited for these rows: the store can be written, and evaluations may start."""
         if trial_ids:
-            self._write_splits()
+            self._write_changes()
         self._forget_checkpoints(trial_ids)
         for trial_id in filter(self._found.__contains__, trial_ids):
             genotype, has_failed = self._found.pop(trial_id)
             left_out = self._agenda.search_ended(trial_id, genotype)
             self._progress.drop(left_out, will_come=has_failed)
 
-    def _write_splits(self) -> None:
-        """Let `sweep.json` say which packs were split, if it can be written now."""
-        path = self._plan.store.paths.manifest
+    def _write_changes(self) -> None:
+        """Let `sweep.json` say which packs were split, and share a GPU, if it can be written."""
+        path, sharing = self._plan.store.paths.manifest, self.share.sharing
         with contextlib.suppress(OSError):
-            if self._splits:
+            if self._splits or sharing != self._sharing:
                 manifest = read_manifest(path)
+                manifest = manifest.model_copy(update={"sharing": sharing or manifest.sharing})
                 for pack, halves in self._splits:
                     manifest = manifest.with_split(pack, halves)
                 manifest.write(path)
                 self._splits.clear()
+                self._sharing = sharing
 
     def _forget_checkpoints(self, trial_ids: list[str]) -> None:
         """Remove what durable rows have replaced; `--retry-failed` goes on from the others.
@@ -297,10 +324,6 @@ class Recorder:
         """Return under which id a trial that began is saved: its own, or that of its pack."""
         pack = self._pack_of.get(trial_id)
         return trial_id if pack is None else pack.pack_id
-
-
-def _key(trial: Runnable | Pack) -> str:
-    return trial.pack_id if isinstance(trial, Pack) else trial.trial_id
 
 
 def _named(trial: Runnable | Pack) -> str:

@@ -252,8 +252,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Return whether memory ran out: a GPU's, or this machine's."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
+    return isinstance(error, RuntimeError) and says_out_of_memory(str(error))
+
+
+def says_out_of_memory(text: str) -> bool:
+    """Return whether what PyTorch said is that memory ran out."""
     texts = ("out of memory", "not enough memory", "can't allocate memory", "_ALLOC_FAILED")
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in texts)
+    return any(each in text for each in texts)
 
 
 def _failure(error: BaseException, *, is_alone: bool) -> dict[str, Any]:
@@ -305,7 +310,7 @@ def check_precision(trials: Iterable[Planned], device: str) -> None:
 
 def settled_here(execution: Execution) -> Execution:
     """Return how a run executes on this machine: each on a GPU of its own where there are any."""
-    if execution.gpus is not None:
+    if execution.gpus not in {None, "auto"}:
         return execution
     return replace(execution, gpus=1.0 if torch.cuda.is_available() else 0.0)
 

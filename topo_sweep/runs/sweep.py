@@ -14,7 +14,8 @@ from topo_sweep.analysis.text import counted
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.compiling import check_compiler, settled_compiling
 from topo_sweep.runs.execution import Execution
-from topo_sweep.runs.images import check_fingerprint, checked_images
+from topo_sweep.runs.gpu_share import GpuShare, settled_sharing
+from topo_sweep.runs.images import ImagesByPath, check_fingerprint, checked_images
 from topo_sweep.runs.inline import run_inline
 from topo_sweep.runs.interrupts import Interrupts
 from topo_sweep.runs.pack_size import (
@@ -101,7 +102,11 @@ def run(
     check_fingerprint(plan.manifest, dataset)
     left = list(plan.left.values())
     images = checked_images(plan.spec.data, left, dataset, partial_data=execution.partial_data)
-    with _executor(execution, images, plan.store.paths) as executor:
+    data = plan.spec.data
+    by_path = None
+    if not execution.ship_data:
+        by_path = ImagesByPath.of(dataset, data, execution.data_dir)
+    with _executor(execution, images, plan.store.paths, by_path) as executor:
         check_precision(left, executor.execution.device)
         check_compiler(left, executor.execution, executor.ask)
         plan.store.create_folders()
@@ -157,6 +162,17 @@ def _run_locked(
     counts = {"train_images": len(dataset.train), "test_images": len(dataset.test)}
     manifest = manifest.model_copy(update=counts).with_request(plan.spec)
     manifest, packs = _put_together(plan, manifest, executor, say)
+    sharing, said = settled_sharing(
+        plan,
+        packs,
+        manifest.packing,
+        executor.execution,
+        gpus=executor.workers,
+        most=executor.most_on_a_gpu,
+        ask=executor.ask,
+    )
+    if said:
+        say(said)
     compiling, remark = settled_compiling(
         plan,
         packs,
@@ -169,7 +185,8 @@ def _run_locked(
         say(remark)
     is_compiled = compiling is not None and compiling.taken
     execution = replace(executor.execution, compile="on" if is_compiled else "off")
-    manifest = manifest.model_copy(update={"compiling": compiling or manifest.compiling})
+    settled = {"compiling": compiling, "sharing": sharing}
+    manifest = manifest.model_copy(update={name: each for name, each in settled.items() if each})
     manifest.write(plan.store.paths.manifest)
     progress = Progress.of(plan, images=len(images.train))
     agenda = Agenda(plan.left, plan.cells_found, with_packs(plan.left, plan.trials, packs))
@@ -180,6 +197,7 @@ def _run_locked(
         progress,
         fingerprint=dataset.fingerprint,
         retries=execution.retries,
+        share=GpuShare(sharing),
         on_failure=interrupts.stop if execution.fail_fast else None,
     )
     say(f"results: {plan.store.paths.folder}")
@@ -275,10 +293,14 @@ class _Executor:
     workers: int
     """Trials that run at the same time."""
     ask: Ask[Any, Any]
+    most_on_a_gpu: int = 1
+    """Trials for which there are CPUs, a GPU."""
 
 
 @contextlib.contextmanager
-def _executor(execution: Execution, images: Split, paths: StorePaths) -> Iterator[_Executor]:
+def _executor(
+    execution: Execution, images: Split, paths: StorePaths, by_path: ImagesByPath | None = None
+) -> Iterator[_Executor]:
     if execution.executor == "inline":
         execution = settled_here(execution)
         check_device(execution.device)
@@ -300,10 +322,11 @@ def _executor(execution: Execution, images: Split, paths: StorePaths) -> Iterato
         verbose=execution.verbose,
         insecure=execution.insecure,
     ) as where:
-        settled, how = cluster.settle(execution)
-        run_left = partial(driver.run_on_ray, images=images, paths=paths)
+        settled, how = cluster.settle(execution, by_path)
+        run_left = partial(driver.run_on_ray, images=by_path or images, paths=paths)
         # The driver needs no GPU of its own, and may be another machine than those of a cluster.
         elsewhere = settled.cluster or settled.device == "cuda"
         ask = partial(cluster.on_worker, settled) if elsewhere else ask_here
         workers = max(cluster.workers_that_fit(settled), 1)
-        yield _Executor(run_left, f"{where}; {how}", settled, workers, ask)
+        most = cluster.most_on_a_gpu(settled)
+        yield _Executor(run_left, f"{where}; {how}", settled, workers, ask, most)

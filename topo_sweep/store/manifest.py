@@ -79,6 +79,22 @@ class Packing(_Measured):
     measured: tuple[PackTime, ...] = ()
 
 
+class Sharing(_Measured):
+    """How many packs share a GPU, and for 'auto' what was measured."""
+
+    asked: float | Literal["auto"]
+    """The value of `--gpus-per-pack`."""
+    packs: int
+    """That share a GPU at most."""
+    ran_out_at: tuple[int, ...] = ()
+    """Numbers of packs on a GPU with which its memory ran out."""
+    trainings: int = 1
+    """In the largest pack."""
+    pack_bytes: int | None = None
+    """What a pack takes of a GPU, with the images and all that its process needs."""
+    gpu_bytes: int | None = None
+
+
 class CompileTime(BaseModel):
     """What a step takes, as written and compiled, and how long it took to compile."""
 
@@ -127,6 +143,8 @@ class Manifest(BaseModel):
     """Ids of trials that were planned to train together, as one network."""
     split_packs: tuple[tuple[str, ...], ...] = ()
     """Those that did not fit into memory; their halves are among `packs`."""
+    sharing: Sharing | None = None
+    """None where each pack had GPUs of its own, or none, and in stores of earlier versions."""
     compiling: Compiling | None = None
     """None where that was never asked for, and in stores of earlier versions."""
 

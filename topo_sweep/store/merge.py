@@ -209,7 +209,7 @@ def united(manifests: Sequence[Manifest]) -> Manifest:
     split = dict.fromkeys(pack for manifest in manifests for pack in manifest.split_packs)
     firsts = {
         name: next((found for m in manifests if (found := getattr(m, name)) is not None), None)
-        for name in ("train_images", "test_images", "packing", "compiling")
+        for name in ("train_images", "test_images", "packing", "sharing", "compiling")
     }
     several = {
         "requests": tuple(requests),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 
-from nas_core.data.splits import Dataset, Images
+from nas_core.data.splits import Dataset, Images, load_dataset, split
 from nas_core.errors import InputError
 from nas_core.protocols.data import DATASETS
 from nas_core.protocols.training import DataOptions
+from tests.nas_core.data.cifar_files import write_cifar10_batches
 from tests.topo_sweep.conftest import small_spec
-from topo_sweep.runs.images import checked_images
+from topo_sweep.runs.images import ImagesByPath, OtherImagesError, checked_images
 
 WHOLE, TEST = 50_000, 10_000
 
@@ -71,3 +75,24 @@ def test_the_refusal_names_both_counts_and_the_ways_out() -> None:
 
 def test_where_nothing_is_trained_the_numbers_do_not_matter() -> None:
     checked_images(DataOptions(dataset="cifar10"), [], found(300, 100))
+
+
+def test_what_is_read_by_its_path_is_what_was_found_here(tmp_path: Path) -> None:
+    write_cifar10_batches(tmp_path)
+    data = DataOptions(dataset="cifar10", holdout=2)
+    dataset = load_dataset("cifar10", tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path.parent)
+        here = ImagesByPath.of(dataset, data, Path(tmp_path.name))
+    assert here.folder == tmp_path, "whatever folder a worker is in"
+
+    read, sent = here.read(), split(dataset, data)
+    assert read.validation is not None
+    assert sent.validation is not None
+    pairs = [(read.train, sent.train), (read.validation, sent.validation), (read.test, sent.test)]
+    assert all(torch.equal(one.pixels, other.pixels) for one, other in pairs)
+
+    with pytest.raises(OtherImagesError, match=f"{tmp_path} holds others, fingerprint"):
+        replace(here, fingerprint="another").read()
+    with pytest.raises(OtherImagesError, match="no cifar10 in"):
+        replace(here, folder=tmp_path / "none").read()

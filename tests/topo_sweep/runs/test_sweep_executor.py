@@ -30,7 +30,8 @@ def connected(**_: object) -> Iterator[str]:
 def _ray_of_three(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pretend that a cluster has room for three workers."""
     monkeypatch.setattr(cluster, "connected", connected)
-    monkeypatch.setattr(cluster, "settle", lambda execution: (execution, "settled"))
+    monkeypatch.setattr(cluster, "settle", lambda execution, _: (execution, "settled"))
+    monkeypatch.setattr(cluster, "most_on_a_gpu", lambda _: 5)
     monkeypatch.setattr(cluster, "workers_that_fit", lambda _: 3)
 
 
@@ -48,6 +49,7 @@ def test_what_is_measured_is_asked_of_a_worker_where_the_driver_may_be_another_m
 ) -> None:
     with sweep._executor(execution, IMAGES, StorePaths(tmp_path)) as executor:
         assert executor.workers == workers
+        assert executor.most_on_a_gpu == (1 if execution.executor == "inline" else 5)
         assert (executor.ask is not ask_here) is is_asked_elsewhere
         if isinstance(executor.ask, partial):
             assert executor.ask.args == (execution,)

@@ -17,6 +17,7 @@ from tests.program import files
 from tests.topo_sweep.conftest import make_sweep, new_manifest, small_spec
 from tests.topo_sweep.runs.search_run import FOUND, OTHER, search_of, search_spec
 from tests.topo_sweep.store.sites import everything, searched_differently, site, trained
+from topo_sweep.store.manifest import Sharing
 from topo_sweep.store.merge import Merged, merge_sweeps, united
 from topo_sweep.store.opened import OpenedSweep, is_sweep, load_curves, load_results, open_sweep
 from topo_sweep.store.paths import StorePaths
@@ -380,8 +381,9 @@ def test_requests_and_packs_are_united_and_a_pack_is_whole_or_not_there() -> Non
     one = first.model_copy(
         update={"packs": (("a", "b"), ("c",)), "split_packs": (("a", "b", "c"),)}
     )
+    more = {"train_images": 9, "sharing": Sharing(asked=0.25, packs=4)}
     other = second.with_request(small_spec(seeds=(0,))).model_copy(
-        update={"packs": (("b", "d"), ("e", "f"), ("a", "b")), "train_images": 9}
+        update={"packs": (("b", "d"), ("e", "f"), ("a", "b")), **more}
     )
 
     both = united([one, other])
@@ -390,5 +392,5 @@ def test_requests_and_packs_are_united_and_a_pack_is_whole_or_not_there() -> Non
     assert both.requests[0].requested_at == first.requests[0].requested_at
     assert both.packs == (("a", "b"), ("c",), ("e", "f"))
     assert both.split_packs == (("a", "b", "c"),)
-    assert (both.train_images, both.test_images) == (9, None)
+    assert (both.train_images, both.test_images, both.sharing) == (9, None, more["sharing"])
     assert united([both, one, other]) == both

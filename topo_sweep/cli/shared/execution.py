@@ -70,6 +70,7 @@ def _execution(options: RunOptions, cells: CellTraining | None) -> Execution:
         cluster=options.cluster or options.address is not None,
         address=options.address,
         insecure=options.insecure,
+        ship_data=options.ship_data,
         data_dir=options.data_dir,
         download=options.download,
         partial_data=options.partial_data,

@@ -25,24 +25,35 @@ Options = TypeVar("Options")
 Result = TypeVar("Result")
 
 
-class PackSize(click.ParamType["int | str"]):
-    """A number from 1, or auto."""
+class NumberOrAuto(click.ParamType["float | str"]):
+    """A number, or auto.
+
+    Args:
+        number: its type.
+        words: what it is, for who gives another.
+
+    """
 
     name = "N|auto"
+
+    def __init__(self, number: click.ParamType[Any], words: str) -> None:
+        self._number = number
+        self._words = words
 
     def convert(
         self,
         value: Any,  # noqa: ANN401 - click's signature
         param: click.Parameter | None,
         ctx: click.Context | None,
-    ) -> int | str:
+    ) -> float | str:
         """Return the number, or auto."""
         if value == "auto":
             return "auto"
         try:
-            return FROM_ONE.convert(value, param, ctx)
+            number: float = self._number.convert(value, param, ctx)
         except click.UsageError:
-            self.fail(f"{value!r} is neither a number from 1 nor auto.", param, ctx)
+            self.fail(f"{value!r} is neither {self._words} nor auto.", param, ctx)
+        return number
 
 
 def option(*names: str, **attributes: Any) -> Any:  # noqa: ANN401 - a field of any type
@@ -104,7 +115,7 @@ class CellTraining:
         help="Measure accuracies every so many epochs, and in the last. Searches do so only there.",
     )
     pack: int | Literal["auto"] | None = option(
-        type=PackSize(),
+        type=NumberOrAuto(FROM_ONE, "a number from 1"),
         help="Train up to so many trainings of one shape, or search so many seeds, as one network; "
         "auto: as many trainings as is fastest here.  [default: each alone, by PyTorch's own "
         "layers]",
@@ -130,6 +141,11 @@ class RunOptions:
         metavar="HOST:PORT", help="Where it is.  [default: $RAY_ADDRESS, else here]"
     )
     insecure: bool = option(is_flag=True, help="Do not warn of a cluster without a token.")
+    ship_data: bool = option(
+        "--ship-data/--no-ship-data",
+        default=True,
+        help="Send the images to the nodes, or let each read --data-dir itself.  [default: send]",
+    )
     executor: Literal["ray", "inline"] = executor_option("ray")
     data_dir: Path | None = option(
         type=PATH, help="Folder of the data set.  [default: $TOPO_SWEEP_DATA, else data]"
@@ -139,9 +155,10 @@ class RunOptions:
     cpus_per_pack: int = option(
         type=FROM_ONE, default=1, show_default=True, help="Threads of a pack."
     )
-    gpus_per_pack: float | None = option(
-        type=click.FloatRange(min=0),
-        help="May be a fraction.  [default: 1 where there are GPUs, else 0]",
+    gpus_per_pack: float | Literal["auto"] | None = option(
+        type=NumberOrAuto(click.FloatRange(min=0), "a number from 0"),
+        help="May be a fraction; auto: as many packs share a GPU as its memory holds.  [default: 1 "
+        "where there are GPUs, else 0]",
     )
     results: Path | None = results_option(str(RESULTS))
     dry_run: bool = option(is_flag=True, help="Say what would run and how long, and stop.")

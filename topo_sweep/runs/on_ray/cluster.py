@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import ray
 from ray._private import ray_constants, services  # there is no public way to ask where `auto` is
@@ -21,7 +21,10 @@ from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.on_ray.local_nodes import is_loopback_only
 from topo_sweep.runs.on_ray.nodes import check_nodes, places
 from topo_sweep.runs.on_ray.quiet import quiet_ray
-from topo_sweep.runs.on_ray.tokens import MODE, OPEN_WARNING, mode_for
+from topo_sweep.runs.on_ray.tokens import MODE, OPEN_WARNING, ensure_token, mode_for
+
+if TYPE_CHECKING:
+    from topo_sweep.runs.images import ImagesByPath
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -51,7 +54,8 @@ def connected(
         insecure: do not warn of a cluster that lets anybody in.
 
     Raises:
-        InputError: no cluster answers, or it refuses this client.
+        InputError: no cluster answers, it refuses this client, or no token can be made for that of
+            this machine.
 
     """
     level = logging.INFO if verbose else logging.CRITICAL
@@ -60,6 +64,8 @@ def connected(
         if cluster:
             _join(*_address(address), printing, left, insecure=insecure)
         else:
+            if os.environ.get(MODE, "token").lower() == "token":
+                ensure_token()  # Ray would make it for all to read
             ray.init(address="local", include_dashboard=False, **printing)
         try:
             yield _described(cluster=cluster)
@@ -67,14 +73,16 @@ def connected(
             ray.shutdown()
 
 
-def settle(execution: Execution) -> tuple[Execution, str]:
+def settle(execution: Execution, by_path: ImagesByPath | None = None) -> tuple[Execution, str]:
     """Return the execution with `gpus` decided, and a sentence that says so.
+
+    Where there are GPUs, 'auto' stays: what packs take of one is measured by a worker.
 
     Where the cluster has no CPU, as a head alone may have none, it waits for a machine.
 
     Raises:
         InputError: more than any node has, GPUs that PyTorch cannot use, or nodes of a cluster that
-            do not have this driver's versions.
+            do not have this driver's versions, or images that they read `by_path`.
 
     """
     while not (most_cpus := _most("CPU")):  # a head that trains nothing
@@ -82,9 +90,10 @@ def settle(execution: Execution) -> tuple[Execution, str]:
         while not _most("CPU"):
             time.sleep(_LOOK_SECONDS)
     most_gpus = _most("GPU")
-    gpus = execution.gpus
-    if gpus is None:
-        gpus = 1.0 if most_gpus else 0.0
+    settled = execution
+    if execution.gpus is None or (execution.gpus == "auto" and not most_gpus):
+        settled = replace(execution, gpus=1.0 if most_gpus else 0.0)
+    gpus = settled.gpus_of_each
     if execution.cpus > most_cpus:
         raise InputError(
             f"--cpus-per-pack {execution.cpus} is more than any node has ({most_cpus:g})"
@@ -94,13 +103,14 @@ def settle(execution: Execution) -> tuple[Execution, str]:
             f"--gpus-per-pack {gpus:g} is more than any node of Ray has ({most_gpus:g}): "
             "use --gpus-per-pack 0 to train on CPUs"
         )
-    settled, cpus = replace(execution, gpus=gpus), counted(execution.cpus, "CPU")
+    cpus = counted(execution.cpus, "CPU")
     if execution.cluster:
-        check_nodes(settled)
+        check_nodes(settled, by_path)
     each = "trial" if execution.pack_size is None else "pack"
     if gpus:
         _check_cuda(gpus)
-        return settled, f"{gpus:g} GPU and {cpus} a {each}"
+        of_gpu = "a part of a GPU" if settled.gpus == "auto" else f"{gpus:g} GPU"
+        return settled, f"{of_gpu} and {cpus} a {each}"
     reason = "" if execution.gpus == 0 else " (the cluster has no GPU)"
     return settled, f"{cpus} a {each}, no GPU{reason}"
 
@@ -121,6 +131,13 @@ def workers_that_fit(execution: Execution, only: Collection[str] | None = None) 
         for node in ray.nodes()
         if node["Alive"] and (only is None or node["NodeID"] in only)
     )
+
+
+def most_on_a_gpu(execution: Execution) -> int:
+    """Return for how many workers a GPU a node of now has CPUs, at most; 1 where none has any."""
+    lent = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    most = (each.get("CPU", 0.0) / execution.cpus / each["GPU"] for each in lent if each.get("GPU"))
+    return max(int(max(most, default=1.0)), 1)
 
 
 def asks_for_token() -> bool:
@@ -150,7 +167,7 @@ def _check_cuda(gpus: float) -> None:
 def on_worker(execution: Execution, function: Callable[[A], R], argument: A) -> R:
     """Call a function in a process that has what a worker of a settled execution has."""
     remote = ray.remote(
-        num_cpus=execution.cpus, num_gpus=execution.gpus or 0, max_retries=0, max_calls=1
+        num_cpus=execution.cpus, num_gpus=execution.gpus_of_each, max_retries=0, max_calls=1
     )(function)
     return ray.get(remote.remote(argument))
 

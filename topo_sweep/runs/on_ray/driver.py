@@ -14,6 +14,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -26,12 +27,15 @@ from ray.tune.search import Searcher
 from nas_core.data.splits import Split
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.execution import Execution
+from topo_sweep.runs.images import ImagesByPath
 from topo_sweep.runs.interrupts import Interrupts
 from topo_sweep.runs.on_ray.cluster import workers_that_fit
 from topo_sweep.runs.on_ray.failures import failure_of
 from topo_sweep.runs.on_ray.watch import Watch, checked, places_but
 from topo_sweep.runs.on_ray.worker import TrialTrainable
+from topo_sweep.runs.packs import Pack
 from topo_sweep.runs.recorder import Recorder
+from topo_sweep.spec.trials import Runnable
 from topo_sweep.store.paths import StorePaths
 
 _SCRATCH: Final = "topo-sweep-tune-"
@@ -51,7 +55,7 @@ def run_on_ray(
     interrupts: Interrupts,
     *,
     execution: Execution,
-    images: Split,
+    images: Split | ImagesByPath,
     paths: StorePaths,
     trainable: type[tune.Trainable] = TrialTrainable,
 ) -> None:
@@ -62,7 +66,7 @@ def run_on_ray(
         recorder: is told everything.
         interrupts: checked after every event.
         execution: of every trial, settled.
-        images: put into Ray's object store once.
+        images: put into Ray's object store once, or read by each worker.
         paths: of the store.
         trainable: what an actor runs.
 
@@ -70,16 +74,23 @@ def run_on_ray(
         KeyboardInterrupt: Ctrl-C; what had finished is recorded.
 
     """
-    watch = Watch(execution, paths.manifest) if execution.cluster else None
+    by_path = images if isinstance(images, ImagesByPath) else None
+    watch = Watch(execution, paths.manifest, by_path) if execution.cluster else None
+    share = recorder.share
 
     def workers() -> int:
         if watch is not None:
             watch.look()
-        count = workers_that_fit(execution, None if watch is None else watch.passed)
+        now = replace(execution, gpus=share.gpus(execution))
+        count = workers_that_fit(now, None if watch is None else watch.passed)
         recorder.waits_for_machines(count == 0)
         return count
 
-    queue = _Queue(agenda, workers, interrupts.check, watch)
+    def gpus(trial: Runnable | Pack) -> float:
+        share.begins(trial)
+        return share.gpus(execution)
+
+    queue = _Queue(agenda, workers, interrupts.check, watch, gpus)
     with scratch_folder() as scratch, contextlib.suppress(_AllEnded):
         tuner = tune.Tuner(
             tune.with_resources(
@@ -87,9 +98,9 @@ def run_on_ray(
                     trainable if watch is None else checked(trainable),
                     execution=execution,
                     paths=StorePaths(paths.folder.absolute()),
-                    arrays=images.to_arrays(),
+                    arrays=images.to_arrays() if isinstance(images, Split) else images,
                 ),
-                partial(places_but, {"CPU": execution.cpus, "GPU": execution.gpus or 0}),
+                partial(places_but, execution.cpus),
             ),
             tune_config=tune.TuneConfig(
                 search_alg=queue,
@@ -154,6 +165,7 @@ class _Queue(Searcher):
         workers: says how many workers the cluster can hold now.
         check: raises on Ctrl-C; called here because Tune waits here where nothing runs.
         watch: knows the nodes that get no trial, where there may be any.
+        gpus: says what one gets that is handed out now.
 
     """
 
@@ -163,8 +175,10 @@ class _Queue(Searcher):
         workers: Callable[[], int],
         check: Callable[[], None] = lambda: None,
         watch: Watch | None = None,
+        gpus: Callable[[Runnable | Pack], float] = lambda _: 0.0,
     ) -> None:
         super().__init__(metric=None, mode=None)
+        self._gpus = gpus
         self._agenda = agenda
         self._check = check
         self._watch = watch
@@ -177,12 +191,14 @@ class _Queue(Searcher):
     def suggest(self, trial_id: str) -> Any:  # noqa: ANN401 - Tune's signature
         """Return the next trial's config, None to be asked later, or that there is none.
 
+        While any runs there may be one: what fails is handed out again.
+
         Raises:
             KeyboardInterrupt: Ctrl-C.
 
         """
         self._check()
-        if self._agenda.is_exhausted:
+        if self.all_ended:
             return Searcher.FINISHED
         if time.monotonic() - self._looked_at >= _LOOK_SECONDS:
             self._workers = self._count_workers()
@@ -192,7 +208,7 @@ class _Queue(Searcher):
             return None
         self._under_way.add(trial_id)
         refused = [] if self._watch is None else sorted(self._watch.refused)
-        return {"trial": trial, "not_on": refused}
+        return {"trial": trial, "gpus": self._gpus(trial), "not_on": refused}
 
     def on_trial_complete(self, trial_id: str, *_: object, **__: object) -> None:
         """Note that a trial has ended, well or not."""

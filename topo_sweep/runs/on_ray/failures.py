@@ -20,9 +20,10 @@ from ray.exceptions import (
 from ray.tune.experiment import Trial as TuneTrial
 
 from nas_core.files import remove
+from topo_sweep.runs.images import OtherImagesError
 from topo_sweep.runs.on_ray.watch import OtherVersionsError
 from topo_sweep.runs.recorder import failed
-from topo_sweep.runs.runner import Outcome
+from topo_sweep.runs.runner import Outcome, says_out_of_memory
 from topo_sweep.store.paths import StorePaths
 
 _KILLED_FOR_MEMORY: Final = "running low on memory"
@@ -54,15 +55,20 @@ def failure_from(error: BaseException | None, paths: StorePaths) -> Outcome:
             "driver's",
             failure="machine",
         )
+    if OtherImagesError.__name__ in text:
+        why = text.rpartition(f"{OtherImagesError.__name__}: ")[2].partition("\n")[0]
+        return failed(f"its worker does not find the driver's images: {why}", failure="machine")
     if isinstance(error, ActorUnavailableError | NodeDiedError) or _NODE_DIED in text:
         return failed("the machine of its worker was lost", failure="machine")
+    raised = ""
     if isinstance(error, RayTaskError):
-        text = f"{type(error.cause).__name__}: {error.cause}"
+        raised = f"{type(error.cause).__name__}: {error.cause}"
+    elif isinstance(error, ActorDiedError) and error.actor_init_failed:
+        # What fails in a worker's first task, such as moving the images, has its traceback here.
+        raised = text.strip().splitlines()[-1]
     elif isinstance(error, ActorDiedError):
-        # What fails in a worker's first task has its traceback here.
-        began = not error.actor_init_failed
-        text = _how_it_died(error, paths) if began else text.strip().splitlines()[-1]
-    return failed(text)
+        text = _how_it_died(error, paths)
+    return failed(raised or text, failure="memory" if says_out_of_memory(raised) else "error")
 
 
 class Faults:

@@ -1,28 +1,45 @@
 """What each node of a cluster has, and which of them train as the driver would.
 
 Nothing else has to be the same everywhere: images travel through Ray's object store, so a node
-needs no data set, and rows are written by the driver alone. Only checkpoints lie in the results
-folder, and are kept where a node sees it.
+needs no data set unless it is to read them itself, and rows are written by the driver alone. Only
+checkpoints lie in the results folder, and are kept where a node sees it.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from nas_core.errors import InputError, first_line
 from topo_sweep.analysis.text import plain_table
-from topo_sweep.runs.execution import Execution
+from topo_sweep.runs.execution import Execution, times_in_one
+from topo_sweep.runs.on_ray.questions import (
+    images_function,
+    question,
+    reading_function,
+    versions_function,
+    writing_function,
+)
+
+if TYPE_CHECKING:
+    from topo_sweep.runs.images import ImagesByPath
 
 ANSWER_SECONDS: Final = 20.0
 """A process of Python starts in this time, also where a machine is busy."""
+READ_SECONDS: Final = 60.0
+"""In which a node that reads the images itself has done so."""
 SILENT: Final = TimeoutError(f"does not answer in {ANSWER_SECONDS:.0f} s")
 """What a node answers that does not."""
+NOT_READ: Final = TimeoutError(f"has not read the images in {READ_SECONDS:.0f} s")
+"""Likewise, where it reads them itself."""
+
+_LOGGER = logging.getLogger(__name__)
 
 Versions = Mapping[str, str]
 """Of Python, ray, torch and topo-sweep; 'none' where there is none."""
@@ -56,13 +73,13 @@ class NodeFacts:
 
 def versions_here() -> Versions:
     """Return the versions of this process."""
-    return _versions_function()()
+    return versions_function()()
 
 
 def nodes_of_now() -> list[NodeFacts]:
     """Return every node, the dead ones too, and ask those alive for their versions."""
     nodes = ray.nodes()
-    answers = _answers([node for node in nodes if node["Alive"]], _versions_function())
+    answers = _answers([node for node in nodes if node["Alive"]], versions_function())
     return [_facts(node, answers.get(node["NodeID"])) for node in nodes]
 
 
@@ -76,9 +93,10 @@ def ports_of_now() -> dict[str, int]:
     return {address(node): node["NodeManagerPort"] for node in ray.nodes() if node["Alive"]}
 
 
-def nodes_table(nodes: Sequence[NodeFacts]) -> str:
-    """Return a table with a line a node."""
+def nodes_table(nodes: Sequence[NodeFacts], images: Mapping[str, str] | None = None) -> str:
+    """Return a table with a line a node; `images` says by id which it has."""
     names = list(versions_here())
+    more = [] if images is None else ["images"]
     rows = [
         (
             node.address,
@@ -88,39 +106,64 @@ def nodes_table(nodes: Sequence[NodeFacts]) -> str:
             f"{node.memory_bytes / 2**30:.1f} GiB",
             *([node.problem or "", *[""] * (len(names) - 1)] if node.versions is None else []),
             *(() if node.versions is None else [node.versions[name] for name in names]),
+            *(() if images is None else [images[node.node_id]]),
         )
         for node in nodes
     ]
-    return plain_table(["node", "state", "CPUs", "GPUs", "memory", *names], rows)
+    return plain_table(["node", "state", "CPUs", "GPUs", "memory", *names, *more], rows)
 
 
 def places(execution: Execution, node: Mapping[str, Any]) -> int:
     """Return how many workers of a settled execution one of Ray's nodes can hold."""
-    wanted = {"CPU": float(execution.cpus), "GPU": execution.gpus or 0.0}
+    wanted = {"CPU": float(execution.cpus), "GPU": execution.gpus_of_each}
     total = node["Resources"]
     return min(_times(each, total.get(name, 0)) for name, each in wanted.items() if each)
 
 
 def _times(each: float, total: float) -> int:
     """Return how often a node has this of one resource; a part of a GPU is of a single one."""
-    # A tenth goes ten times into one, whatever floating point says.
-    return int(total / each) if each >= 1 else int(total) * int(1 / each + 1e-6)
+    return int(total / each) if each >= 1 else int(total) * times_in_one(each)
 
 
-def check_nodes(execution: Execution) -> None:
-    """Refuse a cluster in which a node that can hold a worker has other versions than this driver.
+def check_nodes(execution: Execution, by_path: ImagesByPath | None = None) -> None:
+    """Refuse a cluster in which a node that can hold a worker has not what this driver has.
+
+    Those are versions and, where each node reads the images itself, these.
 
     Raises:
         InputError: names each such node and what differs, and each that does not answer.
 
     """
     nodes = [node for node in ray.nodes() if node["Alive"] and places(execution, node)]
-    answers = _answers(nodes, _versions_function())
+    answers = _answers(nodes, versions_function())
     wrong = [named(node, why) for node in nodes if (why := fault(answers[node["NodeID"]]))]
     if wrong:
         raise InputError(
             f"{'; '.join(wrong)}; this driver has {words(versions_here())}: install the same "
             "there, or stop those nodes (`topo-sweep cluster info` shows all)"
+        )
+    if by_path is not None:
+        _check_images([_facts(node, answers[node["NodeID"]]) for node in nodes], by_path)
+
+
+def _check_images(nodes: Sequence[NodeFacts], by_path: ImagesByPath) -> None:
+    """Refuse nodes that do not read the driver's images, after a table of all.
+
+    Raises:
+        InputError: names each of them.
+
+    """
+    asked = {n.node_id: ask(n.node_id, images_function(), *question(by_path)) for n in nodes}
+    answers = dict.fromkeys(asked, NOT_READ) | heard(asked, READ_SECONDS)
+    faults = {node_id: images_fault(answer) for node_id, answer in answers.items()}
+    wrong = [f"node {n.address} {why}" for n in nodes if (why := faults[n.node_id])]
+    if wrong:
+        said = {node_id: why or "as here" for node_id, why in faults.items()}
+        _LOGGER.warning("%s", nodes_table(nodes, said))
+        raise InputError(
+            f"{'; '.join(wrong)}: with --no-ship-data each node reads {by_path.folder}, where this "
+            f"driver found {by_path.data.dataset} with fingerprint {by_path.fingerprint}; let it "
+            "see the same files there, or leave out --no-ship-data"
         )
 
 
@@ -136,14 +179,14 @@ def read_each_others_files(folder: Path) -> list[str]:
     nodes = {node["NodeID"]: address(node) for node in ray.nodes() if node["Alive"]}
     names = {node_id: str(folder / f".doctor-{node_id}") for node_id in nodes}
     try:
-        written = {node_id: ask(node_id, _writing_function(), names[node_id]) for node_id in nodes}
+        written = {node_id: ask(node_id, writing_function(), names[node_id]) for node_id in nodes}
         wrong = {
             node_id: f"cannot write there ({first_line(answer)})"
             for node_id, answer in _outcomes(written).items()
             if isinstance(answer, Exception)
         }
         all_names = [name for node_id, name in names.items() if node_id not in wrong]
-        read = {node_id: ask(node_id, _reading_function(), all_names) for node_id in nodes}
+        read = {node_id: ask(node_id, reading_function(), all_names) for node_id in nodes}
         for node_id, answer in _outcomes(read).items():
             missing = len(all_names) if isinstance(answer, Exception) else answer
             if missing and node_id not in wrong:
@@ -154,64 +197,11 @@ def read_each_others_files(folder: Path) -> list[str]:
     return [f"{nodes[node_id]} {why}" for node_id, why in wrong.items()]
 
 
-# A node without topo-sweep has to answer too. So these are functions in functions: they travel
-# whole, where one of a module would be imported there.
-
-
-def _versions_function() -> Callable[[], dict[str, str]]:
-    def versions() -> dict[str, str]:
-        import importlib.metadata
-        import sys
-
-        found = {"Python": f"{sys.version_info.major}.{sys.version_info.minor}"}
-        for name in ("ray", "torch", "topo-sweep"):
-            try:
-                found[name] = importlib.metadata.version(name)
-            except importlib.metadata.PackageNotFoundError:
-                found[name] = "none"
-        return found
-
-    return versions
-
-
-def seeing_function() -> Callable[[str, str], tuple[dict[str, str], bool]]:
-    """Return what tells versions, and whether a file of this path has this digest there."""
-    versions = _versions_function()
-
-    def seeing(manifest: str, digest: str) -> tuple[dict[str, str], bool]:
-        import hashlib
-        from pathlib import Path
-
-        try:
-            content = Path(manifest).read_bytes()
-        except OSError:
-            return versions(), False
-        return versions(), hashlib.sha256(content).hexdigest().startswith(digest)
-
-    return seeing
-
-
-def _writing_function() -> Callable[[str], None]:
-    def writing(name: str) -> None:
-        from pathlib import Path
-
-        Path(name).write_text(name, encoding="utf-8")
-
-    return writing
-
-
-def _reading_function() -> Callable[[list[str]], int]:
-    def reading(names: list[str]) -> int:
-        from pathlib import Path
-
-        def is_there(path: Path) -> bool:
-            # A network file system may show a new file only after its folder was listed.
-            listed = path.parent.is_dir() and path in path.parent.iterdir()
-            return listed and path.read_text(encoding="utf-8") == str(path)
-
-        return sum(not is_there(Path(name)) for name in names)
-
-    return reading
+def images_fault(answer: str | Exception | None) -> str | None:
+    """Return in words why a node of this answer does not read the driver's images, if so."""
+    if isinstance(answer, TimeoutError):
+        return str(answer)
+    return f"cannot read images ({first_line(answer)})" if isinstance(answer, Exception) else answer
 
 
 def ask(node_id: str, function: Callable[..., Any], *arguments: object) -> ray.ObjectRef[Any]:

@@ -5,12 +5,14 @@ Its content is never printed, logged or put into a command line: Ray reads the f
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import secrets
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -67,19 +69,29 @@ def ensure_token() -> str:
         _close(path)
         return str(path)
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        _make(path)
     except OSError as error:
         raise unwritable(path, error, f"; {_PATH} names another place") from None
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(secrets.token_hex(32))
-        file.flush()
-        os.fsync(file.fileno())
     return str(path)
 
 
+def _make(path: Path) -> None:
+    """Make a token, whole or not at all; where another process makes one meanwhile, that stays."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, written = tempfile.mkstemp(prefix=".auth_token-", dir=path.parent)  # of mode 600
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(32))
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(written, path)
+    finally:
+        Path(written).unlink()
+
+
 def _close(path: Path) -> None:
-    """Let nobody else read a token that is there; Ray itself makes it for all to read.
+    """Let nobody else read a token that is there; where Ray itself made it, all can.
 
     Raises:
         InputError: it is empty, no file, or another user's.

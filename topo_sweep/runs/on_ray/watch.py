@@ -14,8 +14,11 @@ from ray import tune
 from nas_core.errors import TopoSweepError
 from nas_core.files import digest_of_file
 from topo_sweep.runs.execution import Execution
+from topo_sweep.runs.images import ImagesByPath
 from topo_sweep.runs.on_ray.nodes import (
     ANSWER_SECONDS,
+    NOT_READ,
+    READ_SECONDS,
     SILENT,
     address,
     ask,
@@ -23,10 +26,10 @@ from topo_sweep.runs.on_ray.nodes import (
     heard,
     named,
     places,
-    seeing_function,
     versions_here,
     words,
 )
+from topo_sweep.runs.on_ray.questions import question, seeing_function
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -37,17 +40,23 @@ class Watch:
     Args:
         execution: settled.
         manifest: the file `sweep.json` of the sweep, by which a node sees its folder or does not.
+        by_path: images that nodes read themselves; None where they are sent.
 
     """
 
-    def __init__(self, execution: Execution, manifest: Path) -> None:
+    def __init__(
+        self, execution: Execution, manifest: Path, by_path: ImagesByPath | None = None
+    ) -> None:
         self._execution = execution
         self._manifest = manifest
+        self._by_path = by_path
+        self._seconds = ANSWER_SECONDS if by_path is None else READ_SECONDS
+        self._silent = SILENT if by_path is None else NOT_READ
         self._asked: dict[str, ray.ObjectRef[Any]] = {}
         self._asked_at: dict[str, float] = {}
         self._passed: set[str] = set()
         self._refused: set[str] = set()
-        self.look(seconds=ANSWER_SECONDS)
+        self.look(seconds=self._seconds)
 
     @property
     def passed(self) -> Collection[str]:
@@ -68,23 +77,31 @@ class Watch:
         known = self._passed | self._refused | self._asked.keys()
         for node_id, node in nodes.items():
             if node_id not in known and places(self._execution, node):
+                images = () if self._by_path is None else question(self._by_path)
                 sees = str(self._manifest.absolute()), digest_of_file(self._manifest)
-                self._asked[node_id] = ask(node_id, seeing_function(), *sees)
+                self._asked[node_id] = ask(node_id, seeing_function(), *sees, *images)
                 self._asked_at[node_id] = time.monotonic()
         answers = heard(self._asked, seconds)
-        latest = time.monotonic() - ANSWER_SECONDS
+        latest = time.monotonic() - self._seconds
         silent = {node_id for node_id in self._asked if self._asked_at[node_id] <= latest}
         unseen = []
-        for node_id, answer in (dict.fromkeys(silent, SILENT) | answers).items():
+        for node_id, answer in (dict.fromkeys(silent, self._silent) | answers).items():
             del self._asked[node_id], self._asked_at[node_id]
             if node_id not in nodes:  # it has left since
                 continue
-            versions, sees_results = (answer, True) if isinstance(answer, Exception) else answer
+            is_error = isinstance(answer, Exception)
+            versions, sees_results, lacks_images = (answer, True, None) if is_error else answer
             if why := fault(versions):
                 self._refused.add(node_id)
                 _LOGGER.warning(
                     "%s; it gets no trial, since this driver has %s",
                     *(named(nodes[node_id], why), words(versions_here())),
+                )
+            elif lacks_images and self._by_path is not None:
+                self._refused.add(node_id)
+                _LOGGER.warning(
+                    "%s; it gets no trial, since with --no-ship-data it reads %s",
+                    *(named(nodes[node_id], lacks_images), self._by_path.folder),
                 )
             else:
                 self._passed.add(node_id)
@@ -110,9 +127,9 @@ class _Places(tune.PlacementGroupFactory):
         return hash(tuple(tuple(bundle.items()) for bundle in self.bundles))
 
 
-def places_but(each: Mapping[str, float], config: Mapping[str, Any]) -> tune.PlacementGroupFactory:
-    """Return what Tune asks Ray for: resources on any node, but for those that `not_on` names."""
-    wanted = {name: count for name, count in each.items() if count}
+def places_but(cpus: int, config: Mapping[str, Any]) -> tune.PlacementGroupFactory:
+    """Return what Tune asks Ray for: CPUs and `gpus`, on any node but those that `not_on` names."""
+    wanted = {"CPU": float(cpus), **({"GPU": config["gpus"]} if config.get("gpus") else {})}
     refused = config.get("not_on")
     if not refused:
         return _Places([wanted])

@@ -9,6 +9,7 @@ from ray import tune
 
 from nas_core.data.splits import Split
 from topo_sweep.runs.execution import Execution
+from topo_sweep.runs.images import ImagesByPath
 from topo_sweep.runs.on_ray.failures import Faults
 from topo_sweep.runs.runner import Outcome, Report, Together, TrialRunner
 from topo_sweep.store.paths import StorePaths
@@ -26,13 +27,14 @@ class TrialTrainable(tune.Trainable):
         *,
         execution: Execution,
         paths: StorePaths,
-        arrays: Mapping[str, Any],
+        arrays: Mapping[str, Any] | ImagesByPath,
     ) -> None:
-        """Take the images (shared, not copied) and begin the first trial."""
+        """Take the images (shared, not copied), or read them here, and begin the first trial."""
         self.config = {}  # Tune adds it to every report
         self._faults = Faults(paths)
         self._on_gpu = execution.device == "cuda"
-        self._runner = TrialRunner(Split.from_arrays(arrays), execution=execution, paths=paths)
+        images = arrays.read() if isinstance(arrays, ImagesByPath) else Split.from_arrays(arrays)
+        self._runner = TrialRunner(images, execution=execution, paths=paths)
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

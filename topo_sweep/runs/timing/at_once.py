@@ -21,6 +21,7 @@ from nas_core.protocols.data import DatasetInfo
 from nas_core.protocols.search import SearchProtocol
 from nas_core.protocols.training import Protocol
 from nas_core.training.pack import Member
+from topo_sweep.runs.packs import Pack, WaitingPack, cell_of, members_of
 from topo_sweep.runs.runner import is_out_of_memory
 from topo_sweep.runs.timing.step_time import (
     TIMED_TOGETHER,
@@ -28,6 +29,7 @@ from topo_sweep.runs.timing.step_time import (
     time_search_steps,
     time_steps,
 )
+from topo_sweep.spec.trials import Planned, SearchTrial
 
 MOST_PROCESSES: Final = 8
 """More than these are not started: each loads PyTorch."""
@@ -54,6 +56,14 @@ class Kind:
     protocol: Protocol | SearchProtocol
     members: tuple[Member, ...] = ()
     packed: bool = False
+
+
+def kind_of(unit: Planned | Pack | WaitingPack) -> Kind:
+    """Return what is timed of a trial or a pack; of a pack of searches, one of them."""
+    trials = members_of(unit)
+    members = tuple(Member(cell_of(t), t.seed) for t in trials if not isinstance(t, SearchTrial))
+    is_pack = isinstance(unit, Pack | WaitingPack)
+    return Kind(trials[0].protocol, members, packed=is_pack and bool(members))
 
 
 def time_kinds(
@@ -132,6 +142,22 @@ def _timed_fitting(time_one: Callable[[Kind], StepTime], kind: Kind) -> StepTime
     return _timed_fitting(time_one, replace(kind, members=half))
 
 
+def time_batches(
+    kind: Kind, info: DatasetInfo, device: str, threads: int, at_most_seconds: float
+) -> StepTime:
+    """Return what a step of a whole batch takes, however long that is.
+
+    Raises:
+        InputError: see `time_steps`.
+        torch.OutOfMemoryError: it does not fit into the memory of the GPU.
+
+    """
+    how: dict[str, Any] = {"device": device, "threads": threads, "at_most_seconds": at_most_seconds}
+    if isinstance(kind.protocol, SearchProtocol):
+        return time_search_steps(kind.protocol, info, **how)
+    return time_steps(kind.members, kind.protocol, info, packed=kind.packed, **how)
+
+
 def time_kind(
     kind: Kind, info: DatasetInfo, device: str, threads: int, at_most_seconds: float
 ) -> StepTime:
@@ -142,12 +168,8 @@ def time_kind(
     batch = kind.protocol.batch_size
 
     def timed(images: int, seconds: float) -> StepTime:
-        protocol = kind.protocol.with_values({"batch_size": images})
-        how: dict[str, Any] = {"device": device, "threads": threads}
-        how["at_most_seconds"] = seconds
-        if isinstance(protocol, SearchProtocol):
-            return time_search_steps(protocol, info, **how)
-        return time_steps(kind.members, protocol, info, packed=kind.packed, **how)
+        smaller = replace(kind, protocol=kind.protocol.with_values({"batch_size": images}))
+        return time_batches(smaller, info, device, threads, seconds)
 
     if batch <= _FEW_IMAGES:
         return timed(batch, at_most_seconds)

@@ -17,18 +17,17 @@ import torch
 
 from nas_core.data.splits import Split
 from nas_core.protocols.search import SearchProtocol
-from nas_core.training.pack import Member
 from nas_core.training.training import measured_after
 from topo_sweep.analysis.text import counted
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.pack_size import ask_here, packs_of_run, settled_packing
-from topo_sweep.runs.packs import Pack, WaitingPack, cell_of, with_packs
+from topo_sweep.runs.packs import members_of, with_packs
 from topo_sweep.runs.plan import Plan
 from topo_sweep.runs.runner import settled_here
-from topo_sweep.runs.timing.at_once import MOST_PROCESSES, Kind, time_kinds
+from topo_sweep.runs.timing.at_once import MOST_PROCESSES, Kind, kind_of, time_kinds
 from topo_sweep.runs.timing.pace import Pace
 from topo_sweep.runs.timing.step_time import StepTime
-from topo_sweep.spec.trials import Planned, SearchTrial, Trial
+from topo_sweep.spec.trials import Trial
 from topo_sweep.store.manifest import Packing
 
 _SECONDS_A_KIND: Final = 5.0
@@ -184,7 +183,7 @@ def _workers(execution: Execution) -> int | None:
         return None
     by_cpus = len(os.sched_getaffinity(0)) // execution.cpus
     if execution.gpus:
-        return max(min(by_cpus, int(torch.cuda.device_count() / execution.gpus)), 1)
+        return max(min(by_cpus, int(torch.cuda.device_count() / execution.gpus_of_each)), 1)
     return max(by_cpus, 1)
 
 
@@ -196,18 +195,11 @@ def _grouped(
     for plan, times in parts:
         packs = () if packing is None else packs_of_run(plan, packing, workers=workers)
         for unit in with_packs(plan.left, plan.trials, packs):
-            trials: Sequence[Planned]
-            if isinstance(unit, Pack | WaitingPack):
-                trials, packed = unit.members, not unit.members[0].finds_cell
-            else:
-                trials, packed = (unit,), False
+            trials, kind = members_of(unit), kind_of(unit)
             first = trials[0]
             shape = first.genotype.shape if isinstance(first, Trial) else None
-            members = tuple(
-                Member(cell_of(t), t.seed) for t in trials if not isinstance(t, SearchTrial)
-            )
-            kind = Kind(first.protocol, members, packed=packed)
-            units = groups.setdefault((first.workload, (shape, packed)), _Units(kind, first.epochs))
+            alike = first.workload, (shape, kind.packed)
+            units = groups.setdefault(alike, _Units(kind, first.epochs))
             units.sizes[len(trials)] += times
             if len(kind.members) > len(units.kind.members):
                 units.kind = kind

@@ -94,6 +94,45 @@ def test_trainings_go_together_by_a_number_or_as_is_fastest(
         assert f"'--pack': '{wrong}' is neither a number from 1 nor auto." in program.errors
 
 
+def test_gpus_of_a_pack_are_a_number_or_as_few_as_it_needs(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[object] = []
+
+    def run(_plan: object, execution: Execution, _say: object) -> object:
+        given.append(execution.gpus)
+        raise InputError("that is enough")
+
+    monkeypatch.setattr(sweep, "run", run)
+
+    for option in ((), ("--gpus-per-pack", "0.25"), ("--gpus-per-pack", "auto")):
+        program("run", "demo", *option, code=2)
+    assert given == [None, 0.25, "auto"]
+    for wrong in ("-1", "half"):
+        program("run", "demo", "--gpus-per-pack", wrong, code=2)
+        assert f"'{wrong}' is neither a number from 0 nor auto." in program.errors
+    program("run", "demo", "--gpus-per-pack", "1.5", code=2)
+    assert "--gpus-per-pack is a part of one GPU, or whole ones, got 1.5" in program.errors
+
+
+def test_images_are_sent_to_the_nodes_of_a_cluster_unless_they_are_to_read_them(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[bool] = []
+
+    def run(_plan: object, execution: Execution, _say: object) -> object:
+        given.append(execution.ship_data)
+        raise InputError("that is enough")
+
+    monkeypatch.setattr(sweep, "run", run)
+
+    for option in ((), ("--ship-data",), ("--no-ship-data",)):
+        program("run", "demo", "--cluster", *option, code=2)
+    assert given == [True, True, False]
+    program("run", "demo", "--no-ship-data", code=2)
+    assert program.errors.endswith("is about the nodes of a cluster: add --cluster\n")
+
+
 def test_a_search_has_no_epochs_to_choose_for_it_measures_in_its_last(program: Program) -> None:
     assert "--test-every" not in program("search", "--help")
     assert "--test-every" in program("run", "--help")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from pathlib import Path
 
 import pytest
 from ray._private import services
@@ -11,7 +12,7 @@ from ray._private import services
 from nas_core.errors import InputError
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.on_ray import cluster
-from topo_sweep.runs.on_ray.cluster import connected, settle, workers_that_fit
+from topo_sweep.runs.on_ray.cluster import connected, most_on_a_gpu, settle, workers_that_fit
 
 
 @pytest.fixture(autouse=True)
@@ -129,6 +130,30 @@ def test_what_ray_says_of_a_cluster_that_it_cannot_use_is_told_in_a_line(
     assert line.endswith("was started with: Ray: 2.50.0")
 
 
+@pytest.mark.parametrize("mode", [None, "token", "disabled"])
+def test_a_token_of_this_machine_is_closed_to_others_before_ray_looks_for_one(
+    mode: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, modes = tmp_path / ".ray" / "auth_token", []
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    if mode is not None:
+        monkeypatch.setenv("RAY_AUTH_MODE", mode)
+
+    def init(**_: object) -> None:
+        modes.append(path.stat().st_mode & 0o777 if path.exists() else None)
+
+    monkeypatch.setattr("ray.init", init)
+    monkeypatch.setattr("ray.shutdown", lambda: None)
+    monkeypatch.setattr(cluster, "_described", lambda **_: "here")
+
+    with connected(cluster=False, address=None, verbose=False):
+        pass
+
+    assert modes == [None if mode == "disabled" else 0o600]
+
+
 def test_a_head_without_cpus_waits_for_a_machine(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -216,3 +241,23 @@ def test_what_a_worker_with_a_gpu_has_is_said_of_what_it_trains(
 
     assert settle(Execution(pack_size=30))[1] == "1 GPU and 1 CPU a pack"
     assert settle(Execution(gpus=0.5))[1] == "0.5 GPU and 1 CPU a trial"
+    auto = Execution(gpus="auto")
+    assert settle(auto) == (auto, "a part of a GPU and 1 CPU a trial"), "a worker measures it"
+
+
+def test_without_a_gpu_none_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes(monkeypatch, {"CPU": 8.0})
+
+    settled, words = settle(Execution(gpus="auto"))
+
+    assert (settled.gpus, words) == (0.0, "1 CPU a trial, no GPU (the cluster has no GPU)")
+
+
+def test_as_many_share_a_gpu_as_its_node_has_cpus_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes(monkeypatch, {"CPU": 8.0, "GPU": 2.0}, {"CPU": 3.0, "GPU": 1.0}, {"CPU": 64.0})
+
+    assert most_on_a_gpu(Execution()) == 4
+    assert most_on_a_gpu(Execution(cpus=3)) == 1
+    assert most_on_a_gpu(Execution(cpus=9)) == 1
+    nodes(monkeypatch, {"CPU": 64.0})
+    assert most_on_a_gpu(Execution()) == 1

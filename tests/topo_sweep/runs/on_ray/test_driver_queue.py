@@ -101,16 +101,22 @@ def test_where_no_node_is_left_all_wait_for_one_until_ctrl_c() -> None:
         queue.suggest("another")
 
 
-def test_that_nothing_is_left_is_said_while_the_last_trials_run() -> None:
-    queue, tune_ids = _Queue(Agenda(TRIALS, {}), Nodes(len(TRIALS))), names()
-
-    last = handed_out(queue, tune_ids)
-
-    assert queue.suggest("after the last") == Searcher.FINISHED
-    assert not queue.all_ended
-    for name in last:
+def test_that_nothing_is_left_is_said_when_the_last_trial_has_ended_and_not_failed() -> None:
+    agenda = Agenda(TRIALS, {})
+    queue, tune_ids = _Queue(agenda, Nodes(len(TRIALS))), names()
+    *others, last = handed_out(queue, tune_ids)
+    for name in others:
         queue.on_trial_complete(name)
+
+    assert queue.suggest("beside the last") is None, "Tune asks no more of who said that it is done"
+    agenda.again(next(iter(TRIALS.values())), after=0.0)
+    queue.on_trial_complete(last)
+    assert not queue.all_ended
+    (again,) = handed_out(queue, tune_ids)
+
+    queue.on_trial_complete(again)
     assert queue.all_ended
+    assert queue.suggest("after the last") == Searcher.FINISHED
 
 
 def test_the_cluster_is_looked_at_every_few_seconds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from ray import cloudpickle
 from ray.core.generated import common_pb2
 from ray.exceptions import (
@@ -45,6 +46,7 @@ def died(message: str) -> ActorDiedError:
     return ActorDiedError(context)
 
 
+NO_ROOM = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
 JOINED = "its worker started on a node that had just joined, with other versions than the driver's"
 
 
@@ -76,6 +78,14 @@ def paths(tmp_path: Path) -> StorePaths:
             "the machine of its worker was lost",
         ),
         (OutOfMemoryError(LOW_MEMORY), "memory", LOW_MEMORY.replace("\n", " ")),
+        (RayTaskError("step", "a traceback", NO_ROOM), "memory", f"OutOfMemoryError: {NO_ROOM}"),
+        (
+            ActorDiedError(
+                RayTaskError("__init__", f"Traceback:\ntorch.OutOfMemoryError: {NO_ROOM}", NO_ROOM)
+            ),
+            "memory",
+            f"torch.OutOfMemoryError: {NO_ROOM}",
+        ),
         (
             ActorDiedError(RayTaskError("__init__", "Traceback:\nValueError: no", ValueError())),
             "error",
@@ -87,6 +97,17 @@ def paths(tmp_path: Path) -> StorePaths:
             ),
             "machine",
             JOINED,
+        ),
+        (
+            ActorDiedError(
+                RayTaskError(
+                    "__init__",
+                    "Traceback:\ntopo_sweep.runs.images.OtherImagesError: no cifar10 in data",
+                    ValueError(),
+                )
+            ),
+            "machine",
+            "its worker does not find the driver's images: no cifar10 in data",
         ),
     ],
 )

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import importlib.metadata
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from ray import cloudpickle
 
+from nas_core.errors import InputError
+from nas_core.protocols.training import DataOptions
 from topo_sweep.runs.execution import Execution
+from topo_sweep.runs.images import ImagesByPath
+from topo_sweep.runs.on_ray import nodes
 from topo_sweep.runs.on_ray.nodes import (
+    ANSWER_SECONDS,
+    NOT_READ,
     NodeFacts,
-    _reading_function,
-    _versions_function,
-    _writing_function,
+    check_nodes,
     fault,
+    images_fault,
     nodes_table,
     places,
-    seeing_function,
     versions_here,
 )
 
@@ -32,35 +35,6 @@ def test_the_versions_that_matter_are_those_installed() -> None:
     assert {name: HERE[name] for name in ("ray", "torch", "topo-sweep")} == {
         name: importlib.metadata.version(name) for name in ("ray", "torch", "topo-sweep")
     }
-
-
-WITHOUT = """
-import sys
-sys.modules["topo_sweep"] = sys.modules["nas_core"] = None
-from ray import cloudpickle
-functions = cloudpickle.loads(sys.stdin.buffer.read())
-functions[1](sys.argv[1])
-print(functions[0](), functions[2](sys.argv[1], "no digest")[1], functions[3]([sys.argv[1]]))
-"""
-
-
-@pytest.mark.slow
-def test_a_node_without_topo_sweep_can_be_asked_too(tmp_path: Path) -> None:
-    functions = (
-        _versions_function(),
-        _writing_function(),
-        seeing_function(),
-        _reading_function(),
-    )
-    asked = subprocess.run(
-        [sys.executable, "-c", WITHOUT, str(tmp_path / "written")],
-        input=cloudpickle.dumps(functions),
-        capture_output=True,
-        check=False,
-    )
-
-    assert asked.returncode == 0, asked.stderr
-    assert asked.stdout.decode() == f"{HERE} False 0\n"
 
 
 @pytest.mark.parametrize(
@@ -77,6 +51,13 @@ def test_what_differs_is_named_and_nothing_else(
     answer: dict[str, str] | Exception, why: str | None
 ) -> None:
     assert fault(answer) == why
+
+
+def test_why_a_node_does_not_read_the_images_is_said_in_words() -> None:
+    assert images_fault(None) is None
+    assert images_fault("finds no cifar10 there") == "finds no cifar10 there"
+    assert images_fault(NOT_READ) == "has not read the images in 60 s"
+    assert images_fault(ValueError("bad\nand more")) == "cannot read images (bad)"
 
 
 def test_a_table_has_a_line_a_node() -> None:
@@ -96,6 +77,55 @@ def test_a_table_has_a_line_a_node() -> None:
     assert first.split() == ["10.0.0.1", "alive", "8", "0.5", "8.0", "GiB", *HERE.values()]
     assert second.endswith("does not answer in 20 s")
     assert third.split() == ["10.0.0.1", "dead", "8", "0.5", "8.0", "GiB"]
+
+    header, line = nodes_table([alive], {"a": "finds no cifar10 there"}).splitlines()
+    assert header.endswith(" images")
+    assert line.endswith(" finds no cifar10 there")
+
+
+@pytest.mark.parametrize("blind", ["finds no cifar10 there", None, NOT_READ])
+def test_nodes_that_do_not_read_the_images_are_named_after_a_table_of_all(
+    blind: str | Exception | None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    addresses = ("10.0.0.1", "10.0.0.2")
+    resources = {"Alive": True, "Resources": {"CPU": 2.0}}
+    there = [{"NodeID": a, "NodeManagerAddress": a, **resources} for a in addresses]
+    answers: dict[str, Any] = {"10.0.0.1": None, "10.0.0.2": blind}
+    asked: list[tuple[object, ...]] = []
+
+    def ask(node_id: str, _function: object, *question: object) -> str:
+        asked.append(question)
+        return node_id
+
+    def heard(_asked: object, seconds: float) -> dict[str, Any]:
+        if seconds == ANSWER_SECONDS:  # of versions
+            return dict.fromkeys(addresses, HERE)
+        return {key: answer for key, answer in answers.items() if answer is not NOT_READ}
+
+    monkeypatch.setattr("ray.nodes", lambda: there)
+    monkeypatch.setattr(nodes, "ask", ask)
+    monkeypatch.setattr(nodes, "heard", heard)
+    data = DataOptions(dataset="cifar10")
+    by_path = ImagesByPath(folder=Path("/data"), data=data, fingerprint="abc")
+    execution = Execution(cluster=True, gpus=0, ship_data=False)
+
+    check_nodes(execution)
+    assert asked == [(), ()]
+    if blind is None:
+        check_nodes(execution, by_path)
+    else:
+        with pytest.raises(InputError) as refused:
+            check_nodes(execution, by_path)
+        why = images_fault(blind)
+        assert str(refused.value).startswith(
+            f"node 10.0.0.2 {why}: with --no-ship-data each node reads /data, where this driver "
+            "found cifar10 with fingerprint abc; "
+        )
+        (record,) = caplog.records
+        _, first, second = record.message.splitlines()
+        assert first.endswith(" as here")
+        assert second.endswith(f" {why}")
+    assert asked[-1] == ("cifar10", "/data", "abc")
 
 
 def test_a_node_holds_workers_by_what_it_has_least_of() -> None:

@@ -40,6 +40,22 @@ def test_a_token_is_made_that_only_this_user_can_read_and_is_kept(home: Path) ->
     assert path.read_text(encoding="ascii") == content
 
 
+def test_of_two_that_make_a_token_at_once_one_stays(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, link = home / ".ray" / "auth_token", os.link
+
+    def beside_another(written: str, place: Path) -> None:
+        path.write_text("of another", encoding="ascii")
+        link(written, place)
+
+    monkeypatch.setattr(os, "link", beside_another)
+
+    assert ensure_token() == str(path)
+    assert path.read_text(encoding="ascii") == "of another"
+    assert list(path.parent.iterdir()) == [path]
+
+
 def test_a_variable_names_another_place_or_holds_the_token(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

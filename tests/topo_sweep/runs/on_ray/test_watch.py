@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from ray import tune
 
+from nas_core.protocols.training import DataOptions
 from tests.topo_sweep.conftest import Clock
 from topo_sweep.runs.execution import Execution
+from topo_sweep.runs.images import ImagesByPath
 from topo_sweep.runs.on_ray import watch
 from topo_sweep.runs.on_ray.nodes import versions_here
 from topo_sweep.runs.on_ray.watch import OtherVersionsError, Watch, checked, places_but
@@ -25,6 +27,7 @@ class MadeUp:
         self.cpus: dict[str, float] = {}
         self.answers: dict[str, Any] = {}
         self.asked: list[str] = []
+        self.questions: dict[str, tuple[object, ...]] = {}
 
     def nodes(self) -> list[dict[str, Any]]:
         return [
@@ -32,8 +35,9 @@ class MadeUp:
             for name, cpus in self.cpus.items()
         ]
 
-    def ask(self, node_id: str, *_: object) -> str:
+    def ask(self, node_id: str, *question: object) -> str:
         self.asked.append(node_id)
+        self.questions[node_id] = question
         return node_id
 
     def heard(self, asked: dict[str, str], _seconds: float) -> dict[str, Any]:
@@ -59,7 +63,7 @@ def manifest(tmp_path: Path) -> Path:
 def test_a_node_that_joins_counts_when_it_has_passed_and_not_before(
     made_up: MadeUp, manifest: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    made_up.cpus, made_up.answers = {"first": 2}, {"first": (HERE, True)}
+    made_up.cpus, made_up.answers = {"first": 2}, {"first": (HERE, True, None)}
     nodes = Watch(Execution(cluster=True, gpus=0), manifest)
     assert (set(nodes.passed), set(nodes.refused)) == ({"first"}, set())
 
@@ -68,8 +72,8 @@ def test_a_node_that_joins_counts_when_it_has_passed_and_not_before(
     assert (set(nodes.passed), set(nodes.refused)) == ({"first"}, {"late", "other", "broken"})
 
     made_up.answers |= {
-        "late": (HERE, False),
-        "other": (OTHER, True),
+        "late": (HERE, False, None),
+        "other": (OTHER, True, None),
         "broken": ValueError("no module"),
     }
     nodes.look()
@@ -102,6 +106,30 @@ def test_a_node_that_stays_silent_is_named_and_gets_nothing(
     assert record.message.startswith("node silent does not answer in 20 s; it gets no trial")
 
 
+def test_a_node_that_does_not_read_the_images_gets_no_trial_where_they_are_not_sent(
+    made_up: MadeUp, manifest: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, data = Path("/data"), DataOptions(dataset="cifar10")
+    by_path = ImagesByPath(folder=folder, data=data, fingerprint="a fingerprint")
+    made_up.cpus = {"reads": 2, "blind": 2, "slow": 2}
+    made_up.answers = {"reads": (HERE, True, None), "blind": (HERE, True, "finds no cifar10 there")}
+
+    nodes = Watch(Execution(cluster=True, gpus=0), manifest, by_path)
+    clock.now += 59
+    nodes.look()
+    assert (set(nodes.passed), set(nodes.refused)) == ({"reads"}, {"blind", "slow"})
+    clock.now += 2
+    nodes.look()
+
+    blind, slow = (record.message.split("; it gets no trial, ") for record in caplog.records)
+    assert blind == [
+        "node blind finds no cifar10 there",
+        "since with --no-ship-data it reads /data",
+    ]
+    assert slow[0] == "node slow has not read the images in 60 s"
+    assert made_up.questions["reads"][-3:] == ("cifar10", "/data", "a fingerprint")
+
+
 def test_a_node_that_leaves_before_it_answers_is_forgotten(
     made_up: MadeUp, manifest: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -114,9 +142,8 @@ def test_a_node_that_leaves_before_it_answers_is_forgotten(
 
 
 def test_a_trial_may_be_placed_on_any_node_but_those_that_are_refused() -> None:
-    each = {"CPU": 2.0, "GPU": 0.0}
-    anywhere = [places_but(each, {}), places_but(each, {"not_on": []})]
-    elsewhere = places_but(each, {"not_on": ["aa", "bb"]})
+    anywhere = [places_but(2, {}), places_but(2, {"gpus": 0.0, "not_on": []})]
+    elsewhere = places_but(2, {"not_on": ["aa", "bb"]})
 
     assert [place.required_resources for place in (*anywhere, elsewhere)] == 3 * [{"CPU": 2.0}]
     assert [place._kwargs for place in anywhere] == 2 * [{}]
@@ -124,12 +151,13 @@ def test_a_trial_may_be_placed_on_any_node_but_those_that_are_refused() -> None:
 
 
 def test_a_node_that_is_refused_costs_no_worker_elsewhere() -> None:
-    anywhere, elsewhere = (places_but({"CPU": 2}, {"not_on": nodes}) for nodes in ([], ["aa"]))
-    more = places_but({"CPU": 3}, {})
+    anywhere, elsewhere = (places_but(2, {"not_on": nodes}) for nodes in ([], ["aa"]))
+    more = [places_but(3, {}), places_but(2, {"gpus": 0.5})]
 
     assert anywhere == elsewhere, "Tune gives a worker to a trial that asks for the same"
     assert hash(anywhere) == hash(elsewhere)
-    assert more not in (anywhere, elsewhere)
+    assert not {anywhere, elsewhere}.intersection(more)
+    assert more[1].required_resources == {"CPU": 2.0, "GPU": 0.5}
 
 
 def test_a_worker_on_a_node_that_was_not_asked_yet_refuses_to_train(

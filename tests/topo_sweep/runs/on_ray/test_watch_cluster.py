@@ -94,7 +94,7 @@ def test_a_node_that_does_not_answer_is_named_in_time(
 
         return asleep
 
-    monkeypatch.setattr(nodes, "_versions_function", silent)
+    monkeypatch.setattr(nodes, "versions_function", silent)
     monkeypatch.setattr(nodes, "ANSWER_SECONDS", 1.0)
     monkeypatch.setattr(nodes, "versions_here", dict)
 

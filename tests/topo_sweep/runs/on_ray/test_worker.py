@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from nas_core.data.splits import load_dataset, split
 from nas_core.protocols.training import PRESETS, DataOptions
 from nas_core.training.epochs import EpochMetrics
 from tests.topo_sweep.conftest import small_spec
 from topo_sweep.runs.execution import Execution
+from topo_sweep.runs.images import ImagesByPath, OtherImagesError
 from topo_sweep.runs.on_ray.worker import TrialTrainable
 from topo_sweep.runs.packs import Pack
 from topo_sweep.runs.runner import Outcome, Together, TrialRunner
@@ -38,6 +41,25 @@ def test_a_trial_is_an_epoch_a_step_and_ends_with_its_outcome(worker: TrialTrain
     assert [isinstance(step["report"], EpochMetrics) for step in steps] == [True, True, False]
     assert isinstance(steps[-1]["report"], Outcome)
     assert [step.get("done", False) for step in steps] == [False, False, True]
+
+
+def test_a_worker_reads_the_images_itself_where_they_are_not_sent(tmp_path: Path) -> None:
+    worker = object.__new__(TrialTrainable)
+    here = ImagesByPath.of(load_dataset("digits"), SPEC.data, tmp_path)
+    config = {"trial": TRIALS[0]}
+    worker.setup(config, execution=Execution(), paths=StorePaths(tmp_path), arrays=here)
+
+    sent, read = split(load_dataset("digits"), SPEC.data), worker._runner._split
+    for one, other in ((sent.train, read.train), (sent.test, read.test)):
+        assert torch.equal(one.pixels, other.pixels)
+        assert torch.equal(one.labels, other.labels)
+    with pytest.raises(OtherImagesError, match=r"holds others, fingerprint .*, not another"):
+        worker.setup(
+            {"trial": TRIALS[0]},
+            execution=Execution(),
+            paths=StorePaths(tmp_path),
+            arrays=replace(here, fingerprint="another"),
+        )
 
 
 def test_reports_do_not_carry_the_trial_back(worker: TrialTrainable) -> None:

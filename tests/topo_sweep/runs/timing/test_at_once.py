@@ -17,8 +17,11 @@ from nas_core.protocols.data import DATASETS
 from nas_core.protocols.search import SearchProtocol
 from nas_core.protocols.training import Protocol
 from nas_core.training.pack import Member
+from tests.topo_sweep.conftest import small_spec
+from tests.topo_sweep.runs.search_run import search_spec
+from topo_sweep.runs.packs import Pack
 from topo_sweep.runs.timing import at_once
-from topo_sweep.runs.timing.at_once import Kind, time_kind, time_kinds
+from topo_sweep.runs.timing.at_once import Kind, kind_of, time_batches, time_kind, time_kinds
 from topo_sweep.runs.timing.step_time import StepTime
 
 DIGITS = DATASETS["digits"]
@@ -58,6 +61,29 @@ def timed(monkeypatch: pytest.MonkeyPatch, stand_in: Timed, kind: Kind) -> StepT
     monkeypatch.setattr(at_once, "time_steps", stand_in)
     monkeypatch.setattr(at_once, "time_search_steps", stand_in)
     return time_kind(kind, DIGITS, "cpu", 1, at_most_seconds=4.0)
+
+
+@pytest.mark.parametrize("kind", [PACK, SEARCH])
+def test_whole_batches_are_timed_however_long_they_take(
+    monkeypatch: pytest.MonkeyPatch, kind: Kind
+) -> None:
+    stand_in = Timed(0.0, 10.0)
+    monkeypatch.setattr(at_once, "time_steps", stand_in)
+    monkeypatch.setattr(at_once, "time_search_steps", stand_in)
+
+    assert time_batches(kind, DIGITS, "cpu", 1, 0.1).seconds == 640.0
+    assert stand_in.batches == [64]
+
+
+def test_a_trial_a_pack_and_searches_that_go_together_are_kinds_of_work() -> None:
+    trials = tuple(small_spec(seeds=(3,)).trials().values())
+    searches: Any = tuple(search_spec(seeds=(0, 1), evaluation_seeds=()).trials().values())
+    members = tuple(Member(trial.genotype, 3) for trial in trials)
+    protocol, search = trials[0].protocol, searches[0]
+
+    assert kind_of(trials[0]) == Kind(protocol, members[:1])
+    assert kind_of(Pack(trials)) == Kind(protocol, members, packed=True)
+    assert kind_of(Pack(searches)) == kind_of(search) == Kind(search.protocol)
 
 
 @pytest.mark.parametrize("kind", [PACK, SEARCH])

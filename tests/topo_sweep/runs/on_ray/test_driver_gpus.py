@@ -1,0 +1,143 @@
+"""Packs that share a GPU of which Ray is told: how many are there at once, and what each sees.
+
+There need be no GPU: its part is Ray's, and workers train on the CPU once they have it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import ray
+import torch
+
+from nas_core.training.pack import PackTraining
+from nas_core.training.training import Training
+from tests.conftest import comparable
+from tests.topo_sweep.runs.pack_run import manifest_of, spec, swept
+from topo_sweep.runs import gpu_share
+from topo_sweep.runs.execution import Execution
+from topo_sweep.runs.gpu_share import Memory
+from topo_sweep.runs.on_ray import cluster, driver
+from topo_sweep.runs.on_ray.worker import TrialTrainable
+from topo_sweep.runs.plan import make_plan
+from topo_sweep.runs.sweep import RunResult, run
+
+pytestmark = pytest.mark.slow
+
+TRIALS, GPUS = 4, 1
+NO_ROOM = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+
+
+class OnItsPart(TrialTrainable):
+    """Has a part of a GPU and trains on the CPU; notes the devices that it sees as a file.
+
+    Of those that a run begins with, none trains before all are there. What has less than `needs` of
+    its GPU runs out of memory in its second epoch, or before, when images are moved there.
+    """
+
+    at_once = 1
+    needs = 0.0
+    has_room_for_images = True
+
+    def setup(self, config: dict[str, Any], **given: Any) -> None:
+        part = ray.get_runtime_context().get_assigned_resources()["GPU"]
+        devices = os.environ["CUDA_VISIBLE_DEVICES"]
+        folder = given["paths"].folder
+        (folder / f"part-{part:g}-of-{devices}-{os.getpid()}").touch()
+        deadline = time.monotonic() + 300
+        while len(list(folder.glob("part-*"))) < self.at_once:
+            assert time.monotonic() < deadline, "the others did not start beside this one"
+            time.sleep(0.05)
+        if not self.has_room_for_images and part < self.needs:
+            raise NO_ROOM
+        for kind in (Training, PackTraining):
+            self._limit(kind, part)
+        super().setup(config, **given | {"execution": replace(given["execution"], gpus=0.0)})
+
+    def _limit(self, kind: Any, part: float) -> None:
+        run_epoch, needs = kind.run_epoch, self.needs
+
+        def limited(training: Any, epoch: int) -> object:
+            if epoch == 1 and part < needs:
+                raise NO_ROOM
+            return run_epoch(training, epoch)
+
+        kind.run_epoch = limited
+
+
+@pytest.fixture(autouse=True)
+def _declared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let Ray here have processors for all trials, and a GPU that nobody looks for."""
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    monkeypatch.setattr(ray, "init", partial(ray.init, num_cpus=TRIALS, num_gpus=GPUS))
+    monkeypatch.setattr(cluster, "_check_cuda", lambda _: None)
+
+
+def run_there(
+    results: Path, monkeypatch: pytest.MonkeyPatch, worker: dict[str, Any], **how: Any
+) -> tuple[RunResult, list[str]]:
+    """Run the sweep by such workers; return how it ended, and what it said."""
+    trainable = type("OnItsPart", (OnItsPart,), worker)
+    run_on_ray = driver.run_on_ray
+    monkeypatch.setattr(driver, "run_on_ray", partial(run_on_ray, trainable=trainable))
+    said: list[str] = []
+    execution = Execution(checkpoint_seconds=0, retries=0, **how)
+    return run(make_plan(spec(), results), execution, said.append), said
+
+
+def parts(results: Path) -> list[str]:
+    """Return what part of which devices each worker had that started."""
+    return sorted(path.name.rpartition("-")[0] for path in results.glob("*/part-*"))
+
+
+def assert_rows_of_one_process(results: Path, undisturbed: Path, pack_size: int | None) -> None:
+    swept(undisturbed, pack_size=pack_size, gpus=0.0)
+    pd.testing.assert_frame_equal(comparable(results), comparable(undisturbed), check_exact=True)
+
+
+def test_four_quarters_of_a_gpu_are_used_at_once_and_two_halves_where_memory_runs_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    there = tmp_path / "there"
+
+    result, _ = run_there(there, monkeypatch, {"at_once": TRIALS, "needs": 0.5}, gpus=0.25)
+
+    assert (result.progress.ok, result.progress.failed, result.errors) == (TRIALS, 0, ())
+    quarters, halves = parts(there)[:TRIALS], parts(there)[TRIALS:]
+    assert quarters == ["part-0.25-of-0"] * TRIALS, "each sees one device"
+    assert set(halves) == {"part-0.5-of-0"}
+    assert_rows_of_one_process(there, tmp_path / "undisturbed", None)
+    sharing = manifest_of(there).sharing
+    assert sharing is not None
+    assert (sharing.asked, sharing.packs, sharing.ran_out_at) == (0.25, 2, (4,))
+    assert "memory ran out with up to 4 on a GPU; it goes on with up to 2 (" in caplog.text
+    assert "goes on from epoch 2" in caplog.text
+
+
+def test_a_pack_that_runs_out_beside_another_is_not_split_but_gets_the_whole_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = tmp_path / "there"
+    memory = Memory(device="made up", pack_bytes=10, gpu_bytes=50)
+    monkeypatch.setattr(gpu_share, "measured_memory", lambda _: memory)
+
+    worker = {"at_once": 2, "needs": 1.0, "has_room_for_images": False}
+    result, said = run_there(there, monkeypatch, worker, gpus="auto", pack_size=2)
+
+    assert (result.progress.ok, result.progress.failed) == (TRIALS, 0)
+    assert any(line.endswith("2 share a GPU, as there are to train") for line in said), said
+    assert set(parts(there)) == {"part-0.5-of-0", "part-1-of-0"}
+    assert_rows_of_one_process(there, tmp_path / "undisturbed", 2)
+    manifest = manifest_of(there)
+    assert (len(manifest.packs), manifest.split_packs) == (2, ())
+    assert manifest.sharing is not None
+    assert (manifest.sharing.asked, manifest.sharing.device) == ("auto", "made up")
+    assert (manifest.sharing.packs, manifest.sharing.ran_out_at) == (1, (2,))
