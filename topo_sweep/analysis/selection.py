@@ -10,19 +10,19 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+import pandas as pd
 
 from nas_core.cells.genotype import Genotype
 from nas_core.errors import InputError
 from topo_sweep.analysis.accuracy import METRICS, accuracies, estimate, per_seed
+from topo_sweep.analysis.inference.chosen import sureness
 from topo_sweep.analysis.ranking import Ranking, diverged_runs, rank
 from topo_sweep.analysis.searches import join_evaluations
 from topo_sweep.analysis.text import counted
 from topo_sweep.spec.trials import network_name
 from topo_sweep.store.opened import OpenedSweep, by_newest_row, sweeps_in
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 WITHOUT_EVALUATIONS: Final = (
     "run it again with evaluation_seeds in its file, or draw what it found with "
@@ -64,7 +64,7 @@ def best_topologies(sweep: OpenedSweep, top: int = 1) -> Choice:
             "topologies: name the folder of one of kind topologies, such as `topo-sweep run demo`"
         )
     trials, remarks = _without_lost(sweep)
-    ranking = rank(trials)
+    ranking = rank(trials, by="topology")
     finished = len(ranking.table)
     if finished < top:
         reason = "".join(f" ({remark})" for remark in remarks)
@@ -74,12 +74,13 @@ def best_topologies(sweep: OpenedSweep, top: int = 1) -> Choice:
         )
     # Means over fewer seeds scatter more, so the luckiest of them would win.
     seeds = int(ranking.table["n"].sort_values(ascending=False).iloc[top - 1])
-    ranking = rank(trials, min_seeds=seeds)
+    ranking = rank(trials, by="topology", min_seeds=seeds)
     which = f"the best{f' {top}' * (top > 1)} of {len(ranking.table)}"
     if ranking.left_out:
         remarks.append(f"left out with fewer than {seeds} seeds: {ranking.left_out}")
     chosen = ranking.table["genotype"].head(top)
-    remarks += [*_diverged_among(trials, chosen), _margin(trials, ranking)]
+    remarks += _diverged_among(trials, chosen)
+    remarks += [*sureness(trials, ranking, chosen), _margin(trials, ranking)]
     return _chosen(sweep, ranking.design.metric, which, chosen, remarks)
 
 
@@ -220,7 +221,7 @@ def _networks(sweep: OpenedSweep, trials: pd.DataFrame) -> tuple[pd.DataFrame, s
         evaluated = join_evaluations(sweep.searches(), trials, any_method=True)
         table, metric = evaluated.rows, evaluated.metric
     else:
-        ranking = rank(trials)
+        ranking = rank(trials, by="topology")
         table, metric = ranking.table.rename(columns={"mean": "accuracy"}), ranking.design.metric
     ordered = table.sort_values(["accuracy", "genotype"], ascending=[False, True])
     return ordered[["genotype", "accuracy"]], metric

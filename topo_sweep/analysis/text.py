@@ -23,9 +23,24 @@ to `single_seed_caution`."""
 
 
 def counted(count: int, noun: str) -> str:
-    """Return '1 trial', '2,000 trials' or '2 searches'."""
-    ending = "" if count == 1 else "es" if noun.endswith("ch") else "s"
-    return f"{count:,} {noun}{ending}"
+    """Return '1 trial', '2,000 trials', '2 searches', '79 classes' or '180 topologies'."""
+    if count == 1:
+        return f"1 {noun}"
+    if noun.endswith("y"):
+        return f"{count:,} {noun[:-1]}ies"
+    return f"{count:,} {noun}{'es' if noun.endswith(('ch', 'ss')) else 's'}"
+
+
+def p_words(p_value: float) -> str:
+    """Return 'p < 0.001', 'p = 0.012' or 'p = 0.35'."""
+    if p_value < 0.001:
+        return "p < 0.001"
+    return f"p = {p_value:.{3 if p_value < 0.1 else 2}f}"
+
+
+def points(fraction: float) -> str:
+    """Return a difference or spread of accuracies (a fraction) in points: 0.0123 is '1.23'."""
+    return f"{100 * fraction:.2f}"
 
 
 def n_words(counts: Collection[int]) -> str:
