@@ -115,7 +115,7 @@ def dunnett_quantile(comparisons: int, df: float, confidence: float = 0.95) -> f
     spread = np.sqrt(2 * gammaincinv(df / 2, (nodes + 1) / 2) / df)
     of_spread = weights / 2
     low, high = 0.0, 100.0
-    for _ in range(50):
+    for _ in range(40):
         middle = (low + high) / 2
         below = ndtr(mean[:, None] + np.sqrt(2) * middle * spread) ** comparisons
         low, high = (middle, high) if of_mean @ below @ of_spread < confidence else (low, middle)
