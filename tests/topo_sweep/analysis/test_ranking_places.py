@@ -25,9 +25,7 @@ def noisy(means: dict[int, float] = MEANS) -> pd.DataFrame:
     return frame(rows)
 
 
-def test_each_mean_has_its_possible_ranks_and_what_it_shrinks_to() -> (
-    None
-):
+def test_each_mean_has_its_possible_ranks_and_what_it_shrinks_to() -> None:
     records = to_records(rank(noisy()))
 
     assert [record["rank"] for record in records] == [1, 2, 3, 4]
@@ -51,13 +49,9 @@ def test_they_are_printed_and_the_header_says_what_they_mean() -> None:
     ) in header
     assert columns.split()[-5:] == ["95%", "interval", "ranks", "best", "set"]
     assert "mean %  shrunken    SD" in columns
-    assert [line.split()[-4:] for line in lines[1:3]] == [
-        ["1", "to", "2", "yes"],
-        [*lines[2].split()[-4:-2], "3", "no"],
-    ]
-        ["1 to 2", "     yes"],
-        ["     3", "      no"],
-    ]
+    assert [line.split()[-1] for line in lines] == ["yes", "yes", "no", "no"]
+    assert lines[0].endswith("1 to 2       yes")
+    assert lines[2].endswith("     3        no")
 
 
 def test_one_seed_has_none_of_these_and_others_keep_theirs() -> None:
