@@ -159,7 +159,8 @@ def _best(rows: pd.DataFrame) -> tuple[int, Estimate | None]:
 def _best_set(rows: pd.DataFrame) -> list[str]:
     """Say how many classes may be the best, unless seeds are too few to tell."""
     points = group_means(rows, ["class_id", "seed"], _metric(rows))
-    trainings = rows.groupby(["class_id", "seed"]).size().groupby("class_id").mean()
+    trainings = rows.groupby(["class_id", "seed"]).size().astype(float)
+    trainings = trainings.groupby("class_id").mean()
     table = points.pivot_table(index="seed", columns="class_id", values="value")
     judged = places(table, members=trainings)["in_best_set"].dropna()
     if len(judged) < 2:

@@ -45,7 +45,8 @@ def test_an_interval_by_itself_is_students() -> None:
     for group in wide:
         values = wide[group].dropna()
         low, high = stats.t.interval(0.95, len(values) - 1, values.mean(), stats.sem(values))
-        assert found.loc[group, ["ci_low", "ci_high"]].tolist() == pytest.approx([low, high])
+        ends = found.T[group][["ci_low", "ci_high"]]
+        assert ends.tolist() == pytest.approx([low, high])
 
 
 def test_of_independent_errors_the_largest_is_sidaks(monkeypatch: pytest.MonkeyPatch) -> None:

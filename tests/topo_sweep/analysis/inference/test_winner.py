@@ -23,8 +23,8 @@ SMALL = pd.DataFrame({0: [0.90, 0.80, 0.70, 0.60], 1: [0.60, 0.70, 0.80, 0.95]})
 def test_seeds_that_select_do_not_judge() -> None:
     won = winner_on(SMALL, [0, 1])
 
-    assert (won.group, won.selected) == (0, pytest.approx(0.85))
-    assert (won.others.n, won.others.mean) == (2, pytest.approx(0.65))
+    assert (won.group, won.others.n) == (0, 2)
+    assert (won.selected, won.others.mean) == pytest.approx((0.85, 0.65))
     assert won.others.low is not None
 
 
@@ -40,8 +40,8 @@ def test_halves_are_averaged_over_all_splits() -> None:
     best = wide.mean().idxmax()
     for half in combinations(range(5), 2):
         others = wide.drop(index=list(half)).mean()
-        winner = wide.loc[list(half)].mean()[others.notna()].idxmax()
-        estimates.append(others[winner])
+        winner = int(np.nanargmax(wide.loc[list(half)].mean().where(others.notna())))
+        estimates.append(others.to_numpy()[winner])
         again.append(winner == best)
 
     won = winner_by_halves(wide)
@@ -92,7 +92,8 @@ def test_the_finding_says_what_other_seeds_say_and_what_they_do_not_undo() -> No
     named = winner_finding(design(measured), select_seeds=[0, 1])
     assert "On 2 seeds that did not select it has 65.00%, 95% interval " in named.sentence
     assert "; 20.00 points below that." in named.sentence
-    assert (named.numbers["selected"], named.numbers["splits"]) == (pytest.approx(0.85), 0)
+    assert named.numbers["selected"] == pytest.approx(0.85)
+    assert named.numbers["splits"] == 0
 
     one = winner_finding(design({0: [0.9], 1: [0.8]}))
     assert one.sentence.startswith("The best of 2 classes has no honest estimate (n = 1)")
