@@ -25,13 +25,14 @@ def test_each_pair_by_itself_is_students_paired_test() -> None:
         assert (pair["low"], pair["high"]) == pytest.approx((low, high))
 
 
-def test_groups_without_seeds_in_common_are_compared_by_welchs_test() -> None:
-    values = [[0.91, np.nan], [0.92, np.nan], [0.95, np.nan], [np.nan, 0.90], [np.nan, 0.89]]
+@pytest.mark.parametrize("shared", [np.nan, 0.91])
+def test_groups_without_two_seeds_in_common_are_compared_by_welchs_test(shared: float) -> None:
+    values = [[0.91, np.nan], [0.92, np.nan], [0.95, shared], [np.nan, 0.90], [np.nan, 0.89]]
     wide = pd.DataFrame(values)
     (pair,) = all_pairs(wide).table.to_dict("records")
     expected = stats.ttest_ind(wide[0].dropna(), wide[1].dropna(), equal_var=False)
 
-    assert (pair["n"], pair["paired"]) == (5, False)
+    assert (pair["n"], pair["paired"]) == (wide.notna().sum().sum(), False)
     assert (pair["t"], pair["p"]) == pytest.approx((expected.statistic, expected.pvalue))
 
 
