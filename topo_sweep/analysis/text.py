@@ -31,6 +31,11 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'es' if noun.endswith(('ch', 'ss')) else 's'}"
 
 
+def plural(noun: str) -> str:
+    """Return 'trials', 'searches', 'classes' or 'topologies'."""
+    return counted(2, noun).removeprefix("2 ")
+
+
 def p_words(p_value: float) -> str:
     """Return 'p < 0.001', 'p = 0.012' or 'p = 0.35'."""
     if p_value < 0.001:

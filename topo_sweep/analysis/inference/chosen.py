@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from topo_sweep.analysis.design import design_of
+from topo_sweep.analysis.design import Design, design_of
 from topo_sweep.analysis.inference.best import MOST_PAIRED, places
 from topo_sweep.analysis.inference.naming import listed
 from topo_sweep.analysis.inference.noise import members
@@ -20,14 +20,14 @@ def sureness(trials: pd.DataFrame, ranking: Ranking, chosen: Iterable[str]) -> l
 
     Args:
         trials: what was ranked.
-        ranking: of them, by topology.
+        ranking: of them, by class or by topology.
         chosen: genotypes of the ranking.
 
     Returns:
         Sentences; none where seeds are too few to say anything.
 
     """
-    return [*_beside_left_out(ranking, set(chosen)), *_best_set(trials, ranking.design.metric)]
+    return [*_beside_left_out(ranking, set(chosen)), *_best_set(trials, ranking.design)]
 
 
 def _beside_left_out(ranking: Ranking, chosen: set[str]) -> list[str]:
@@ -39,7 +39,7 @@ def _beside_left_out(ranking: Ranking, chosen: set[str]) -> list[str]:
     group = pd.Series(design.groups.index, design.groups["genotype"])
     order = group[table["genotype"]].to_numpy()
     left = int(order[~taken][0])
-    pairs = all_pairs(design.table[order])
+    pairs = all_pairs(design.table[order], members=members(design))
     worse = (pairs.table["second"] == left) & (pairs.sure() > 0)
     surely_better = set(pairs.table.loc[worse, "first"])
     unsure = [int(number) for number in order[taken] if number not in surely_better]
@@ -53,9 +53,9 @@ def _beside_left_out(ranking: Ranking, chosen: set[str]) -> list[str]:
     return [may]
 
 
-def _best_set(trials: pd.DataFrame, metric: str) -> list[str]:
+def _best_set(trials: pd.DataFrame, ranked: Design) -> list[str]:
     """Say how many classes may be the best."""
-    design = design_of(trials, metric=metric)
+    design = ranked if ranked.by == "class" else design_of(trials, metric=ranked.metric)
     judged = places(design.table, members=members(design))["in_best_set"].dropna()
     if len(judged) < 2:
         return []

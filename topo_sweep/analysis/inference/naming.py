@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from topo_sweep.analysis.design import Design
-from topo_sweep.analysis.text import counted, points
+from topo_sweep.analysis.text import plural, points
 
 SHOWN: Final = 20
 """So many rows of a long table are shown; the table of a finding has all."""
@@ -39,7 +39,7 @@ def listed(design: Design, groups: Iterable[int], most: int = SHOWN) -> str:
     labels = [label(design, int(group)) for group in groups]
     if len(labels) == 1:
         return f"{design.unit} {labels[0]}"
-    units = counted(2, design.unit).removeprefix("2 ")
+    units = plural(design.unit)
     if len(labels) > most:
         return f"{units} {', '.join(labels[:most])} and {len(labels) - most} more"
     return f"{units} {', '.join(labels[:-1])} and {labels[-1]}"

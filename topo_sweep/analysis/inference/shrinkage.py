@@ -14,7 +14,7 @@ from topo_sweep.analysis.design import Design
 from topo_sweep.analysis.inference.findings import Finding
 from topo_sweep.analysis.inference.naming import interval_words, named, shown_rows
 from topo_sweep.analysis.inference.noise import NO_SPREAD, members, noise_of
-from topo_sweep.analysis.text import counted, points
+from topo_sweep.analysis.text import counted, plural, points
 
 FEWEST: Final = 4
 """Fewer groups do not tell how far apart groups are."""
@@ -159,11 +159,10 @@ def shrinkage_finding(design: Design, *, confidence: float = 0.95) -> Finding:
             "with two seeds that differ.",
         )
     table = found.table.sort_values("mean", ascending=False, kind="stable")
-    plural = counted(2, design.unit).removeprefix("2 ")
     if found.between:
         sentence = (
             f"Of a mean's distance from the mean of all, {table['kept'].median():.0%} stays (the "
-            f"middle {design.unit}): the true means of {plural} have SD "
+            f"middle {design.unit}): the true means of {plural(design.unit)} have SD "
             f"{points(np.sqrt(found.between))} points, where those measured have "
             f"{points(table['mean'].std())} ({design.seed_words})."
         )
