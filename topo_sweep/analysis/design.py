@@ -112,7 +112,7 @@ def design_of(trials: pd.DataFrame, *, by: str | None = None, metric: str | None
     Args:
         trials: one row a trial, with the columns `NEEDED`, as `topo_sweep.load_results` gives them.
         by: 'topology' (each canonical genotype by itself) or 'class' (members pooled); None is by
-            class where normal operations are all equal, else by topology.
+            class in a sweep of topologies, whose normal operations are all equal, else by topology.
         metric: 'val' or 'test'; None is 'val' where there is a hold-out, else 'test'.
 
     Raises:
@@ -126,7 +126,8 @@ def design_of(trials: pd.DataFrame, *, by: str | None = None, metric: str | None
     check_one_experiment(rows)
     kind, holdout = str(rows["kind"].iloc[0]), int(rows["holdout"].iloc[0])
     if by is None:
-        by = "topology" if rows["class_id"].isna().any() else "class"
+        pooled = kind == "topologies" and not rows["class_id"].isna().any()
+        by = "class" if pooled else "topology"
     unit = "topology" if kind == "topologies" else "genotype"
     if by == "class":
         check_poolable(rows)

@@ -17,6 +17,10 @@ from nas_core.errors import InputError
 from topo_sweep.analysis.accuracy import FRACTION, equal_seeds_caution, summary
 from topo_sweep.analysis.comparable import operation_words
 from topo_sweep.analysis.design import Design, design_of
+from topo_sweep.analysis.inference.best import PLACES, places
+from topo_sweep.analysis.inference.naming import rank_words, yes_no
+from topo_sweep.analysis.inference.noise import members
+from topo_sweep.analysis.inference.shrinkage import shrunken_means
 from topo_sweep.analysis.text import (
     GIVEN,
     NO_INTERVAL,
@@ -28,16 +32,21 @@ from topo_sweep.analysis.text import (
 from topo_sweep.spec.trials import network_name
 
 COLUMNS: Final = (
-    "rank", "genotype", "topology", "class_id", "n", "runs",
-    "mean", "sd", "ci_low", "ci_high", "diverged",
+    "rank", *PLACES, "genotype", "topology", "class_id", "n", "runs",
+    "mean", "shrunk_mean", "sd", "ci_low", "ci_high", "diverged",
 )  # fmt: skip
 """The columns of a ranking's table: `n` counts seeds, `runs` trainings, `diverged` those of them
-that diverged. `sd` (ddof 1) and `ci_*` are NaN where n = 1, `ci_*` also where all
-accuracies are equal."""
+that diverged. `rank_low`, `rank_high` and `in_best_set` are as `inference.best.places` gives them,
+`shrunk_mean` as `inference.shrinkage.shrunken_means`. These and `sd` (ddof 1) and `ci_*` are
+missing where n = 1, `ci_*` also where all accuracies are equal."""
 
 _INTERVALS: Final = f"Intervals are 95% t intervals over training seeds, {GIVEN}."
 _TIE = 1e-9  # means of counts of correct images differ by more, or only by rounding
-_PLURALS: Final = {"topology": "topologies", "genotype": "genotypes", "class": "classes"}
+_PLACES: Final = (
+    "With 95% confidence the best is among the {best} of {judged} in the best set, and so all "
+    "true ranks lie in their intervals; shrunken means leave out the luck of seeds."
+)
+_POOLED: Final = "Pooled by class; --by topology for each topology."
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -70,22 +79,26 @@ class Ranking:
     @property
     def header(self) -> str:
         """What a reader of the numbers must know, in one line."""
-        groups = _units(self.design.unit, len(self.table))
+        groups = counted(len(self.table), self.design.unit)
         opening = f"{self.metric_name.capitalize()} of {groups}, means over seeds ({self.seeds})"
         setting = [f"data {self.design.data}", f"protocol {self.design.protocol_hash}"]
         setting += [self.design.phase] if self.design.phase else []
-        return " ".join([f"{opening}; {'; '.join(setting)}.", *self._cautions()])
+        pooled = [_POOLED] if self.design.by == "class" else []
+        return " ".join([f"{opening}; {'; '.join(setting)}.", *pooled, *self._cautions()])
 
     def _cautions(self) -> list[str]:
         """Say what the numbers cannot tell, and what is left out."""
         n = self.table["n"]
         sentences = [_INTERVALS] if (n > 1).any() else []
+        if judged := int(self.table["in_best_set"].notna().sum()):
+            best = int(self.table["in_best_set"].sum())
+            sentences.append(_PLACES.format(best=best, judged=judged))
         sentences += single_seed_caution(n, **NO_INTERVAL) + equal_seeds_caution(self.table)
         if diverged := int(self.table["diverged"].sum()):
             trials = counted(diverged, "diverged trial")
             sentences.append(f"{trials} counted, with the last accuracy.")
         if self.left_out:
-            groups = _units(self.design.unit, self.left_out)
+            groups = counted(self.left_out, self.design.unit)
             sentences.append(f"{groups} with fewer than {self.min_seeds} seeds left out.")
         if self.design.failed:
             sentences.append(f"{counted(self.design.failed, 'failed trial')} left out.")
@@ -93,7 +106,11 @@ class Ranking:
 
 
 def rank(
-    trials: pd.DataFrame, *, by: str = "topology", metric: str | None = None, min_seeds: int = 1
+    trials: pd.DataFrame,
+    *,
+    by: str | None = None,
+    metric: str | None = None,
+    min_seeds: int = 1,
 ) -> Ranking:
     """Rank networks by their mean accuracy over seeds.
 
@@ -109,7 +126,8 @@ def rank(
 
     Args:
         trials: one row a trial, as `topo_sweep.load_results` gives them.
-        by: 'topology' (each canonical genotype by itself) or 'class' (members pooled).
+        by: 'topology' (each canonical genotype by itself) or 'class' (members pooled); None is by
+            class in a sweep of topologies, else by topology.
         metric: 'val' or 'test'; None is 'val' where there is a hold-out, else 'test'.
         min_seeds: groups with fewer seeds are left out and counted.
 
@@ -133,15 +151,18 @@ def rank(
         raise InputError(f"--min-seeds is 1 or more, got {min_seeds}")
     design = design_of(trials, by=by, metric=metric)
     groups = _grouped(design)
-    table = _ranked(groups[groups["n"] >= min_seeds])
-    if table.empty:
+    kept = groups[groups["n"] >= min_seeds]
+    if kept.empty:
         most = groups["n"].max()
         raise InputError(
-            f"none of {_units(design.unit, len(groups))} has {min_seeds} seeds: use --min-seeds "
+            f"none of {counted(len(groups), design.unit)} has {min_seeds} seeds: use --min-seeds "
             f"{most}, or run more seeds"
         )
     return Ranking(
-        table=table, design=design, min_seeds=min_seeds, left_out=len(groups) - len(table)
+        table=_ranked(kept.join(_judged(design, kept.index))),
+        design=design,
+        min_seeds=min_seeds,
+        left_out=len(groups) - len(kept),
     )
 
 
@@ -184,13 +205,21 @@ def format_table(ranking: Ranking, top: int | None = None) -> str:
         "n": texts["n"],
         "runs": texts["runs"],
         "mean %": [_percent(mean) for mean in best["mean"]],
+        "shrunken": [_percent(mean) for mean in best["shrunk_mean"]],
         "SD": [_percent(sd) for sd in best["sd"]],
         "95% interval": [
             "-" if np.isnan(low) else f"{_percent(low)} to {_percent(high)}"
             for low, high in zip(best["ci_low"], best["ci_high"], strict=True)
         ],
+        "ranks": list(map(rank_words, best["rank_low"], best["rank_high"])),
+        "best set": list(map(yes_no, best["in_best_set"])),
         "diverged": texts["diverged"],
     }
+    for column, name in (("shrunk_mean", "shrunken"), ("rank_low", "ranks")):
+        if ranking.table[column].isna().all():
+            del columns[name]
+    if ranking.table["in_best_set"].isna().all():
+        del columns["best set"]
     if (ranking.table["runs"] == ranking.table["n"]).all():
         del columns["runs"]
     if not ranking.table["diverged"].any():
@@ -207,6 +236,14 @@ def _grouped(design: Design) -> pd.DataFrame:
     """Return a row a group, unranked, shown by its smallest topology."""
     means = summary(design.points, ("group",), within=FRACTION).set_index("group")
     return means.join(diverged_runs(design.runs, "group")).join(design.groups)
+
+
+def _judged(design: Design, groups: pd.Index[int]) -> pd.DataFrame:
+    """Return which places groups may have among each other, and their shrunken means."""
+    table, size = design.table[groups], members(design)
+    drawn = shrunken_means(table, members=size)
+    means = pd.Series(np.nan, groups) if drawn is None else drawn.table["shrunk"]
+    return places(table, members=size).assign(shrunk_mean=means)
 
 
 def _ranked(groups: pd.DataFrame) -> pd.DataFrame:
@@ -241,7 +278,3 @@ def _top(ranking: Ranking, top: int | None) -> pd.DataFrame:
 
 def _percent(fraction: float) -> str:
     return "-" if np.isnan(fraction) else f"{100 * fraction:.2f}"
-
-
-def _units(unit: str, count: int) -> str:
-    return f"{count} {unit if count == 1 else _PLURALS[unit]}"

@@ -10,19 +10,19 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+import pandas as pd
 
 from nas_core.cells.genotype import Genotype
 from nas_core.errors import InputError
 from topo_sweep.analysis.accuracy import METRICS, accuracies, estimate, per_seed
+from topo_sweep.analysis.inference.chosen import sureness
 from topo_sweep.analysis.ranking import Ranking, diverged_runs, rank
 from topo_sweep.analysis.searches import join_evaluations
 from topo_sweep.analysis.text import counted
 from topo_sweep.spec.trials import network_name
 from topo_sweep.store.opened import OpenedSweep, by_newest_row, sweeps_in
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 WITHOUT_EVALUATIONS: Final = (
     "run it again with evaluation_seeds in its file, or draw what it found with "
@@ -90,7 +90,8 @@ def best_topologies(sweep: OpenedSweep, top: int = 1, *, by: str = "class") -> C
     if by == "class":
         trials, pooled = _pooled(trials, ranking)
         remarks += pooled
-    remarks += [*_diverged_among(trials, chosen), _margin(trials, ranking)]
+    remarks += _diverged_among(trials, chosen)
+    remarks += [*sureness(trials, ranking, chosen), _margin(trials, ranking)]
     return _chosen(sweep, ranking.design.metric, which, chosen, remarks, what=units)
 
 
@@ -245,7 +246,7 @@ def _networks(sweep: OpenedSweep, trials: pd.DataFrame) -> tuple[pd.DataFrame, s
         evaluated = join_evaluations(sweep.searches(), trials, any_method=True)
         table, metric = evaluated.rows, evaluated.metric
     else:
-        ranking = rank(trials)
+        ranking = rank(trials, by="topology")
         table, metric = ranking.table.rename(columns={"mean": "accuracy"}), ranking.design.metric
     ordered = table.sort_values(["accuracy", "genotype"], ascending=[False, True])
     return ordered[["genotype", "accuracy"]], metric

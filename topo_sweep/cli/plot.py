@@ -134,7 +134,7 @@ def surface(query: Query, sweep: OpenedSweep, style: str, reduction_topology: in
     rows = sweep.trials(NEEDED)
     if reduction_topology is not None:
         rows = with_reduction(rows, reduction_topology)
-    return surfaces.surface(rank(rows, metric=query.metric), style=style)
+    return surfaces.surface(rank(rows, by="topology", metric=query.metric), style=style)
 
 
 @sweep_plot

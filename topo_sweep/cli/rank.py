@@ -27,11 +27,10 @@ class RankRequest:
     """What is ranked, by what, and how it is printed."""
 
     top: int = option(type=FROM_ONE, default=20, show_default=True, help="Rows.")
-    by: str = option(
+    by: str | None = option(
         type=click.Choice(["topology", "class"]),
-        default="topology",
-        show_default=True,
-        help="Pool the members of a class, which are the same network up to renamed nodes.",
+        help="Pool the members of a class, which are the same network up to renamed nodes, or not."
+        "  [default: class in a sweep of topologies]",
     )
     metric: str | None = option(
         type=click.Choice(["val", "test"]),
@@ -47,13 +46,16 @@ class RankRequest:
 @results_argument
 @takes(RankRequest)
 def rank(request: RankRequest, results: Path) -> None:
-    """Print the best topologies with 95% intervals over training seeds.
+    """Print the best classes of topologies with 95% intervals over training seeds.
+
+    Beside each mean stand what it shrinks to without the luck of seeds, which ranks are possible,
+    and whether the group is in the set that holds the best with 95% confidence.
 
     RESULTS is a sweep's folder, or a folder of sweeps (then the one with the newest row).
 
     \b
     Example:
-      topo-sweep rank --by class --min-seeds 3
+      topo-sweep rank --by topology --min-seeds 3
     """
     from topo_sweep.analysis import ranking
     from topo_sweep.analysis.comparable import precision_remarks

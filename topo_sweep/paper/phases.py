@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nas_core.cells.genotype import Genotype
 from topo_sweep.analysis.accuracy import PERCENT, Estimate, difference, estimate, group_means
+from topo_sweep.analysis.inference.best import places
+from topo_sweep.analysis.text import counted
 from topo_sweep.paper.differences import evaluation_differences
 from topo_sweep.paper.evidence import (
     Evidence,
@@ -135,7 +137,7 @@ def _entries(name: str, rows: pd.DataFrame, seeds: pd.DataFrame) -> Iterator[Ent
             **paper,
         )
     topology, ours = _best(rows)
-    note = "a mean over seeds; the paper's may be of one"
+    note = "; ".join(["a mean over seeds; the paper's may be of one", *_best_set(rows)])
     yield entry(quantity, f"best mean: topology {topology}", ours, note=note)
 
 
@@ -145,13 +147,31 @@ def _best(rows: pd.DataFrame) -> tuple[int, Estimate | None]:
     Best is the highest mean over seeds of validation accuracy where there is a hold-out, else of
     test accuracy; only topologies with the most seeds compete, the first of equals wins.
     """
-    metric = "val_accuracy" if int(rows["holdout"].iloc[0]) else "accuracy"
+    metric = _metric(rows)
     topologies = group_means(rows, ["topology", "seed"], metric).groupby("topology")["value"]
     counts = topologies.size()
     means = topologies.mean()[counts == counts.max()]
     best = means.sort_values(ascending=False, kind="stable").index[0]
     seeds = group_means(rows[rows["topology"] == best], ["seed"], "accuracy")
     return int(best), estimate(seeds["value"], within=PERCENT)
+
+
+def _best_set(rows: pd.DataFrame) -> list[str]:
+    """Say how many classes may be the best, unless seeds are too few to tell."""
+    points = group_means(rows, ["class_id", "seed"], _metric(rows))
+    trainings = rows.groupby(["class_id", "seed"]).size().astype(float)
+    trainings = trainings.groupby("class_id").mean()
+    table = points.pivot_table(index="seed", columns="class_id", values="value")
+    judged = places(table, members=trainings)["in_best_set"].dropna()
+    if len(judged) < 2:
+        return []
+    of = counted(len(judged), "class")
+    return [f"with 95% confidence the best of {of} is among {int(judged.sum())}"]
+
+
+def _metric(rows: pd.DataFrame) -> str:
+    """Return the column that chooses the best."""
+    return "val_accuracy" if int(rows["holdout"].iloc[0]) else "accuracy"
 
 
 def _gain(first: pd.Series[float], second: pd.Series[float]) -> Entry:

@@ -103,7 +103,9 @@ def test_the_genotypes_with_one_reduction_wiring_rank_like_a_sweep_of_topologies
     )
     pairs = [trial | {"kind": "genotypes"} for trial in (*sweep, *other)]
 
-    chosen, expected = rank(with_reduction(frame(pairs), 3)), rank(frame(sweep))
+    chosen, expected = (
+        rank(trials, by="topology") for trials in (with_reduction(frame(pairs), 3), frame(sweep))
+    )
 
     assert chosen.header == expected.header
     assert chosen.design.unit == "topology"

@@ -80,7 +80,7 @@ def test_a_class_is_shown_by_its_smallest_member_that_was_trained() -> None:
 
 
 def test_members_of_a_class_are_ranked_apart_by_topology() -> None:
-    records = to_records(rank(frame([row(7, 0, 0.90), row(50, 0, 0.94)])))
+    records = to_records(rank(frame([row(7, 0, 0.90), row(50, 0, 0.94)]), by="topology"))
 
     assert [record["topology"] for record in records] == [50, 7]
     assert {record["class_id"] for record in records} == {3}
@@ -100,7 +100,10 @@ def test_genotypes_on_one_wiring_are_ranked_apart() -> None:
 
 def test_equal_means_share_a_rank_and_the_next_rank_counts_them_all() -> None:
     records = to_records(
-        rank(frame([row(9, 0, 0.9), row(5, 0, 0.92), row(8, 0, 0.92), row(1, 0, 0.93)]))
+        rank(
+            frame([row(9, 0, 0.9), row(5, 0, 0.92), row(8, 0, 0.92), row(1, 0, 0.93)]),
+            by="topology",
+        )
     )
 
     assert [(r["rank"], r["topology"]) for r in records] == [(1, 1), (2, 5), (2, 8), (4, 9)]
@@ -129,7 +132,7 @@ def test_ranks_are_those_of_exact_arithmetic(correct: dict[tuple[int, int], int]
         by_topology.setdefault(topology, []).append(count)
     means = {t: Fraction(sum(values), len(values)) for t, values in by_topology.items()}
 
-    table = rank(frame([row(t, s, c / 1000) for (t, s), c in correct.items()])).table
+    table = rank(frame([row(t, s, c / 1000) for (t, s), c in correct.items()]), by="topology").table
 
     for topology, topology_rank in zip(table["topology"], table["rank"], strict=True):
         assert topology_rank == 1 + sum(mean > means[topology] for mean in means.values())
@@ -192,7 +195,8 @@ def test_a_trial_that_ended_ok_without_an_accuracy_is_refused() -> None:
 
 
 def test_groups_with_few_seeds_are_left_out_and_counted() -> None:
-    ranking = rank(frame(seeds(0, 0.9, 0.9) + seeds(1, 0.95) + seeds(2, 0.96)), min_seeds=2)
+    trials = frame(seeds(0, 0.9, 0.9) + seeds(1, 0.95) + seeds(2, 0.96))
+    ranking = rank(trials, by="topology", min_seeds=2)
 
     assert list(ranking.table["topology"]) == [0]
     assert ranking.left_out == 2
@@ -230,7 +234,7 @@ def test_validation_ranks_where_there_is_a_holdout_and_test_where_there_is_none(
         (with_holdout, "test", "test", 0),
         (frame(rows), None, "test", 0),
     ):
-        ranking = rank(trials, metric=metric)
+        ranking = rank(trials, by="topology", metric=metric)
         assert ranking.table["topology"][0] == best
         assert ranking.header.startswith(f"Last-epoch {name} accuracy of 2 topologies")
         assert {record["metric"] for record in to_records(ranking)} == {ranking.design.metric}
@@ -260,11 +264,13 @@ def test_an_unknown_option_is_refused(options: dict[str, Any], message: str) -> 
 def test_the_header_names_metric_data_protocol_n_and_what_intervals_are_over() -> None:
     trials = frame(seeds(0, 0.9, 0.91, train_limit=2000) + seeds(1, 0.9, 0.92, train_limit=2000))
 
-    assert rank(trials).header == (
+    assert rank(trials, by="topology").header == (
         "Last-epoch test accuracy of 2 topologies, means over seeds (n = 2); data cifar10 "
         "(no hold-out, 2,000 trained on); protocol aaaa0000aaaa0000; cells of 4 nodes, "
         "normal all sep_conv_3x3, reduction all max_pool_3x3 on wiring 0. Intervals are 95% t "
-        "intervals over training seeds, cut at 0 and 100%, given this split and this test set."
+        "intervals over training seeds, cut at 0 and 100%, given this split and this test set. "
+        "With 95% confidence the best is among the 2 of 2 in the best set, and so all true ranks "
+        "lie in their intervals; shrunken means leave out the luck of seeds."
     )
 
 
@@ -290,7 +296,8 @@ def test_records_are_plain_values_with_the_promised_keys() -> None:
 
 
 def test_top_cuts_records_and_table_alike() -> None:
-    ranking = rank(frame([row(index, 0, 0.9 - index / 100) for index in range(5)]))
+    trials = frame([row(index, 0, 0.9 - index / 100) for index in range(5)])
+    ranking = rank(trials, by="topology")
 
     assert [record["topology"] for record in to_records(ranking, 2)] == [0, 1]
     assert len(to_records(ranking)) == 5
@@ -301,10 +308,10 @@ def test_top_cuts_records_and_table_alike() -> None:
 def test_the_table_of_topologies_reads_as_written_here() -> None:
     trials = frame(seeds(17, 0.90, 0.92, 0.94) + seeds(0, 0.5, 0.5, 0.5))
 
-    assert format_table(rank(trials)).splitlines()[1:] == [
-        "rank  topology  class  wiring           n  mean %    SD    95% interval",
-        "   1        17     10  0,1 0,1 0,2 2,3  3   92.00  2.00  87.03 to 96.97",
-        "   2         0      0  0,1 0,1 0,1 0,1  3   50.00  0.00               -",
+    assert format_table(rank(trials, by="topology")).splitlines()[1:] == [
+        "rank  topology  class  wiring           n  mean %    SD    95% interval  ranks  best set",
+        "   1        17     10  0,1 0,1 0,2 2,3  3   92.00  2.00  87.03 to 96.97      1       yes",
+        "   2         0      0  0,1 0,1 0,1 0,1  3   50.00  0.00               -      2        no",
     ]
 
 

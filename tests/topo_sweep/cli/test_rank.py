@@ -21,7 +21,8 @@ def test_a_ranking_reads_alike_in_every_form_and_says_that_one_seed_is_no_eviden
     ranked = json.loads(program("rank", "--format", "json"))
     assert set(ranked[0]) == {
         *("rank", "genotype", "topology", "class_id", "n", "runs", "diverged", "metric"),
-        *("mean", "sd", "ci_low", "ci_high"),
+        *("mean", "sd", "ci_low", "ci_high", "shrunk_mean"),
+        *("rank_low", "rank_high", "in_best_set"),
         *("name", "wiring", "reduction_wiring", "protocol_hash", "data"),
     }
     best = ranked[0]
@@ -39,12 +40,16 @@ def test_a_ranking_reads_alike_in_every_form_and_says_that_one_seed_is_no_eviden
     assert [line.split()[0] for line in table.splitlines()[1:]] == ["rank", "1", "(1"]
 
 
-def test_members_of_a_class_are_pooled_where_asked(program: Program, tmp_path: Path) -> None:
+def test_members_of_a_class_are_pooled_unless_topologies_are_asked_for(
+    program: Program, tmp_path: Path
+) -> None:
     # Topologies 12 and 21 are one class.
     folder = str(topologies(tmp_path, {12: [0.9], 21: [0.7], 0: [0.6]}).folder)
 
-    by_topology = json.loads(program("rank", folder, "--format", "json"))
-    by_class = json.loads(program("rank", folder, "--by", "class", "--format", "json"))
+    by_topology = json.loads(program("rank", folder, "--by", "topology", "--format", "json"))
+    assert "ooled" not in program.errors
+    by_class = json.loads(program("rank", folder, "--format", "json"))
+    assert "Pooled by class; --by topology for each topology." in program.errors
 
     assert [row["mean"] for row in by_topology] == [0.9, 0.7, 0.6]
     assert [row["mean"] for row in by_class] == [0.8, 0.6]

@@ -50,6 +50,22 @@ def test_a_phase_2_on_other_seeds_as_promote_makes_it_has_welchs_interval() -> N
     assert gain.theirs.startswith("93.66 - 92.44")
 
 
+def test_the_best_mean_says_how_many_classes_may_be_the_best() -> None:
+    noise = (0.0, 0.002, -0.002, 0.001)
+    worth = {0: noise, 4: noise[::-1], 17: (-0.05, -0.052, -0.048, -0.049)}
+    rows = [
+        topology(index, seed, 0.95 + error, class_id=index)
+        for index, errors in worth.items()
+        for seed, error in enumerate(errors)
+    ]
+
+    best = find(only([source(rows)], "phases"), "phase 1", "best mean")
+    assert best.note.endswith("; with 95% confidence the best of 3 classes is among 2")
+
+    one = find(only([source(rows[::4])], "phases"), "phase 1", "best mean")
+    assert one.note == "a mean over seeds; the paper's may be of one"
+
+
 def test_a_phase_2_of_what_test_accuracy_chose_says_so() -> None:
     origin = "the best 1 of 2 networks of topologies-cifar10-01 by last-epoch test accuracy"
     first = source([topology(i, 0, 0.90) for i in (0, 1)])

@@ -66,7 +66,7 @@ def trials(
 
 
 def ranked(n: int = 2, **options: Any) -> Ranking:
-    return rank(trials(n, **options))
+    return rank(trials(n, **options), by="topology")
 
 
 @functools.cache
@@ -184,7 +184,7 @@ def test_missing_topologies_show_the_hatched_background_and_are_counted() -> Non
 
 def test_topologies_with_one_seed_among_others_are_hatched_in_the_spread_alone() -> None:
     rows = trials(2)
-    figure = surface(rank(rows[(rows["topology"] != 44) | (rows["seed"] == 0)]))
+    figure = surface(rank(rows[(rows["topology"] != 44) | (rows["seed"] == 0)], by="topology"))
 
     assert not np.ma.is_masked(cells(figure.axes[0]))
     assert list(np.flatnonzero(np.ma.getmaskarray(cells(figure.axes[1])))) == [44]
@@ -206,7 +206,7 @@ def test_the_best_cell_is_marked_and_named() -> None:
 
 
 def test_all_cells_that_share_the_first_rank_are_marked() -> None:
-    figure = surface(rank(trials(1), metric="test"))  # all 0.5
+    figure = surface(rank(trials(1), by="topology", metric="test"))  # all 0.5
 
     assert len(markers(figure.axes[0], "*")) == 180
     assert "best mean, 50.00%: 180 topologies share it" in words(figure)
@@ -252,7 +252,7 @@ def test_the_surface_has_each_topology_at_its_height_and_is_straight_between() -
 def test_the_surface_has_at_each_topology_the_colour_of_its_own_height() -> None:
     rows = trials(1)
     rows.loc[rows["topology"] == 93, "val_accuracy"] = 0.96  # the best, far above all around it
-    figure = surface(rank(rows), style="surface3d")
+    figure = surface(rank(rows, by="topology"), style="surface3d")
     corners, colours = faces(figure)
 
     for index, height in ((93, 96.0), (92, 90.92), (0, 90.0), (179, 91.79)):
@@ -318,7 +318,7 @@ def test_no_text_of_the_map_leaves_the_picture_or_runs_into_other_text() -> None
 def test_equal_data_give_equal_bytes(tmp_path: Path) -> None:
     rows = trials(1, without={4})
     shuffled = rows.sample(frac=1, random_state=0)
-    figures = {"a": surface(rank(rows)), "b": surface(rank(shuffled))}
+    figures = {"a": surface(rank(rows, by="topology")), "b": surface(rank(shuffled, by="topology"))}
     for suffix, start in ((".png", b"\x89PNG"), (".svg", b"<?xml"), (".pdf", b"%PDF")):
         for name, figure in figures.items():
             write_figure(figure, tmp_path / f"{name}{suffix}")

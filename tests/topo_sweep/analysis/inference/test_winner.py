@@ -1,0 +1,99 @@
+"""What the winner is worth on seeds that did not select it."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nas_core.errors import InputError
+from tests.topo_sweep.analysis.inference.tables import SD, design, table
+from topo_sweep.analysis.inference.winner import (
+    DRAWN,
+    winner_by_halves,
+    winner_finding,
+    winner_on,
+)
+
+SMALL = pd.DataFrame({0: [0.90, 0.80, 0.70, 0.60], 1: [0.60, 0.70, 0.80, 0.95]})
+
+
+def test_seeds_that_select_do_not_judge() -> None:
+    won = winner_on(SMALL, [0, 1])
+
+    assert (won.group, won.others.n) == (0, 2)
+    assert (won.selected, won.others.mean) == pytest.approx((0.85, 0.65))
+    assert won.others.low is not None
+
+
+@pytest.mark.parametrize(("seeds", "said"), [([9], "none of"), ([0, 1, 2, 3], "all of")])
+def test_seeds_that_are_none_or_all_are_refused(seeds: list[int], said: str) -> None:
+    with pytest.raises(InputError, match=f"are {said} seeds 0-3: name some that select"):
+        winner_on(SMALL, seeds)
+
+
+def test_halves_are_averaged_over_all_splits() -> None:
+    wide = table(5, 5, random=np.random.default_rng(0), missing=0.1)
+    estimates, again = [], []
+    best = wide.mean().idxmax()
+    for half in combinations(range(5), 2):
+        others = wide.drop(index=list(half)).mean()
+        winner = int(np.nanargmax(wide.loc[list(half)].mean().where(others.notna())))
+        estimates.append(others.to_numpy()[winner])
+        again.append(winner == best)
+
+    won = winner_by_halves(wide)
+
+    assert won is not None
+    assert (won.group, won.splits) == (best, 10)
+    assert won.others.mean == pytest.approx(np.mean(estimates))
+    assert won.chosen_again == pytest.approx(np.mean(again))
+    assert won.others.low is None
+
+
+def test_of_many_splits_some_are_drawn_and_always_the_same() -> None:
+    wide = table(5, 12, random=np.random.default_rng(0))
+    first, again = winner_by_halves(wide), winner_by_halves(wide)
+
+    assert first == again
+    assert first is not None
+    assert first.splits == DRAWN
+    assert first != winner_by_halves(wide, seed=1)
+
+
+def test_the_luck_of_the_best_of_many_equals_is_gone_on_other_seeds() -> None:
+    random = np.random.default_rng(0)
+    luck, honest = [], []
+    for _ in range(30):
+        wide = table(40, 6, random=random)
+        won = winner_by_halves(wide.sub(wide.mean(axis=1) - 0.9, axis=0))
+        assert won is not None
+        luck.append(won.selected - 0.9)
+        honest.append(won.others.mean - 0.9)
+    assert np.mean(luck) > 0.7 * SD
+    assert abs(np.mean(honest)) < 0.1 * SD
+
+
+def test_one_seed_has_no_other() -> None:
+    assert winner_by_halves(SMALL[:1]) is None
+    assert winner_by_halves(pd.DataFrame({0: [0.9, np.nan], 1: [np.nan, 0.8]})) is None
+
+
+def test_the_finding_says_what_other_seeds_say_and_what_they_do_not_undo() -> None:
+    measured = {t: SMALL[n].tolist() for n, t in enumerate((0, 1))}
+
+    halves = winner_finding(design(measured)).sentence
+    assert halves.startswith("Class 1, the best of 2 classes, has 76.25%. Selected on 2 seeds and ")
+    assert "mean of 6 splits, without an interval, for they share seeds" in halves
+    assert halves.endswith("not a selection made on the same test images.")
+
+    named = winner_finding(design(measured), select_seeds=[0, 1])
+    assert "On 2 seeds that did not select it has 65.00%, 95% interval " in named.sentence
+    assert "; 20.00 points below that." in named.sentence
+    assert named.numbers["selected"] == pytest.approx(0.85)
+    assert named.numbers["splits"] == 0
+
+    one = winner_finding(design({0: [0.9], 1: [0.8]}))
+    assert one.sentence.startswith("The best of 2 classes has no honest estimate (n = 1)")

@@ -1,0 +1,153 @@
+"""What seeds do to a design: to all groups alike, and to each of them by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from topo_sweep.analysis.accuracy import Floats
+from topo_sweep.analysis.design import Design
+from topo_sweep.analysis.inference.moderated import Moderated, moderated
+
+NO_SPREAD: Final = 1e-18
+"""Less variance is rounding: one image of 100,000 more is 1e-10."""
+
+_ROUNDS: Final = 100
+_ROUNDING: Final = 1e-12
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Additive:
+    """A table as the sum of a part of each group, a part of each seed, and what is left.
+
+    Args:
+        left: what is left, NaN where the table is.
+        of_seed: the part of each seed.
+        freedom: degrees of freedom of what is left, 1 or more.
+
+    """
+
+    left: pd.DataFrame
+    of_seed: pd.Series[float]
+    freedom: int
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Noise:
+    """Variances over seeds, of accuracies as fractions.
+
+    Args:
+        variance: of each group, of one seed, without what the seed does to all groups; NaN for
+            a group with one seed.
+        df: its degrees of freedom.
+        of_seeds: the variance of what a seed does to all groups, 0 or more.
+        seed_df: its degrees of freedom.
+        prior_df: how many degrees of freedom the common variance adds to each group's.
+        words: how the variances of groups were taken.
+
+    """
+
+    variance: pd.Series[float]
+    df: pd.Series[float]
+    of_seeds: float
+    seed_df: int
+    prior_df: float
+    words: str
+
+
+def members(design: Design) -> pd.Series[float]:
+    """Return of each group how many trainings are averaged for a seed (their harmonic mean)."""
+    trainings = design.runs.groupby(["group", "seed"]).size()
+    per_group: pd.Series[float] = 1 / (1 / trainings).groupby("group").mean()
+    return per_group
+
+
+def additive(table: pd.DataFrame) -> Additive:
+    """Fit groups and seeds together (least squares), also where cells are missing.
+
+    `table` has a row a seed and a column a group.
+    """
+    values = table.to_numpy(dtype=float)
+    there = np.isfinite(values)
+    by_seed, by_group = (np.maximum(there.sum(axis=axis), 1) for axis in (1, 0))
+    of_seed = np.zeros(len(values))
+    left = np.where(there, values, 0.0)
+    left = np.where(there, left - left.sum(axis=0) / by_group, 0.0)
+    for _ in range(_ROUNDS):
+        step = left.sum(axis=1) / by_seed
+        of_seed += step
+        left = np.where(there, left - step[:, None], 0.0)
+        left = np.where(there, left - left.sum(axis=0) / by_group, 0.0)
+        if np.abs(step).max(initial=0.0) < _ROUNDING:
+            break
+    freedom = int(there.sum()) - int(there.any(axis=0).sum()) - int(there.any(axis=1).sum()) + 1
+    return Additive(
+        left=pd.DataFrame(np.where(there, left, np.nan), table.index, table.columns),
+        of_seed=pd.Series(of_seed, table.index),
+        freedom=max(freedom, 1),
+    )
+
+
+def residual_variances(table: pd.DataFrame) -> pd.DataFrame:
+    """Return of each group the `variance` of its residuals and its `df`; NaN and 0 for one seed."""
+    fit = additive(table)
+    seeds = table.notna().sum() - 1
+    df = seeds * (fit.freedom / max(seeds.sum(), 1))
+    return pd.DataFrame({"variance": (fit.left**2).sum() / df.where(df > 0), "df": df})
+
+
+def noise_of(table: pd.DataFrame, members: pd.Series[float] | None = None) -> Noise:
+    """Return the noise of a design; `members` as `members` gives them, None is equally many."""
+    own = residual_variances(table)
+    fit = additive(table)
+    judged = own["df"] > 0
+    variance, df = own["variance"][judged], own["df"][judged]
+    drawn = Moderated(variance=variance.to_numpy(), df=df.to_numpy(), prior_df=0.0)
+    if (variance > NO_SPREAD).any():
+        scale: Floats | float = 1.0
+        if members is not None:
+            scale = np.asarray(by_members(table, members)[judged], dtype=np.float64)
+        drawn = moderated(variance.to_numpy(), df.to_numpy(), most_df=fit.freedom, scale=scale)
+    groups = table.notna().sum(axis="columns")
+    apart = float(fit.of_seed.var()) if len(table) > 1 else 0.0
+    error = float(drawn.variance.mean() / groups.mean()) if judged.any() else 0.0
+    return Noise(
+        variance=pd.Series(drawn.variance, variance.index).reindex(table.columns),
+        df=pd.Series(drawn.df, df.index).reindex(table.columns),
+        of_seeds=max(apart - error, 0.0),
+        seed_df=max(len(table) - 1, 1),
+        prior_df=drawn.prior_df,
+        words=drawn.words,
+    )
+
+
+def by_members(table: pd.DataFrame, members: pd.Series[float]) -> pd.Series[float]:
+    """Return of each group the variance that groups of so many members have.
+
+    The mean of m trainings of one seed has variance a + b / m: what they share, and what each has
+    of its own. Both are fitted to the middle variance of each number of members.
+    """
+    own = residual_variances(table)
+    inverse = (1 / members.reindex(table.columns)).round(3)
+    middle = own["variance"].groupby(inverse).median()
+    weight = inverse.value_counts().reindex(middle.index).to_numpy(dtype=float)
+    x, y = middle.index.to_numpy(dtype=float), middle.to_numpy()
+    if len(middle) == 1 or not (y > NO_SPREAD).any():
+        return pd.Series(max(y.mean(), NO_SPREAD), index=table.columns)
+    fitted = np.full(len(y), np.average(y, weights=weight))
+    intercept = slope = 0.0
+    for _ in range(3):  # the variance of a variance grows with its square
+        weights = weight / fitted**2
+        centre = np.average(x, weights=weights)
+        slope = np.average((x - centre) * y, weights=weights)
+        slope /= np.average((x - centre) ** 2, weights=weights)
+        slope = max(slope, 0.0)
+        intercept = np.average(y, weights=weights) - slope * centre
+        if intercept < 0:
+            intercept, slope = 0.0, np.average(x * y, weights=weights)
+            slope /= np.average(x**2, weights=weights)
+        fitted = intercept + slope * x
+    return intercept + slope * inverse
