@@ -9,6 +9,7 @@ from typing import NoReturn
 import click
 
 from nas_core.errors import InputError, TopoSweepError
+from topo_sweep.cli.analyze import analyze
 from topo_sweep.cli.bench import bench
 from topo_sweep.cli.check import check
 from topo_sweep.cli.cluster import cluster
@@ -46,7 +47,7 @@ def cli() -> None:
 
 
 for command in (
-    *(enumerate_command, run, status, list_command, rank, plot),
+    *(enumerate_command, run, status, list_command, rank, analyze, plot),
     *(search, evaluate, promote, compare, protocol, check, merge),
     *(bench, cluster, doctor),
 ):

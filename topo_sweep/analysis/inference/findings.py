@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from textwrap import wrap
+from typing import Any, Final
 
 import pandas as pd
 
 from topo_sweep.analysis.text import plain_table
 
 Number = float | int | str | bool | None
+
+_WIDTH: Final = 100
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -54,11 +57,11 @@ class Finding:
 
     def to_text(self) -> str:
         """Return the section for people: title, sentence, tables, method and what it assumes."""
-        lines = [self.title.upper(), self.sentence]
+        lines = [self.title.upper(), *wrap(self.sentence, _WIDTH)]
         for name, (header, *rows) in self.shown.items():
             lines += ["", f"{name}:", plain_table(header, rows)]
         method = ": it assumes ".join(text for text in (self.method, self.assumes) if text)
-        return "\n".join([*lines, *([f"[{method}]"] if method else [])])
+        return "\n".join([*lines, *(wrap(f"[{method}]", _WIDTH) if method else [])])
 
 
 def _plain(number: Any) -> Number:  # noqa: ANN401 - any scalar of a table

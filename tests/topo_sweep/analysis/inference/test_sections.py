@@ -1,0 +1,43 @@
+"""The sections of an analysis, of sweeps that stand beside each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nas_core.errors import InputError
+from tests.topo_sweep.analysis.choice_rows import topologies
+from topo_sweep.analysis.inference.sections import analyze, to_json_value, to_text
+from topo_sweep.store.opened import OpenedSweep
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> OpenedSweep:
+    """Eight classes with three seeds."""
+    means = np.random.default_rng(1).normal(0.6, 0.05, size=(8, 3)).round(3)
+    return topologies(tmp_path, dict(zip((0, 1, 4, 7, 11, 12, 13, 14), means, strict=True)))
+
+
+def test_another_sweep_is_one_more_proxy(sweep: OpenedSweep) -> None:
+    alone, beside = (
+        {number: finding for number, finding in analyze(sweep, others)} for others in ((), (sweep,))
+    )
+
+    assert len(beside[7].tables["comparisons"]) == len(alone[7].tables["comparisons"]) + 1
+    assert beside[2].sentence == alone[2].sentence
+
+
+def test_the_same_store_gives_the_same_text_and_every_section_its_number(
+    sweep: OpenedSweep,
+) -> None:
+    first, second = to_text(analyze(sweep)), to_text(analyze(sweep))
+
+    assert first == second
+    assert {each["section"] for each in to_json_value(analyze(sweep))} == set(range(1, 11))
+
+
+def test_a_metric_that_there_is_not_is_refused(sweep: OpenedSweep) -> None:
+    with pytest.raises(InputError, match="no images were held out"):
+        list(analyze(sweep, metric="val"))

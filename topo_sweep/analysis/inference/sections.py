@@ -1,0 +1,89 @@
+"""All that a sweep shows, section by section, in the order in which a reader should ask."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from topo_sweep.analysis.design import Design, design_of
+from topo_sweep.analysis.inference.balance import design_finding
+from topo_sweep.analysis.inference.best import places_finding
+from topo_sweep.analysis.inference.control_rows import found_cells, random_cells
+from topo_sweep.analysis.inference.controls import controls_finding
+from topo_sweep.analysis.inference.explain import explain_finding
+from topo_sweep.analysis.inference.intervals import intervals_finding
+from topo_sweep.analysis.inference.omnibus import omnibus_finding
+from topo_sweep.analysis.inference.pairs import pairs_finding
+from topo_sweep.analysis.inference.power import power_finding
+from topo_sweep.analysis.inference.proxies import proxies_finding
+from topo_sweep.analysis.inference.shrinkage import shrinkage_finding
+from topo_sweep.analysis.inference.supernet import supernet_finding
+from topo_sweep.analysis.inference.variance import variance_finding
+from topo_sweep.analysis.inference.winner import winner_finding
+from topo_sweep.store.opened import load_curves
+
+if TYPE_CHECKING:
+    from topo_sweep.analysis.inference.findings import Finding
+    from topo_sweep.store.opened import OpenedSweep
+
+
+def analyze(
+    sweep: OpenedSweep,
+    others: Sequence[OpenedSweep] = (),
+    *,
+    by: str | None = None,
+    metric: str | None = None,
+    select_seeds: Collection[int] | None = None,
+    confidence: float = 0.95,
+) -> Iterator[tuple[int, Finding]]:
+    """Yield the findings of the ten sections with their numbers, each as soon as it is done.
+
+    Args:
+        sweep: what is analysed. Random cells beside its searches are controls, and else left out.
+        others: sweeps to compare it with: their rankings, their random cells, and the trainings of
+            cells that its search networks have measured.
+        by: 'topology' or 'class'; None is by class where normal operations are all equal.
+        metric: 'val' or 'test'; None is 'val' where there is a hold-out, else 'test'.
+        select_seeds: those that select, where the others are to judge; None splits by halves.
+        confidence: of intervals and tests.
+
+    Raises:
+        InputError: nothing finished, what must not be mixed, or seeds that there are not.
+
+    """
+    trials = sweep.trials(random_cells=False)
+    design = design_of(trials, by=by, metric=metric)
+    yield 1, design_finding(design)
+    yield 2, omnibus_finding(design, confidence=confidence)
+    yield 3, variance_finding(design, confidence=confidence)
+    yield 4, places_finding(design, confidence=confidence)
+    yield 4, intervals_finding(design, confidence=confidence)
+    yield 4, pairs_finding(design, confidence=confidence)
+    yield 5, winner_finding(design, select_seeds=select_seeds, confidence=confidence)
+    yield 5, shrinkage_finding(design, confidence=confidence)
+    yield 6, explain_finding(design, trials)
+    curves, rankings = load_curves(sweep.folder), list(_designs(others, design))
+    yield 7, proxies_finding(design, trials, curves, rankings)
+    controls = pd.concat([random_cells(each) for each in (sweep, *others)])
+    yield 8, controls_finding(found_cells(sweep), controls, metric=metric)
+    alone = pd.concat([each.trials() for each in (sweep, *others)])
+    yield 9, supernet_finding(sweep.searches(), alone, metric=metric)
+    yield 10, power_finding(design, confidence=confidence)
+
+
+def _designs(others: Sequence[OpenedSweep], like: Design) -> Iterator[tuple[str, Design]]:
+    """Yield the designs of other sweeps with their names, each by its own metric."""
+    for other in others:
+        yield other.folder.name, design_of(other.trials(random_cells=False), by=like.by)
+
+
+def to_text(findings: Iterable[tuple[int, Finding]]) -> str:
+    """Return all findings with the numbers of their sections, for people."""
+    return "\n\n".join(f"{number}. {finding.to_text()}" for number, finding in findings)
+
+
+def to_json_value(findings: Iterable[tuple[int, Finding]]) -> list[dict[str, Any]]:
+    """Return all findings with the numbers of their sections, as plain Python values."""
+    return [{"section": number, **finding.to_json_value()} for number, finding in findings]
