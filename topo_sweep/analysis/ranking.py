@@ -14,9 +14,10 @@ import pandas as pd
 
 from nas_core.cells.genotype import Genotype, known_name
 from nas_core.errors import InputError
-from topo_sweep.analysis.accuracy import FRACTION, equal_seeds_caution, summary
+from topo_sweep.analysis.accuracy import FRACTION, equal_seeds_caution, summary, t_interval
 from topo_sweep.analysis.comparable import operation_words
 from topo_sweep.analysis.design import Design, design_of
+from topo_sweep.analysis.inference.anytime import anytime_interval
 from topo_sweep.analysis.text import (
     GIVEN,
     NO_INTERVAL,
@@ -36,6 +37,10 @@ that diverged. `sd` (ddof 1) and `ci_*` are NaN where n = 1, `ci_*` also where a
 accuracies are equal."""
 
 _INTERVALS: Final = f"Intervals are 95% t intervals over training seeds, {GIVEN}."
+_ANYTIME: Final = (
+    "Seeds went where they told most (an adaptive sweep), so intervals are 95% anytime-valid ones "
+    f"over training seeds, {GIVEN}; the order was chosen by these accuracies, which flatter it."
+)
 _TIE = 1e-9  # means of counts of correct images differ by more, or only by rounding
 _PLURALS: Final = {"topology": "topologies", "genotype": "genotypes", "class": "classes"}
 
@@ -49,6 +54,7 @@ class Ranking:
         design: what was measured, and which accuracy counts.
         min_seeds: groups with fewer seeds were left out.
         left_out: how many those are.
+        adaptive: whether results decided who got more seeds, so that intervals hold at any time.
 
     """
 
@@ -56,6 +62,7 @@ class Ranking:
     design: Design
     min_seeds: int
     left_out: int
+    adaptive: bool = False
 
     @property
     def metric_name(self) -> str:
@@ -79,7 +86,8 @@ class Ranking:
     def _cautions(self) -> list[str]:
         """Say what the numbers cannot tell, and what is left out."""
         n = self.table["n"]
-        sentences = [_INTERVALS] if (n > 1).any() else []
+        intervals = _ANYTIME if self.adaptive else _INTERVALS
+        sentences = [intervals] if (n > 1).any() else []
         sentences += single_seed_caution(n, **NO_INTERVAL) + equal_seeds_caution(self.table)
         if diverged := int(self.table["diverged"].sum()):
             trials = counted(diverged, "diverged trial")
@@ -93,7 +101,12 @@ class Ranking:
 
 
 def rank(
-    trials: pd.DataFrame, *, by: str = "topology", metric: str | None = None, min_seeds: int = 1
+    trials: pd.DataFrame,
+    *,
+    by: str = "topology",
+    metric: str | None = None,
+    min_seeds: int = 1,
+    adaptive: bool = False,
 ) -> Ranking:
     """Rank networks by their mean accuracy over seeds.
 
@@ -112,6 +125,8 @@ def rank(
         by: 'topology' (each canonical genotype by itself) or 'class' (members pooled).
         metric: 'val' or 'test'; None is 'val' where there is a hold-out, else 'test'.
         min_seeds: groups with fewer seeds are left out and counted.
+        adaptive: whether results decided who got more seeds, as in an adaptive sweep: then
+            intervals are those of `anytime_interval`, since ordinary ones miss too often.
 
     Returns:
         The `Ranking`: its `table` has one row a network or class and the columns `COLUMNS`,
@@ -132,7 +147,7 @@ def rank(
     if min_seeds < 1:
         raise InputError(f"--min-seeds is 1 or more, got {min_seeds}")
     design = design_of(trials, by=by, metric=metric)
-    groups = _grouped(design)
+    groups = _grouped(design, adaptive=adaptive)
     table = _ranked(groups[groups["n"] >= min_seeds])
     if table.empty:
         most = groups["n"].max()
@@ -141,7 +156,11 @@ def rank(
             f"{most}, or run more seeds"
         )
     return Ranking(
-        table=table, design=design, min_seeds=min_seeds, left_out=len(groups) - len(table)
+        table=table,
+        design=design,
+        min_seeds=min_seeds,
+        left_out=len(groups) - len(table),
+        adaptive=adaptive,
     )
 
 
@@ -203,9 +222,11 @@ def format_table(ranking: Ranking, top: int | None = None) -> str:
     return "\n".join(lines)
 
 
-def _grouped(design: Design) -> pd.DataFrame:
+def _grouped(design: Design, *, adaptive: bool) -> pd.DataFrame:
     """Return a row a group, unranked, shown by its smallest topology."""
-    means = summary(design.points, ("group",), within=FRACTION).set_index("group")
+    interval = anytime_interval if adaptive else t_interval
+    means = summary(design.points, ("group",), within=FRACTION, interval=interval)
+    means = means.set_index("group")
     return means.join(diverged_runs(design.runs, "group")).join(design.groups)
 
 

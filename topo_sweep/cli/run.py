@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from topo_sweep.cli.shared.adaptive import RaceChoice
 from topo_sweep.cli.shared.common import say
 from topo_sweep.cli.shared.execution import execute, set_texts
 from topo_sweep.cli.shared.options import (
@@ -38,6 +39,7 @@ class RunRequest:
     seeds: str | None = option(metavar="SET", help="Such as 0-4.")
     epochs: int | None = option(type=FROM_ONE, help="Passes over the images.")
     settings: tuple[str, ...] = set_option("Any key of the protocol, or search.KEY of a search.")
+    race: RaceChoice
     cells: CellTraining
     run: RunOptions
 
@@ -57,8 +59,10 @@ def run(request: RunRequest, spec: str) -> None:
       topo-sweep run demo
       topo-sweep run --dataset cifar10 --data-dir DIR --seeds 0-2
       topo-sweep run unified --topologies 3,17,42 --cluster --address HOST:6379
+      topo-sweep run topologies --adaptive top=20 --delta 0.3 --budget 2000
     """
-    sys.exit(execute(_sweep(spec, request), request.run, request.cells))
+    sweep = _sweep(spec, request)
+    sys.exit(execute(sweep, request.run, request.cells, budget=request.race.budget))
 
 
 def _sweep(source: str, request: RunRequest) -> SweepSpec:
@@ -73,6 +77,7 @@ def _sweep(source: str, request: RunRequest) -> SweepSpec:
         epochs=request.epochs,
         protocol=set_texts(request.settings),
         search=wiring.settings,
+        adaptive=request.race.settings,
         origin=wiring.origin,
     )
     choices: dict[str, Choice] = {}
