@@ -225,7 +225,7 @@ def race(
         wanted=wanted,
         ended=ended,
         round=number,
-        given=tuple(map(tuple, given)),
+        given=tuple(tuple(sorted(seeds)) for seeds in given),
         results=tuple((~np.isnan(results)).sum(axis=0).tolist()),
         out=out,
         standing=now,

@@ -120,7 +120,7 @@ def adaptive_finding(design: Design, settings: Adaptive | None = None) -> Findin
         counts = table.notna().sum().to_numpy()
         following = len(next_groups(now, counts))
         sentence = (
-            f"{goal[0].upper()}{goal[1:]} are not told from the rest with {sure}{unlike}: "
+            f"The seeds at hand do not tell {goal} from the rest with {sure}{unlike}: "
             f"`run --adaptive {option}` would give the next seed to {following} of {groups}."
         )
     else:
