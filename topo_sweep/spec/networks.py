@@ -179,9 +179,11 @@ class TopologySweep(NetworkSweep):
     def trials(self) -> dict[str, Trial]:
         """Return the trainings by id; of an adaptive sweep those that were decided."""
         trials = super().trials()
-        for seed, topologies in self.adaptive.more if self.adaptive else ():
-            cells = [self._genotype(Topology.from_index(index)) for index in topologies]
-            trials |= trainings(cells, self.protocol, self.data, (seed,))
+        if self.adaptive and self.adaptive.more:
+            cells = dict(zip(self.topologies, self.genotype_list(), strict=True))
+            for seed, topologies in self.adaptive.more:
+                given = [cells[index] for index in topologies if index in cells]
+                trials |= trainings(given, self.protocol, self.data, (seed,))
         return trials
 
     def genotype_list(self) -> tuple[Genotype, ...]:
