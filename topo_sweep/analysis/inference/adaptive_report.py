@@ -92,8 +92,9 @@ def race_line(race: Race) -> str:
     if race.standing is None:
         return f"round 1: the first seeds of every class, {wanted}"
     racing, groups = race.standing.still_racing, len(race.results)
-    behind = "" if np.isinf(race.standing.reach) else f", {_points(race.standing.reach)} in doubt"
-    return f"round {race.round}: {racing} of {groups} classes still race{behind}; {wanted}"
+    reach = race.standing.reach
+    doubt = "" if np.isinf(reach) else f", at most {_points(reach)} in doubt"
+    return f"round {race.round}: {racing} of {groups} classes still race{doubt}; {wanted}"
 
 
 def adaptive_finding(design: Design, settings: Adaptive | None = None) -> Finding:

@@ -87,7 +87,8 @@ def test_what_failed_is_named() -> None:
 
 
 def design(table: pd.DataFrame) -> Design:
-    runs = table.rename_axis(index="seed", columns="group").stack().rename("accuracy").reset_index()
+    runs = table.rename_axis(index="seed").reset_index()
+    runs = runs.melt("seed", var_name="group", value_name="accuracy").astype({"group": int})
     groups = pd.DataFrame({"class_id": table.columns, "topology": table.columns, "genotype": ""})
     return Design(
         runs=runs.assign(member=runs["group"], status="ok"),

@@ -53,7 +53,7 @@ def test_intervals_of_means_hold_at_all_times_at_once_where_ordinary_ones_do_not
         mean, sd = values[:, :n].mean(axis=1), values[:, :n].std(axis=1, ddof=1)
         for missed, interval in ((wrong, anytime_interval), (wrong_ordinary, t_interval)):
             low, high = interval(mean, sd, n)
-            missed |= (low > 1) | (high < 1)
+            np.logical_or(missed, (low > 1) | (high < 1), out=missed)
     assert wrong.mean() <= 0.05
     assert wrong_ordinary.mean() > 0.2
 
