@@ -18,7 +18,7 @@ TRIALS = pd.DataFrame(
 
 def test_only_intervals_and_header_differ_from_those_of_equal_seeds() -> None:
     plain, adaptive = rank(TRIALS), rank(TRIALS, adaptive=True)
-    others = [name for name in plain.table if not name.startswith("ci_")]
+    others = [name for name in plain.table if not str(name).startswith("ci_")]
     pd.testing.assert_frame_equal(plain.table[others], adaptive.table[others])
 
     table = adaptive.table

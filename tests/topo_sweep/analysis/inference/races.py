@@ -30,18 +30,15 @@ def run_race(
     *,
     finish: Callable[[Sequence[Run]], Sequence[Run]] = all_of,
     budget: int | None = None,
-    steps: int = 1000,
 ) -> tuple[Race, pd.DataFrame]:
     """Run a race and return its end, and the results that it took.
 
-    `finish` chooses which of the wanted runs are done before the race is asked again; it is asked
-    at most `steps` times.
+    `finish` chooses which of the wanted runs are done before the race is asked again.
     """
-    table = pd.DataFrame(np.nan, index=[], columns=truth.columns, dtype=float)
-    for _ in range(steps):
-        now = race(table, settings, seeds=FIRST, budget=budget)
+    is_done = np.zeros(truth.shape, bool)
+    while True:
+        now = race(truth.where(is_done), settings, seeds=FIRST, budget=budget)
         if not now.wanted:
-            break
+            return now, truth.where(is_done)
         for group, seed in finish(now.wanted):
-            table.loc[seed, group] = truth.loc[seed, group]
-    return race(table, settings, seeds=FIRST, budget=budget), table
+            is_done[seed, group] = True

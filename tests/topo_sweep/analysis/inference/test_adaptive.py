@@ -53,8 +53,9 @@ def test_it_asks_once_for_what_is_not_there_next_seeds_first_within_the_budget(
     now = race(table, settings, seeds=FIRST, budget=budget)
 
     assert len(set(now.wanted)) == len(now.wanted)
+    values = table.to_numpy()
     for group, seed in now.wanted:
-        assert seed not in table.index or np.isnan(table.loc[seed, group])
+        assert seed >= len(values) or np.isnan(values[seed, group])
     for group, seeds in enumerate(now.given):
         assert list(seeds) == sorted(set(seeds))
         if budget is None:
@@ -100,7 +101,7 @@ def test_results_that_no_round_asked_for_are_not_looked_at() -> None:
     with_more = race(truth, BEST, seeds=FIRST)
 
     assert ended.ended == "told apart"
-    assert len(table) < len(truth)
+    assert table.isna().all(axis=1).any()
     assert (with_more.given, with_more.spent) == (ended.given, ended.spent)
 
 
@@ -197,9 +198,8 @@ def test_a_diverged_run_counts_as_the_worst_of_its_seed_and_other_networks_not_a
     )
     table, failed = race_table(trials, ["a", "b", "c", "d"], "test")
 
-    assert table.loc[0].tolist()[:3] == [0.9, 0.8, 0.8]
-    assert table.loc[1, 2] == 0.0
-    assert table[3].isna().all()
+    expected = [[0.9, 0.8, 0.8, np.nan], [np.nan, np.nan, 0.0, np.nan]]
+    np.testing.assert_array_equal(table.to_numpy(), expected)
     assert failed == {(0, 1)}
     empty, none = race_table(trials.iloc[:0], ["a", "b"], "test")
     assert (empty.shape, none) == ((0, 2), frozenset())

@@ -11,7 +11,7 @@ from topo_sweep.runs.adaptive import Budget
 
 def choice(**given: object) -> RaceChoice:
     nothing = dict.fromkeys(("adaptive", "confidence", "delta", "budget", "batch"))
-    return RaceChoice(**(nothing | given))  # type: ignore[arg-type]
+    return RaceChoice(**(nothing | given))
 
 
 def test_a_goal_is_the_best_or_so_many_of_them() -> None:
