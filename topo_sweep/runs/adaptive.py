@@ -7,7 +7,7 @@ remembered between rounds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -113,15 +113,14 @@ class RaceResult:
 
     Args:
         last: the race at its end, or where it was interrupted.
-        run: the last round that ran; None where nothing was left to run.
-        errors: one line for each trial that failed in this run.
+        run: the last round that ran, with the errors of all of them; None where nothing was left
+            to run.
         worker_seconds: that workers took, all of them and all rounds together.
 
     """
 
     last: Round
     run: sweep.RunResult | None
-    errors: tuple[str, ...]
     worker_seconds: float
 
 
@@ -161,7 +160,7 @@ def run_adaptive(
     while True:
         current = next_round(spec, results, budget=budget, retry_failed=retry_failed)
         if not current.race.wanted or (run is not None and run.interrupted):
-            return RaceResult(current, run, errors, seconds)
+            return RaceResult(current, run and replace(run, errors=errors), seconds)
         say(current.line)
         run = sweep.run(current.plan, execution, say_once)
         errors, seconds = (*errors, *run.errors), seconds + run.progress.worker_seconds

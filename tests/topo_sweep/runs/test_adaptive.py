@@ -171,7 +171,8 @@ def test_what_failed_is_skipped_until_it_is_asked_for(
         "failed" if (trial.seed, trial.name) == (1, "topology 0") else "ok"
     )
     ended = raced(tmp_path)
-    assert ended.errors == ("no luck",)
+    assert ended.run is not None
+    assert ended.run.errors == ("no luck",)
     assert ended.last.race.ended == "told apart"
 
     trainings.status = lambda _: "ok"

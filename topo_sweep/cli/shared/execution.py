@@ -82,13 +82,14 @@ def _race(
     if ended.run is None:
         images.check_same_images(plan, execution, say)
         say(f"nothing to do: {_what_is_there(plan)}")
+        code = _failures_said(plan, plan.count("failed"), ())
     else:
         _say_cost(ended.worker_seconds, options)
         code = _report(plan, ended.run, options)
         if ended.run.interrupted:
             return code
     click.echo(ended.last.finding.to_text())
-    return 1 if plan.count("failed") else 0
+    return code
 
 
 def _say_cost(worker_seconds: float, options: RunOptions) -> None:
