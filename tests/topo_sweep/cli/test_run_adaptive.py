@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from nas_core.training.epochs import EpochMetrics, Steps
+from nas_core.training.training import Training
 from tests.conftest import comparable
 from tests.program import done, program, refused
 from tests.topo_sweep.runs.interruptions import epochs_taken
@@ -110,6 +113,24 @@ def test_what_cannot_be_raced_is_refused_before_anything_is_written(
     request_: str, said: str, tmp_path: Path
 ) -> None:
     assert said in refused(tmp_path, *request_.split())
+
+
+def test_a_race_goes_on_where_a_run_fails_and_ends_with_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Fails(Training):
+        def run_epoch(self, epoch: int) -> Generator[Steps, None, EpochMetrics]:
+            if self.seed == 1:
+                raise RuntimeError("out of luck")
+            return super().run_epoch(epoch)
+
+    monkeypatch.setattr("topo_sweep.runs.runner.Training", Fails)
+    ended = program(tmp_path, *RACE, "--budget", "6", "--retries", "0")
+
+    assert ended.code == 1
+    assert "failed: topology 0, seed 1: RuntimeError: out of luck" in ended.errors
+    assert "round 2: 3 of 3 classes still race; 3 runs\n" in ended.errors
+    assert "It took 6 runs in 2 rounds" in ended.output
 
 
 @pytest.mark.slow

@@ -90,6 +90,13 @@ def test_equal_spreads_are_shared_and_those_that_differ_are_not() -> None:
     assert paired(alike[:1], alpha=0.01).borrowed == 0
 
 
+@pytest.mark.parametrize(("groups", "seeds"), [(2, 9), (3, 2), (3, 5), (10, 2)])
+def test_few_groups_share_no_more_than_all_others_know(groups: int, seeds: int) -> None:
+    tables = np.random.default_rng(4).normal(size=(20, seeds, groups))
+    shared = max(paired(table, alpha=0.01).borrowed for table in tables)
+    assert shared == (groups - 2) * (seeds - 1)
+
+
 def test_without_any_spread_nothing_is_claimed() -> None:
     constant = np.repeat([[0.3, 0.5, 0.9]], 4, axis=0)
     assert (paired(constant, alpha=0.05).half_width == np.inf).all()
