@@ -144,7 +144,8 @@ def _common_variance(squares: Floats, freedom: Floats, *, most: float) -> tuple[
         return 0.0, 0.0
     halves = freedom / 2
     logs = np.log(np.maximum(variances, _LEAST_PART * middle)) - digamma(halves) + np.log(halves)
-    excess = float(logs.var() - polygamma(1, halves).mean())
+    sizes, counts = np.unique(halves, return_counts=True)  # few, and the function is slow
+    excess = float(logs.var() - np.average(polygamma(1, sizes), weights=counts))
     is_alike = excess <= polygamma(1, most / 2)
     borrowed = most if is_alike else 2 * _inverse_trigamma(excess)
     variance = float(np.exp(logs.mean() + digamma(borrowed / 2) - np.log(borrowed / 2)))
