@@ -182,10 +182,10 @@ def race(
 
     """
     first = sorted(seeds)
-    last = max([first[-1], *map(int, table.index), *(seed for _, seed in failed)])
-    known = [*first, *range(first[-1] + 1, last + 1)]
-    # A round at most doubles what a group has.
-    order = np.array([*known, *range(last + 1, last + 1 + len(known))])
+    # A seed is reached only through all before it, and a round at most doubles what a group has.
+    later = {*map(int, table.index), *(seed for _, seed in failed)}.difference(range(first[-1] + 1))
+    most = 2 * (len(first) + len(later))
+    order = np.array([*first, *range(first[-1] + 1, first[-1] + 1 + most)])
     groups, rows = table.shape[1], np.arange(len(order))[:, None]
     values = table.reindex(index=order, columns=range(groups)).to_numpy(dtype=float)
     lost = np.zeros(values.shape, bool)

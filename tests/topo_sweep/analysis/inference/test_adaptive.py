@@ -145,6 +145,8 @@ def test_the_first_seeds_come_first_and_then_the_numbers_after_them() -> None:
     assert start.standing is None
     table = results().loc[[5, 7]]
     assert {seed for _, seed in race(table, BEST, seeds=(5, 7)).wanted} == {8}
+    far = pd.concat([table, results().loc[[9]].set_axis([10**15])])
+    assert {seed for _, seed in race(far, BEST, seeds=(5, 7)).wanted} == {8}
 
 
 def test_of_a_doubtful_pair_the_one_with_fewer_seeds_goes_on() -> None:
