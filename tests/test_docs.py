@@ -111,7 +111,8 @@ def shrunk(command: str, folder: Path) -> list[str]:
     if "--dry-run" in arguments:
         arguments.append("--no-measure")
     kind = kind_of_run(command)
-    return arguments if kind is None else [*arguments, *SMALL, *MORE[kind]]
+    race = ("--adaptive", "best", "--budget", "6") if "--adaptive" in arguments else ()
+    return arguments if kind is None else [*arguments, *SMALL, *MORE[kind], *race]
 
 
 def existing(argument: str, folder: Path) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -175,15 +175,31 @@ def per_seed(rows: pd.DataFrame, by: Sequence[str], column: str) -> pd.DataFrame
     return averaged(rows, [*by, "seed"], column)
 
 
-def summary(points: pd.DataFrame, by: Sequence[str], *, within: Range = ANY) -> pd.DataFrame:
+class Interval(Protocol):
+    """Gives the ends of intervals of means, as `t_interval` does."""
+
+    def __call__(
+        self, mean: ArrayLike, sd: ArrayLike, n: ArrayLike, *, within: Range
+    ) -> tuple[Floats, Floats]:
+        """Return the lower and the upper ends."""
+
+
+def summary(
+    points: pd.DataFrame,
+    by: Sequence[str],
+    *,
+    within: Range = ANY,
+    interval: Interval | None = None,
+) -> pd.DataFrame:
     """Return `by`, `n`, `mean`, `sd` (ddof 1), `lost`, `ci_low` and `ci_high` of each group.
 
-    `n` counts the points, `lost` those that are. `ci_*` are as `t_interval` gives them; `sd` is
-    NaN where n is 1.
+    `n` counts the points, `lost` those that are. `ci_*` are as `interval` gives them, by default
+    `t_interval`; `sd` is NaN where n is 1.
     """
     groups = points.groupby(list(by))
     table = groups["value"].agg(n="count", mean="mean", sd="std").assign(lost=groups["lost"].sum())
-    low, high = t_interval(table["mean"], table["sd"], table["n"], within=within)
+    ends = interval or t_interval
+    low, high = ends(table["mean"], table["sd"], table["n"], within=within)
     whole: pd.DataFrame = table.assign(ci_low=low, ci_high=high).reset_index()
     return whole
 

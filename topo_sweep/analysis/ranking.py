@@ -14,9 +14,10 @@ import pandas as pd
 
 from nas_core.cells.genotype import Genotype, known_name
 from nas_core.errors import InputError
-from topo_sweep.analysis.accuracy import FRACTION, equal_seeds_caution, summary
+from topo_sweep.analysis.accuracy import FRACTION, equal_seeds_caution, summary, t_interval
 from topo_sweep.analysis.comparable import operation_words
 from topo_sweep.analysis.design import Design, design_of
+from topo_sweep.analysis.inference.anytime import anytime_interval
 from topo_sweep.analysis.inference.best import PLACES, places
 from topo_sweep.analysis.inference.naming import rank_words, yes_no
 from topo_sweep.analysis.inference.noise import members
@@ -41,6 +42,10 @@ that diverged. `rank_low`, `rank_high` and `in_best_set` are as `inference.best.
 missing where n = 1, `ci_*` also where all accuracies are equal."""
 
 _INTERVALS: Final = f"Intervals are 95% t intervals over training seeds, {GIVEN}."
+_ANYTIME: Final = (
+    "Seeds went where they told most (an adaptive sweep), so intervals are 95% anytime-valid ones "
+    f"over training seeds, {GIVEN}; the order was chosen by these accuracies, which flatter it."
+)
 _TIE = 1e-9  # means of counts of correct images differ by more, or only by rounding
 _PLACES: Final = (
     "With 95% confidence the best is among the {best} of {judged} in the best set, and so all "
@@ -58,6 +63,7 @@ class Ranking:
         design: what was measured, and which accuracy counts.
         min_seeds: groups with fewer seeds were left out.
         left_out: how many those are.
+        adaptive: whether results decided who got more seeds, so that intervals hold at any time.
 
     """
 
@@ -65,6 +71,7 @@ class Ranking:
     design: Design
     min_seeds: int
     left_out: int
+    adaptive: bool = False
 
     @property
     def metric_name(self) -> str:
@@ -89,7 +96,8 @@ class Ranking:
     def _cautions(self) -> list[str]:
         """Say what the numbers cannot tell, and what is left out."""
         n = self.table["n"]
-        sentences = [_INTERVALS] if (n > 1).any() else []
+        intervals = _ANYTIME if self.adaptive else _INTERVALS
+        sentences = [intervals] if (n > 1).any() else []
         if judged := int(self.table["in_best_set"].notna().sum()):
             best = int(self.table["in_best_set"].sum())
             sentences.append(_PLACES.format(best=best, judged=judged))
@@ -111,6 +119,7 @@ def rank(
     by: str | None = None,
     metric: str | None = None,
     min_seeds: int = 1,
+    adaptive: bool = False,
 ) -> Ranking:
     """Rank networks by their mean accuracy over seeds.
 
@@ -130,6 +139,8 @@ def rank(
             class in a sweep of topologies, else by topology.
         metric: 'val' or 'test'; None is 'val' where there is a hold-out, else 'test'.
         min_seeds: groups with fewer seeds are left out and counted.
+        adaptive: whether results decided who got more seeds, as in an adaptive sweep: then
+            intervals are those of `anytime_interval`, since ordinary ones miss too often.
 
     Returns:
         The `Ranking`: its `table` has one row a network or class and the columns `COLUMNS`,
@@ -150,7 +161,7 @@ def rank(
     if min_seeds < 1:
         raise InputError(f"--min-seeds is 1 or more, got {min_seeds}")
     design = design_of(trials, by=by, metric=metric)
-    groups = _grouped(design)
+    groups = _grouped(design, adaptive=adaptive)
     kept = groups[groups["n"] >= min_seeds]
     if kept.empty:
         most = groups["n"].max()
@@ -159,10 +170,11 @@ def rank(
             f"{most}, or run more seeds"
         )
     return Ranking(
-        table=_ranked(kept.join(_judged(design, kept.index))),
+        table=_ranked(kept.join(_judged(design, kept.index, adaptive=adaptive))),
         design=design,
         min_seeds=min_seeds,
         left_out=len(groups) - len(kept),
+        adaptive=adaptive,
     )
 
 
@@ -232,15 +244,20 @@ def format_table(ranking: Ranking, top: int | None = None) -> str:
     return "\n".join(lines)
 
 
-def _grouped(design: Design) -> pd.DataFrame:
+def _grouped(design: Design, *, adaptive: bool) -> pd.DataFrame:
     """Return a row a group, unranked, shown by its smallest topology."""
-    means = summary(design.points, ("group",), within=FRACTION).set_index("group")
+    interval = anytime_interval if adaptive else t_interval
+    means = summary(design.points, ("group",), within=FRACTION, interval=interval)
+    means = means.set_index("group")
     return means.join(diverged_runs(design.runs, "group")).join(design.groups)
 
 
-def _judged(design: Design, groups: pd.Index[int]) -> pd.DataFrame:
-    """Return which places groups may have among each other, and their shrunken means."""
-    table, size = design.table[groups], members(design)
+def _judged(design: Design, groups: pd.Index[int], *, adaptive: bool) -> pd.DataFrame:
+    """Return which places groups may have among each other, and their shrunken means.
+
+    Of an adaptive sweep all are missing, as with one seed: they allow for no look before the last.
+    """
+    table, size = design.table[groups].iloc[: 1 if adaptive else None], members(design)
     drawn = shrunken_means(table, members=size)
     means = pd.Series(np.nan, groups) if drawn is None else drawn.table["shrunk"]
     return places(table, members=size).assign(shrunk_mean=means)

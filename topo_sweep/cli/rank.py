@@ -66,7 +66,13 @@ def rank(request: RankRequest, results: Path) -> None:
 
     sweep = open_sweep(results)
     trials = evaluated(sweep, NEEDED)
-    ranked = ranking.rank(trials, by=request.by, metric=request.metric, min_seeds=request.min_seeds)
+    ranked = ranking.rank(
+        trials,
+        by=request.by,
+        metric=request.metric,
+        min_seeds=request.min_seeds,
+        adaptive=sweep.manifest.adaptive is not None,
+    )
     say_which(sweep, results)
     remarks = chosen_on_test_images(sweep.manifest.origins)
     remarks += precision_remarks(sweep.manifest.protocol.precision)

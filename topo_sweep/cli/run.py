@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from topo_sweep.cli.shared.adaptive import RaceChoice
 from topo_sweep.cli.shared.common import say
 from topo_sweep.cli.shared.execution import execute, set_texts
 from topo_sweep.cli.shared.options import (
@@ -44,6 +45,7 @@ class RunRequest:
         help="So many random cells of each space, trained as found cells are, to judge these by.",
     )
     settings: tuple[str, ...] = set_option("Any key of the protocol, or search.KEY of a search.")
+    race: RaceChoice
     cells: CellTraining
     run: RunOptions
 
@@ -64,8 +66,10 @@ def run(request: RunRequest, spec: str) -> None:
       topo-sweep run demo
       topo-sweep run --dataset cifar10 --data-dir DIR --seeds 0-2
       topo-sweep run unified --topologies 3,17,42 --cluster --address HOST:6379
+      topo-sweep run topologies --adaptive top=20 --delta 0.3 --budget 2000
     """
-    sys.exit(execute(_sweep(spec, request), request.run, request.cells))
+    sweep = _sweep(spec, request)
+    sys.exit(execute(sweep, request.run, request.cells, budget=request.race.budget))
 
 
 def _sweep(source: str, request: RunRequest) -> SweepSpec:
@@ -81,6 +85,7 @@ def _sweep(source: str, request: RunRequest) -> SweepSpec:
         random_cells=request.random_cells,
         protocol=set_texts(request.settings),
         search=wiring.settings,
+        adaptive=request.race.settings,
         origin=wiring.origin,
     )
     choices: dict[str, Choice] = {}

@@ -47,7 +47,8 @@ class Overrides:
     `protocol` holds the texts of `--set key=value`, which are read as values in a file are; keys
     that begin with `search.` set searches, all others the training of cells. `search` holds
     settings of searches as values; of random cells, `topology` alone. `random_cells` is how many
-    of them there are, in a sweep of them or beside searches.
+    of them there are, in a sweep of them or beside searches. `adaptive` holds settings of an
+    adaptive sweep.
     """
 
     dataset: str | None = None
@@ -59,6 +60,7 @@ class Overrides:
     random_cells: int | None = None
     protocol: Mapping[str, str] = field(default_factory=dict)
     search: Mapping[str, Any] = field(default_factory=dict)
+    adaptive: Mapping[str, Any] = field(default_factory=dict)
     origin: str | None = None
 
 
@@ -71,6 +73,12 @@ _PLACES: Final[Mapping[str, tuple[str, ...]]] = {
     "origin": ("origin",),
 }
 _SEARCH: Final = "search."
+_ADAPTIVE_OPTIONS: Final[Mapping[str, str]] = {
+    "top": "adaptive top=",
+    "confidence": "confidence ",
+    "delta_points": "delta ",
+    "batch": "batch ",
+}
 FOUND: Final = "found:"
 """Marks a genotype of a list as what a sweep of searches found, as in found:edarts."""
 
@@ -180,8 +188,9 @@ def _draft(file: str, values: dict[str, Any]) -> Draft:
         ("protocol", "write a preset's name, or keys as in {preset: shallow, epochs: 100}"),
         ("data", "write keys, as in {dataset: cifar10, holdout: 0}"),
         ("search", "write settings of every search, as in {epochs: 50, topology: 17}"),
+        ("adaptive", "write how many of the best are wanted, as in {top: 20}"),
     ):
-        if name == "search" and name not in values:
+        if name in ("search", "adaptive") and name not in values:
             continue
         section = values.get(name, {})
         if not isinstance(section, Mapping):
@@ -219,6 +228,20 @@ def _override(draft: Draft, overrides: Overrides) -> None:
             draft.give((name,), value, label)
         else:
             _give_search(draft, name, value, label)
+    _give_adaptive(draft, overrides.adaptive)
+
+
+def _give_adaptive(draft: Draft, settings: Mapping[str, Any]) -> None:
+    """Set how classes race; an option alone asks for no race."""
+    for name, value in settings.items():
+        label = f"--{_ADAPTIVE_OPTIONS[name]}{_typed(str(value))}"
+        if "adaptive" not in draft.values:
+            if "top" not in settings:
+                draft.problems.append(f"{label}: this is no adaptive sweep: add --adaptive top=20")
+                continue
+            draft.values["adaptive"] = {}
+            draft.labels["adaptive",] = label
+        draft.give(("adaptive", name), value, label)
 
 
 def _give_search(draft: Draft, name: str, value: object, label: str) -> None:
@@ -241,7 +264,7 @@ def _resolved(draft: Draft) -> SweepSpec:
     spec = draft.checked(model, values)
     if spec is None or draft.problems:
         raise InputError(one_line(draft.problems))
-    return spec
+    return spec.racing() if isinstance(spec, TopologySweep) else spec
 
 
 def _model(draft: Draft) -> type[SweepSpec]:

@@ -13,7 +13,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Pla
 
 from nas_core.cells.genotype import CellEdges, Edge, Genotype
 from nas_core.cells.topology import Topology, isomorphism_classes, topology_count
+from nas_core.errors import InputError
 from nas_core.protocols.training import DataOptions, Protocol
+from topo_sweep.spec.adaptive import FIRST_SEEDS, Adaptive, More
 from topo_sweep.spec.int_sets import format_int_set, members
 from topo_sweep.spec.trials import Planned, Trial, trainings
 
@@ -71,7 +73,8 @@ class Sweep(BaseModel):
 
     def to_json_value(self) -> dict[str, Any]:
         """Return plain JSON that `spec_from_json_value` reads back, the protocol in full."""
-        return self.model_dump(mode="json", exclude={"origin"} if self.origin is None else None)
+        absent = {name for name in ("origin", "adaptive") if getattr(self, name, None) is None}
+        return self.model_dump(mode="json", exclude=absent)
 
     @property
     def store_key(self) -> str:
@@ -143,10 +146,56 @@ class TopologySweep(NetworkSweep):
     reduction_operation: _Operation = "max_pool_3x3"
     reduction_topology: Annotated[int | Literal["same"], BeforeValidator(_reduction_topology)] = 0
     """The reduction cell's wiring: a topology's index, or that of the normal cell."""
+    adaptive: Adaptive | None = None
+    """Where seeds beyond the first go where they tell most; see `racing`."""
 
     def described(self) -> str:
         """Return which topologies."""
-        return f"topologies {format_int_set(self.topologies)}"
+        goal = f" in a race for {self.adaptive.goal}" if self.adaptive else ""
+        return f"topologies {format_int_set(self.topologies)}{goal}"
+
+    def racing(self) -> TopologySweep:
+        """Return an adaptive sweep as it runs: a topology of each class, and a few first seeds.
+
+        Raises:
+            InputError: there are no more classes than are wanted.
+
+        """
+        if self.adaptive is None:
+            return self
+        by_class: dict[int, int] = {}
+        for index in sorted(self.topologies):
+            by_class.setdefault(Topology.from_index(index).class_id, index)
+        if len(by_class) <= self.adaptive.top:
+            raise InputError(
+                f"a race for {self.adaptive.goal} needs more classes than that, and these "
+                f"topologies have {len(by_class)}: name more of them, or a smaller top"
+            )
+        seeds = self.seeds
+        if len(seeds) == 1:
+            seeds = tuple(range(seeds[0], seeds[0] + FIRST_SEEDS))
+        return self.model_copy(update={"topologies": tuple(by_class.values()), "seeds": seeds})
+
+    def with_more(self, more: More) -> TopologySweep:
+        """Return the adaptive sweep in which topologies were given these seeds beyond the first."""
+        adaptive = self.adaptive and self.adaptive.model_copy(update={"more": more})
+        return self.model_copy(update={"adaptive": adaptive})
+
+    @property
+    def trial_count(self) -> int:
+        """Number of trainings; of an adaptive sweep those that were decided."""
+        more = self.adaptive.more if self.adaptive else ()
+        return super().trial_count + sum(len(topologies) for _, topologies in more)
+
+    def trials(self) -> dict[str, Trial]:
+        """Return the trainings by id; of an adaptive sweep those that were decided."""
+        trials = super().trials()
+        if self.adaptive and self.adaptive.more:
+            cells = dict(zip(self.topologies, self.genotype_list(), strict=True))
+            for seed, topologies in self.adaptive.more:
+                given = [cells[index] for index in topologies if index in cells]
+                trials |= trainings(given, self.protocol, self.data, (seed,))
+        return trials
 
     def genotype_list(self) -> tuple[Genotype, ...]:
         """Return the networks in the order of `topologies`."""

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from nas_core.errors import InputError
 from nas_core.files import digest, is_regular, write_durably
 from nas_core.protocols.training import DataOptions, Protocol
+from topo_sweep.spec.adaptive import Adaptive
 from topo_sweep.spec.load import SweepSpec, spec_from_json_value
 
 STORE_VERSION: Final = 1
@@ -153,6 +154,12 @@ class Manifest(BaseModel):
         return [spec_from_json_value(request.spec) for request in self.requests]
 
     @property
+    def adaptive(self) -> Adaptive | None:
+        """How the newest adaptive request chose who got more seeds; None where none was made."""
+        races = (_race(request) for request in reversed(self.requests))
+        return next((race for race in races if race), None)
+
+    @property
     def origins(self) -> list[str]:
         """Where requests say that their networks or wirings come from, each once."""
         said = (request.spec.get("origin") for request in self.requests)
@@ -171,7 +178,23 @@ class Manifest(BaseModel):
             libraries=library_versions(),
             hardware=hardware(),
         )
-        return self.model_copy(update={"requests": (*self.requests, request)})
+        kept = self.requests[:-1] if self._grows_into(request, spec) else self.requests
+        return self.model_copy(update={"requests": (*kept, request)})
+
+    def _grows_into(self, request: Request, spec: SweepSpec) -> bool:
+        """Return whether a request is the last one with more decided: a round of a race."""
+        if not (self.requests and _race(self.requests[-1]) and _race(request)):
+            return False
+        last = self.requests[-1]
+        alike = [
+            asked.model_copy(
+                update={"requested_at": None, "spec": {**asked.spec, "adaptive": race.settings}}
+            )
+            for asked in (last, request)
+            if (race := _race(asked))
+        ]
+        is_same = alike[0] == alike[1]
+        return is_same and spec_from_json_value(last.spec).trials().keys() <= spec.trials().keys()
 
     def with_packs(self, packs: Iterable[tuple[str, ...]]) -> Manifest:
         """Return the manifest with these packs; a trial is in the last one that names it."""
@@ -230,6 +253,11 @@ def read_manifest(path: Path) -> Manifest:
             "ask for the sweep again"
         )
     return manifest
+
+
+def _race(request: Request) -> Adaptive | None:
+    value = request.spec.get("adaptive")
+    return Adaptive.model_validate(value) if value else None
 
 
 def _digest(value: Mapping[str, Any]) -> str:

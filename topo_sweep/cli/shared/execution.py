@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nas_core.errors import InputError
+from topo_sweep.cli.shared.adaptive import parse_budget
 from topo_sweep.cli.shared.common import INTERRUPTED, say
 from topo_sweep.cli.shared.options import MANY_TRIALS, CellTraining, RunOptions
 from topo_sweep.store.paths import RESULTS
@@ -19,20 +20,32 @@ if TYPE_CHECKING:
     from topo_sweep.runs.plan import Plan
     from topo_sweep.runs.sweep import RunResult
     from topo_sweep.spec.load import SweepSpec
+    from topo_sweep.spec.networks import TopologySweep
 
 
-def execute(spec: SweepSpec, options: RunOptions, cells: CellTraining | None = None) -> int:
+def execute(
+    spec: SweepSpec,
+    options: RunOptions,
+    cells: CellTraining | None = None,
+    *,
+    budget: str | None = None,
+) -> int:
     """Run what is left of a sweep, say how it went, and return the exit code.
 
-    `cells` are the options of a command that trains some.
+    `cells` are the options of a command that trains some, `budget` is that of an adaptive sweep.
     """
     from topo_sweep.runs import images, sweep
     from topo_sweep.runs.plan import make_plan
+    from topo_sweep.spec.networks import TopologySweep
 
     if spec.trial_count > MANY_TRIALS and not options.yes:
         raise InputError(f"this asks for {spec.trial_count:,} trials: add --yes if that is meant")
     if not options.measure and not options.dry_run:
         raise InputError("--no-measure is about what a dry run times: add --dry-run to it")
+    if isinstance(spec, TopologySweep) and spec.adaptive:
+        return _race(spec, options, cells, budget)
+    if budget is not None:
+        raise InputError(f"--budget {budget}: this is no adaptive sweep: add --adaptive top=20")
     if options.dry_run:
         click.echo(_described(spec, options, cells))
         return 0
@@ -45,11 +58,45 @@ def execute(spec: SweepSpec, options: RunOptions, cells: CellTraining | None = N
         say(f"nothing to do: {_what_is_there(plan)}")
         return _failures_said(plan, plan.count("failed"), ())
     result = sweep.run(plan, execution, say)
+    _say_cost(result.progress.worker_seconds, options)
+    return _report(plan, result, options)
+
+
+def _race(
+    spec: TopologySweep, options: RunOptions, cells: CellTraining | None, budget: str | None
+) -> int:
+    """Run an adaptive sweep to its end, print what it came to, and return the exit code."""
+    from topo_sweep.runs import images
+    from topo_sweep.runs.adaptive import next_round, run_adaptive
+
+    limit = parse_budget(budget, first_runs=spec.trial_count, yes=options.yes)
+    results, retry_failed = options.results or RESULTS, options.retry_failed
+    execution = _execution(options, cells)
+    if options.dry_run:
+        coming = next_round(spec, results, budget=limit, retry_failed=retry_failed)
+        click.echo(_described(coming.plan.spec, options, cells))
+        click.echo(f"race      {coming.line}; what follows depends on their results")
+        return 0
+    ended = run_adaptive(spec, results, execution, say, budget=limit, retry_failed=retry_failed)
+    plan = ended.last.plan
+    if ended.run is None:
+        images.check_same_images(plan, execution, say)
+        say(f"nothing to do: {_what_is_there(plan)}")
+        code = _failures_said(plan, plan.count("failed"), ())
+    else:
+        _say_cost(ended.worker_seconds, options)
+        code = _report(plan, ended.run, options)
+        if ended.run.interrupted:
+            return code
+    click.echo(ended.last.finding.to_text())
+    return code
+
+
+def _say_cost(worker_seconds: float, options: RunOptions) -> None:
     if options.cost_per_hour is not None:
         from topo_sweep.runs.reports.dry_run import cost
 
-        say(f"cost of this run: {cost(result.progress.worker_seconds, options.cost_per_hour)}")
-    return _report(plan, result, options)
+        say(f"cost of this run: {cost(worker_seconds, options.cost_per_hour)}")
 
 
 def _what_is_there(plan: Plan) -> str:

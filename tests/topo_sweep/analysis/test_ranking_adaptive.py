@@ -1,0 +1,31 @@
+"""The ranking of an adaptive sweep: intervals that hold at any time, and a header that says so."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from tests.topo_sweep.analysis.ranking_rows import TYPES, row
+from topo_sweep.analysis.accuracy import FRACTION
+from topo_sweep.analysis.inference.anytime import anytime_interval
+from topo_sweep.analysis.ranking import rank
+
+TRIALS = pd.DataFrame(
+    [row(index, seed, 0.8 + 0.01 * ((index + seed) % 4)) for index in (0, 4) for seed in range(5)]
+    + [row(7, 0, 0.7)]
+).astype(TYPES)
+
+
+def test_only_intervals_and_header_differ_from_those_of_equal_seeds() -> None:
+    plain, adaptive = rank(TRIALS), rank(TRIALS, adaptive=True)
+    others = [name for name in plain.table if not str(name).startswith("ci_")]
+    pd.testing.assert_frame_equal(plain.table[others], adaptive.table[others])
+
+    table = adaptive.table
+    low, high = anytime_interval(table["mean"], table["sd"], table["n"], within=FRACTION)
+    np.testing.assert_array_equal(table["ci_low"], low)
+    np.testing.assert_array_equal(table["ci_high"], high)
+    assert (high - low)[0] > (plain.table["ci_high"] - plain.table["ci_low"])[0]
+    assert "95% anytime-valid ones over training seeds" in adaptive.header
+    assert "t intervals" not in adaptive.header
+    assert "anytime" not in plain.header

@@ -1,0 +1,194 @@
+"""What a race came to, in words: its statement, what it spent, and what one would ask for next.
+
+How it decides is in `adaptive.py`. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from topo_sweep.analysis.accuracy import METRICS
+from topo_sweep.analysis.design import Design
+from topo_sweep.analysis.inference.adaptive import Ending, Race, Standing, next_groups, standing
+from topo_sweep.analysis.inference.findings import Finding
+from topo_sweep.analysis.text import counted
+from topo_sweep.spec.adaptive import Adaptive
+
+_METHOD: Final = (
+    "race of paired differences, normal-mixture confidence sequences, Bonferroni over pairs"
+)
+_ASSUMES: Final = (
+    "that a seed adds alike to all classes and that the rest is about normal; a diverged run "
+    "counts as the worst of its seed. The accuracies that chose flatter what they chose, so claims "
+    "need fresh seeds, or the intervals of rank"
+)
+_OPENINGS: Final[dict[Ending, str]] = {
+    "": "The race goes on",
+    "budget": "The budget is spent before the race is over",
+    "too few": "The race cannot go on, for no more classes are left than are wanted",
+}
+
+
+def race_finding(race: Race, settings: Adaptive, names: Sequence[str], metric: str) -> Finding:
+    """Return the statement of a race and what it spent.
+
+    Args:
+        race: how far it is.
+        settings: how many were wanted, and how surely.
+        names: of each group, such as 'class 3'.
+        metric: 'val' or 'test', which accuracy decided.
+
+    """
+    results, now = np.array(race.results), race.standing
+    chosen = np.isin(np.arange(len(names)), now.top) if now else np.zeros(len(names), bool)
+    spent = f"It took {_runs_in_rounds(race)}"
+    equal = int(results.max(initial=0)) * len(names)
+    if equal > race.spent:
+        spent += f"; as many seeds for every class as for the class with most are {equal:,}"
+    sentences = [_statement(race, settings, names, metric), f"{spent}."]
+    if race.out:
+        failed = ", ".join(names[group] for group in sorted(race.out))
+        sentences.append(f"Out of the race, for their runs failed: {failed}.")
+    means = now.means if now else np.full(len(names), np.nan)
+    table = pd.DataFrame(
+        {
+            "name": list(names),
+            "chosen": chosen,
+            "in_doubt": now.doubt > 0 if now else np.ones(len(names), bool),
+            "runs": results,
+            "above_all": means - np.nanmean(means) if now else means,
+        }
+    )
+    return Finding(
+        title="what the race came to",
+        sentence=" ".join(sentences),
+        method=_METHOD,
+        assumes=_ASSUMES,
+        numbers={
+            "ended": race.ended,
+            "top": settings.top,
+            "confidence": settings.confidence,
+            "delta": settings.delta,
+            "reach": _finite(now),
+            "runs": race.spent,
+            "rounds": race.round,
+            "runs_with_equal_seeds": equal,
+            "in_doubt": now.still_racing if now else len(names),
+            "metric": metric,
+        },
+        tables={"classes": table},
+        shown={"what was spent": _spent(results, chosen)},
+    )
+
+
+def race_line(race: Race) -> str:
+    """Return in one line which round is run and who is still in the race."""
+    wanted = counted(len(race.wanted), "run")
+    if race.standing is None:
+        return f"round 1: the first seeds of every class, {wanted}"
+    racing, groups = race.standing.still_racing, len(race.results)
+    reach = race.standing.reach
+    doubt = "" if np.isinf(reach) else f", at most {_points(reach)} in doubt"
+    return f"round {race.round}: {racing} of {groups} classes still race{doubt}; {wanted}"
+
+
+def adaptive_finding(design: Design, settings: Adaptive | None = None) -> Finding:
+    """Return what a race would do next with the seeds that there are.
+
+    Args:
+        design: what was measured.
+        settings: how many of the best are looked for, and how surely; None is the default.
+
+    """
+    settings = settings or Adaptive()
+    title, table = "what a race would do next", design.table
+    groups = table.shape[1]
+    if groups <= settings.top or len(table) < 2:
+        needed = f"{settings.top + 1} classes and 2 seeds"
+        found = f"{groups} and {len(table)}"
+        return Finding(title=title, sentence=f"A race needs {needed}; there are {found}.")
+    now = standing(table.to_numpy(dtype=float), settings)
+    option = "best" if settings.top == 1 else f"top={settings.top}"
+    unlike = "" if np.isinf(now.reach) else f" (what is shown so far: {_points(now.reach)})"
+    goal = f"{settings.goal} to within {_points(settings.delta)}"
+    sure = f"{100 * settings.confidence:g}% confidence"
+    if len(now.doubtful):
+        counts = table.notna().sum().to_numpy()
+        following = len(next_groups(now, counts))
+        sentence = (
+            f"The seeds at hand do not tell {goal} from the rest with {sure}{unlike}: "
+            f"`run --adaptive {option}` would give the next seed to {following} of {groups}."
+        )
+    else:
+        sentence = f"The seeds at hand tell {goal} from the rest with {sure}: nothing more is due."
+    names = [design.name_of(int(group)) for group in table.columns]
+    rows = pd.DataFrame(
+        {
+            "name": names,
+            "chosen": np.isin(np.arange(groups), now.top),
+            "in_doubt": now.doubt > 0,
+            "seeds": table.notna().sum().to_numpy(),
+        }
+    )
+    return Finding(
+        title=title,
+        sentence=sentence,
+        method=_METHOD,
+        assumes=_ASSUMES,
+        numbers={
+            "top": settings.top,
+            "confidence": settings.confidence,
+            "delta": settings.delta,
+            "reach": _finite(now),
+            "in_doubt": now.still_racing,
+        },
+        tables={"classes": rows},
+    )
+
+
+def _statement(race: Race, settings: Adaptive, names: Sequence[str], metric: str) -> str:
+    """Return what may be said of the chosen groups, and no more."""
+    now, sure = race.standing, f"With {100 * settings.confidence:g}% confidence"
+    if now is None:
+        return f"{_OPENINGS[race.ended]}: its first seeds are not all there, so nothing is claimed."
+    chosen = ", ".join(names[group] for group in now.top)
+    measured = METRICS[metric]
+    of_one = "it" if settings.top == 1 else "one of these"
+    if race.ended == "told apart":
+        more = f" by more than {_points(settings.delta)}" if settings.delta else ""
+        return f"{sure}, no other class is better than {of_one}{more} in {measured}: {chosen}."
+    opening = _OPENINGS[race.ended]
+    racing = f"{now.still_racing} of {len(names)} classes are in doubt"
+    if np.isinf(now.reach):
+        return f"{opening}: {racing}, and nothing can be claimed yet."
+    shown = f"no other class is better than {of_one} by more than {_points(now.reach)}"
+    asked = f"{_points(settings.delta)} were asked for"
+    return f"{opening}: {racing}. {sure}, {shown} in {measured}, where {asked}: {chosen}."
+
+
+def _runs_in_rounds(race: Race) -> str:
+    return f"{counted(race.spent, 'run')} in {counted(race.round, 'round')}"
+
+
+def _spent(results: NDArray[np.int_], chosen: NDArray[np.bool_]) -> list[tuple[str, ...]]:
+    """Return how many classes were given how many runs, and the runs of all."""
+    rows: list[tuple[str, ...]] = [("runs a class", "classes", "chosen", "runs")]
+    for count in sorted(set(results.tolist())):
+        alike = results == count
+        numbers = (count, alike.sum(), (alike & chosen).sum(), count * alike.sum())
+        rows.append(tuple(f"{number:,}" for number in numbers))
+    total = (len(results), int(chosen.sum()), int(results.sum()))
+    return [*rows, ("all", *(f"{number:,}" for number in total))]
+
+
+def _finite(now: Standing | None) -> float | None:
+    return None if now is None or np.isinf(now.reach) else now.reach
+
+
+def _points(fraction: float) -> str:
+    return f"{100 * fraction:.2f} points"
