@@ -57,7 +57,7 @@ def test_seeds_that_select_are_named_in_the_winner_and_wrong_ones_refused(
     program: Program, folder: str
 ) -> None:
     text = " ".join(program("analyze", folder, "--select-seeds", "0-1").split())
-    "On 2 seeds that did not select it has" in text
+    assert "On 2 seeds that did not select it has" in text
 
     program("analyze", folder, "--select-seeds", "7", code=2)
     assert "seeds 7 are none of seeds 0-3" in program.errors

@@ -22,7 +22,7 @@ def sweep(tmp_path: Path) -> OpenedSweep:
 
 def test_another_sweep_is_one_more_proxy(sweep: OpenedSweep) -> None:
     alone, beside = (
-        {number: finding for number, finding in analyze(sweep, others)} for others in ((), (sweep,))
+        dict(analyze(sweep, others)) for others in ((), (sweep,))
     )
 
     assert len(beside[7].tables["comparisons"]) == len(alone[7].tables["comparisons"]) + 1
