@@ -80,7 +80,7 @@ def best_topologies(sweep: OpenedSweep, top: int = 1) -> Choice:
         remarks.append(f"left out with fewer than {seeds} seeds: {ranking.left_out}")
     chosen = ranking.table["genotype"].head(top)
     remarks += _diverged_among(trials, chosen)
-    remarks += [*sureness(trials, ranking, chosen), _margin(trials, ranking)]
+    remarks += [*sureness(ranking, chosen), _margin(trials, ranking)]
     return _chosen(sweep, ranking.design.metric, which, chosen, remarks)
 
 
