@@ -91,7 +91,7 @@ def best_topologies(sweep: OpenedSweep, top: int = 1, *, by: str = "class") -> C
         trials, pooled = _pooled(trials, ranking)
         remarks += pooled
     remarks += _diverged_among(trials, chosen)
-    remarks += [*sureness(trials, ranking, chosen), _margin(trials, ranking)]
+    remarks += [*sureness(ranking, chosen), _margin(trials, ranking)]
     return _chosen(sweep, ranking.design.metric, which, chosen, remarks, what=units)
 
 

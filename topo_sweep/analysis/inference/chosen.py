@@ -6,8 +6,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from topo_sweep.analysis.design import Design, design_of
-from topo_sweep.analysis.inference.best import MOST_PAIRED, places
+from topo_sweep.analysis.inference.best import MOST_PAIRED
 from topo_sweep.analysis.inference.naming import listed
 from topo_sweep.analysis.inference.noise import members
 from topo_sweep.analysis.inference.pairs import all_pairs
@@ -15,19 +14,18 @@ from topo_sweep.analysis.ranking import Ranking
 from topo_sweep.analysis.text import counted
 
 
-def sureness(trials: pd.DataFrame, ranking: Ranking, chosen: Iterable[str]) -> list[str]:
+def sureness(ranking: Ranking, chosen: Iterable[str]) -> list[str]:
     """Say which of the chosen may be no better than the first left out, and how many the best.
 
     Args:
-        trials: what was ranked.
-        ranking: of them, by class or by topology.
+        ranking: by class or by topology.
         chosen: genotypes of the ranking.
 
     Returns:
         Sentences; none where seeds are too few to say anything.
 
     """
-    return [*_beside_left_out(ranking, set(chosen)), *_best_set(trials, ranking.design)]
+    return [*_beside_left_out(ranking, set(chosen)), *_best_set(ranking)]
 
 
 def _beside_left_out(ranking: Ranking, chosen: set[str]) -> list[str]:
@@ -53,11 +51,10 @@ def _beside_left_out(ranking: Ranking, chosen: set[str]) -> list[str]:
     return [may]
 
 
-def _best_set(trials: pd.DataFrame, ranked: Design) -> list[str]:
-    """Say how many classes may be the best."""
-    design = ranked if ranked.by == "class" else design_of(trials, metric=ranked.metric)
-    judged = places(design.table, members=members(design))["in_best_set"].dropna()
+def _best_set(ranking: Ranking) -> list[str]:
+    """Say how many of what was ranked may be the best."""
+    judged = ranking.table["in_best_set"].dropna()
     if len(judged) < 2:
         return []
-    of = counted(len(judged), design.unit)
+    of = counted(len(judged), ranking.design.unit)
     return [f"the best of {of} is among {int(judged.sum())} of them with 95% confidence"]
