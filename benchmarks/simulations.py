@@ -1,10 +1,10 @@
 """How often the answers of `topo-sweep analyze` are right, in worlds whose truth is known.
 
-A world says how classes, seeds and noise differ; a repeat draws accuracies of 79 classes from it and
-asks every method. Counted are intervals that hold the truth, claims that are false, and what
+A world says how classes, seeds and noise differ; a repeat draws accuracies of 79 classes from it
+and asks every method. Counted are intervals that hold the truth, claims that are false, and what
 `--adaptive` spends beside a sweep that gives each class equally many seeds, at equal confidence.
 
-Run: python benchmarks/simulations.py [--repeats 2000] [--adaptive-repeats 200] [--classes 79]
+Run: python benchmarks/simulations.py [--repeats 2000] [--races 100] [--classes 79]
     [--seeds 5] [--worlds LIST] [--processes 2] [--json FILE] [--resume]
 
 FILE is written after each world; with --resume the worlds that it has are not simulated again.
@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -25,6 +24,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from topo_sweep.analysis.inference.adaptive import next_groups, standing
 from topo_sweep.analysis.inference.best import places
 from topo_sweep.analysis.inference.intervals import mean_intervals
 from topo_sweep.analysis.inference.omnibus import class_test, friedman
@@ -33,12 +33,16 @@ from topo_sweep.analysis.inference.shrinkage import shrunken_means
 from topo_sweep.analysis.inference.two_way import class_by_seed
 from topo_sweep.analysis.inference.variance import reliabilities
 from topo_sweep.bench.record import figures_of, keep, record, typed
+from topo_sweep.spec.adaptive import FIRST_SEEDS, Adaptive
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
 MEAN: Final = 0.90
 NOISE: Final = 0.0022  # the SD between seeds that would explain the paper's range
 PERMUTATIONS: Final = 199
+DELTA_POINTS: Final = 0.3  # a difference that does not matter to a race
+MOST_SEEDS: Final = 400
+SIDES: Final = ("race", "equal seeds")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +81,7 @@ def reliable(share: float, **more: Any) -> World:  # noqa: ANN401 - fields
 
 WORLDS: Final[Mapping[str, World]] = {
     "null": World(),
-    "winner": World(winner=5 * NOISE),
+    "winner": World(winner=0.005),
     "reliability 0.3": reliable(0.3),
     "reliability 0.5": reliable(0.5),
     "reliability 0.9": reliable(0.9),
@@ -119,9 +123,8 @@ def asked(world: World, number: int, *, classes: int, seeds: int) -> dict[str, f
     rng = np.random.default_rng([number, classes, seeds])
     truth = true_means(world, classes, rng)
     table = drawn(world, truth, seeds, rng)
-    runs = table.stack().dropna().rename("accuracy").reset_index()
-    runs = runs.assign(member=runs["group"])
-    held: dict[str, float] = {}
+    runs = table.melt(ignore_index=False, value_name="accuracy").dropna().reset_index()
+    held: dict[str, Any] = {}
 
     omnibus = class_test(runs, permutations=PERMUTATIONS, seed=number)
     ranks = friedman(table)
@@ -136,8 +139,8 @@ def asked(world: World, number: int, *, classes: int, seeds: int) -> dict[str, f
     held["interval of the reliability"] = reliability.low <= icc <= reliability.high
 
     means = mean_intervals(table, seed=number)
-    held["interval of a mean"] = within(truth, means["ci_low"], means["ci_high"]).mean()
-    held["all intervals at once"] = within(truth, means["all_low"], means["all_high"]).all()
+    held["interval of a mean"] = np.nanmean(within(truth, means["ci_low"], means["ci_high"]))
+    held["all intervals at once"] = np.nanmin(within(truth, means["all_low"], means["all_high"]))
 
     place = places(table)
     better = (truth[None, :] > truth[:, None]).sum(axis=1)
@@ -158,7 +161,7 @@ def asked(world: World, number: int, *, classes: int, seeds: int) -> dict[str, f
     shrunk = shrunken_means(table)
     if shrunk is not None:
         rows = shrunk.table
-        held["interval of a shrunken mean"] = within(truth, rows["low"], rows["high"]).mean()
+        held["interval of a shrunken mean"] = np.nanmean(within(truth, rows["low"], rows["high"]))
         best = int(table.mean().to_numpy().argmax())
         held["raw best above its truth"] = table.mean()[best] - truth[best]
         held["shrunken best above its truth"] = rows["shrunk"].iloc[best] - truth[best]
@@ -166,5 +169,126 @@ def asked(world: World, number: int, *, classes: int, seeds: int) -> dict[str, f
 
 
 def within(truth: Floats, low: pd.Series[float], high: pd.Series[float]) -> Floats:
-    """Return of each truth whether the interval holds it."""
-    return ((low.to_numpy() <= truth) & (truth <= high.to_numpy())).astype(float)
+    """Return of each truth whether the interval holds it; NaN where there is none."""
+    held = (low.to_numpy() <= truth) & (truth <= high.to_numpy())
+    return np.where(low.notna(), held.astype(float), np.nan)
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What one side took in one draw of a world.
+
+    Args:
+        runs: trainings.
+        decided: whether it ended before the results did.
+        wrong: whether a class outside is truly better than a chosen one by more than the delta.
+
+    """
+
+    runs: int
+    decided: bool
+    wrong: bool
+
+
+def spent(truth: Floats, table: Floats, settings: Adaptive, *, races: bool) -> Spent:
+    """Return what it takes to tell the best from the rest.
+
+    Both sides stop by the same rule; what differs is who gets the next seed.
+
+    Args:
+        truth: the true mean of each class.
+        table: results that can be had, a row a seed and a column a class.
+        settings: how many are wanted, and how surely.
+        races: whether doubtful classes alone go on; else all do.
+
+    """
+    rows, (seeds, classes) = np.arange(len(table))[:, None], table.shape
+    counts = np.full(classes, FIRST_SEEDS)
+    while True:
+        now = standing(np.where(rows < counts, table, np.nan)[: counts.max()], settings)
+        chosen = np.isin(np.arange(classes), now.top)
+        wrong = truth[~chosen].max() - truth[chosen].min() > settings.delta
+        if not len(now.doubtful) or counts.max() >= seeds:
+            return Spent(int(counts.sum()), not len(now.doubtful), bool(wrong))
+        more = next_groups(now, counts, batch=settings.batch) if races else range(classes)
+        counts = np.minimum(counts + np.bincount(more, minlength=classes), seeds)
+
+
+def raced(world: World, number: int, *, top: int, classes: int) -> dict[str, float]:
+    """Return what a race takes in one draw, and what equal seeds for all take."""
+    rng = np.random.default_rng([number, classes, top])
+    truth = true_means(world, classes, rng)
+    table = drawn(world, truth, MOST_SEEDS, rng).to_numpy()
+    settings = Adaptive(top=top, delta_points=DELTA_POINTS)
+    sides = {name: spent(truth, table, settings, races=name == "race") for name in SIDES}
+    figures = {f"{name}: runs": float(side.runs) for name, side in sides.items()}
+    figures |= {f"{name}: wrong": float(side.wrong) for name, side in sides.items()}
+    return figures | {"both decided": float(all(side.decided for side in sides.values()))}
+
+
+def averaged(repeats: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the mean of each figure over the repeats that have it."""
+    means = pd.DataFrame(list(repeats)).mean()
+    return {str(name): float(mean) for name, mean in means.items()}
+
+
+def text(figures: Mapping[str, Any]) -> str:
+    """Return all figures as two tables, a row a world."""
+    lines = []
+    for part in ("answers", "races"):
+        for world, about in figures[part].items():
+            lines.append(f"{part}, {world}, {about['repeats']} repeats:")
+            lines += [f"  {name}: {mean:.4g}" for name, mean in about["means"].items()]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Simulate what FILE lacks, keep and print."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--repeats", type=int, default=2000, help="of every world")
+    parser.add_argument("--races", type=int, default=100, help="repeats of adaptive sweeps")
+    parser.add_argument("--classes", type=int, default=79)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--worlds", default=",".join(WORLDS), metavar="LIST")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--resume", action="store_true")
+    arguments = parser.parse_args()
+    if arguments.resume and not arguments.json:
+        parser.error("--resume goes on with a file: name it with --json")
+    worlds = [name.strip() for name in arguments.worlds.split(",")]
+    if unknown := sorted(set(worlds) - set(WORLDS)):
+        parser.error(f"no world {unknown[0]!r}: there are {', '.join(WORLDS)}")
+    size = {"classes": arguments.classes, "seeds": arguments.seeds}
+    kept = figures_of(arguments.json) if arguments.resume else {}
+    if kept and kept["size"] != size:
+        parser.error(f"{arguments.json} is of {kept['size']}, not of {size}: name another file")
+    figures = {
+        "size": size,
+        "worlds": {name: asdict(world) for name, world in WORLDS.items()},
+        "answers": kept.get("answers", {}),
+        "races": kept.get("races", {}),
+    }
+    classes = arguments.classes
+    tops = {"the best": 1, "the 20 best": 20} if classes > 20 else {"the best": 1}
+    work: list[tuple[str, str, int, Callable[[int], dict[str, float]]]] = []
+    for name in worlds:
+        world = WORLDS[name]
+        work.append(("answers", name, arguments.repeats, partial(asked, world, **size)))
+        for goal, top in tops.items():
+            race = partial(raced, world, top=top, classes=classes)
+            work.append(("races", f"{name}, {goal}", arguments.races, race))
+    with ProcessPoolExecutor(arguments.processes) as processes:
+        for part, name, repeats, repeat in work:
+            if figures[part].get(name, {}).get("repeats") == repeats:
+                continue
+            means = averaged(list(processes.map(repeat, range(repeats), chunksize=5)))
+            figures[part][name] = {"repeats": repeats, "means": means}
+            print(f"{part}, {name}: done", file=sys.stderr)
+            if arguments.json:
+                keep(arguments.json, record(typed(), figures, n=arguments.repeats))
+    print(text(figures))
+
+
+if __name__ == "__main__":
+    main()

@@ -91,8 +91,11 @@ def analyze(request: AnalysisRequest, results: Path) -> None:
             confidence=request.confidence,
         )
     )
-    remarks = chosen_on_test_images(sweep.manifest.origins)
-    value = {"sweep": sweep.folder.name, "remarks": remarks}
-    value["sections"] = sections.to_json_value(findings)
+    remarks = chosen_on_test_images(sweep.manifest.origins) + sections.adaptive_remarks(sweep)
+    value = {
+        "sweep": sweep.folder.name,
+        "remarks": remarks,
+        "sections": sections.to_json_value(findings),
+    }
     text = "\n\n".join([*remarks, sections.to_text(findings)])
     print_records(value, request.output_format, text, output=request.output)

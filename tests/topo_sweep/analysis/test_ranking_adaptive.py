@@ -18,8 +18,11 @@ TRIALS = pd.DataFrame(
 
 def test_only_intervals_and_header_differ_from_those_of_equal_seeds() -> None:
     plain, adaptive = rank(TRIALS), rank(TRIALS, adaptive=True)
-    others = [name for name in plain.table if not str(name).startswith("ci_")]
+    judged = ["rank_low", "rank_high", "in_best_set", "shrunk_mean"]
+    others = [name for name in plain.table if name not in (*judged, "ci_low", "ci_high")]
     pd.testing.assert_frame_equal(plain.table[others], adaptive.table[others])
+    assert plain.table["rank_low"].notna().any()
+    assert adaptive.table[judged].isna().all(axis=None)
 
     table = adaptive.table
     low, high = anytime_interval(table["mean"], table["sd"], table["n"], within=FRACTION)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from topo_sweep.analysis.design import Design, design_of
+from topo_sweep.analysis.inference.adaptive_report import adaptive_finding
 from topo_sweep.analysis.inference.balance import design_finding
 from topo_sweep.analysis.inference.best import places_finding
 from topo_sweep.analysis.inference.control_rows import found_cells, random_cells
@@ -22,6 +23,7 @@ from topo_sweep.analysis.inference.shrinkage import shrinkage_finding
 from topo_sweep.analysis.inference.supernet import supernet_finding
 from topo_sweep.analysis.inference.variance import variance_finding
 from topo_sweep.analysis.inference.winner import winner_finding
+from topo_sweep.spec.int_sets import format_int_set
 from topo_sweep.store.opened import load_curves
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ def analyze(
 
     Args:
         sweep: what is analysed. Random cells beside its searches are controls, and else left out.
+            Of an adaptive sweep all sections but the last are on the seeds that were asked for
+            before any result was there: those that results chose would bias them.
         others: sweeps to compare it with: their rankings, their random cells, and the trainings of
             cells that its search networks have measured.
         by: 'topology' or 'class'; None is by class where normal operations are all equal.
@@ -53,7 +57,9 @@ def analyze(
         InputError: nothing finished, what must not be mixed, or seeds that there are not.
 
     """
-    trials = sweep.trials(random_cells=False)
+    settings = sweep.manifest.adaptive
+    everything = sweep.trials(random_cells=False)
+    trials = everything if settings is None else _asked_beforehand(sweep, everything)
     design = design_of(trials, by=by, metric=metric)
     yield 1, design_finding(design)
     yield 2, omnibus_finding(design, confidence=confidence)
@@ -71,6 +77,25 @@ def analyze(
     alone = pd.concat([each.trials() for each in (sweep, *others)])
     yield 9, supernet_finding(sweep.searches(), alone, metric=metric)
     yield 10, power_finding(design, confidence=confidence)
+    yield 10, adaptive_finding(design_of(everything, by=by, metric=metric), settings)
+
+
+def adaptive_remarks(sweep: OpenedSweep) -> list[str]:
+    """Say what an analysis of an adaptive sweep leaves out; nothing of another."""
+    if sweep.manifest.adaptive is None:
+        return []
+    seeds = format_int_set(_seeds_asked_for(sweep))
+    remark = "Results decided who got more seeds (an adaptive sweep), which would bias most of this"
+    return [f"{remark}: all sections but the last are on seeds {seeds}, asked for beforehand."]
+
+
+def _asked_beforehand(sweep: OpenedSweep, trials: pd.DataFrame) -> pd.DataFrame:
+    return trials[trials["seed"].isin(_seeds_asked_for(sweep))]
+
+
+def _seeds_asked_for(sweep: OpenedSweep) -> list[int]:
+    """Return the seeds that requests name themselves, whatever results added."""
+    return sorted({seed for spec in sweep.manifest.specs() for seed in spec.seeds})
 
 
 def _designs(others: Sequence[OpenedSweep], like: Design) -> Iterator[tuple[str, Design]]:

@@ -33,7 +33,7 @@ def test_a_race_that_is_over_says_what_holds_and_what_it_took_beside_equal_seeds
     assert header == ("runs a class", "classes", "chosen", "runs")
     assert rows[-1] == ("all", "6", "1", str(sum(ended.results)))
     assert sum(int(row[3]) for row in rows[:-1]) == sum(ended.results)
-    assert "fresh seeds" in finding.to_text()
+    assert "fresh seeds" in finding.assumes
     table = finding.tables["classes"]
     assert table.loc[table["chosen"], "name"].tolist() == ["class 5"]
 

@@ -21,9 +21,7 @@ def sweep(tmp_path: Path) -> OpenedSweep:
 
 
 def test_another_sweep_is_one_more_proxy(sweep: OpenedSweep) -> None:
-    alone, beside = (
-        dict(analyze(sweep, others)) for others in ((), (sweep,))
-    )
+    alone, beside = (dict(analyze(sweep, others)) for others in ((), (sweep,)))
 
     assert len(beside[7].tables["comparisons"]) == len(alone[7].tables["comparisons"]) + 1
     assert beside[2].sentence == alone[2].sentence

@@ -1,0 +1,113 @@
+"""Worlds whose truth is known: what they are made of, and that answers are right in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.benchmarks.conftest import RunScript, Script
+from topo_sweep.bench.record import figures_of
+from topo_sweep.spec.adaptive import Adaptive
+
+
+def test_a_world_is_what_it_says(script: Script) -> None:
+    simulations = script("simulations")
+    rng = np.random.default_rng(0)
+    world = simulations.reliable(0.8, missing=0.3)
+    truth = simulations.true_means(world, 400, rng)
+    table = simulations.drawn(world, truth, 200, rng)
+
+    assert world.icc == pytest.approx(0.8)
+    assert truth.std() == pytest.approx(2 * simulations.NOISE, rel=0.1)
+    assert table.isna().mean().mean() == pytest.approx(0.3, abs=0.01)
+    assert table.notna().sum().min() >= 2
+    noise = table.sub(table.mean(axis=1), axis=0)
+    assert noise.std().mean() == pytest.approx(simulations.NOISE, rel=0.05)
+    assert table.mean(axis=1).std() == pytest.approx(simulations.NOISE, rel=0.15)
+    winner = simulations.true_means(simulations.World(winner=0.01), 5, rng)
+    assert (winner - winner[1]).tolist() == pytest.approx([0.01, 0, 0, 0, 0])
+    rough = simulations.drawn(
+        simulations.World(tails=4, unequal=3.0, seeds=0.0), np.zeros(300), 100, rng
+    )
+    assert rough.std().quantile(0.99) > 2 * rough.std().quantile(0.01)
+    assert (rough.abs() > 4 * simulations.NOISE).mean(axis=None) > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("world", "claims"), [("null", False), ("reliability 0.9", True), ("winner", True)]
+)
+def test_answers_hold_the_truth_and_claim_a_difference_where_there_is_one(
+    script: Script, world: str, *, claims: bool
+) -> None:
+    simulations = script("simulations")
+
+    means = simulations.averaged(
+        [
+            simulations.asked(simulations.WORLDS[world], number, classes=20, seeds=5)
+            for number in range(8)
+        ]
+    )
+
+    assert (means["both say so"] == 1.0) if claims else (means["both say so"] < 0.3)
+    assert means["interval of a mean"] == pytest.approx(0.95, abs=0.06)
+    assert means["interval of a rank"] > 0.98
+    assert means["best set holds the best"] > 0.9
+    assert means["Holm makes a false claim"] < 0.3
+    assert abs(means["shrunken best above its truth"]) < 0.005
+
+
+@pytest.mark.parametrize("world", ["reliability 0.9", "winner"])
+def test_a_race_takes_fewer_runs_than_equal_seeds_and_errs_as_seldom(
+    script: Script, world: str
+) -> None:
+    simulations = script("simulations")
+
+    means = simulations.averaged(
+        [
+            simulations.raced(simulations.WORLDS[world], number, top=1, classes=79)
+            for number in range(2)
+        ]
+    )
+
+    assert means["both decided"] == 1.0
+    assert means["equal seeds: runs"] > 1.25 * means["race: runs"]
+    assert means["race: wrong"] == means["equal seeds: wrong"] == 0.0
+
+
+def test_without_enough_seeds_a_race_stays_undecided(script: Script) -> None:
+    simulations = script("simulations")
+    rng = np.random.default_rng(1)
+    settings = Adaptive(top=2, delta_points=0.0)
+
+    ended = simulations.spent(np.zeros(6), rng.normal(size=(5, 6)), settings, races=True)
+
+    assert not ended.decided
+    assert ended.runs <= 5 * 6
+
+
+def test_worlds_that_a_file_has_are_not_simulated_again(
+    run_script: RunScript, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "simulations.json"
+    size = ("--classes", "8", "--seeds", "3", "--processes", "1", "--json", str(file))
+
+    run_script("simulations", *size, "--repeats", "2", "--races", "1", "--worlds", "winner")
+    first = figures_of(file)
+    run_script(
+        "simulations",
+        *size,
+        "--repeats",
+        "2",
+        "--races",
+        "1",
+        "--worlds",
+        "winner,null",
+        "--resume",
+    )
+
+    second = figures_of(file)
+    assert second["answers"].keys() == {"winner", "null"}
+    assert second["answers"]["winner"] == first["answers"]["winner"]
+    assert "answers, null, 2 repeats" in capsys.readouterr().out
