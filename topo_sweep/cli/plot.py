@@ -138,6 +138,29 @@ def surface(query: Query, sweep: OpenedSweep, style: str, reduction_topology: in
 
 
 @sweep_plot
+@click.option(
+    "--by",
+    type=click.Choice(["topology", "class"]),
+    help="What has a mean.  [default: class where all operations are equal]",
+)
+@click.option("--metric", type=click.Choice(["val", "test"]), help="Accuracy to draw.")
+def means(sweep: OpenedSweep, by: str | None, metric: str | None) -> Figure:
+    """Draw the mean of each class with and without the luck of its seeds.
+
+    RESULTS is a sweep's folder, or a folder of sweeps (then the one with the newest row).
+
+    \b
+    Example:
+      topo-sweep plot means -o means.png
+    """
+    from topo_sweep.analysis.design import design_of
+    from topo_sweep.plots.means import means as drawn
+
+    evaluated(sweep)
+    return drawn(design_of(sweep.trials(random_cells=False), by=by, metric=metric))
+
+
+@sweep_plot
 @takes(Query)
 def subspaces(query: Query, sweep: OpenedSweep) -> Figure:
     """Draw the accuracy of found cells by search space and depth, the paper's figure 2.
