@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nas_core.errors import InputError
-from topo_sweep.cli.shared.common import OUTPUT, STDOUT, Command
+from topo_sweep.cli.shared.common import OUTPUT, STDOUT, TEXT, Command
 from topo_sweep.cli.shared.genotypes import is_folder, read_genotype
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def in_figures(sweep: OpenedSweep, name: str) -> Path:
 
 
 @click.command()
-@click.argument("genotype")
+@click.argument("genotype", type=TEXT)
 @output_option("cell.png")
 def cell(genotype: str, output: Path | None) -> None:
     """Draw both cells of a genotype, with the operation on every edge.

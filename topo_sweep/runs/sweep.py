@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from nas_core.data.splits import Dataset, Split, load_dataset
-from nas_core.files import remove
 from topo_sweep.analysis.text import counted
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.compiling import check_compiler, settled_compiling
@@ -37,6 +36,7 @@ from topo_sweep.runs.runner import (
     settled_here,
 )
 from topo_sweep.spec.trials import searches_among
+from topo_sweep.store.files import remove
 from topo_sweep.store.manifest import Manifest
 from topo_sweep.store.paths import StorePaths
 

@@ -1,0 +1,107 @@
+"""The lock of a store, which admits one writer: a locked file, and elsewhere a lease as well."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Iterator
+from typing import TextIO, cast
+
+from nas_core.errors import InputError
+from topo_sweep.store.lease import Lease, is_leased
+from topo_sweep.store.paths import StorePaths
+from topo_sweep.store.remote import Remote, remote_of
+
+
+@contextlib.contextmanager
+def locked(paths: StorePaths) -> Iterator[Lease | None]:
+    """Hold a store against other writers; gives the lease of one that lies elsewhere.
+
+    Raises:
+        InputError: another process holds it, which it names, or it cannot be locked.
+
+    """
+    with _lock_file(paths, "a+") as file:
+        try:
+            _flock(file)
+        except BlockingIOError:
+            file.seek(0)
+            raise InputError(
+                f"{paths.folder} is in use by {file.read().strip() or 'another run'}: "
+                "wait for it or stop it (reading with status, rank and plot is fine)"
+            ) from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        try:
+            remote = remote_of(paths.folder)
+            with contextlib.nullcontext() if remote is None else _leased(paths, remote) as lease:
+                yield lease
+        finally:
+            with contextlib.suppress(OSError):  # the disk may be read-only by now
+                file.truncate(0)
+
+
+@contextlib.contextmanager
+def _leased(paths: StorePaths, remote: Remote) -> Iterator[Lease]:
+    def publish_progress() -> None:
+        if paths.progress.exists():
+            remote.put(paths.progress, paths.progress.read_bytes())
+
+    lease = Lease(remote, paths.lease, publish_progress)
+    lease.take()
+    try:
+        yield lease
+    finally:
+        remote.settle()
+        with contextlib.suppress(OSError):
+            remote.delete(paths.progress)
+        lease.give_back()
+
+
+def is_locked(paths: StorePaths) -> bool:
+    """Return whether a driver holds the lock now.
+
+    Raises:
+        OSError: a store elsewhere cannot be read.
+
+    """
+    try:
+        with _lock_file(paths, "r") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except (InputError, OSError):  # not there, or not ours to open: nobody drives it here
+        pass
+    remote = remote_of(paths.folder)
+    return remote is not None and is_leased(remote, paths.lease)
+
+
+def _lock_file(paths: StorePaths, mode: str) -> TextIO:
+    """Open the file that is locked, but no other file to which a link leads.
+
+    Raises:
+        InputError: it is no file, or not ours to open.
+
+    """
+
+    def opened(name: str, flags: int) -> int:
+        return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+
+    try:
+        return cast("TextIO", open(paths.lock, mode, opener=opened))
+    except OSError as error:
+        raise InputError(f"cannot lock {paths.lock}: {error.strerror or error}") from None
+
+
+def _flock(file: TextIO) -> None:
+    """Lock the file; wait a moment for `is_locked` of another process, which holds it briefly."""
+    for _ in range(20):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(0.01)
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
