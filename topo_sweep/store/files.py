@@ -11,14 +11,17 @@ from __future__ import annotations
 
 import contextlib
 import time
+import uuid
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from nas_core import files
+from nas_core.files import TEMPORARY
 from topo_sweep.store.paths import StorePaths
 from topo_sweep.store.remote import Remote, remote_of
 from topo_sweep.store.tables import TABLES
+from topo_sweep.store.uris import copy_root
 
 _FRESH_SECONDS: Final = 1.0
 """A command that opens a sweep reads it many times, and looks for what is new once in so long."""
@@ -29,7 +32,7 @@ _looked_at: dict[Path, tuple[float, bool]] = {}
 
 def is_elsewhere(path: Path) -> bool:
     """Return whether a path is the copy of one elsewhere."""
-    return remote_of(path) is not None
+    return copy_root(path) is not None
 
 
 def write_durably(path: Path, content: bytes, *, tries: int = 2) -> None:
@@ -94,6 +97,22 @@ def unsure(folder: Path) -> list[Path]:
     return [] if remote is None else sorted(path for path in remote.unsure if path.parent == folder)
 
 
+def try_out(folder: Path) -> None:
+    """Write a file elsewhere, read it and remove it, to see whether this user may.
+
+    Raises:
+        InputError: it cannot be reached.
+        OSError: as the file system says.
+
+    """
+    if (remote := remote_of(folder)) is not None:
+        probe = folder / f".probe-{uuid.uuid4().hex}{TEMPORARY}"
+        remote.check_root()
+        remote.put(probe, b"probe")
+        remote.get(probe)
+        remote.delete(probe)
+
+
 def fetch(path: Path) -> None:
     """Make one file of a working copy what it is elsewhere, or remove it.
 
@@ -131,7 +150,8 @@ def refresh(folder: Path, *, whole: bool = False, now: bool = False, anew: bool 
     listed = remote.listed(folder)
     if not listed:
         remote.check_root()
-    if whole or paths.manifest in listed or paths.manifest.exists():
+    of_sweeps = {paths.manifest, *(paths.part_folder(name) for name in TABLES)}
+    if whole or of_sweeps.intersection(listed) or paths.manifest.exists():
         _refresh_sweep(remote, paths, whole=whole, anew=anew)
     else:
         here = {path.parent for path in folder.glob(f"*/{paths.manifest.name}")}

@@ -108,10 +108,13 @@ class Lease:
                 "is trained there"
             )
 
-    def give_back(self) -> None:
-        """Let the next driver in; a lease that cannot be removed ends by itself."""
+    def stop_beating(self) -> None:
+        """Renew the lease no more."""
         self._ended.set()
         self._thread.join()
+
+    def give_back(self) -> None:
+        """Let the next driver in; a lease that cannot be removed ends by itself."""
         with contextlib.suppress(OSError):
             if (self._read() or {}).get("owner") == self._owner:
                 self._remote.delete(self._path)

@@ -56,6 +56,7 @@ def _leased(paths: StorePaths, remote: Remote) -> Iterator[Lease]:
     try:
         yield lease
     finally:
+        lease.stop_beating()
         remote.settle()
         with contextlib.suppress(OSError):
             remote.delete(paths.progress)

@@ -245,6 +245,8 @@ def _s3(place: Place) -> pafs.S3FileSystem:
     options.setdefault("region", in_environment)
     if options["region"] is None and "endpoint_override" not in options:
         options["region"] = pafs.resolve_s3_region(place.root.partition("://")[2])
-    return pafs.S3FileSystem(
-        **options, retry_strategy=pafs.AwsStandardS3RetryStrategy(max_attempts=2)
-    )
+    options["retry_strategy"] = pafs.AwsStandardS3RetryStrategy(max_attempts=2)
+    try:
+        return pafs.S3FileSystem(**options, allow_delayed_open=True)  # small files: one request
+    except TypeError:  # of an earlier version
+        return pafs.S3FileSystem(**options)

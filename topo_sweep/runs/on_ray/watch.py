@@ -27,6 +27,7 @@ from topo_sweep.runs.on_ray.nodes import (
     versions_here,
     words,
 )
+from topo_sweep.store.files import is_elsewhere
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -36,7 +37,8 @@ class Watch:
 
     Args:
         execution: settled.
-        manifest: the file `sweep.json` of the sweep, by which a node sees its folder or does not.
+        manifest: the file `sweep.json` of the sweep, by which a node sees its folder or does not;
+            one that lies elsewhere, each node reaches by itself.
 
     """
 
@@ -88,7 +90,8 @@ class Watch:
                 )
             else:
                 self._passed.add(node_id)
-                unseen += [] if sees_results else [address(nodes[node_id])]
+                reaches = sees_results or is_elsewhere(self._manifest)
+                unseen += [] if reaches else [address(nodes[node_id])]
         if unseen:
             _LOGGER.warning(
                 "node %s: the results folder is not visible there, so checkpoints are not kept, "
