@@ -17,7 +17,7 @@ from typing import Literal
 import pyarrow.fs as pafs
 import pytest
 
-ACCESS_KEY, SECRET_KEY = "AKIDTOPOSWEEPTEST", "secret/of+topo-sweep"  # noqa: S105 - of no account
+ACCESS_KEY, SECRET_KEY = "AKIDTOPOSWEEPTEST", "secret/of+topo-sweep"
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": ACCESS_KEY,
     "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
@@ -104,8 +104,8 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             if kind in ("500", "503", "403"):
                 name = {"500": "InternalError", "503": "SlowDown", "403": "AccessDenied"}[kind]
-                content = f"<Error><Code>{name}</Code><Message>try again</Message></Error>"
-                self._answer(int(kind), [("Content-Type", "application/xml")], content.encode())
+                text = f"<Error><Code>{name}</Code><Message>try again</Message></Error>"
+                self._answer(int(kind), [("Content-Type", "application/xml")], text.encode())
                 return
             status, headers, content = self._asked(body)
             if kind == "lose":

@@ -266,7 +266,8 @@ class ResultStore:
             InputError: another process holds it, which it names, or it is no file.
 
         """
-        with locked(self.paths) as self._lease:
+        with locked(self.paths) as lease:
+            self._lease = lease
             try:
                 self.refresh(whole=True, now=True)
                 yield

@@ -31,7 +31,7 @@ from topo_sweep.store.uris import Place, copy_root, place_of
 
 Result = TypeVar("Result")
 
-_TRIES: Final = 4
+_TRIES: Final = 3
 """Of reading. Rows that cannot be written are tried again by `buffered.py`, without end."""
 _PAUSE_SECONDS: Final = 0.25
 """Before the second try; four times as long before each further one."""
@@ -75,9 +75,7 @@ class Remote:
 
     """
 
-    def __init__(
-        self, filesystem: pafs.FileSystem, base: str, root: Path, place: Place
-    ) -> None:
+    def __init__(self, filesystem: pafs.FileSystem, base: str, root: Path, place: Place) -> None:
         self._filesystem = filesystem
         self._base = base
         self._root = root

@@ -79,11 +79,17 @@ def working_copy(uri: str) -> Path:
         InputError: it holds a credential, an option that is not known, or names no place.
 
     """
-    parts = urlsplit(uri)
-    bare = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-    options = _options(parts.scheme, parts.query, bare)
-    if ":" in parts.netloc.rpartition("@")[0] or ("@" in parts.netloc and parts.scheme in _BUCKETS):
-        raise _has_credential(bare)
+    try:
+        parts = urlsplit(uri)
+    except ValueError:  # what it says may repeat a secret
+        raise InputError("this is no URI: write it as s3://BUCKET/PREFIX") from None
+    # A secret may hold a slash, so that it looks as if it ended there.
+    before, at, _ = (parts.netloc + parts.path).rpartition("@")
+    has_user = parts.scheme in _BUCKETS and (at or ":" in parts.netloc)
+    if has_user or ":" in before:
+        raise _has_credential(parts.scheme)
+    options = _options(parts.scheme, parts.query)
+    bare = f"{parts.scheme}://{parts.netloc}{parts.path}"
     names = [name for name in parts.path.split("/") if name]
     if {".", ".."}.intersection(names) or parts.fragment:
         raise InputError(f"{bare} is no place for results: leave out '.', '..' and '#'")
@@ -99,31 +105,31 @@ _BUCKETS: Final = ("s3", "gs", "gcs")
 """Schemes whose URIs begin with a bucket, and nobody's name."""
 
 
-def _options(scheme: str, query: str, bare: str) -> dict[str, str]:
+def _options(scheme: str, query: str) -> dict[str, str]:
     """Return how a place is reached, by its URI and the environment."""
     options = dict(parse_qsl(query, keep_blank_values=True))
     if any(_SECRET.search(key) and key != "credential_kind" for key in options):
-        raise _has_credential(bare)
+        raise _has_credential(scheme)
     if scheme == "s3":
         if unknown := sorted(options.keys() - set(_OF_S3)):
-            raise InputError(f"{bare} has no option {unknown[0]!r}: use {', '.join(_OF_S3)}")
+            raise InputError(f"s3:// has no option {unknown[0]!r}: use {', '.join(_OF_S3)}")
         endpoint = next(filter(None, map(os.environ.get, _ENDPOINTS)), None)
         if endpoint and "endpoint_override" not in options:
             options["endpoint_override"] = endpoint
     endpoint = options.get("endpoint_override", "")
     if "@" in endpoint:
-        raise _has_credential(bare)
+        raise _has_credential(scheme)
     if is_uri(endpoint):  # as in the environment
         options["scheme"], _, address = endpoint.partition("://")
         options["endpoint_override"] = address.strip("/")
     return options
 
 
-def _has_credential(bare: str) -> InputError:
+def _has_credential(scheme: str) -> InputError:
     return InputError(
-        f"the URI {bare} holds a credential, which would be seen by others: leave it out, and put "
-        "it where pyarrow looks, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or "
-        "~/.aws/credentials"
+        f"this {scheme}:// URI, or the endpoint, holds a credential (or an @), which others would "
+        "see: leave it out, and put it where pyarrow looks, such as AWS_ACCESS_KEY_ID and "
+        "AWS_SECRET_ACCESS_KEY or ~/.aws/credentials"
     )
 
 
@@ -182,6 +188,9 @@ def shown(text: str) -> str:
     """Return a text for people in which working copies have the names of what they stand for."""
     for folder, place in _shown.items():
         if folder in text:
-            inside = re.compile(re.escape(folder) + r"(?:/([^\s'\"`:;,()]*))?")
-            text = inside.sub(lambda match, place=place: place.uri(match[1] or ""), text)
+            parts = re.split(re.escape(folder) + r"(?:/([^\s'\"`:;,()]*))?", text)
+            uris = [place.uri(path or "") for path in parts[1::2]]
+            text = "".join(
+                f"{before}{uri}" for before, uri in zip(parts[::2], [*uris, ""], strict=True)
+            )
     return text

@@ -8,7 +8,6 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -70,8 +69,9 @@ def test_a_second_driver_is_told_process_host_and_age_of_the_first(driver: NewDr
         assert len(second.trials()) == 1
 
 
+@pytest.mark.usefixtures("dead")
 def test_a_lease_leaves_nothing_but_itself_and_goes_with_its_driver(
-    s3: S3, driver: NewDriver, dead: ResultStore
+    s3: S3, driver: NewDriver
 ) -> None:
     with pytest.raises(InputError, match="process 4321 on gone"), driver("next").lock():
         pass
@@ -82,16 +82,18 @@ def test_a_lease_leaves_nothing_but_itself_and_goes_with_its_driver(
     assert s3.names("results/sweep") == []
 
 
+@pytest.mark.usefixtures("dead")
 def test_a_lease_that_nobody_renews_is_taken_over(
-    driver: NewDriver, dead: ResultStore, monkeypatch: pytest.MonkeyPatch
+    driver: NewDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease, "_LIFE_SECONDS", 0.0)
     with driver("next").lock():
         pass
 
 
+@pytest.mark.usefixtures("dead")
 def test_the_age_of_a_lease_is_told_by_the_clock_of_the_store_alone(
-    driver: NewDriver, dead: ResultStore, monkeypatch: pytest.MonkeyPatch
+    driver: NewDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     year = 365 * 24 * 3600.0
     monkeypatch.setattr(time, "time", lambda: 1.8e9 + year)
@@ -116,11 +118,11 @@ def test_of_two_that_begin_at_the_same_moment_one_stays(
     def overtaken(_seconds: float) -> None:
         taken_by(s3, "the other")
 
+    said = "process 77 on elsewhere, who began"
     with monkeypatch.context() as patch:
         patch.setattr(time, "sleep", overtaken)
-        with pytest.raises(InputError, match="process 77 on elsewhere, who began"):
-            with driver("one").lock():
-                pass
+        with pytest.raises(InputError, match=said), driver("one").lock():
+            pass
     assert b"the other" in s3.read("results/sweep/lease.json")
 
 
@@ -144,11 +146,11 @@ def test_a_driver_that_lost_its_lease_writes_nothing_more_and_leaves_the_lease(
     s3: S3, driver: NewDriver, clock: Clock
 ) -> None:
     store = driver("one")
-    with pytest.raises(LeaseLostError, match="taken over by process 77 on elsewhere"):
-        with store.lock():
-            append(store, [trial_row("a")])
-            taken_by(s3, "the other")
-            clock.now += 31
+    with store.lock():
+        append(store, [trial_row("a")])
+        taken_by(s3, "the other")
+        clock.now += 31
+        with pytest.raises(LeaseLostError, match="taken over by process 77 on elsewhere"):
             append(store, [trial_row("b")])
     s3.on_machine("other")
     assert list(driver("other").trials()["trial_id"]) == ["a"]
@@ -160,12 +162,17 @@ def test_a_driver_that_waits_for_its_trials_hears_that_it_lost(
 ) -> None:
     monkeypatch.setattr(lease, "_BEAT_SECONDS", 0.01)
     store = driver("one")
-    with pytest.raises(LeaseLostError, match="another run, which has ended"), store.lock():
-        writer, deadline = BufferedWriter(store), time.monotonic() + 30
+    writer = BufferedWriter(store)
+
+    def waits() -> None:
+        deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             writer.tick()
             with contextlib.suppress(FileNotFoundError):
                 s3.direct.delete_file(f"{s3.bucket}/results/sweep/lease.json")
+
+    with store.lock(), pytest.raises(LeaseLostError, match="another run, which has ended"):
+        waits()
 
 
 def test_a_driver_that_was_cut_off_goes_on_where_nobody_took_its_place(
@@ -196,7 +203,6 @@ def test_a_lease_that_cannot_be_written_is_one_clear_line(s3: S3, driver: NewDri
 def test_what_is_no_lease_of_ours_is_one_of_somebody(s3: S3, driver: NewDriver) -> None:
     with s3.direct.open_output_stream(f"{s3.bucket}/results/sweep/lease.json") as stream:
         stream.write(b"[1, 2")
-    with pytest.raises(InputError, match=r"in use by process \? on a machine"):
-        with driver("one").lock():
-            pass
-    assert Path(driver("one").paths.lock).exists()
+    store = driver("one")
+    with pytest.raises(InputError, match=r"in use by process \? on a machine"), store.lock():
+        pass

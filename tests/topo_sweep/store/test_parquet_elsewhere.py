@@ -98,7 +98,7 @@ def test_rows_that_could_not_be_written_are_written_by_the_next_try_and_once(
     append(store, [trial_row("a")])
     s3.proxy.faults.append(Fault(kind, "PUT", "/trials/", count=100))
     rows = [trial_row("b")]
-    with pytest.raises(StoreError, match="cannot write to .*: (INTERNAL_FAILURE|NETWORK)"):
+    with pytest.raises(StoreError, match=r"cannot write to .*: (INTERNAL_FAILURE|NETWORK)"):
         append(store, rows)
     if kind == "500":
         assert read_elsewhere(s3)[0] == ["a"]
@@ -125,9 +125,10 @@ def test_what_a_killed_writer_may_have_left_goes_with_the_next(
     with monkeypatch.context() as dying:
         dying.setattr(remote, "_PAUSE_SECONDS", 0.0)
         dying.setattr(Remote, "delete", lambda *_: None)
-        with monkeypatch.context() as patch, pytest.raises(StoreError, match="no answer"):
-            patch.setattr(Remote, "_write", lost)
+        dying.setattr(Remote, "_write", lost)
+        with pytest.raises(StoreError, match="no answer"):
             append(store, [trial_row("a")])
+        dying.setattr(Remote, "_write", write)
         append(store, [trial_row("a"), trial_row("b")])
     assert rows_in_files(s3, store.paths.trials) == ["a", "a", "b"]
     assert read_elsewhere(s3)[0] == ["a", "b"], "a reader sees it once"
@@ -147,11 +148,12 @@ def test_a_reader_whose_part_is_merged_while_it_reads_looks_again(
     s3.on_machine("other")
     other = store_at(s3)
     s3.proxy.faults.append(Fault("drop", "GET", "/trials/part-"))
-    refreshed, get = [], Remote.get
+    get = Remote.get
+    merged: list[bool] = []
 
     def merged_first(*arguments: object, **options: object) -> bytes:
-        if not refreshed:
-            refreshed.append(1)
+        if not merged:
+            merged.append(True)
             with store.lock():
                 store.compact()
         return get(*arguments, **options)  # type: ignore[arg-type]
@@ -166,13 +168,13 @@ def test_a_store_that_cannot_be_read_says_so_and_is_not_taken_for_an_empty_one(
     append(store, [trial_row("a")])
     s3.on_machine("other")
     s3.proxy.faults.append(Fault("403", count=1000))
-    with pytest.raises(StoreError, match="^cannot read .*: ACCESS_DENIED"):
+    with pytest.raises(StoreError, match=r"^cannot read .*: ACCESS_DENIED"):
         store_at(s3).trials()
     s3.proxy.faults.clear()
     assert len(store_at(s3).trials()) == 1
 
 
-def test_the_copy_of_a_damaged_part_is_not_what_counts(s3: S3, store: ResultStore) -> None:
+def test_the_copy_of_a_damaged_part_is_not_what_counts(store: ResultStore) -> None:
     append(store, [trial_row("a")])
     (part,) = store.paths.trials.glob("part-*")
     part.write_bytes(part.read_bytes()[:-1] + b"?")

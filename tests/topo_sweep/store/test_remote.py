@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import get_args
 
 import pyarrow.fs as pafs
 import pytest
@@ -73,13 +73,19 @@ def test_a_server_that_never_answers_is_given_up_and_asked_again(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["500", "drop"])
-@pytest.mark.parametrize(("method", "step"), [("PUT", "partNumber=2"), ("POST", "uploadId=")])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(kind, method, step, count=100)
+        for kind in get_args(Kind)[:3:2]
+        for method, step in (("PUT", "partNumber=2"), ("POST", "uploadId="))
+    ],
+)
 def test_a_large_file_that_fails_in_the_middle_leaves_nothing_to_be_seen(
-    s3: S3, place: Remote, folder: Path, kind: Kind, method: str, step: str
+    s3: S3, place: Remote, folder: Path, fault: Fault
 ) -> None:
-    s3.proxy.faults.append(Fault(kind, method, step, count=100))
-    with pytest.raises(OSError, match="INTERNAL_FAILURE|NETWORK"):
+    s3.proxy.faults.append(fault)
+    with pytest.raises(OSError, match=r"INTERNAL_FAILURE|NETWORK"):
         place.put(folder / "large", bytes(12 * 2**20))
     assert s3.names() == []
     s3.proxy.faults.clear()
@@ -99,22 +105,21 @@ def test_what_no_try_can_change_is_tried_once(s3: S3, place: Remote, folder: Pat
 def test_ctrl_c_ends_no_file_between_two_bytes(
     s3: S3, place: Remote, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waited = Future.result
-
-    def interrupted(self: Future[Any], timeout: float | None = None) -> None:
+    def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(Future, "result", interrupted)
-        place.put(folder / "file", b"content")
-    assert Future.result is waited
+        with pytest.raises(KeyboardInterrupt):
+            place.put(folder / "file", b"content")
     place.put(folder / "after", b"content")
     place.settle()
     assert s3.names("results")[0] == "after"
     assert all(s3.read(f"results/{name}") == b"content" for name in s3.names("results"))
 
 
-def test_a_bucket_that_is_not_there_is_not_an_empty_one(s3: S3) -> None:
+@pytest.mark.usefixtures("s3")
+def test_a_bucket_that_is_not_there_is_not_an_empty_one() -> None:
     uri = "s3://no-such-bucket-of-ours"
     place = remote_of(working_copy(uri))
     assert place is not None
@@ -122,16 +127,20 @@ def test_a_bucket_that_is_not_there_is_not_an_empty_one(s3: S3) -> None:
         place.check_root()
 
 
-def test_an_endpoint_that_nobody_answers_at_is_one_line(s3: S3) -> None:
+@pytest.mark.usefixtures("s3")
+def test_an_endpoint_that_nobody_answers_at_is_one_line() -> None:
     folder = working_copy("s3://bucket/results?endpoint_override=127.0.0.1:1&scheme=http")
     place = remote_of(folder)
     assert place is not None
-    with pytest.raises(OSError, match="NETWORK_CONNECTION: .*Could not connect to server") as error:
+    with pytest.raises(
+        OSError, match=r"NETWORK_CONNECTION: .*Could not connect to server"
+    ) as error:
         place.put(folder / "file", b"content")
     assert "\n" not in str(error.value)
 
 
-def test_a_file_system_that_pyarrow_does_not_know_is_refused(s3: S3) -> None:
+@pytest.mark.usefixtures("s3")
+def test_a_file_system_that_pyarrow_does_not_know_is_refused() -> None:
     with pytest.raises(InputError, match=r"^cannot open nosuch://host: "):
         remote_of(working_copy("nosuch://host/results"))
 
@@ -145,7 +154,7 @@ def test_where_files_are_seen_while_they_are_written_they_get_their_name_at_the_
     elsewhere.put(path, b"second")
     assert elsewhere.get(path) == b"second"
 
-    def torn(self: Remote, key: str, content: bytes) -> None:
+    def torn(_: Remote, key: str, content: bytes) -> None:
         Path(key).write_bytes(content[:2])
         raise OSError("the connection broke")
 
@@ -160,15 +169,12 @@ def test_where_files_are_seen_while_they_are_written_they_get_their_name_at_the_
     ("said", "expected"),
     [
         (
-            "When initiating multiple part upload for key 'k' in bucket 'b': AWS Error "
-            "NO_SUCH_BUCKET during CreateMultipartUpload operation: The specified bucket does not "
-            "exist (Request ID: C1lA)",
-            "NO_SUCH_BUCKET: The specified bucket does not exist",
+            "For k: AWS Error NO_SUCH_BUCKET during PutObject operation: No such (Request ID: C1)",
+            "NO_SUCH_BUCKET: No such",
         ),
         (
-            "When getting information for key 'k': AWS Error NETWORK_CONNECTION during HeadObject "
-            "operation: curlCode: 7, Could not connect to server; Details: Failed to connect to x",
-            "NETWORK_CONNECTION: curlCode: 7, Could not connect to server",
+            "AWS Error NETWORK_CONNECTION during HeadObject operation: curlCode: 7; Details: to x",
+            "NETWORK_CONNECTION: curlCode: 7",
         ),
         ("Unable to load\nlibjvm", "Unable to load libjvm"),
         ("", "OSError"),

@@ -87,12 +87,13 @@ class _Guarded:
         """The stream of bytes beneath, guarded likewise."""
         return type(self)(self._stream.buffer, self._descriptor)  # type: ignore[arg-type]
 
-    def write(self, text: str) -> int:
+    def write(self, text: str | bytes) -> int:
         """Write; of a `buffer`, bytes."""
-        if text == "":  # click asks in this way, deaf to errors, whether a stream takes text
+        if not text:  # click asks in this way, deaf to errors, whether a stream takes text
             return 0
         with self._watched():
-            return self._stream.write(shown(text) if isinstance(text, str) else text)
+            said = shown(text) if isinstance(text, str) else text
+            return self._stream.write(said)  # type: ignore[arg-type] # a buffer takes bytes
         return len(text)
 
     def flush(self) -> None:
