@@ -89,7 +89,7 @@ class _Guarded:
 
     def write(self, text: str | bytes) -> int:
         """Write; of a `buffer`, bytes."""
-        if not text:  # click asks in this way, deaf to errors, whether a stream takes text
+        if text == "":  # click asks in this way, deaf to errors, whether a stream takes text
             return 0
         with self._watched():
             said = shown(text) if isinstance(text, str) else text
