@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -218,6 +219,28 @@ def test_a_stopped_run_on_ray_goes_on_from_its_checkpoints_on_another_machine(
     local = comparable(tmp_path / "results")
     pd.testing.assert_frame_equal(rows_of(s3, "a third"), local, check_exact=True)
     assert not any("/checkpoints/" in name for name in s3.names())
+
+
+@pytest.mark.slow
+def test_a_run_on_ray_whose_place_another_driver_took_ends_in_one_line(
+    s3: S3, start: Start
+) -> None:
+    endless = ("--epochs", "100000", "--results", s3.uri("results"))
+    process = start(*DEMO, *endless)
+    wait_until(lambda: any(name.endswith("/sweep.json") for name in s3.names()), process)
+    (lease,) = (name for name in s3.names() if name.endswith("/lease.json"))
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        with s3.direct.open_output_stream(f"{s3.bucket}/{lease}") as stream:
+            stream.write(b'{"owner": "other", "process": 77, "host": "elsewhere"}')
+        time.sleep(0.1)
+    process.terminate()
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1, errors
+    said = errors.splitlines()[-1]
+    assert said.startswith(f"topo-sweep: {s3.uri('results')}/demo-digits-"), errors
+    assert "was taken over by process 77 on elsewhere" in said
+    assert b"other" in s3.read(lease)
 
 
 def test_credentials_are_in_no_file_no_object_and_no_message(s3: S3, tmp_path: Path) -> None:

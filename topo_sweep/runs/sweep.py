@@ -38,6 +38,7 @@ from topo_sweep.runs.runner import (
 from topo_sweep.spec.trials import searches_among
 from topo_sweep.store.files import remove
 from topo_sweep.store.manifest import Manifest
+from topo_sweep.store.parts import StoreError
 from topo_sweep.store.paths import StorePaths
 
 Say = Callable[[str], None]
@@ -221,6 +222,8 @@ def _put_together(
 
 def _forget_packs(plan: Plan, manifest: Manifest) -> None:
     """Remove what packs of earlier runs saved: others replace them, or all members have ended."""
+    with contextlib.suppress(StoreError):  # what other machines have saved elsewhere
+        plan.store.refresh(whole=True, now=True)
     saved, before = saved_keys(plan), () if plan.manifest is None else plan.manifest.packs
     packs = {*before, *manifest.packs, *manifest.split_packs}
     left_over = {key: pack for pack in packs if (key := pack_id(pack)) in saved}

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from topo_sweep.store.lock import check_lease
 from topo_sweep.store.parquet import ResultStore, Row
 from topo_sweep.store.parts import StoreError
 from topo_sweep.store.paths import StorePaths
@@ -63,7 +64,7 @@ class BufferedWriter:
             LeaseLostError: another driver has taken over a store elsewhere.
 
         """
-        self._store.refuse_if_lost()
+        check_lease(self._store.paths, before_writing=False)
         pause = self._seconds if self._failure is None else _AGAIN_SECONDS
         due = time.monotonic() - self._tried_at >= pause
         return self.flush() if due else []

@@ -124,7 +124,7 @@ def fetch(path: Path) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        files.write_durably(path, remote.get(path))
+        _copy(remote, path)
     except FileNotFoundError:
         files.remove(path)
 
@@ -202,11 +202,15 @@ def _look_once(remote: Remote, paths: StorePaths, *, whole: bool, anew: bool) ->
         [path for path in there if path.parent in rows],
     ):
         lacking = [p for p in group if anew or p in changing or _bytes(p) != there[p]]
-        for path, content in zip(lacking, remote.each(remote.get, lacking), strict=True):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            files.write_durably(path, content)
+        remote.each(partial(_copy, remote), lacking)
     for path in here.difference(there):
         files.remove(path)
+
+
+def _copy(remote: Remote, path: Path) -> None:
+    content = remote.get(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files.write_durably(path, content)
 
 
 def _bytes(path: Path) -> int | None:

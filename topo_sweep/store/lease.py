@@ -2,7 +2,7 @@
 
 An object `lease.json` names who writes, and is written again every few seconds. How old it is, is
 told by the clock of the place alone. A lease that is no longer renewed may be taken over, at once
-by who has the same working copy, since its lock is free then. S3 as pyarrow has it cannot write
+on the same machine with the same working copy, since its lock is free then. S3 as pyarrow has it cannot write
 where nothing is yet, so two that begin in the same moment both write, wait, and the last one stays.
 """
 
@@ -67,7 +67,7 @@ class Lease:
         try:
             began = time.monotonic()
             held = self._read()
-            if held is not None and held.get("copy_id") != self._remote.place.copy_id:
+            if held is not None and not self._is_left_here(held):
                 self._refuse_while_it_lives(held)
             self._write()
             # Who saw the same as we has written by then.
@@ -123,7 +123,8 @@ class Lease:
         while not self._ended.wait(_BEAT_SECONDS) and self._lost_to is None:
             with contextlib.suppress(OSError):  # `check` finds out whether it is still ours
                 self._renew()
-                self._beat()
+                if self._lost_to is None:
+                    self._beat()
 
     def _renew(self) -> None:
         with self._mutex:
@@ -154,6 +155,11 @@ class Lease:
         began = time.monotonic()
         self._remote.put(self._path, json.dumps(value).encode())
         self._renewed_at = began
+
+    def _is_left_here(self, held: Mapping[str, Any]) -> bool:
+        """Return whether who had it is dead: it locked a file that this driver has locked now."""
+        here = self._remote.place.copy_id, socket.gethostname()
+        return (held.get("copy_id"), held.get("host")) == here
 
     def _refuse_while_it_lives(self, held: Mapping[str, Any]) -> None:
         probe = self._path.with_name(f".probe-{uuid.uuid4().hex}{TEMPORARY}")

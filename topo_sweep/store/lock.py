@@ -8,6 +8,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TextIO, cast
 
 from nas_core.errors import InputError
@@ -15,10 +16,13 @@ from topo_sweep.store.lease import Lease, is_leased
 from topo_sweep.store.paths import StorePaths
 from topo_sweep.store.remote import Remote, remote_of
 
+_leases: dict[Path, Lease] = {}
+"""Those that this process has, by the folders of their sweeps."""
+
 
 @contextlib.contextmanager
-def locked(paths: StorePaths) -> Iterator[Lease | None]:
-    """Hold a store against other writers; gives the lease of one that lies elsewhere.
+def locked(paths: StorePaths) -> Iterator[None]:
+    """Hold a store against other writers, and take the lease of one that lies elsewhere.
 
     Raises:
         InputError: another process holds it, which it names, or it cannot be locked.
@@ -38,29 +42,48 @@ def locked(paths: StorePaths) -> Iterator[Lease | None]:
         file.flush()
         try:
             remote = remote_of(paths.folder)
-            with contextlib.nullcontext() if remote is None else _leased(paths, remote) as lease:
-                yield lease
+            with contextlib.nullcontext() if remote is None else _leased(paths, remote):
+                yield
         finally:
             with contextlib.suppress(OSError):  # the disk may be read-only by now
                 file.truncate(0)
 
 
 @contextlib.contextmanager
-def _leased(paths: StorePaths, remote: Remote) -> Iterator[Lease]:
+def _leased(paths: StorePaths, remote: Remote) -> Iterator[None]:
     def publish_progress() -> None:
         if paths.progress.exists():
             remote.put(paths.progress, paths.progress.read_bytes())
 
     lease = Lease(remote, paths.lease, publish_progress)
     lease.take()
+    _leases[paths.folder] = lease
     try:
-        yield lease
+        yield
     finally:
+        del _leases[paths.folder]
         lease.stop_beating()
         remote.settle()
         with contextlib.suppress(OSError):
             remote.delete(paths.progress)
         lease.give_back()
+
+
+def check_lease(paths: StorePaths, *, before_writing: bool) -> None:
+    """Stop a driver that has lost its lease; one that has a folder's lock, or none, goes on.
+
+    Args:
+        paths: of the store.
+        before_writing: whether to find out where that is not sure; without, only what is known
+            counts.
+
+    Raises:
+        LeaseLostError: another driver has it.
+        OSError: that cannot be found out now.
+
+    """
+    if (lease := _leases.get(paths.folder)) is not None:
+        (lease.check if before_writing else lease.refuse_if_lost)()
 
 
 def is_locked(paths: StorePaths) -> bool:

@@ -32,8 +32,7 @@ from nas_core.errors import InputError
 from nas_core.files import TEMPORARY, write_durably
 from topo_sweep.store.curves import curves_of
 from topo_sweep.store.files import refresh, remove, unlink, unsure
-from topo_sweep.store.lease import Lease
-from topo_sweep.store.lock import is_locked, locked
+from topo_sweep.store.lock import check_lease, is_locked, locked
 from topo_sweep.store.parts import StoreError, merge, parts_of, read_part, tidy, write_part
 from topo_sweep.store.paths import StorePaths
 from topo_sweep.store.precedence import by_time, preferred
@@ -56,8 +55,6 @@ class ResultStore:
 
     def __init__(self, paths: StorePaths) -> None:
         self.paths = paths
-        self._lease: Lease | None = None
-        """Of a store elsewhere, while this driver has it."""
 
     def create_folders(self) -> None:
         """Make the folders and check that files can be written there.
@@ -88,7 +85,7 @@ class ResultStore:
         """
         written: list[Path] = []
         try:
-            self.check_lease()
+            check_lease(self.paths, before_writing=True)
             # Curves first: a trial that is visible has its epochs.
             for (name, schema), values in zip(table.parts, (curves, rows), strict=True):
                 content = pa.Table.from_pylist(values, schema)
@@ -108,27 +105,6 @@ class ResultStore:
             with contextlib.suppress(OSError, StoreError):
                 self.compact()
 
-    def check_lease(self) -> None:
-        """Be sure that no other driver has taken over a store elsewhere.
-
-        Raises:
-            LeaseLostError: one has.
-            OSError: that cannot be found out now.
-
-        """
-        if self._lease is not None:
-            self._lease.check()
-
-    def refuse_if_lost(self) -> None:
-        """Stop a driver that is known to have lost a store elsewhere.
-
-        Raises:
-            LeaseLostError: another driver has it.
-
-        """
-        if self._lease is not None:
-            self._lease.refuse_if_lost()
-
     def refresh(self, *, whole: bool = False, now: bool = False, anew: bool = False) -> None:
         """Look for what is new in a store elsewhere, see `files.refresh`.
 
@@ -143,7 +119,7 @@ class ResultStore:
 
     def compact(self) -> None:
         """Merge small parts into one, see `parts.merge`; call with the lock held."""
-        self.check_lease()
+        check_lease(self.paths, before_writing=True)
         for table in TABLES.values():
             for name, schema in table.parts:
                 merge(self.paths.part_folder(name), schema, smaller_than=_SMALL_PART_BYTES)
@@ -266,13 +242,9 @@ class ResultStore:
             InputError: another process holds it, which it names, or it is no file.
 
         """
-        with locked(self.paths) as lease:
-            self._lease = lease
-            try:
-                self.refresh(whole=True, now=True)
-                yield
-            finally:
-                self._lease = None
+        with locked(self.paths):
+            self.refresh(whole=True, now=True)
+            yield
 
     @property
     def is_locked(self) -> bool:

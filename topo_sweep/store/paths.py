@@ -19,7 +19,8 @@ COPY_OF: Final = ".copy-of.json"
 
 def copies_folder() -> Path:
     """Return where working copies lie: a cache, which may be removed when no command runs."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "topo-sweep")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache.absolute() / "topo-sweep"
 
 
 @dataclass(frozen=True)

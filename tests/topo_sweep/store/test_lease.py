@@ -101,13 +101,18 @@ def test_the_age_of_a_lease_is_told_by_the_clock_of_the_store_alone(
         pass
 
 
-def test_who_has_the_same_working_copy_need_not_wait(s3: S3, driver: NewDriver) -> None:
+def test_who_has_the_same_working_copy_on_the_same_machine_need_not_wait(s3: S3, driver: NewDriver) -> None:
     killed = driver("one")
     copy_id = json.loads((working_copy(s3.uri()) / ".copy-of.json").read_text())["copy_id"]
-    value = {"owner": "killed", "process": 4321, "host": "here", "copy_id": copy_id}
+    value = {"owner": "killed", "process": 4321, "host": "of a shared home", "copy_id": copy_id}
     with s3.direct.open_output_stream(f"{s3.bucket}/results/sweep/lease.json") as stream:
         stream.write(json.dumps(value).encode())
+    with pytest.raises(InputError, match="process 4321 on of a shared home"), killed.lock():
+        pass
 
+    value["host"] = socket.gethostname()
+    with s3.direct.open_output_stream(f"{s3.bucket}/results/sweep/lease.json") as stream:
+        stream.write(json.dumps(value).encode())
     with killed.lock():
         assert killed.is_locked
 
@@ -150,6 +155,7 @@ def test_a_driver_that_lost_its_lease_writes_nothing_more_and_leaves_the_lease(
         append(store, [trial_row("a")])
         taken_by(s3, "the other")
         clock.now += 31
+        store = ResultStore(store.paths)  # a run opens it again
         with pytest.raises(LeaseLostError, match="taken over by process 77 on elsewhere"):
             append(store, [trial_row("b")])
     s3.on_machine("other")

@@ -15,7 +15,7 @@ import click
 from nas_core.errors import InputError, unwritable
 from nas_core.files import write_output
 from topo_sweep.store.paths import RESULTS
-from topo_sweep.store.uris import folder_of, is_uri
+from topo_sweep.store.uris import folder_of, is_uri, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -209,6 +209,7 @@ def print_records(
     elif output_format == "csv":
         say(*remarks)
         text = _csv([records] if isinstance(records, Mapping) else records)
+    text = shown(text)
     if output is None or output == STDOUT:
         click.echo(text)
         return
