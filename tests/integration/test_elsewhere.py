@@ -269,7 +269,7 @@ def test_credentials_are_in_no_file_no_object_and_no_message(s3: S3, tmp_path: P
         ("s3://no-such-bucket-of-ours/x", None, "there is no s3://no-such-bucket-of-ours: make"),
         ("s3://AKID:secret@bucket/x", None, "this s3:// URI, or the endpoint, holds a cred"),
         ("s3://bucket/x?endpoint_override=127.0.0.1:1&scheme=http", None, "NETWORK_CONNECTION"),
-        ("nosuch://bucket/x", None, "cannot open nosuch://bucket"),
+        ("nosuch://bucket/x", None, "cannot be opened: Unrecognized filesystem type"),
         ("results", Fault("403", count=10**9), "ACCESS_DENIED"),
         ("results", Fault("403", "PUT", count=10**9), "cannot write results to s3://"),
     ],

@@ -101,7 +101,7 @@ def try_out(folder: Path) -> None:
     """Write a file elsewhere, read it and remove it, to see whether this user may.
 
     Raises:
-        InputError: it cannot be reached.
+        InputError: there is no such bucket.
         OSError: as the file system says.
 
     """
@@ -139,7 +139,7 @@ def refresh(folder: Path, *, whole: bool = False, now: bool = False, anew: bool 
         anew: fetch what is here already, too.
 
     Raises:
-        InputError: there is no such bucket, or it cannot be reached.
+        InputError: there is no such bucket.
         OSError: something cannot be read there, or not be written here.
 
     """

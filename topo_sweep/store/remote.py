@@ -48,7 +48,12 @@ _SHORTEST: Final = re.compile(r" *(\(Request ID: [^)]*\)|; Details: .*)")
 
 
 def remote_of(path: Path) -> Remote | None:
-    """Return the place of which a path is a copy; None where it lies in an ordinary folder."""
+    """Return the place of which a path is a copy; None where it lies in an ordinary folder.
+
+    Raises:
+        OSError: the place cannot be opened.
+
+    """
     root = copy_root(path)
     place = None if root is None else place_of(root)
     return None if root is None or place is None else _remote(root, place.copy_id)
@@ -226,7 +231,7 @@ def _connected(place: Place) -> tuple[pafs.FileSystem, str]:
     """Return the file system of a place and where it is in it; asks for credentials, if any.
 
     Raises:
-        InputError: there is no such file system, or it cannot be reached.
+        OSError: there is no such file system, or it cannot be reached.
 
     """
     try:
@@ -234,7 +239,7 @@ def _connected(place: Place) -> tuple[pafs.FileSystem, str]:
             return pafs.FileSystem.from_uri(place.uri("/"))
         return _s3(place), place.root.partition("://")[2]
     except (OSError, pa.ArrowException, ImportError, NotImplementedError) as error:
-        raise InputError(f"cannot open {place.uri()}: {reason(error)}") from None
+        raise OSError(errno.EIO, f"cannot be opened: {reason(error)}", place.uri()) from None
 
 
 def _s3(place: Place) -> pafs.S3FileSystem:

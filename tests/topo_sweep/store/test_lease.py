@@ -101,7 +101,9 @@ def test_the_age_of_a_lease_is_told_by_the_clock_of_the_store_alone(
         pass
 
 
-def test_who_has_the_same_working_copy_on_the_same_machine_need_not_wait(s3: S3, driver: NewDriver) -> None:
+def test_who_has_the_same_working_copy_on_the_same_machine_need_not_wait(
+    s3: S3, driver: NewDriver
+) -> None:
     killed = driver("one")
     copy_id = json.loads((working_copy(s3.uri()) / ".copy-of.json").read_text())["copy_id"]
     value = {"owner": "killed", "process": 4321, "host": "of a shared home", "copy_id": copy_id}
