@@ -2,8 +2,9 @@
 
 An object `lease.json` names who writes, and is written again every few seconds. How old it is, is
 told by the clock of the place alone. A lease that is no longer renewed may be taken over, at once
-on the same machine with the same working copy, since its lock is free then. S3 as pyarrow has it cannot write
-where nothing is yet, so two that begin in the same moment both write, wait, and the last one stays.
+on the same machine with the same working copy, since its lock is free then. pyarrow cannot write
+on the condition that there is nothing yet. So of two that begin in the same moment both write and
+wait, and the last one stays.
 """
 
 from __future__ import annotations
