@@ -120,9 +120,11 @@ def fetch(path: Path) -> None:
         OSError: as the file system says.
 
     """
-    if (remote := remote_of(path)) is None:
+    if not is_elsewhere(path):
         return
     path.parent.mkdir(parents=True, exist_ok=True)
+    remote = remote_of(path)
+    assert remote is not None  # noqa: S101 - it is elsewhere
     try:
         _copy(remote, path)
     except FileNotFoundError:
