@@ -141,10 +141,10 @@ _OF_HOP = ("connection", "keep-alive", "transfer-encoding", "expect", "date", "s
 
 
 @contextlib.contextmanager
-def proxy_of(server: str) -> Iterator[Proxy]:
+def proxy_of(server: str, host: str = "127.0.0.1") -> Iterator[Proxy]:
     """Run a proxy before a server beside the block."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as listener:
-        proxy = Proxy(f"127.0.0.1:{listener.server_port}", server)
+    with ThreadingHTTPServer((host, 0), _Handler) as listener:
+        proxy = Proxy(f"{host}:{listener.server_port}", server)
         listener.RequestHandlerClass = type("Handler", (_Handler,), {"proxy": proxy})
         listener.daemon_threads = True
         listener.block_on_close = False
@@ -157,9 +157,9 @@ def proxy_of(server: str) -> Iterator[Proxy]:
             thread.join()
 
 
-@pytest.fixture(scope="session")
-def s3_server() -> Iterator[str]:
-    """Give the host and port of an S3 server."""
+@contextlib.contextmanager
+def moto() -> Iterator[str]:
+    """Run an S3 server beside the block; give its host and port."""
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -168,6 +168,13 @@ def s3_server() -> Iterator[str]:
     host, port = server.get_host_and_port()
     yield f"{host}:{port}"
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """Give the host and port of an S3 server."""
+    with moto() as server:
+        yield server
 
 
 @pytest.fixture

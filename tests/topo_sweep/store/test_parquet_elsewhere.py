@@ -162,6 +162,27 @@ def test_a_reader_whose_part_is_merged_while_it_reads_looks_again(
     assert sorted(other.trials()["trial_id"]) == ["a", "b"]
 
 
+def test_a_row_that_comes_during_a_look_is_not_seen_without_its_curve(
+    s3: S3, store: ResultStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(store, [trial_row("a")])
+    s3.on_machine("other")
+    other = store_at(s3)
+    listed = Remote.listed
+
+    def and_then_appended(self: Remote, folder: Path) -> dict[Path, int | None]:
+        there = listed(self, folder)
+        if folder.name in ("trials", "epochs") and folder.is_relative_to(other.paths.folder):
+            monkeypatch.setattr(Remote, "listed", listed)
+            append(store, [trial_row("b")])
+        return there
+
+    monkeypatch.setattr(Remote, "listed", and_then_appended)
+    other.refresh(whole=True)
+    monkeypatch.setattr(files, "_FRESH_SECONDS", 3600.0)
+    assert set(other.trials()["trial_id"]) <= set(other.epochs()["trial_id"])
+
+
 def test_a_store_that_cannot_be_read_says_so_and_is_not_taken_for_an_empty_one(
     s3: S3, store: ResultStore
 ) -> None:
