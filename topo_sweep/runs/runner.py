@@ -278,7 +278,7 @@ def check_trials(trials: Iterable[Planned], images: Split) -> None:
 
 def saved_epochs(paths: StorePaths, key: str) -> int:
     """Return how many epochs of an unfinished trial or pack are saved; 0 where there are none."""
-    saved = fetched_checkpoint(paths, key).load()
+    saved = fetched_checkpoint(paths, key, tries=1).load()
     return 0 if saved is None else len(saved[1])
 
 
@@ -286,14 +286,16 @@ _save = partial(write_durably, tries=1)
 """Training does not wait for a store elsewhere: the next save comes soon."""
 
 
-def fetched_checkpoint(paths: StorePaths, key: str, every_seconds: float = 0.0) -> Checkpoint:
+def fetched_checkpoint(
+    paths: StorePaths, key: str, every_seconds: float = 0.0, *, tries: int = 3
+) -> Checkpoint:
     """Return the checkpoint of a trial or pack; of a sweep elsewhere, what is saved there.
 
     Where that cannot be read now, a warning says so, and what is here counts.
     """
     path = paths.checkpoint(key)
     try:
-        fetch(path)
+        fetch(path, tries=tries)
     except OSError as error:
         _LOGGER.warning("checkpoint %s cannot be read: %s", path, error.strerror or error)
     return Checkpoint(path, key=key, every_seconds=every_seconds, write=_save)

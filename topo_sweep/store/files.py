@@ -18,8 +18,9 @@ from typing import Final
 
 from nas_core import files
 from nas_core.files import TEMPORARY
+from topo_sweep.store.lock import is_driven_beside
 from topo_sweep.store.paths import StorePaths
-from topo_sweep.store.remote import Remote, remote_of
+from topo_sweep.store.remote import TRIES, Remote, remote_of
 from topo_sweep.store.tables import TABLES
 from topo_sweep.store.uris import copy_root
 
@@ -113,8 +114,12 @@ def try_out(folder: Path) -> None:
         remote.delete(probe)
 
 
-def fetch(path: Path) -> None:
+def fetch(path: Path, *, tries: int = TRIES) -> None:
     """Make one file of a working copy what it is elsewhere, or remove it.
+
+    Args:
+        path: the file.
+        tries: at most.
 
     Raises:
         OSError: as the file system says.
@@ -126,7 +131,7 @@ def fetch(path: Path) -> None:
     remote = remote_of(path)
     assert remote is not None  # noqa: S101 - it is elsewhere
     try:
-        _copy(remote, path)
+        _copy(remote, path, tries=tries)
     except FileNotFoundError:
         files.remove(path)
 
@@ -197,20 +202,27 @@ def _look_once(remote: Remote, paths: StorePaths, *, whole: bool, anew: bool) ->
         for files_there in remote.each(remote.listed, [each for each in folders if each in there]):
             there |= files_there
     changing = {*alone, *(path for path in there if path.parent == paths.checkpoints)}
+    # A driver that has this copy too writes them, and its own are newer.
+    theirs = changing if is_driven_beside(paths) else set()
     # In the order in which they were written.
     for group in (
         [path for path in there if path.parent in others],
         [path for path in alone if path in there],
         [path for path in there if path.parent in rows],
     ):
-        lacking = [p for p in group if anew or p in changing or _bytes(p) != there[p]]
+        lacking = [
+            path
+            for path in group
+            if (anew or path in changing or _bytes(path) != there[path])
+            and not (path in theirs and path.exists())
+        ]
         remote.each(partial(_copy, remote), lacking)
     for path in here.difference(there):
         files.remove(path)
 
 
-def _copy(remote: Remote, path: Path) -> None:
-    content = remote.get(path)
+def _copy(remote: Remote, path: Path, *, tries: int = TRIES) -> None:
+    content = remote.get(path, tries=tries)
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_durably(path, content)
 

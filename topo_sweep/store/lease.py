@@ -30,6 +30,7 @@ _LIFE_SECONDS: Final = 60.0
 _BEAT_SECONDS: Final = 10.0
 _PATIENCE: Final = 10
 """Who writes a lease looks again after so many times what reading and writing it took."""
+_MOST_PATIENCE_SECONDS: Final = 5.0
 
 
 class LeaseLostError(TopoSweepError):
@@ -72,7 +73,7 @@ class Lease:
                 self._refuse_while_it_lives(held)
             self._write()
             # Who saw the same as we has written by then.
-            time.sleep(_PATIENCE * (time.monotonic() - began))
+            time.sleep(min(_PATIENCE * (time.monotonic() - began), _MOST_PATIENCE_SECONDS))
             held = self._read() or {}
         except OSError as error:
             raise InputError(

@@ -86,6 +86,18 @@ def check_lease(paths: StorePaths, *, before_writing: bool) -> None:
         (lease.check if before_writing else lease.refuse_if_lost)()
 
 
+def is_driven_beside(paths: StorePaths) -> bool:
+    """Return whether another process of this machine holds the lock of a folder."""
+    try:
+        with _lock_file(paths, "r") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return paths.folder not in _leases
+    except (InputError, OSError):  # not there, or not ours to open: nobody drives it here
+        pass
+    return False
+
+
 def is_locked(paths: StorePaths) -> bool:
     """Return whether a driver holds the lock now.
 
@@ -93,13 +105,8 @@ def is_locked(paths: StorePaths) -> bool:
         OSError: a store elsewhere cannot be read.
 
     """
-    try:
-        with _lock_file(paths, "r") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if paths.folder in _leases or is_driven_beside(paths):
         return True
-    except (InputError, OSError):  # not there, or not ours to open: nobody drives it here
-        pass
     remote = remote_of(paths.folder)
     return remote is not None and is_leased(remote, paths.lease)
 

@@ -16,7 +16,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import datetime
 from functools import cache, partial
 from pathlib import Path
@@ -31,12 +31,13 @@ from topo_sweep.store.uris import Place, copy_root, place_of
 
 Result = TypeVar("Result")
 
-_TRIES: Final = 3
+TRIES: Final = 3
 """Of reading. Rows that cannot be written are tried again by `buffered.py`, without end."""
 _PAUSE_SECONDS: Final = 0.25
 """Before the second try; four times as long before each further one."""
 _AT_ONCE: Final = 16
 """Files that are fetched or removed at the same time."""
+_SETTLE_SECONDS: Final = 10.0
 _OBJECT_STORES: Final = ("s3", "gcs", "abfs")
 _FOR_GOOD: Final = re.compile(
     "ACCESS_DENIED|NO_SUCH_BUCKET|INVALID_ACCESS_KEY_ID|SIGNATURE_DOES_NOT_MATCH|"
@@ -86,6 +87,8 @@ class Remote:
         self._root = root
         self.place = place
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="topo-sweep-remote")
+        # Of their own: what waits to be removed must not keep a heartbeat waiting.
+        self._removing = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="topo-sweep-removing")
         self._pending: list[Future[None]] = []
         self.unsure: set[Path] = set()
         """Files that may be there though nobody wants them: an answer was lost."""
@@ -105,7 +108,7 @@ class Remote:
             raise
         self.unsure.discard(path)
 
-    def get(self, path: Path, *, tries: int = _TRIES) -> bytes:
+    def get(self, path: Path, *, tries: int = TRIES) -> bytes:
         """Return a file's content.
 
         Raises:
@@ -132,13 +135,13 @@ class Remote:
     def delete_later(self, path: Path) -> None:
         """Remove a file in a while; one that cannot be removed stays."""
         self._pending = [each for each in self._pending if not each.done()]
-        self._pending.append(self._pool.submit(self.delete, path))
+        self._pending.append(self._removing.submit(self.delete, path))
 
     def settle(self) -> None:
-        """Wait until what should be removed is, or could not be."""
+        """Wait some seconds for what should be removed; what is left stays."""
+        wait(self._pending, timeout=_SETTLE_SECONDS)
         for each in self._pending:
-            with contextlib.suppress(OSError):
-                each.result()
+            each.cancel()
         self._pending.clear()
 
     def written_at(self, path: Path) -> datetime | None:
@@ -202,7 +205,7 @@ class Remote:
         stream.write(content)
         stream.close()
 
-    def _tried(self, path: Path, action: Callable[[], Result], *, tries: int = _TRIES) -> Result:
+    def _tried(self, path: Path, action: Callable[[], Result], *, tries: int = TRIES) -> Result:
         """Return what an action gives, by as many tries as it needs or there are."""
         pause = _PAUSE_SECONDS
         for number in range(1, tries + 1):

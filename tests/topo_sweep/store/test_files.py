@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 from pathlib import Path
 
@@ -187,6 +188,24 @@ def test_a_folder_is_looked_at_once_in_a_while(
     place.put(paths.trials / "part-3.parquet", b"newer")
     refresh(paths.folder, now=True)
     assert "trials/part-3.parquet" in names(paths.folder)
+
+
+def test_a_look_beside_a_driver_with_the_same_copy_takes_nothing_back_that_it_wrote(
+    results: Path, place: Remote
+) -> None:
+    paths = StorePaths(results / "sweep")
+    put_sweep(place, paths)
+    refresh(paths.folder)
+    write_durably(paths.manifest, b"of the driver")
+    place.put(paths.manifest, b"older")
+    place.put(paths.trials / "part-2.parquet", b"rows")
+    with paths.lock.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        refresh(paths.folder)
+    assert paths.manifest.read_bytes() == b"of the driver"
+    assert "trials/part-2.parquet" in names(paths.folder)
+    refresh(paths.folder)
+    assert paths.manifest.read_bytes() == b"older"
 
 
 def test_a_part_that_is_written_here_during_a_look_stays(
