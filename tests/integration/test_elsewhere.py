@@ -209,7 +209,7 @@ def test_a_stopped_run_on_ray_goes_on_from_its_checkpoints_on_another_machine(
     os.kill(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130, errors
-    assert "goes on from epoch" in errors
+    assert "goes on from epoch" in errors, errors
     assert any("/checkpoints/" in name for name in s3.names())
     assert not any(name.endswith("/lease.json") for name in s3.names())
 

@@ -278,7 +278,7 @@ def check_trials(trials: Iterable[Planned], images: Split) -> None:
 
 def saved_epochs(paths: StorePaths, key: str) -> int:
     """Return how many epochs of an unfinished trial or pack are saved; 0 where there are none."""
-    saved = fetched_checkpoint(paths, key, tries=1).load()
+    saved = fetched_checkpoint(paths, key, tries=2).load()
     return 0 if saved is None else len(saved[1])
 
 

@@ -201,6 +201,8 @@ def _look_once(remote: Remote, paths: StorePaths, *, whole: bool, anew: bool) ->
     for folders in (rows, others):  # rows before curves
         for files_there in remote.each(remote.listed, [each for each in folders if each in there]):
             there |= files_there
+    # What a writer was killed over, where files are not written whole, is nobody's.
+    there = {p: size for p, size in there.items() if p in alone or not p.name.startswith(".")}
     changing = {*alone, *(path for path in there if path.parent == paths.checkpoints)}
     # A driver that has this copy too writes them, and its own are newer.
     theirs = changing if is_driven_beside(paths) else set()

@@ -56,6 +56,7 @@ def put_sweep(place: Remote, paths: StorePaths) -> None:
         *(paths.manifest, paths.progress, paths.trials / "part-1.parquet"),
         *(paths.epochs / "part-1.parquet", paths.checkpoint("a"), paths.lease),
         *(paths.damaged / "trials" / "part-0.parquet", paths.figures / "surface.png"),
+        paths.trials / ".part-2.parquet.half.tmp",
     ):
         place.put(path, path.name.encode())
 

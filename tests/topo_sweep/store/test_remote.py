@@ -63,6 +63,28 @@ def test_what_fails_once_is_tried_again(
     assert len(s3.proxy.met) == 2
 
 
+def test_a_file_that_is_replaced_while_it_is_read_is_read_again(
+    s3: S3, place: Remote, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pyarrow has asked for its size by then, and would return no more bytes than that."""
+    monkeypatch.setattr(remote, "_PAUSE_SECONDS", 0.0)
+    place.put(folder / "sweep.json", b"old")
+    put = [b"newer, and longer"]
+
+    class Opened:
+        def __getattr__(self, name: str) -> object:
+            return getattr(s3.direct, name)
+
+        def open_input_stream(self, key: str) -> object:
+            stream = s3.direct.open_input_stream(key)
+            if put:
+                place.put(folder / "sweep.json", put.pop())
+            return stream
+
+    other = Remote(Opened(), s3.bucket, folder.parent, place.place)
+    assert other.get(folder / "sweep.json") == b"newer, and longer"
+
+
 @pytest.mark.slow
 def test_a_server_that_never_answers_is_given_up_and_asked_again(
     s3: S3, place: Remote, folder: Path
