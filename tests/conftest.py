@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from hypothesis import settings
 
+from tests.s3 import s3, s3_server  # noqa: F401 - fixtures for all tests
 from topo_sweep import load_results
 
 TINY = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -32,12 +32,14 @@ class Checkpoint:
         key: whose state this is; a file with another key is not read.
         every_seconds: `is_due` says no until this long after the last save, so that short
             computations write nothing.
+        write: replaces a file by a content, whole or not at all; raises an OSError.
 
     """
 
     path: Path
     key: str
     every_seconds: float = 20.0
+    write: Callable[[Path, bytes], None] = write_durably
     _saved_at: float = field(default_factory=time.monotonic)
     _warned: bool = False
 
@@ -59,7 +61,7 @@ class Checkpoint:
         content = _with_digest(written, _NO_DIGEST, digest(written))
         self._saved_at = time.monotonic()
         try:
-            write_durably(self.path, content)
+            self.write(self.path, content)
         except OSError as error:
             if not self._warned:
                 _LOGGER.warning("no checkpoint can be written, training goes on without: %s", error)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -18,6 +19,7 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+import pyarrow.fs as pafs
 from numpy.typing import NDArray
 
 from tests.chaos.cluster import Cluster, cluster
@@ -26,6 +28,7 @@ from tests.chaos.faults import FAULTS, Scene
 from tests.conftest import comparable
 from tests.integration.small_searches import stored
 from tests.program import comparable_alphas, comparable_searches, done
+from tests.s3 import ENVIRONMENT, Proxy, moto, proxy_of
 from topo_sweep.store.opened import OpenedSweep, sweeps_in
 
 _TINY: Final = (
@@ -53,6 +56,7 @@ REQUESTS: Final = {
         *("run", "./searches.yaml", "--pack", "2"),
         *("--set", "search.stop=ranking", "--set", "search.stop_stable_epochs=2"),
     ),
+    "trainings on S3": ("run", "demo", "--topologies", "0-11", *_TINY),
 }
 _EXECUTION: Final = ("--gpus-per-pack", "0", "--checkpoint-seconds", "0.2", "--retries", "99")
 _BETWEEN_FAULTS: Final = (0.5, 5.0)
@@ -61,6 +65,7 @@ _MOST_IN_A_SWEEP: Final = 10
 _MOST_SECONDS: Final = 600.0
 """That a sweep may take, faults included."""
 _DISK: Final = "size=64m"
+_LOCAL: Final = pafs.LocalFileSystem()
 
 
 @dataclass
@@ -112,22 +117,64 @@ def campaign(
     tally, began = Tally(), time.monotonic()
     (folder / "searches.yaml").write_text(_SEARCHES, encoding="utf-8")
     whole = {name: _undisturbed(folder, name) for name in requests}
-    with cluster() as nodes, _disk(folder / "disk") as disk:
+    with (
+        _variables(ENVIRONMENT),
+        cluster() as nodes,
+        _disk(folder / "disk") as disk,
+        _s3(nodes.head.address) as s3,
+    ):
         while sum(tally.injected.values()) < faults:
             name = requests[tally.rounds % len(requests)]
             place = disk / f"{tally.rounds}"
             place.mkdir()
             (place / "searches.yaml").write_text(_SEARCHES, encoding="utf-8")
             request = (*REQUESTS[name], *_EXECUTION, "--address", nodes.address)
-            driver = Driver(request, place, folder / f"{tally.rounds} {name}.log")
-            scene = Scene(nodes, driver, random)
-            hit = _disturbed(scene, tally, faults, kinds, say)
+            log = folder / f"{tally.rounds} {name}.log"
+            driver, way = Driver(request, place, log), None
+            if name.endswith("on S3"):
+                way, bucket = s3, f"bucket-{tally.rounds}"
+                direct = _made(bucket, s3.server)
+                variables = {
+                    "AWS_ENDPOINT_URL": f"http://{s3.endpoint}",
+                    "XDG_CACHE_HOME": str(place),
+                }
+                driver = Driver((*request, "--results", f"s3://{bucket}"), place, log, variables)
+            hit = _disturbed(Scene(nodes, driver, random, way), tally, faults, kinds, say)
+            if way is not None:
+                copied = {"source_filesystem": direct, "destination_filesystem": _LOCAL}
+                pafs.copy_files(bucket, str(place / "results"), **copied)
             _compare(place / "results", whole[name], f"round {tally.rounds}, {name}: {hit}", tally)
             tally.rounds += 1
             tally.starts += driver.starts
             subprocess.run(["rm", "-rf", str(place)], check=True)
     tally.seconds = time.monotonic() - began
     return tally
+
+
+@contextlib.contextmanager
+def _variables(values: Mapping[str, str]) -> Iterator[None]:
+    """Have these variables inside the block: Ray's nodes pass them on to their workers."""
+    before = dict(os.environ)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextlib.contextmanager
+def _s3(host: str) -> Iterator[Proxy]:
+    """Run an S3 server that all nodes reach, by a proxy at this address."""
+    with moto() as server, proxy_of(server, host) as proxy:
+        yield proxy
+
+
+def _made(bucket: str, server: str) -> pafs.S3FileSystem:
+    """Make a bucket; return the way to it that no fault meets."""
+    direct = pafs.S3FileSystem(endpoint_override=server, scheme="http", allow_bucket_creation=True)
+    direct.create_dir(bucket)
+    return direct
 
 
 def _undisturbed(folder: Path, name: str) -> Path:

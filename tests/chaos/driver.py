@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -26,13 +26,21 @@ class Driver:
         request: arguments of `topo-sweep`.
         folder: where it runs, in which `results` are made.
         log: is added to.
+        variables: of its environment, beside those of the cluster.
 
     """
 
-    def __init__(self, request: Sequence[str], folder: Path, log: Path) -> None:
+    def __init__(
+        self,
+        request: Sequence[str],
+        folder: Path,
+        log: Path,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self._command = [sys.executable, "-m", _PROGRAM, *request]
         self._folder = folder
         self._log = log
+        self._variables = variables or {}
         self.results = folder / "results"
         self.clock = folder / "clock"
         """By how many seconds the clock of the driver is off, see `program.py`."""
@@ -46,7 +54,12 @@ class Driver:
             self.process = subprocess.Popen(
                 self._command,
                 cwd=self._folder,
-                env={**environment(), OFFSET: str(self.clock), "PYTHONPATH": str(_ROOT)},
+                env={
+                    **environment(),
+                    **self._variables,
+                    OFFSET: str(self.clock),
+                    "PYTHONPATH": str(_ROOT),
+                },
                 stdout=log,
                 stderr=log,
             )

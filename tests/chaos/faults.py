@@ -16,10 +16,13 @@ from tests.chaos.cluster import Cluster
 from tests.chaos.driver import Driver
 from tests.integration.processes import kill
 from tests.program import done
+from tests.s3 import Fault as OfS3
+from tests.s3 import Kind, Proxy
 
 _CUT_SECONDS: Final = 7.0
 _FULL_SECONDS: Final = 3.0
 _STOPPED_SECONDS: Final = (0.5, 2.0)
+_S3_SECONDS: Final = (0.5, 10.0)
 
 
 @dataclass
@@ -29,6 +32,8 @@ class Scene:
     cluster: Cluster
     driver: Driver
     random: Random
+    s3: Proxy | None = None
+    """The way to the results, where they lie on S3."""
 
     def one_of(self, pids: Collection[int]) -> int | None:
         """Return one of these processes; None where there is none."""
@@ -150,6 +155,30 @@ def disk_full(scene: Scene) -> bool:
     return False
 
 
+def s3_down(scene: Scene) -> bool:
+    """Let S3 answer nothing but that it is overloaded."""
+    return _of_s3(scene, "503")
+
+
+def s3_answers_lost(scene: Scene) -> bool:
+    """Let S3 do what it is asked for, and nobody hear of it."""
+    return _of_s3(scene, "lose")
+
+
+def s3_silent(scene: Scene) -> bool:
+    """Let S3 never answer."""
+    return _of_s3(scene, "hang")
+
+
+def _of_s3(scene: Scene, kind: Kind) -> bool:
+    if scene.s3 is None:
+        return False
+    scene.s3.faults.append(OfS3(kind, count=10**9))
+    time.sleep(scene.random.uniform(*_S3_SECONDS))
+    scene.s3.faults.clear()
+    return True
+
+
 def file_torn(scene: Scene) -> bool:
     """Kill the driver, cut off the end of one of its files, and let `check` move it aside."""
     return _damaged(scene, lambda content: content[: len(content) // 2])
@@ -191,6 +220,7 @@ FAULTS: Final[dict[str, Fault]] = {
         *(node_killed, node_stopped, node_cut_off, head_killed, head_stopped),
         *(driver_killed, driver_stopped, ctrl_c),
         *(clock_jumped, disk_full, file_torn, bit_flipped),
+        *(s3_down, s3_answers_lost, s3_silent),
     )
 }
 """Every fault by its name in a tally."""

@@ -18,3 +18,15 @@ def test_five_faults_lose_repeat_and_change_nothing(tmp_path: Path) -> None:
 
     assert sum(tally.injected.values()) == 5, told
     assert tally.is_clean, f"{told}\n{tally.text()}"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_faults_of_s3_and_of_a_driver_lose_repeat_and_change_nothing(tmp_path: Path) -> None:
+    told: list[str] = []
+    kinds = ("s3 down", "s3 answers lost", "s3 silent", "driver killed", "ctrl c")
+    requests = ["trainings on S3"]
+    tally = campaign(tmp_path, faults=5, seed=3, kinds=kinds, requests=requests, say=told.append)
+
+    assert sum(tally.injected.values()) == 5, told
+    assert tally.is_clean, f"{told}\n{tally.text()}"

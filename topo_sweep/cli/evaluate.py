@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from topo_sweep.cli.rank import print_ranking
-from topo_sweep.cli.shared.common import FORMAT, beside
+from topo_sweep.cli.shared.common import FORMAT, TEXT, beside
 from topo_sweep.cli.shared.execution import execute, set_texts
 from topo_sweep.cli.shared.genotypes import is_folder, read_genotype
 from topo_sweep.cli.shared.options import (
@@ -56,7 +56,7 @@ class EvaluateRequest:
 
 
 @click.command()
-@click.argument("genotypes", nargs=-1, required=True, metavar="GENOTYPE...")
+@click.argument("genotypes", nargs=-1, required=True, type=TEXT, metavar="GENOTYPE...")
 @takes(EvaluateRequest)
 def evaluate(request: EvaluateRequest, genotypes: tuple[str, ...]) -> None:
     """Train cells and print their accuracies; what is done is never done again.

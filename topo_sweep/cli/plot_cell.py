@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nas_core.errors import InputError
-from topo_sweep.cli.shared.common import OUTPUT, STDOUT, Command
+from nas_core.errors import InputError, unwritable
+from topo_sweep.cli.shared.common import OUTPUT, STDOUT, TEXT, Command
 from topo_sweep.cli.shared.genotypes import is_folder, read_genotype
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def in_figures(sweep: OpenedSweep, name: str) -> Path:
 
 
 @click.command()
-@click.argument("genotype")
+@click.argument("genotype", type=TEXT)
 @output_option("cell.png")
 def cell(genotype: str, output: Path | None) -> None:
     """Draw both cells of a genotype, with the operation on every edge.
@@ -121,11 +121,17 @@ def write_picture(figure: Figure, target: Path) -> None:
 
     """
     from topo_sweep.plots.parts import encoded, write_figure
+    from topo_sweep.store.files import is_elsewhere, write_durably
 
     if target == STDOUT:
         sys.stdout.buffer.write(encoded(figure, Path("stdout.png")))
         sys.stdout.buffer.flush()
     else:
         write_figure(figure, target)
+        if is_elsewhere(target):
+            try:
+                write_durably(target, target.read_bytes())
+            except OSError as error:
+                raise unwritable(target, error, "; -o names another place") from None
         if target.is_file():  # a device or a pipe may be where this goes itself
             click.echo(target)

@@ -10,7 +10,7 @@ import click
 
 from nas_core.errors import InputError
 from topo_sweep.analysis.text import aligned, plain_table
-from topo_sweep.cli.shared.common import format_option, print_records
+from topo_sweep.cli.shared.common import TEXT, format_option, print_records
 from topo_sweep.cli.shared.genotypes import is_folder
 from topo_sweep.store.paths import RESULTS
 
@@ -35,7 +35,7 @@ def protocol() -> None:
 
 
 @protocol.command()
-@click.argument("name", metavar="[NAME]", required=False)
+@click.argument("name", type=TEXT, metavar="[NAME]", required=False)
 @click.option(
     "--against",
     type=click.Choice(["paper"]),
@@ -74,8 +74,8 @@ def show(name: str | None, *, against: str | None, output_format: str) -> None:
 
 
 @protocol.command()
-@click.argument("first", metavar="A")
-@click.argument("second", metavar="B")
+@click.argument("first", type=TEXT, metavar="A")
+@click.argument("second", type=TEXT, metavar="B")
 @format_option
 def diff(first: str, second: str, output_format: str) -> None:
     """Print the settings in which two presets differ, one a line.

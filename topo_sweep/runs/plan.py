@@ -88,6 +88,7 @@ def make_plan(spec: SweepSpec, results: Path, *, retry_failed: bool = False) -> 
 
     Raises:
         InputError: the store was made by a newer version or is damaged.
+        StoreError: a store elsewhere cannot be read.
 
     >>> from pathlib import Path
     >>> from topo_sweep import load_spec, make_plan
@@ -97,6 +98,7 @@ def make_plan(spec: SweepSpec, results: Path, *, retry_failed: bool = False) -> 
 
     """
     store, trials = store_of(spec, results), spec.trials()
+    store.refresh()
     if not store.paths.manifest.exists():
         return Plan(spec, store, None, trials, {}, {}, {}, retry_failed)
     rows, searches = store.trials(), store.searches()

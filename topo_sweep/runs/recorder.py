@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from nas_core.cells.genotype import Genotype
-from nas_core.files import remove
 from nas_core.training.epochs import Steps
 from topo_sweep.analysis.text import counted
 from topo_sweep.runs.agenda import Agenda
@@ -22,6 +21,7 @@ from topo_sweep.runs.rows import Row, curve, row
 from topo_sweep.runs.runner import AnyEpoch, Outcome, Report, Resumed, Together
 from topo_sweep.spec.trials import Runnable
 from topo_sweep.store.buffered import BufferedWriter
+from topo_sweep.store.files import remove
 from topo_sweep.store.manifest import read_manifest
 from topo_sweep.store.tables import TABLES
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import json
+import logging
 import platform
 import resource
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -30,7 +31,10 @@ from nas_core.training.training import Training, check_trainable
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.packs import Pack, cell_of
 from topo_sweep.spec.trials import Evaluation, Planned, Runnable, SearchTrial, Trial
+from topo_sweep.store.files import fetch, write_durably
 from topo_sweep.store.paths import StorePaths
+
+_LOGGER = logging.getLogger(__name__)
 
 AnyEpoch = EpochMetrics | SearchEpoch
 
@@ -225,10 +229,10 @@ class TrialRunner:
         )
 
     def _checkpoint(self, key: str) -> Checkpoint | None:
-        if self._paths is None or not self._paths.checkpoints.is_dir():
+        if self._paths is None:
             return None
-        path = self._paths.checkpoint(key)
-        return Checkpoint(path, key=key, every_seconds=self._execution.checkpoint_seconds)
+        checkpoint = fetched_checkpoint(self._paths, key, self._execution.checkpoint_seconds)
+        return checkpoint if self._paths.checkpoints.is_dir() else None
 
     def _peak_memory_bytes(self) -> int:
         if self._execution.device == "cuda":
@@ -293,8 +297,27 @@ def check_trials(trials: Iterable[Planned], images: Split) -> None:
 
 def saved_epochs(paths: StorePaths, key: str) -> int:
     """Return how many epochs of an unfinished trial or pack are saved; 0 where there are none."""
-    saved = Checkpoint(paths.checkpoint(key), key=key).load()
+    saved = fetched_checkpoint(paths, key, tries=2).load()
     return 0 if saved is None else len(saved[1])
+
+
+_save = partial(write_durably, tries=1)
+"""Training does not wait for a store elsewhere: the next save comes soon."""
+
+
+def fetched_checkpoint(
+    paths: StorePaths, key: str, every_seconds: float = 0.0, *, tries: int = 3
+) -> Checkpoint:
+    """Return the checkpoint of a trial or pack; of a sweep elsewhere, what is saved there.
+
+    Where that cannot be read now, a warning says so, and what is here counts.
+    """
+    path = paths.checkpoint(key)
+    try:
+        fetch(path, tries=tries)
+    except OSError as error:
+        _LOGGER.warning("checkpoint %s cannot be read: %s", path, error.strerror or error)
+    return Checkpoint(path, key=key, every_seconds=every_seconds, write=_save)
 
 
 def check_precision(trials: Iterable[Planned], device: str) -> None:

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from nas_core.data.splits import Dataset, Split, load_dataset
-from nas_core.files import remove
 from topo_sweep.analysis.text import counted
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.compiling import check_compiler, settled_compiling
@@ -38,7 +37,9 @@ from topo_sweep.runs.runner import (
     settled_here,
 )
 from topo_sweep.spec.trials import searches_among
+from topo_sweep.store.files import remove
 from topo_sweep.store.manifest import Manifest
+from topo_sweep.store.parts import StoreError
 from topo_sweep.store.paths import StorePaths
 
 Say = Callable[[str], None]
@@ -239,6 +240,8 @@ def _put_together(
 
 def _forget_packs(plan: Plan, manifest: Manifest) -> None:
     """Remove what packs of earlier runs saved: others replace them, or all members have ended."""
+    with contextlib.suppress(StoreError):  # what other machines have saved elsewhere
+        plan.store.refresh(whole=True, now=True)
     saved, before = saved_keys(plan), () if plan.manifest is None else plan.manifest.packs
     packs = {*before, *manifest.packs, *manifest.split_packs}
     left_over = {key: pack for pack in packs if (key := pack_id(pack)) in saved}

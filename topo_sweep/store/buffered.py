@@ -16,10 +16,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from topo_sweep.store.lock import check_lease
 from topo_sweep.store.parquet import ResultStore, Row
 from topo_sweep.store.parts import StoreError
 from topo_sweep.store.paths import StorePaths
 from topo_sweep.store.tables import TABLES, TRIALS, Table
+from topo_sweep.store.uris import uri_of
 
 _LOGGER = logging.getLogger(__name__)
 _AGAIN_SECONDS: Final = 5.0
@@ -56,7 +58,13 @@ class BufferedWriter:
         return self.tick()
 
     def tick(self) -> list[str]:
-        """Write what has waited long enough; return the ids of the rows that became durable."""
+        """Write what has waited long enough; return the ids of the rows that became durable.
+
+        Raises:
+            LeaseLostError: another driver has taken over a store elsewhere.
+
+        """
+        check_lease(self._store.paths, before_writing=False)
         pause = self._seconds if self._failure is None else _AGAIN_SECONDS
         due = time.monotonic() - self._tried_at >= pause
         return self.flush() if due else []
@@ -119,7 +127,7 @@ class BufferedWriter:
                 return written
         again = "run the sweep again, which trains them again"
         if saved is not None:
-            copy = shlex.join(["cp", "-r", f"{saved}/.", f"{self._store.paths.folder}/"])
+            copy = _copying(saved, self._store.paths.folder)
             again = f"`{copy}` brings them back, and another run goes on from there"
         raise StoreError(f"{failure}: once there is room, {again}")
 
@@ -155,3 +163,12 @@ class BufferedWriter:
     @property
     def _count(self) -> int:
         return sum(len(rows) for rows, _ in self._waiting.values())
+
+
+def _copying(saved: Path, folder: Path) -> str:
+    """Return the command that brings back what was saved."""
+    uri = uri_of(folder)
+    if uri is None:
+        return shlex.join(["cp", "-r", f"{saved}/.", f"{folder}/"])
+    python = f"from pyarrow.fs import copy_files; copy_files({str(saved)!r}, {uri!r})"
+    return shlex.join(["python", "-c", python])

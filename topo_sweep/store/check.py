@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nas_core.errors import InputError
+from topo_sweep.store.files import move
 from topo_sweep.store.manifest import read_manifest
 from topo_sweep.store.parts import DamagedPartError, parts_of, read_part, write_part
 from topo_sweep.store.paths import StorePaths
@@ -73,9 +74,7 @@ def move_aside(paths: StorePaths, file: Path) -> None:
         OSError: as the file system says.
 
     """
-    place = paths.damaged / file.relative_to(paths.folder)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    file.replace(place)
+    move(file, paths.damaged / file.relative_to(paths.folder))
 
 
 def _damaged_files(paths: StorePaths) -> Iterator[Damage]:

@@ -19,10 +19,11 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nas_core.errors import InputError
-from nas_core.files import digest, is_regular, write_durably
+from nas_core.files import digest, is_regular
 from nas_core.protocols.training import DataOptions, Protocol
 from topo_sweep.spec.adaptive import Adaptive
 from topo_sweep.spec.load import SweepSpec, spec_from_json_value
+from topo_sweep.store.files import write_durably
 
 STORE_VERSION: Final = 1
 _DIGEST: Final = "digest"

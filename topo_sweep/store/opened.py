@@ -17,6 +17,7 @@ from topo_sweep.store.manifest import Manifest, read_manifest
 from topo_sweep.store.parquet import ResultStore
 from topo_sweep.store.paths import RESULTS, StorePaths
 from topo_sweep.store.tables import SEARCHES, TRIALS, Table
+from topo_sweep.store.uris import folder_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -157,7 +158,13 @@ class OpenedSweep:
 
 
 def is_sweep(folder: Path) -> bool:
-    """Return whether a folder is a sweep: it has a `sweep.json`."""
+    """Return whether a folder is a sweep: it has a `sweep.json`.
+
+    Raises:
+        StoreError: a folder elsewhere cannot be read.
+
+    """
+    ResultStore(StorePaths(folder)).refresh()
     return StorePaths(folder).manifest.exists()
 
 
@@ -187,6 +194,7 @@ def sweep_folders(results: Path) -> list[Path]:
 
 
 def _sweeps_among_children(folder: Path) -> list[Path]:
+    ResultStore(StorePaths(folder)).refresh()
     children = sorted(folder.iterdir()) if folder.is_dir() else []
     return [child for child in children if is_sweep(child)]
 
@@ -213,13 +221,13 @@ def open_sweep(path: Path) -> OpenedSweep:
 
 
 def only_sweep(path: str | Path) -> OpenedSweep:
-    """Return the sweep in a folder that is one or holds a single one.
+    """Return the sweep in a folder, or at a URI, that is one or holds a single one.
 
     Raises:
         InputError: nothing there, not a sweep, or several of them, which are named.
 
     """
-    folder = Path(path)
+    folder = folder_of(str(path))
     several = [] if is_sweep(folder) else sweeps_in(folder)
     if len(several) > 1:
         names = ", ".join(sweep.folder.name for sweep in several)
@@ -234,7 +242,7 @@ def load_results(path: str | Path = RESULTS) -> pd.DataFrame:
     ok, diverged or failed.
 
     Args:
-        path: a sweep's folder, or a folder that holds a single one.
+        path: a sweep's folder, or a folder that holds a single one; or its URI.
 
     Raises:
         InputError: nothing there, not a sweep, or several of them, which are named.
@@ -262,7 +270,7 @@ def load_curves(
     rows of 324,000 trainings would need several GB.
 
     Args:
-        path: a sweep's folder, or a folder that holds a single one.
+        path: a sweep's folder, or a folder that holds a single one; or its URI.
         columns: which measured columns to read, one name or several; None is all:
             `learning_rate`, `train_loss`, `train_accuracy`, `val_accuracy` and `test_accuracy`
             (fractions 0..1, empty where they were not measured), `seconds`.

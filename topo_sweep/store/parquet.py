@@ -19,22 +19,20 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
-import os
-import socket
-import time
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from nas_core.errors import InputError
-from nas_core.files import TEMPORARY, remove, write_durably
+from nas_core.files import TEMPORARY, write_durably
 from topo_sweep.store.curves import curves_of
+from topo_sweep.store.files import refresh, remove, unlink, unsure
+from topo_sweep.store.lock import check_lease, is_locked, locked
 from topo_sweep.store.parts import StoreError, merge, parts_of, read_part, tidy, write_part
 from topo_sweep.store.paths import StorePaths
 from topo_sweep.store.precedence import by_time, preferred
@@ -50,7 +48,10 @@ _SMALL_PART_BYTES = 16 * 2**20
 
 
 class ResultStore:
-    """The store in one local folder; see the module docstring for what it promises."""
+    """The store in one folder, or in the working copy of one elsewhere, see `files.py`.
+
+    The module docstring says what it promises.
+    """
 
     def __init__(self, paths: StorePaths) -> None:
         self.paths = paths
@@ -79,14 +80,21 @@ class ResultStore:
 
         Raises:
             StoreError: the disk is full or not writable; the caller still has the rows.
+            LeaseLostError: another driver has taken the store over.
 
         """
         written: list[Path] = []
         try:
+            check_lease(self.paths, before_writing=True)
             # Curves first: a trial that is visible has its epochs.
             for (name, schema), values in zip(table.parts, (curves, rows), strict=True):
                 content = pa.Table.from_pylist(values, schema)
-                written += write_part(self.paths.part_folder(name), content)
+                folder = self.paths.part_folder(name)
+                # What an earlier try may have left: it had these rows, and no others.
+                left = unsure(folder)
+                written += write_part(folder, content, replaces=left)
+                for part in left if content.num_rows else []:
+                    unlink(part)
         except OSError as error:
             for part in written:  # each try would leave another one
                 remove(part)
@@ -97,8 +105,21 @@ class ResultStore:
             with contextlib.suppress(OSError, StoreError):
                 self.compact()
 
+    def refresh(self, *, whole: bool = False, now: bool = False, anew: bool = False) -> None:
+        """Look for what is new in a store elsewhere, see `files.refresh`.
+
+        Raises:
+            StoreError: that fails.
+
+        """
+        try:
+            refresh(self.paths.folder, whole=whole, now=now, anew=anew)
+        except OSError as error:
+            raise self._unreadable(error) from None
+
     def compact(self) -> None:
         """Merge small parts into one, see `parts.merge`; call with the lock held."""
+        check_lease(self.paths, before_writing=True)
         for table in TABLES.values():
             for name, schema in table.parts:
                 merge(self.paths.part_folder(name), schema, smaller_than=_SMALL_PART_BYTES)
@@ -206,6 +227,7 @@ class ResultStore:
 
         """
         folder = self.paths.part_folder(name)
+        self.refresh(whole=any(name == table.curve_name for table in TABLES.values()))
         for _ in range(100):
             with contextlib.suppress(FileNotFoundError):  # compacted between listing and reading
                 tables = [read_part(part, schema, times) for part in parts_of(folder)]
@@ -214,67 +236,31 @@ class ResultStore:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the store against other writers on any machine that shares the file system.
+        """Hold the store against other writers on any machine that shares it, see `lock.py`.
 
         Raises:
             InputError: another process holds it, which it names, or it is no file.
 
         """
-        with self._lock_file("a+") as file:
-            try:
-                _flock(file)
-            except BlockingIOError:
-                file.seek(0)
-                raise InputError(
-                    f"{self.paths.folder} is in use by {file.read().strip() or 'another run'}: "
-                    "wait for it or stop it (reading with status, rank and plot is fine)"
-                ) from None
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}")
-            file.flush()
-            try:
-                yield
-            finally:
-                with contextlib.suppress(OSError):  # the disk may be read-only by now
-                    file.truncate(0)
-
-    def _lock_file(self, mode: str) -> TextIO:
-        """Open the file that is locked, but no other file to which a link leads.
-
-        Raises:
-            InputError: it is no file, or not ours to open.
-
-        """
-
-        def opened(name: str, flags: int) -> int:
-            return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
-
-        try:
-            return cast("TextIO", open(self.paths.lock, mode, opener=opened))
-        except OSError as error:
-            raise InputError(f"cannot lock {self.paths.lock}: {error.strerror or error}") from None
+        with locked(self.paths):
+            self.refresh(whole=True, now=True)
+            yield
 
     @property
     def is_locked(self) -> bool:
-        """Whether a driver holds the lock now."""
+        """Whether a driver holds the lock now.
+
+        Raises:
+            StoreError: a store elsewhere cannot be read.
+
+        """
         try:
-            with self._lock_file("r") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except (InputError, OSError):  # not there, or not ours to open: nobody drives it here
-            return False
-        return False
+            return is_locked(self.paths)
+        except OSError as error:
+            raise self._unreadable(error) from None
 
-
-def _flock(file: TextIO) -> None:
-    """Lock the file; wait a moment for `is_locked` of another process, which holds it briefly."""
-    for _ in range(20):
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        time.sleep(0.01)
-    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    def _unreadable(self, error: OSError) -> StoreError:
+        return StoreError(f"cannot read {self.paths.folder}: {error.strerror or error}")
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:

@@ -24,8 +24,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nas_core.errors import TopoSweepError
-from nas_core.files import TEMPORARY, digest, digest_of_file, is_regular, remove, write_durably
+from nas_core.files import TEMPORARY, digest, digest_of_file, is_regular
 from topo_sweep.store.curves import read_ended
+from topo_sweep.store.files import remove, unlink, write_durably
 
 _GROUP_ROWS: Final = 2**15  # what is read at least: the curves of 328 trainings of 100 epochs
 _SELDOM_TWICE: Final = {"train_loss", "alpha_loss", "seconds", "train_seconds"}
@@ -148,7 +149,7 @@ def merge(folder: Path, schema: pa.Schema, *, smaller_than: int) -> None:
         rows = pa.concat_tables(read_part(part, schema) for part in small)
         write_part(folder, rows, replaces=small)
         for part in small:
-            part.unlink()
+            unlink(part)
 
 
 def tidy(folder: Path) -> None:
@@ -164,7 +165,7 @@ def tidy(folder: Path) -> None:
         left = [replaced for replaced in _replaced_by(part) if replaced.exists()]
         if left and digest_of_file(part) in part.name:
             for replaced in left:
-                replaced.unlink()
+                unlink(replaced)
 
 
 def has_digest(part: Path) -> bool:

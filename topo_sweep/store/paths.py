@@ -1,10 +1,11 @@
-"""Every file name of a store, in one place."""
+"""Every file name of a store, in one place, and of the copy of one that lies elsewhere."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from nas_core.protocols.training import DataOptions, Protocol
@@ -12,12 +13,28 @@ if TYPE_CHECKING:
 RESULTS = Path("results")
 """Where sweeps go unless told otherwise."""
 
+COPY_OF: Final = ".copy-of.json"
+"""In a working copy: of which place it is one, see `uris.py`."""
+
+
+def copies_folder() -> Path:
+    """Return where working copies lie: a cache, which may be removed when no command runs."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache.absolute() / "topo-sweep"
+
 
 @dataclass(frozen=True)
 class StorePaths:
     """The files of one sweep's folder."""
 
     folder: Path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let another machine, which has not this working copy, make one of its own."""
+        from topo_sweep.store.uris import uri_of
+
+        uri = uri_of(self.folder)
+        return (StorePaths, (self.folder,)) if uri is None else (_paths_of, (self.folder, uri))
 
     @classmethod
     def of(
@@ -73,6 +90,11 @@ class StorePaths:
         return self.folder / ".lock"
 
     @property
+    def lease(self) -> Path:
+        """On S3 and the like, in the place of a lock: who writes, renewed while it lives."""
+        return self.folder / "lease.json"
+
+    @property
     def progress(self) -> Path:
         """What the driver is doing now; advice for `status`, never truth."""
         return self.folder / ".progress.json"
@@ -84,3 +106,9 @@ class StorePaths:
     def checkpoint(self, trial_id: str) -> Path:
         """State of one unfinished trial."""
         return self.checkpoints / f"{trial_id}.safetensors"
+
+
+def _paths_of(folder: Path, uri: str) -> StorePaths:
+    from topo_sweep.store.uris import uri_of, working_copy
+
+    return StorePaths(folder if uri_of(folder) == uri else working_copy(uri))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import weakref
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -28,6 +29,8 @@ from topo_sweep.runs.runner import (
     settled_here,
 )
 from topo_sweep.spec.trials import SearchTrial, Trial
+from topo_sweep.store.paths import StorePaths
+from topo_sweep.store.uris import working_copy
 
 SPEC = search_spec(seeds=(0, 1), evaluation_seeds=(0, 1))
 LONGER = search_spec(search=SPEC.search | {"epochs": 3}, evaluation_seeds=(0,))
@@ -166,6 +169,22 @@ def test_a_pack_that_ran_out_of_memory_has_let_go_of_it_when_it_says_so(
     assert report.failure.failure == "memory"
     assert report.failure.error == "OutOfMemoryError: CUDA out of memory"
     assert [network() for network in networks] == [None]
+
+
+def test_a_worker_that_does_not_reach_what_is_saved_elsewhere_trains_without(
+    digits: Split,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    paths = StorePaths(working_copy("nosuch://bucket/results/sweep"))
+    execution = Execution(checkpoint_seconds=0)
+    *_, outcome = TrialRunner(digits, execution=execution, paths=paths).run(search_of(SPEC))
+    assert isinstance(outcome, Outcome)
+    assert outcome.status == "ok"
+    assert "cannot be read: cannot be opened" in caplog.messages[0]
+    assert "no checkpoint can be written, training goes on without" in caplog.messages[1]
 
 
 def test_memory_that_ran_out_is_known_by_type_or_text() -> None:

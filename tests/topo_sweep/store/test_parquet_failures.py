@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import io
 import itertools
 import os
 import shutil
@@ -151,36 +150,4 @@ def test_a_read_only_disk_is_refused_with_advice_and_still_read(tiny_disk: Path)
     with pytest.raises(StoreError, match=os.strerror(errno.EROFS)):
         append(store, [trial_row("b")])
     assert ids(store) == ["trial"]
-    assert not store.is_locked
-
-
-def test_a_lock_is_given_back_on_a_disk_that_became_read_only(
-    store: ResultStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class ReadOnly(io.TextIOWrapper):
-        def truncate(self, _size: int | None = None, /) -> int:
-            if self.tell():
-                raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-            return 0
-
-    def opened(self: ResultStore, mode: str) -> ReadOnly:
-        return ReadOnly(self.paths.lock.open(mode + "b"))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(ResultStore, "_lock_file", opened)
-        with pytest.raises(StoreError, match="what matters"), store.lock():
-            raise StoreError("what matters")
-
-    assert not store.is_locked
-
-
-def test_a_lock_that_is_a_link_is_not_followed(store: ResultStore, tmp_path: Path) -> None:
-    precious = tmp_path / "precious"
-    precious.write_bytes(b"content")
-    store.paths.lock.symlink_to(precious)
-
-    with pytest.raises(InputError, match=r"^cannot lock .*\.lock: "), store.lock():
-        pass
-
-    assert precious.read_bytes() == b"content"
     assert not store.is_locked

@@ -15,6 +15,7 @@ import click
 from nas_core.errors import InputError, unwritable
 from nas_core.files import write_output
 from topo_sweep.store.paths import RESULTS
+from topo_sweep.store.uris import folder_of, is_uri, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +44,7 @@ FORMAT: Final[Mapping[str, Any]] = {
 
 
 class AnyPath(click.Path):
-    """A path that the file system can hold, whether there is anything or not."""
+    """A path that the file system can hold, whether there is anything or not; or a URI's copy."""
 
     def convert(
         self,
@@ -51,14 +52,38 @@ class AnyPath(click.Path):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> Path:
-        """Return the path; refuse one that is too long, or holds what no name may."""
-        path = Path(value)
+        """Return the path; refuse one that is too long, or holds what no name may.
+
+        A URI, such as `s3://BUCKET/PREFIX`, stands for a working copy.
+        """
         try:
+            path = folder_of(str(value))
             path.exists()
+        except InputError as error:
+            self.fail(str(error), param, ctx)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             self.fail(f"{str(value)[:60]!r}... is no path: {reason}", param, ctx)
         return path
+
+
+class TextOrUri(click.ParamType[str]):
+    """Any text; a URI becomes the path of its working copy."""
+
+    name = "text"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's signature
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> str:
+        """Return the text, or the path."""
+        if not is_uri(str(value)):
+            return str(value)
+        folder = PATH.convert(value, param, ctx)
+        folder.mkdir(parents=True, exist_ok=True)  # that it is a folder tells it from a name
+        return str(folder)
 
 
 class OutputFile(AnyPath):
@@ -82,6 +107,7 @@ class OutputFile(AnyPath):
 
 
 PATH: Final = AnyPath(path_type=Path)
+TEXT: Final = TextOrUri()
 OUTPUT: Final = OutputFile(path_type=Path)
 STDOUT: Final = Path("-")
 
@@ -185,6 +211,7 @@ def print_records(
     elif output_format == "csv":
         say(*remarks)
         text = _csv([records] if isinstance(records, Mapping) else records)
+    text = shown(text)
     if output is None or output == STDOUT:
         click.echo(text)
         return

@@ -2,7 +2,7 @@
 
 A run goes on without stderr, so its exit code always tells what became of its trials. What Python
 prints there goes through a descriptor of its own: libraries write to number 2 as they like, and a
-run may keep that from the user.
+run may keep that from the user. And a working copy of results elsewhere is called by its URI.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any, Self, TextIO
 
 from nas_core.errors import TopoSweepError
+from topo_sweep.store.uris import shown
 
 
 class ReaderGoneError(Exception):
@@ -86,12 +87,13 @@ class _Guarded:
         """The stream of bytes beneath, guarded likewise."""
         return type(self)(self._stream.buffer, self._descriptor)  # type: ignore[arg-type]
 
-    def write(self, text: str) -> int:
+    def write(self, text: str | bytes) -> int:
         """Write; of a `buffer`, bytes."""
         if text == "":  # click asks in this way, deaf to errors, whether a stream takes text
             return 0
         with self._watched():
-            return self._stream.write(text)
+            said = shown(text) if isinstance(text, str) else text
+            return self._stream.write(said)  # type: ignore[arg-type] # a buffer takes bytes
         return len(text)
 
     def flush(self) -> None:

@@ -30,6 +30,7 @@ from topo_sweep.runs.on_ray.nodes import (
     words,
 )
 from topo_sweep.runs.on_ray.questions import question, seeing_function
+from topo_sweep.store.files import is_elsewhere
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -39,7 +40,8 @@ class Watch:
 
     Args:
         execution: settled.
-        manifest: the file `sweep.json` of the sweep, by which a node sees its folder or does not.
+        manifest: the file `sweep.json` of the sweep, by which a node sees its folder or does not;
+            one that lies elsewhere, each node reaches by itself.
         by_path: images that nodes read themselves; None where they are sent.
 
     """
@@ -105,7 +107,8 @@ class Watch:
                 )
             else:
                 self._passed.add(node_id)
-                unseen += [] if sees_results else [address(nodes[node_id])]
+                reaches = sees_results or is_elsewhere(self._manifest)
+                unseen += [] if reaches else [address(nodes[node_id])]
         if unseen:
             _LOGGER.warning(
                 "node %s: the results folder is not visible there, so checkpoints are not kept, "

@@ -34,10 +34,12 @@ def check_sweep(folder: Path, *, repairs: bool) -> Checked:
 
     Raises:
         InputError: another process writes there.
+        StoreError: a sweep elsewhere cannot be read.
         OSError: as the file system says.
 
     """
     store = ResultStore(StorePaths(folder))
+    store.refresh(whole=True, anew=True)  # of a sweep elsewhere, what is there counts
     paths = store.paths
     parts = list(all_parts(paths))
     states = sorted(paths.checkpoints.glob("*.safetensors"))

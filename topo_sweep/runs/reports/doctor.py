@@ -26,6 +26,7 @@ from nas_core.protocols.training import PRESETS
 from nas_core.training.pack import Member
 from topo_sweep.analysis.text import aligned, counted
 from topo_sweep.runs.timing.step_time import time_steps
+from topo_sweep.store.files import is_elsewhere, try_out
 
 _LEAST_BYTES: Final = 2**28
 """Less than that is soon full: a part of a store and a checkpoint are some megabytes each."""
@@ -70,6 +71,8 @@ def machine_findings(results: Path) -> Iterator[Finding]:
     yield kernel_finding(len(gpus.seen))
     yield step_finding("cuda" if gpus.seen else "cpu")
     yield disk_finding(results)
+    if is_elsewhere(results):
+        yield place_finding(results)
     yield token_finding()
 
 
@@ -190,12 +193,24 @@ def disk_finding(results: Path) -> Finding:
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         return Finding("disk", "fail", f"nothing can be written to {folder}", elsewhere)
     free = shutil.disk_usage(folder).free
-    words = f"{free / 2**30:.1f} GiB free for {results}"
+    what = "the working copy of " * is_elsewhere(results)
+    words = f"{free / 2**30:.1f} GiB free for {what}{results}"
     if free < _LEAST_BYTES:
         return Finding("disk", "fail", words, f"make room, or {elsewhere}")
     if free < _FEW_BYTES:
         return Finding("disk", "warn", words, f"checkpoints may fill it; {elsewhere}")
     return Finding("disk", "ok", words)
+
+
+def place_finding(results: Path) -> Finding:
+    """Tell whether this user can write and read where results lie, on S3 or the like."""
+    try:
+        try_out(results)
+    except (InputError, OSError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        advice = "see whether bucket, endpoint, region and credentials are right"
+        return Finding("results place", "fail", f"{results}: {why}", advice)
+    return Finding("results place", "ok", f"{results} can be written and read")
 
 
 def token_finding() -> Finding:
@@ -241,6 +256,8 @@ def folder_finding(
     results: Path, read_each_others_files: Callable[[Path], Sequence[str]]
 ) -> Finding:
     """Tell whether nodes see one results folder: without it, checkpoints are not kept there."""
+    if is_elsewhere(results):
+        return Finding("results folder", "ok", "each node reaches it with credentials of its own")
     if not results.is_dir():
         advice = "make it, and look again"
         return Finding("results folder", "warn", f"there is no folder {results} yet", advice)

@@ -15,7 +15,15 @@ from nas_core.cells.genotype import KNOWN_CELLS
 from nas_core.errors import InputError, TopoSweepError
 from nas_core.protocols.training import DataOptions
 from tests.topo_sweep.analysis.choice_rows import searched, topologies
-from topo_sweep.cli.shared.common import OUTPUT, STDOUT, beside, evaluated, print_records
+from topo_sweep.cli.shared.common import (
+    OUTPUT,
+    PATH,
+    STDOUT,
+    TEXT,
+    beside,
+    evaluated,
+    print_records,
+)
 from topo_sweep.store.opened import open_sweep
 
 RECORDS = [
@@ -88,6 +96,23 @@ def test_records_go_to_a_file_instead(tmp_path: Path, capsys: pytest.CaptureFixt
 
     assert capsys.readouterr().out == ""
     assert (tmp_path / "file.txt").read_text(encoding="utf-8") == "text in a file\n"
+
+
+def test_results_elsewhere_are_called_by_their_uri_in_files_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = PATH.convert("s3://bucket/results", None, None)
+    text = TEXT.convert("s3://bucket/results", None, None)
+    assert (text, Path(text).is_dir()) == (str(folder), True)
+    assert TEXT.convert("DARTS_V2", None, None) == "DARTS_V2"
+    with pytest.raises(click.BadParameter, match="holds a credential"):
+        TEXT.convert("s3://a:b@bucket/results", None, None)
+
+    record = {"folder": str(folder / "sweep")}
+    print_records(record, "json", "", output=tmp_path / "file.json")
+    written = json.loads((tmp_path / "file.json").read_text(encoding="utf-8"))
+    assert written == {"folder": "s3://bucket/results/sweep"}
 
 
 def test_a_file_that_cannot_be_written_is_named_with_the_reason(tmp_path: Path) -> None:

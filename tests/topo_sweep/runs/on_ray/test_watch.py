@@ -15,6 +15,7 @@ from topo_sweep.runs.images import ImagesByPath
 from topo_sweep.runs.on_ray import watch
 from topo_sweep.runs.on_ray.nodes import versions_here
 from topo_sweep.runs.on_ray.watch import OtherVersionsError, Watch, checked, places_but
+from topo_sweep.store.uris import working_copy
 
 HERE = versions_here()
 OTHER = {**HERE, "torch": "0.1"}
@@ -58,6 +59,21 @@ def manifest(tmp_path: Path) -> Path:
     path = tmp_path / "sweep.json"
     path.write_text("{}", encoding="utf-8")
     return path
+
+
+def test_a_sweep_that_lies_elsewhere_needs_no_folder_that_nodes_share(
+    made_up: MadeUp,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    manifest = working_copy("s3://bucket/results/sweep") / "sweep.json"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text("{}", encoding="utf-8")
+    made_up.cpus, made_up.answers = {"first": 2}, {"first": (HERE, False)}
+    assert set(Watch(Execution(cluster=True, gpus=0), manifest).passed) == {"first"}
+    assert caplog.records == []
 
 
 def test_a_node_that_joins_counts_when_it_has_passed_and_not_before(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import socket
 import subprocess
@@ -24,12 +25,15 @@ from topo_sweep.runs.reports.doctor import (
     machine_findings,
     nodes_finding,
     open_finding,
+    place_finding,
     ports_finding,
     step_finding,
     text,
     token_finding,
     versions_finding,
 )
+from topo_sweep.store.remote import Remote
+from topo_sweep.store.uris import working_copy
 
 VERSIONS = {"Python": "3.11", "ray": "2.60.0", "torch": "2.14.1", "topo-sweep": "0.1.0"}
 H200 = ("NVIDIA H200", 139 * 2**30)
@@ -162,6 +166,26 @@ def test_a_folder_that_not_all_see_is_a_warning(tmp_path: Path) -> None:
     assert folder_finding(tmp_path, read).level == "ok"
     assert folder_finding(tmp_path / "none", read).level == "warn"
     assert asked == [tmp_path, tmp_path]
+
+
+def test_results_elsewhere_are_tried_out_and_need_no_folder_that_nodes_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    results = working_copy("mock://doctor/results")
+    finding = place_finding(results)
+    assert finding == Finding("results place", "ok", f"{results} can be written and read")
+    assert f"free for the working copy of {results}" in disk_finding(results).found
+    assert folder_finding(results, lambda _: ["unseen"]).level == "ok"
+
+    def refused(*_: object) -> None:
+        raise OSError(errno.EIO, "ACCESS_DENIED")
+
+    monkeypatch.setattr(Remote, "put", refused)
+    finding = place_finding(results)
+    assert (finding.level, finding.found) == ("fail", f"{results}: ACCESS_DENIED")
+    finding = place_finding(working_copy("nosuch://doctor/results"))
+    assert (finding.level, "cannot be opened" in finding.found) == ("fail", True)
 
 
 def test_a_cluster_that_cannot_be_joined_is_a_failure(tmp_path: Path) -> None:

@@ -1,0 +1,54 @@
+"""The lock of a store in a folder: what it is on a disk, and what may lie in its place."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+from pathlib import Path
+
+import pytest
+
+from nas_core.errors import InputError
+from tests.topo_sweep.store.local_store import make_store
+from topo_sweep.store import lock
+from topo_sweep.store.parquet import ResultStore
+from topo_sweep.store.parts import StoreError
+from topo_sweep.store.paths import StorePaths
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ResultStore:
+    return make_store(tmp_path / "sweep")
+
+
+def test_a_lock_is_given_back_on_a_disk_that_became_read_only(
+    store: ResultStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class ReadOnly(io.TextIOWrapper):
+        def truncate(self, _size: int | None = None, /) -> int:
+            if self.tell():
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+            return 0
+
+    def opened(paths: StorePaths, mode: str) -> ReadOnly:
+        return ReadOnly(paths.lock.open(mode + "b"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lock, "_lock_file", opened)
+        with pytest.raises(StoreError, match="what matters"), store.lock():
+            raise StoreError("what matters")
+
+    assert not store.is_locked
+
+
+def test_a_lock_that_is_a_link_is_not_followed(store: ResultStore, tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"content")
+    store.paths.lock.symlink_to(precious)
+
+    with pytest.raises(InputError, match=r"^cannot lock .*\.lock: "), store.lock():
+        pass
+
+    assert precious.read_bytes() == b"content"
+    assert not store.is_locked
