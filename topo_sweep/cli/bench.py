@@ -86,7 +86,7 @@ def bench(request: BenchRequest) -> None:
     if request.as_json:
         from topo_sweep.bench.limits import device_here
         from topo_sweep.bench.record import record
-        from topo_sweep.runs.runner import device_name
+        from topo_sweep.runs.device import device_name
 
         command = shlex.join(["topo-sweep", *sys.argv[1:]])
         kept = record(command, figures, n=request.repeats, device=device_name(device_here()))

@@ -17,6 +17,7 @@ from nas_core.protocols.data import DATASETS
 from nas_core.protocols.training import Protocol
 from nas_core.training.pack import Member
 from topo_sweep.analysis.text import counted
+from topo_sweep.runs.device import device_name
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.packs import (
     Packs,
@@ -28,7 +29,7 @@ from topo_sweep.runs.packs import (
     planned_packs,
 )
 from topo_sweep.runs.plan import Plan
-from topo_sweep.runs.runner import device_name, is_out_of_memory
+from topo_sweep.runs.runner import is_out_of_memory
 from topo_sweep.runs.timing.step_time import time_steps
 from topo_sweep.store.manifest import Packing, PackTime
 

@@ -11,23 +11,22 @@ import logging
 import platform
 import resource
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
 import torch
 
 from nas_core.data.splits import Split, search_split
-from nas_core.errors import InputError
 from nas_core.protocols.training import NetworkTraining
 from nas_core.training.checkpoint import Checkpoint
 from nas_core.training.epochs import EpochMetrics, SearchEpoch, Steps
-from nas_core.training.loop import check_precision as precision_exists
 from nas_core.training.pack import Member, PackTraining
 from nas_core.training.search import Search
 from nas_core.training.search_pack import PackSearch
 from nas_core.training.search_state import check_searchable
 from nas_core.training.training import Training, check_trainable
+from topo_sweep.runs.device import check_device, device_name
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.packs import Pack, cell_of
 from topo_sweep.spec.trials import Evaluation, Planned, Runnable, SearchTrial, Trial
@@ -318,35 +317,3 @@ def fetched_checkpoint(
     except OSError as error:
         _LOGGER.warning("checkpoint %s cannot be read: %s", path, error.strerror or error)
     return Checkpoint(path, key=key, every_seconds=every_seconds, write=_save)
-
-
-def check_precision(trials: Iterable[Planned], device: str) -> None:
-    """Refuse a precision that the device does not have.
-
-    Raises:
-        InputError: see `nas_core.training.loop.check_precision`.
-
-    """
-    for precision in {trial.protocol.precision for trial in trials}:
-        precision_exists(precision, device)
-
-
-def settled_here(execution: Execution) -> Execution:
-    """Return how a run executes on this machine: each on a GPU of its own where there are any."""
-    if execution.gpus not in {None, "auto"}:
-        return execution
-    return replace(execution, gpus=1.0 if torch.cuda.is_available() else 0.0)
-
-
-def check_device(device: str) -> None:
-    """Refuse a GPU that is not there: no run falls back to the CPU in silence."""
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError(
-            f"a GPU was asked for, but PyTorch {torch.__version__} finds no CUDA device on "
-            f"{platform.node()}: use --gpus-per-pack 0 to train on the CPU"
-        )
-
-
-def device_name(device: str) -> str:
-    """Return 'cpu' or the name of the GPU."""
-    return torch.cuda.get_device_name() if device == "cuda" else device

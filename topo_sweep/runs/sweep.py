@@ -12,6 +12,7 @@ from nas_core.data.splits import Dataset, Split, load_dataset
 from topo_sweep.analysis.text import counted
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.compiling import check_compiler, settled_compiling
+from topo_sweep.runs.device import check_device, check_precision, settled_here
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.gpu_share import GpuShare, settled_sharing
 from topo_sweep.runs.images import ImagesByPath, check_fingerprint, checked_images
@@ -31,10 +32,7 @@ from topo_sweep.runs.progress import Progress, reported
 from topo_sweep.runs.recorder import Recorder
 from topo_sweep.runs.runner import (
     TrialRunner,
-    check_device,
-    check_precision,
     saved_epochs,
-    settled_here,
 )
 from topo_sweep.spec.trials import searches_among
 from topo_sweep.store.files import remove

@@ -26,7 +26,6 @@ from topo_sweep.runs.runner import (
     Together,
     TrialRunner,
     is_out_of_memory,
-    settled_here,
 )
 from topo_sweep.spec.trials import SearchTrial, Trial
 from topo_sweep.store.paths import StorePaths
@@ -205,12 +204,3 @@ def test_memory_of_a_gpu_that_ran_out_is_known() -> None:
         torch.empty(2**50, device="cuda")
 
     assert is_out_of_memory(no_memory.value)
-
-
-def test_each_has_a_gpu_where_there_are_any_unless_it_is_said_otherwise(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for is_there, gpus in ((True, 1.0), (False, 0.0)):
-        monkeypatch.setattr("torch.cuda.is_available", lambda is_there=is_there: is_there)
-        assert settled_here(Execution()) == Execution(gpus=gpus)
-        assert settled_here(Execution(gpus=0.25)) == Execution(gpus=0.25)
