@@ -23,5 +23,5 @@ def test_a_gpu_that_is_not_there_is_no_cpu(monkeypatch: pytest.MonkeyPatch) -> N
 
     check_device("cpu")
     assert device_name("cpu") == "cpu"
-    with pytest.raises(InputError, match="finds no CUDA device on .*: use --gpus-per-pack 0"):
+    with pytest.raises(InputError, match=r"finds no CUDA device on .*: use --gpus-per-pack 0"):
         check_device("cuda")
