@@ -9,7 +9,6 @@ from __future__ import annotations
 import configparser
 import doctest
 import importlib
-import json
 import re
 import shlex
 import shutil
@@ -39,12 +38,18 @@ from tests.program import done
 from tests.topo_sweep.conftest import make_sweep, small_spec
 from tests.topo_sweep.store.store_rows import trial_row
 from topo_sweep.analysis.comparable import EXPERIMENT
+from topo_sweep.analysis.design import design_of
+from topo_sweep.analysis.inference.best import places
+from topo_sweep.analysis.inference.noise import members
+from topo_sweep.analysis.inference.omnibus import class_test, member_test
+from topo_sweep.analysis.inference.two_way import class_by_seed
+from topo_sweep.analysis.inference.variance import reliabilities, variance_components
 from topo_sweep.paper.published import printed
 from topo_sweep.spec.load import shipped_names
 from topo_sweep.spec.networks import GenotypeSweep, TopologySweep
 from topo_sweep.spec.random_cells import RandomSweep
 from topo_sweep.spec.searches import SearchSweep
-from topo_sweep.store.opened import open_sweep
+from topo_sweep.store.opened import load_results
 from topo_sweep.store.tables import TABLES, TRIAL_SCHEMA
 
 SMALL = ("--executor", "inline", *TINY, "--holdout", "0", "--seeds", "0")
@@ -136,7 +141,17 @@ def test_the_pages_have_commands_of_every_kind() -> None:
         "plot",
         "--help",
     }
-    others = {"search", "evaluate", "promote", "compare", "protocol", "check", "merge", "bench"}
+    others = {
+        "search",
+        "evaluate",
+        "promote",
+        "analyze",
+        "compare",
+        "protocol",
+        "check",
+        "merge",
+        "bench",
+    }
     assert said == plain | others | {"cluster", "doctor", "chaos", "fuzz"}
 
 
@@ -145,7 +160,7 @@ def test_every_shipped_sweep_is_listed_and_all_but_the_small_ones_are_experiment
     assert sorted(listed) == shipped_names()
     run = {shlex.split(command)[2] for command in experiments() if " run " in command}
     unified = {"unified"}  # `promote` makes it from a sweep's own ranking
-    assert run | unified == set(shipped_names()) - {"demo", "search_demo", "classes"}
+    assert run | unified == set(shipped_names()) - {"demo", "digits", "search_demo", "classes"}
 
 
 def test_the_chain_of_the_paper_searches_along_what_promote_made() -> None:
@@ -314,20 +329,32 @@ def test_every_page_is_linked_from_the_readme_which_is_short() -> None:
 
 def test_the_finding_of_the_readme_is_what_the_kept_rows_say() -> None:
     finding = section("README.md", "One finding, and what it does not show").replace("\n", " ")
-    lowest, highest, gaps, genotypes = 1.0, 0.0, [], []
-    for search in ("with-attention", "without-attention"):
-        sweep = open_sweep(ROOT / STUDY / search)
-        last = sweep.search_epochs().sort_values("epoch").iloc[-1]
-        edges = [edge["weights"] for cell in json.loads(last["alphas"]).values() for edge in cell]
-        lowest = min(lowest, *(min(edge.values()) for edge in edges))
-        highest = max(highest, *(max(edge.values()) for edge in edges))
-        candidates = [sorted(v for k, v in edge.items() if k != "none") for edge in edges]
-        gaps.append(statistics.median(weights[-1] - weights[-2] for weights in candidates))
-        genotypes.append(re.split(r"[+;|]", sweep.searches()["genotype"].item()))
-    assert f"between {lowest:.3f} and {highest:.3f}, where equal weights are 0.125" in finding
-    assert f"{gaps[0]:.4f} (with) and {gaps[1]:.4f} (without)" in finding
-    differing = sum(one != other for one, other in zip(*genotypes, strict=True))
-    assert f"median of {len(edges)} edges, and the two genotypes differ on {differing}" in finding
+    trials = load_results(ROOT / "results/studies/digits")
+    design = design_of(trials)
+    classes, member = class_test(design.runs), member_test(design.runs)
+    assert classes is not None
+    assert member is not None
+    assert f"F({classes.df1}, {classes.df2}) = {classes.f:.2f}, p < 0.001" in finding
+    assert max(classes.p_value, classes.permutation_p) < 0.001
+    assert f"F({member.df1}, {member.df2}) = {member.f:.2f}, p = {member.p_value:.2f}" in finding
+
+    layout = class_by_seed(design.runs)
+    components, reliability = variance_components(layout), reliabilities(layout)
+    noise, between = (100 * components[name].value ** 0.5 for name in ("run", "group"))
+    one, ten = (reliability[name].value for name in ("run", "means"))
+    assert f"one run each has a reliability of {one:.2f}, ten have {ten:.2f}" in finding
+    assert f"SD {noise:.2f} points where classes differ by SD {between:.2f}" in finding
+    best = places(design.table, members=members(design))["in_best_set"].sum()
+    assert f"the best is one of {best} of {len(design.groups)} classes" in finding
+
+    by_seed = trials.pivot_table(index="topology", columns="seed", values="test_accuracy")
+    lost, ranks = [], []
+    for seed in by_seed:
+        won, others = by_seed[seed].idxmax(), by_seed.drop(columns=seed).mean(axis=1)
+        lost.append(100 * (by_seed.loc[won, seed] - others[won]))
+        ranks.append(others.rank(ascending=False)[won])
+    assert f"on average {statistics.mean(lost):.1f} points less on the other nine seeds" in finding
+    assert f"ranks between {min(ranks):.0f} and {max(ranks):.0f}" in finding
 
 
 def test_the_citation_is_of_this_version_and_names_the_paper() -> None:
