@@ -17,9 +17,9 @@ import pandas as pd
 from nas_core.cells.genotype import Genotype
 from topo_sweep.analysis.accuracy import METRICS
 from topo_sweep.analysis.design import Design, design_of
+from topo_sweep.analysis.inference.additive import adjusted_means
 from topo_sweep.analysis.inference.agreement import (
     Agreement,
-    adjusted_means,
     agreement,
     mean_agreement,
 )

@@ -16,7 +16,7 @@ from scipy.special import ndtri
 from nas_core.cells.genotype import Genotype
 from nas_core.cells.topology import INPUTS, Topology, isomorphism_classes
 from topo_sweep.analysis.design import Design
-from topo_sweep.analysis.inference.agreement import adjusted_means
+from topo_sweep.analysis.inference.additive import adjusted_means
 from topo_sweep.analysis.inference.findings import Finding
 from topo_sweep.analysis.text import counted, p_words
 

@@ -12,10 +12,11 @@ from scipy.special import stdtr, stdtrit
 from nas_core.errors import InputError
 from topo_sweep.analysis.accuracy import Floats
 from topo_sweep.analysis.design import Design
+from topo_sweep.analysis.inference.additive import additive
 from topo_sweep.analysis.inference.findings import Finding
 from topo_sweep.analysis.inference.moderated import moderated
 from topo_sweep.analysis.inference.naming import SHOWN, interval_words, label
-from topo_sweep.analysis.inference.noise import NO_SPREAD, additive, by_members, members
+from topo_sweep.analysis.inference.noise import NO_SPREAD, by_members, members
 from topo_sweep.analysis.text import counted, points
 
 VARIANCES: Final = ("moderated", "pooled", "own")

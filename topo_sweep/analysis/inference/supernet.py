@@ -15,9 +15,9 @@ import pandas as pd
 
 from topo_sweep.analysis.accuracy import estimate
 from topo_sweep.analysis.design import Design, design_of
+from topo_sweep.analysis.inference.additive import adjusted_means
 from topo_sweep.analysis.inference.agreement import (
     Agreement,
-    adjusted_means,
     agreement,
     tau_text,
 )
