@@ -29,9 +29,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from topo_sweep.analysis.accuracy import accuracies
+from topo_sweep.analysis.accuracy import Floats, accuracies
 from topo_sweep.analysis.inference.additive import additive
-from topo_sweep.analysis.inference.anytime import Floats, paired
+from topo_sweep.analysis.inference.anytime import paired
 from topo_sweep.spec.adaptive import Adaptive
 
 Run = tuple[int, int]
@@ -81,7 +81,7 @@ def standing(table: Floats, settings: Adaptive, *, out: Collection[int] = ()) ->
         out: groups that race no more; there must be more others than are wanted.
 
     """
-    count = table.shape[1]
+    table, count = table[~np.isnan(table).all(axis=1)], table.shape[1]
     groups = np.array([group for group in range(count) if group not in out])
     means = np.full(count, np.nan)
     means[groups] = additive(table[:, groups]).means

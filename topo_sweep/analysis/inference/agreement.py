@@ -11,10 +11,10 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 
-Floats = NDArray[np.float64]
+from topo_sweep.analysis.accuracy import Floats
 
 FEWEST: Final = 5
 """Groups below which a tau gets no interval: leaving one out in turn tells too little."""

@@ -16,12 +16,10 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import digamma, polygamma
 
-from topo_sweep.analysis.accuracy import ANY, Range
-
-Floats = NDArray[np.float64]
+from topo_sweep.analysis.accuracy import ANY, Floats, Range
 
 _MEAN_PRECISION: Final = 0.1
 """Of the mixture over a mean's effect: the interval is finite from three seeds on."""

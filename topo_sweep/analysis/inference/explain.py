@@ -15,12 +15,12 @@ from scipy.special import ndtri
 
 from nas_core.cells.genotype import Genotype
 from nas_core.cells.topology import INPUTS, Topology, isomorphism_classes
+from topo_sweep.analysis.accuracy import Floats
 from topo_sweep.analysis.design import Design
 from topo_sweep.analysis.inference.additive import adjusted_means
+from topo_sweep.analysis.inference.corrections import holm
 from topo_sweep.analysis.inference.findings import Finding
 from topo_sweep.analysis.text import counted, p_words
-
-Floats = NDArray[np.float64]
 
 FEWEST: Final = 6
 """Groups below which nothing is correlated."""
@@ -138,7 +138,7 @@ def rank_correlations(
         rows.append((*row, np.nan))
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     for p_name in ("p", "partial_p"):
-        table[f"{p_name}_holm"] = _holm(table[p_name].to_numpy())
+        table[f"{p_name}_holm"] = holm(table[p_name])
     return table
 
 
@@ -266,18 +266,6 @@ def _basis(columns: Floats) -> Floats:
     u, sizes, _ = np.linalg.svd(columns, full_matrices=False)
     basis: Floats = u[:, sizes > _SMALL * sizes.max()]
     return basis
-
-
-def _holm(p: Floats) -> Floats:
-    """Return p-values adjusted by Holm's method; NaN is no test and stays.
-
-    Three lines of our own: that of statsmodels collects garbage, which takes 0.2 s a call.
-    """
-    order = np.argsort(p)[: int((~np.isnan(p)).sum())]
-    adjusted = np.full(len(p), np.nan)
-    times = len(order) - np.arange(len(order))
-    adjusted[order] = np.minimum(np.maximum.accumulate(times * p[order]), 1.0)
-    return adjusted
 
 
 def _named(row: Mapping[Hashable, Any]) -> str:

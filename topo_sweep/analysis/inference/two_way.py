@@ -14,7 +14,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import fdtrc
 
-Floats = NDArray[np.float64]
+from topo_sweep.analysis.accuracy import Floats
+
 Ints = NDArray[np.int64]
 
 NO_VARIANCE: Final = 1e-18
