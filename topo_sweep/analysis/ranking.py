@@ -27,7 +27,9 @@ from topo_sweep.analysis.text import (
     NO_INTERVAL,
     aligned,
     counted,
+    interval_words,
     n_words,
+    points,
     single_seed_caution,
 )
 from topo_sweep.spec.trials import network_name
@@ -216,13 +218,10 @@ def format_table(ranking: Ranking, top: int | None = None) -> str:
         **_names(ranking, best),
         "n": texts["n"],
         "runs": texts["runs"],
-        "mean %": [_percent(mean) for mean in best["mean"]],
-        "shrunken": [_percent(mean) for mean in best["shrunk_mean"]],
-        "SD": [_percent(sd) for sd in best["sd"]],
-        "95% interval": [
-            "-" if np.isnan(low) else f"{_percent(low)} to {_percent(high)}"
-            for low, high in zip(best["ci_low"], best["ci_high"], strict=True)
-        ],
+        "mean %": list(map(points, best["mean"])),
+        "shrunken": list(map(points, best["shrunk_mean"])),
+        "SD": list(map(points, best["sd"])),
+        "95% interval": list(map(interval_words, best["ci_low"], best["ci_high"])),
         "ranks": list(map(rank_words, best["rank_low"], best["rank_high"])),
         "best set": list(map(yes_no, best["in_best_set"])),
         "diverged": texts["diverged"],
@@ -291,7 +290,3 @@ def _names(ranking: Ranking, rows: pd.DataFrame) -> dict[str, list[str]]:
 
 def _top(ranking: Ranking, top: int | None) -> pd.DataFrame:
     return ranking.table if top is None else ranking.table.head(top)
-
-
-def _percent(fraction: float) -> str:
-    return "-" if np.isnan(fraction) else f"{100 * fraction:.2f}"

@@ -17,7 +17,7 @@ from topo_sweep.analysis.inference.chance import Control, beside_random
 from topo_sweep.analysis.inference.control_rows import ANY_WIRING
 from topo_sweep.analysis.inference.corrections import holm
 from topo_sweep.analysis.inference.findings import Finding
-from topo_sweep.analysis.text import counted
+from topo_sweep.analysis.text import counted, interval_words
 
 TITLE: Final = "does a search do better than chance"
 NO_CONTROL: Final = (
@@ -208,7 +208,7 @@ def _single(row: pd.Series[Any]) -> str:
             "called good here."
         )
     points = f"{100 * row['difference']:+.2f} points on average, 95% interval "
-    points += f"{100 * row['ci_low']:.2f} to {100 * row['ci_high']:.2f}, p = {row['p_value']:.2g}"
+    points += f"{interval_words(row['ci_low'], row['ci_high'])}, p = {row['p_value']:.2g}"
     if row["verdict"]:
         return f"Found cells do {row['verdict']} than {cells}: {points} ({n})."
     return (
@@ -233,17 +233,13 @@ def _shown(table: pd.DataFrame) -> list[tuple[str, ...]]:
             *(str(row[name]) for name in ("search", "space", "wiring", "random_wiring")),
             *(str(row[name]) for name in ("found", "random")),
             f"{100 * row['difference']:+.2f}",
-            _range(row["ci_low"], row["ci_high"]),
+            interval_words(row["ci_low"], row["ci_high"]),
             _number(row["p_holm"]),
-            _range(row["predicted_low"], row["predicted_high"]),
+            interval_words(row["predicted_low"], row["predicted_high"]),
         )
         for row in table.to_dict("records")
     ]
     return [(*header, "95% interval", "p (Holm)", "one more random cell, %"), *rows]
-
-
-def _range(low: float, high: float) -> str:
-    return "-" if np.isnan(low) else f"{100 * low:.2f} to {100 * high:.2f}"
 
 
 def _number(p_value: float) -> str:

@@ -16,9 +16,9 @@ from topo_sweep.analysis.inference.additive import additive
 from topo_sweep.analysis.inference.corrections import benjamini_hochberg, holm
 from topo_sweep.analysis.inference.findings import Finding
 from topo_sweep.analysis.inference.moderated import moderated
-from topo_sweep.analysis.inference.naming import SHOWN, interval_words, label
+from topo_sweep.analysis.inference.naming import SHOWN, label
 from topo_sweep.analysis.inference.noise import NO_SPREAD, by_members, members
-from topo_sweep.analysis.text import counted, points
+from topo_sweep.analysis.text import counted, interval_words, points
 
 VARIANCES: Final = ("moderated", "pooled", "own")
 

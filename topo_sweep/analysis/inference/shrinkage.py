@@ -12,9 +12,9 @@ from scipy.special import stdtrit
 from topo_sweep.analysis.accuracy import Floats
 from topo_sweep.analysis.design import Design
 from topo_sweep.analysis.inference.findings import Finding
-from topo_sweep.analysis.inference.naming import interval_words, named, shown_rows
+from topo_sweep.analysis.inference.naming import named, shown_rows
 from topo_sweep.analysis.inference.noise import NO_SPREAD, members, noise_of
-from topo_sweep.analysis.text import counted, plural, points
+from topo_sweep.analysis.text import counted, interval_words, plural, points
 
 FEWEST: Final = 4
 """Fewer groups do not tell how far apart groups are."""
