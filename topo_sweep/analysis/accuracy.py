@@ -31,7 +31,10 @@ FRACTION: Final[Range] = (0.0, 1.0)
 PERCENT: Final[Range] = (0.0, 100.0)
 COUNT: Final[Range] = (0.0, np.inf)
 
-_NO_SPREAD: Final = 1e-9  # less is rounding: one image of 100,000 more is 1e-5
+NO_SPREAD: Final = 1e-9
+"""A standard deviation below this is rounding: one image of 100,000 more is 1e-5."""
+
+NO_VARIANCE: Final = NO_SPREAD**2
 
 METRICS: Final = {
     "val": "last-epoch validation accuracy",
@@ -263,7 +266,7 @@ def t_interval(
 
     """
     centre, spread, count = (np.asarray(part, dtype=float) for part in (mean, sd, n))
-    half = stdtrit(count - 1.0, 0.975) * np.where(spread > _NO_SPREAD, spread, np.nan)
+    half = stdtrit(count - 1.0, 0.975) * np.where(spread > NO_SPREAD, spread, np.nan)
     half = half / np.sqrt(count)
     low, high = within
     return np.maximum(centre - half, low), np.minimum(centre + half, high)
@@ -282,7 +285,7 @@ def difference(first: Iterable[float], second: Iterable[float]) -> Estimate | No
     if not all(map(len, sides)):
         return None
     n, mean = sum(map(len, sides)), float(sides[0].mean() - sides[1].mean())
-    if min(map(len, sides)) == 1 or max(side.std() for side in sides) < _NO_SPREAD:
+    if min(map(len, sides)) == 1 or max(side.std() for side in sides) < NO_SPREAD:
         return Estimate(n=n, mean=mean)
     test = ttest_ind(*sides, equal_var=False)
     low, high = map(float, test.confidence_interval())

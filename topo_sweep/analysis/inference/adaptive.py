@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from topo_sweep.analysis.accuracy import Floats, accuracies
 from topo_sweep.analysis.inference.additive import additive
-from topo_sweep.analysis.inference.anytime import paired
+from topo_sweep.analysis.inference.anytime import anytime_pairs
 from topo_sweep.spec.adaptive import Adaptive
 
 Run = tuple[int, int]
@@ -88,7 +88,7 @@ def standing(table: Floats, settings: Adaptive, *, out: Collection[int] = ()) ->
     ordered = groups[np.lexsort((groups, -means[groups]))]
     top, rest = ordered[: settings.top], ordered[settings.top :]
     alpha = (1 - settings.confidence) / (settings.top * (count - settings.top))
-    pairs = paired(table, alpha=alpha)
+    pairs = anytime_pairs(table, alpha=alpha)
     across = np.ix_(rest, top)
     upper = pairs.difference[across] + pairs.half_width[across]
     excess = np.maximum(upper - settings.delta, 0.0)

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from topo_sweep.analysis.accuracy import Floats
+from topo_sweep.analysis.accuracy import NO_VARIANCE, Floats
 from topo_sweep.analysis.design import Design
 from topo_sweep.analysis.inference.additive import additive
 from topo_sweep.analysis.inference.moderated import Moderated, moderated
-
-NO_SPREAD: Final = 1e-18
-"""Less variance is rounding: one image of 100,000 more is 1e-10."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -63,7 +59,7 @@ def noise_of(table: pd.DataFrame, members: pd.Series[float] | None = None) -> No
     judged = own["df"] > 0
     variance, df = own["variance"][judged], own["df"][judged]
     drawn = Moderated(variance=variance.to_numpy(), df=df.to_numpy(), prior_df=0.0)
-    if (variance > NO_SPREAD).any():
+    if (variance > NO_VARIANCE).any():
         scale: Floats | float = 1.0
         if members is not None:
             scale = np.asarray(by_members(table, members)[judged], dtype=np.float64)
@@ -92,8 +88,8 @@ def by_members(table: pd.DataFrame, members: pd.Series[float]) -> pd.Series[floa
     middle = own["variance"].groupby(inverse).median()
     weight = inverse.value_counts().reindex(middle.index).to_numpy(dtype=float)
     x, y = middle.index.to_numpy(dtype=float), middle.to_numpy()
-    if len(middle) == 1 or not (y > NO_SPREAD).any():
-        return pd.Series(max(y.mean(), NO_SPREAD), index=table.columns)
+    if len(middle) == 1 or not (y > NO_VARIANCE).any():
+        return pd.Series(max(y.mean(), NO_VARIANCE), index=table.columns)
     fitted = np.full(len(y), np.average(y, weights=weight))
     intercept = slope = 0.0
     for _ in range(3):  # the variance of a variance grows with its square

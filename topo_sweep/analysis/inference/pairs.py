@@ -10,14 +10,14 @@ import pandas as pd
 from scipy.special import stdtr, stdtrit
 
 from nas_core.errors import InputError
-from topo_sweep.analysis.accuracy import Floats
+from topo_sweep.analysis.accuracy import NO_VARIANCE, Floats
 from topo_sweep.analysis.design import Design
 from topo_sweep.analysis.inference.additive import additive
 from topo_sweep.analysis.inference.corrections import benjamini_hochberg, holm
 from topo_sweep.analysis.inference.findings import Finding
 from topo_sweep.analysis.inference.moderated import moderated
 from topo_sweep.analysis.inference.naming import SHOWN, label
-from topo_sweep.analysis.inference.noise import NO_SPREAD, by_members, members
+from topo_sweep.analysis.inference.noise import by_members, members
 from topo_sweep.analysis.text import counted, interval_words, points
 
 VARIANCES: Final = ("moderated", "pooled", "own")
@@ -78,7 +78,7 @@ def all_pairs(
     difference, variance = _moments(within)
     df = n - 1.0
     words = "each variance by itself"
-    if (variance[paired] > NO_SPREAD).any() and variances != "own":
+    if (variance[paired] > NO_VARIANCE).any() and variances != "own":
         scale: Floats = np.ones(len(n))
         if members is not None:
             of_group = by_members(table, members).to_numpy()
@@ -100,7 +100,7 @@ def all_pairs(
             values[:, first[apart]], values[:, second[apart]]
         )
     with np.errstate(invalid="ignore", divide="ignore"):
-        se = np.sqrt(np.where(squared * n > NO_SPREAD, squared, np.nan))
+        se = np.sqrt(np.where(squared * n > NO_VARIANCE, squared, np.nan))
         t = difference / se
     return Pairs(
         table=pd.DataFrame(

@@ -7,19 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import fdtrc
 
-from topo_sweep.analysis.accuracy import Floats
+from topo_sweep.analysis.accuracy import NO_VARIANCE, Floats
 
 Ints = NDArray[np.int64]
-
-NO_VARIANCE: Final = 1e-18
-"""A mean square below this is rounding: one image of 100,000 more is 1e-10."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
