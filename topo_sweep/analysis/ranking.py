@@ -14,7 +14,13 @@ import pandas as pd
 
 from nas_core.cells.genotype import Genotype, known_name
 from nas_core.errors import InputError
-from topo_sweep.analysis.accuracy import FRACTION, equal_seeds_caution, summary, t_interval
+from topo_sweep.analysis.accuracy import (
+    FRACTION,
+    ROUNDING,
+    equal_seeds_caution,
+    summary,
+    t_interval,
+)
 from topo_sweep.analysis.comparable import operation_words
 from topo_sweep.analysis.design import Design, design_of
 from topo_sweep.analysis.inference.anytime import anytime_interval
@@ -48,7 +54,6 @@ _ANYTIME: Final = (
     "Seeds went where they told most (an adaptive sweep), so intervals are 95% anytime-valid ones "
     f"over training seeds, {GIVEN}; the order was chosen by these accuracies, which flatter it."
 )
-_TIE = 1e-9  # means of counts of correct images differ by more, or only by rounding
 _PLACES: Final = (
     "With 95% confidence the best is among the {best} of {judged} in the best set, and so all "
     "true ranks lie in their intervals; shrunken means leave out the luck of seeds."
@@ -266,7 +271,7 @@ def _ranked(groups: pd.DataFrame) -> pd.DataFrame:
     """Add competition ranks; inside a tie the smallest topology comes first."""
     ordered = groups.sort_values("mean", ascending=False)
     means = ordered["mean"].to_numpy()
-    starts = np.append(True, -np.diff(means) > _TIE)[: len(means)]
+    starts = np.append(True, -np.diff(means) > ROUNDING)[: len(means)]
     ranks = np.maximum.accumulate(np.where(starts, np.arange(1, len(means) + 1), 0))
     ranked = ordered.assign(rank=ranks).sort_values(["rank", "topology", "genotype"])
     return ranked[list(COLUMNS)].reset_index(drop=True)

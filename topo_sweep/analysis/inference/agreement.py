@@ -14,12 +14,10 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 
-from topo_sweep.analysis.accuracy import Floats
+from topo_sweep.analysis.accuracy import DIGITS, Floats
 
 FEWEST: Final = 5
 """Groups below which a tau gets no interval: leaving one out in turn tells too little."""
-
-_DIGITS: Final = 9  # a mean of counts of correct images differs by more, or only by rounding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +66,7 @@ def mean_agreement(pairs: Sequence[ArrayLike], *, confidence: float = 0.95) -> A
     """
     if not len(pairs):
         return None
-    jackknife = [_taus(*np.round(np.asarray(pair, dtype=float), _DIGITS)) for pair in pairs]
+    jackknife = [_taus(*np.round(np.asarray(pair, dtype=float), DIGITS)) for pair in pairs]
     tau = float(np.mean([whole for whole, _ in jackknife]))
     if not np.isfinite(tau):
         return None

@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.special import digamma, polygamma
 
-from topo_sweep.analysis.accuracy import ANY, NO_SPREAD, NO_VARIANCE, Floats, Range
+from topo_sweep.analysis.accuracy import ANY, NO_VARIANCE, ROUNDING, Floats, Range
 
 _MEAN_PRECISION: Final = 0.1
 """Of the mixture over a mean's effect: the interval is finite from three seeds on."""
@@ -52,7 +52,7 @@ def anytime_interval(
 
     """
     centre, spread, count = (np.asarray(part, dtype=float) for part in (mean, sd, n))
-    known = (count > 1) & (spread > NO_SPREAD)
+    known = (count > 1) & (spread > ROUNDING)
     squares = np.where(known, (count - 1) * spread**2, np.nan)
     half = _half_width(squares, count, 0.0, alpha=1 - confidence, precision=_MEAN_PRECISION)
     low, high = within

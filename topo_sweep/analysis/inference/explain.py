@@ -15,7 +15,7 @@ from scipy.special import ndtri
 
 from nas_core.cells.genotype import Genotype
 from nas_core.cells.topology import INPUTS, Topology, isomorphism_classes
-from topo_sweep.analysis.accuracy import Floats
+from topo_sweep.analysis.accuracy import DIGITS, Floats
 from topo_sweep.analysis.design import Design
 from topo_sweep.analysis.inference.additive import adjusted_means
 from topo_sweep.analysis.inference.corrections import holm
@@ -30,7 +30,6 @@ SIZES: Final = ("parameters", "multiply_adds")
 
 _NAMES: Final = {"input_0_edges": "edges from input 0", "multiply_adds": "multiply-adds"}
 _SHAPE: Final = ("longest_path", "input_edges", "input_0_edges")
-_DIGITS: Final = 9
 _SMALL: Final = 1e-9  # a residual that is only rounding
 _CHUNK: Final = 500
 
@@ -123,7 +122,7 @@ def rank_correlations(
 
     """
     ranks = features.loc[means.index].rank().to_numpy(dtype=float)
-    ranked = np.asarray(means.round(_DIGITS).rank(), dtype=np.float64)
+    ranked = np.asarray(means.round(DIGITS).rank(), dtype=np.float64)
     n, names = len(ranked), [str(name) for name in features]
     order = _orders(n, permutations, seed)
     held = [number for number, name in enumerate(names) if not name.startswith("node_")]
@@ -222,7 +221,7 @@ def explain_finding(
 
 def _differs(values: pd.Series[float]) -> bool:
     """Return whether all groups have a value, and not all the same."""
-    rounded = values.round(_DIGITS).to_numpy()
+    rounded = values.round(DIGITS).to_numpy()
     return bool((rounded != rounded[0]).any()) and not np.isnan(rounded).any()
 
 
