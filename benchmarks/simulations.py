@@ -24,6 +24,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from topo_sweep.analysis.accuracy import Floats
 from topo_sweep.analysis.inference.adaptive import next_groups, standing
 from topo_sweep.analysis.inference.best import places
 from topo_sweep.analysis.inference.intervals import mean_intervals
@@ -34,8 +35,6 @@ from topo_sweep.analysis.inference.two_way import class_by_seed
 from topo_sweep.analysis.inference.variance import reliabilities
 from topo_sweep.bench.record import figures_of, keep, record, typed
 from topo_sweep.spec.adaptive import FIRST_SEEDS, Adaptive
-
-Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
 MEAN: Final = 0.90
 NOISE: Final = 0.0022  # the SD between seeds that would explain the paper's range

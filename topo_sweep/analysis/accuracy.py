@@ -31,7 +31,14 @@ FRACTION: Final[Range] = (0.0, 1.0)
 PERCENT: Final[Range] = (0.0, 100.0)
 COUNT: Final[Range] = (0.0, np.inf)
 
-_NO_SPREAD: Final = 1e-9  # less is rounding: one image of 100,000 more is 1e-5
+DIGITS: Final = 9
+"""To which accuracies are rounded where equal ones count: one image of 100,000 more is 1e-5."""
+
+ROUNDING: Final = 10.0**-DIGITS
+"""Less between accuracies, or as their standard deviation, is rounding."""
+
+NO_VARIANCE: Final = ROUNDING**2
+"""A variance below this is rounding."""
 
 METRICS: Final = {
     "val": "last-epoch validation accuracy",
@@ -263,7 +270,7 @@ def t_interval(
 
     """
     centre, spread, count = (np.asarray(part, dtype=float) for part in (mean, sd, n))
-    half = stdtrit(count - 1.0, 0.975) * np.where(spread > _NO_SPREAD, spread, np.nan)
+    half = stdtrit(count - 1.0, 0.975) * np.where(spread > ROUNDING, spread, np.nan)
     half = half / np.sqrt(count)
     low, high = within
     return np.maximum(centre - half, low), np.minimum(centre + half, high)
@@ -282,7 +289,7 @@ def difference(first: Iterable[float], second: Iterable[float]) -> Estimate | No
     if not all(map(len, sides)):
         return None
     n, mean = sum(map(len, sides)), float(sides[0].mean() - sides[1].mean())
-    if min(map(len, sides)) == 1 or max(side.std() for side in sides) < _NO_SPREAD:
+    if min(map(len, sides)) == 1 or max(side.std() for side in sides) < ROUNDING:
         return Estimate(n=n, mean=mean)
     test = ttest_ind(*sides, equal_var=False)
     low, high = map(float, test.confidence_interval())

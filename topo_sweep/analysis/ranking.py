@@ -14,7 +14,13 @@ import pandas as pd
 
 from nas_core.cells.genotype import Genotype, known_name
 from nas_core.errors import InputError
-from topo_sweep.analysis.accuracy import FRACTION, equal_seeds_caution, summary, t_interval
+from topo_sweep.analysis.accuracy import (
+    FRACTION,
+    ROUNDING,
+    equal_seeds_caution,
+    summary,
+    t_interval,
+)
 from topo_sweep.analysis.comparable import operation_words
 from topo_sweep.analysis.design import Design, design_of
 from topo_sweep.analysis.inference.anytime import anytime_interval
@@ -27,7 +33,9 @@ from topo_sweep.analysis.text import (
     NO_INTERVAL,
     aligned,
     counted,
+    interval_words,
     n_words,
+    points,
     single_seed_caution,
 )
 from topo_sweep.spec.trials import network_name
@@ -46,7 +54,6 @@ _ANYTIME: Final = (
     "Seeds went where they told most (an adaptive sweep), so intervals are 95% anytime-valid ones "
     f"over training seeds, {GIVEN}; the order was chosen by these accuracies, which flatter it."
 )
-_TIE = 1e-9  # means of counts of correct images differ by more, or only by rounding
 _PLACES: Final = (
     "With 95% confidence the best is among the {best} of {judged} in the best set, and so all "
     "true ranks lie in their intervals; shrunken means leave out the luck of seeds."
@@ -216,13 +223,10 @@ def format_table(ranking: Ranking, top: int | None = None) -> str:
         **_names(ranking, best),
         "n": texts["n"],
         "runs": texts["runs"],
-        "mean %": [_percent(mean) for mean in best["mean"]],
-        "shrunken": [_percent(mean) for mean in best["shrunk_mean"]],
-        "SD": [_percent(sd) for sd in best["sd"]],
-        "95% interval": [
-            "-" if np.isnan(low) else f"{_percent(low)} to {_percent(high)}"
-            for low, high in zip(best["ci_low"], best["ci_high"], strict=True)
-        ],
+        "mean %": list(map(points, best["mean"])),
+        "shrunken": list(map(points, best["shrunk_mean"])),
+        "SD": list(map(points, best["sd"])),
+        "95% interval": list(map(interval_words, best["ci_low"], best["ci_high"])),
         "ranks": list(map(rank_words, best["rank_low"], best["rank_high"])),
         "best set": list(map(yes_no, best["in_best_set"])),
         "diverged": texts["diverged"],
@@ -267,7 +271,7 @@ def _ranked(groups: pd.DataFrame) -> pd.DataFrame:
     """Add competition ranks; inside a tie the smallest topology comes first."""
     ordered = groups.sort_values("mean", ascending=False)
     means = ordered["mean"].to_numpy()
-    starts = np.append(True, -np.diff(means) > _TIE)[: len(means)]
+    starts = np.append(True, -np.diff(means) > ROUNDING)[: len(means)]
     ranks = np.maximum.accumulate(np.where(starts, np.arange(1, len(means) + 1), 0))
     ranked = ordered.assign(rank=ranks).sort_values(["rank", "topology", "genotype"])
     return ranked[list(COLUMNS)].reset_index(drop=True)
@@ -291,7 +295,3 @@ def _names(ranking: Ranking, rows: pd.DataFrame) -> dict[str, list[str]]:
 
 def _top(ranking: Ranking, top: int | None) -> pd.DataFrame:
     return ranking.table if top is None else ranking.table.head(top)
-
-
-def _percent(fraction: float) -> str:
-    return "-" if np.isnan(fraction) else f"{100 * fraction:.2f}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from math import isnan
 from typing import Final
 
 NO_SPREAD: Final = "n = 1: the spread over seeds is unknown, and the order is not evidence"
@@ -44,8 +45,13 @@ def p_words(p_value: float) -> str:
 
 
 def points(fraction: float) -> str:
-    """Return a difference or spread of accuracies (a fraction) in points: 0.0123 is '1.23'."""
-    return f"{100 * fraction:.2f}"
+    """Return a difference or spread of accuracies (fractions): 0.0123 is '1.23' points, NaN '-'."""
+    return "-" if isnan(fraction) else f"{100 * fraction:.2f}"
+
+
+def interval_words(low: float, high: float) -> str:
+    """Return an interval of accuracies or of their differences, in points; '-' for none."""
+    return "-" if isnan(low) or isnan(high) else f"{points(low)} to {points(high)}"
 
 
 def n_words(counts: Collection[int]) -> str:

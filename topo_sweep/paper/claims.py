@@ -20,9 +20,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from topo_sweep.analysis.accuracy import Estimate, estimate
+from topo_sweep.analysis.inference.corrections import holm
 from topo_sweep.paper.evidence import groups
 from topo_sweep.paper.records import Entry, entry
 
@@ -67,16 +66,6 @@ class Contrast:
         total: pd.Series[float] = sum(terms[1:], start=terms[0])
         # Equal accuracies leave a rounding error, which must not pass for an effect.
         return [round(points, 9) for points in total.dropna()]
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values adjusted for their number after Holm (1979), in the order given."""
-    values = np.asarray(p_values, dtype=float)
-    order = np.argsort(values, kind="stable")
-    multiplied = values[order] * np.arange(len(values), 0, -1)
-    adjusted = np.empty_like(values)
-    adjusted[order] = np.minimum(np.maximum.accumulate(multiplied), 1.0)
-    return [float(value) for value in adjusted]
 
 
 def verdict(contrasts: Sequence[Estimate | None]) -> str:

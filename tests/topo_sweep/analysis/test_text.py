@@ -9,6 +9,7 @@ from topo_sweep.analysis.text import (
     counted,
     duration,
     duration_with_range,
+    interval_words,
     p_words,
     plain_table,
     plural,
@@ -69,3 +70,8 @@ def test_nouns_are_counted_as_people_write_them() -> None:
 def test_p_values_and_points_are_no_more_exact_than_they_are_known() -> None:
     assert [p_words(p) for p in (0.0004, 0.0123, 0.3456)] == ["p < 0.001", "p = 0.012", "p = 0.35"]
     assert [points(fraction) for fraction in (0.0123, -0.001)] == ["1.23", "-0.10"]
+
+
+def test_what_there_is_not_is_a_dash() -> None:
+    assert points(float("nan")) == "-"
+    assert (interval_words(0.01, 0.025), interval_words(float("nan"), 0.1)) == ("1.00 to 2.50", "-")

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from topo_sweep.analysis.accuracy import estimate
-from topo_sweep.paper.claims import Contrast, claim_entries, holm, verdict
+from topo_sweep.paper.claims import Contrast, claim_entries, verdict
 
 GAIN = Contrast(label="gain", weights={("SS1", 16): 1.0, ("SS1", 5): -1.0})
 EXCESS = Contrast(label="excess", weights={("SS3", 16): 1.0, ("SS3", 5): -1.0}, judged=False)
@@ -16,15 +16,6 @@ ACCURACY = {
     ("SS3", 5): pd.Series({0: 90.0, 1: 91.0, 2: 91.0}),
     ("SS3", 16): pd.Series({0: 80.0, 1: 80.9, 2: 81.1}),
 }
-
-
-def test_holm_multiplies_the_least_p_most_and_keeps_the_order() -> None:
-    # Sorted: 0.01 x 3, 0.02 x 2, 0.9 x 1.
-    assert holm([0.02, 0.9, 0.01]) == pytest.approx([0.04, 0.9, 0.03])
-    # 0.03 x 2 = 0.06, and 0.04 x 1 is raised to it.
-    assert holm([0.03, 0.04]) == pytest.approx([0.06, 0.06])
-    assert holm([0.6, 0.7]) == [1, 1]
-    assert holm([]) == []
 
 
 def test_one_open_contrast_leaves_a_claim_undecided() -> None:

@@ -29,8 +29,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from topo_sweep.analysis.accuracy import accuracies
-from topo_sweep.analysis.inference.anytime import Floats, paired
+from topo_sweep.analysis.accuracy import Floats, accuracies
+from topo_sweep.analysis.inference.additive import additive
+from topo_sweep.analysis.inference.anytime import anytime_pairs
 from topo_sweep.spec.adaptive import Adaptive
 
 Run = tuple[int, int]
@@ -80,14 +81,14 @@ def standing(table: Floats, settings: Adaptive, *, out: Collection[int] = ()) ->
         out: groups that race no more; there must be more others than are wanted.
 
     """
-    count = table.shape[1]
+    table, count = table[~np.isnan(table).all(axis=1)], table.shape[1]
     groups = np.array([group for group in range(count) if group not in out])
     means = np.full(count, np.nan)
-    means[groups] = _means(table[:, groups])
+    means[groups] = additive(table[:, groups]).means
     ordered = groups[np.lexsort((groups, -means[groups]))]
     top, rest = ordered[: settings.top], ordered[settings.top :]
     alpha = (1 - settings.confidence) / (settings.top * (count - settings.top))
-    pairs = paired(table, alpha=alpha)
+    pairs = anytime_pairs(table, alpha=alpha)
     across = np.ix_(rest, top)
     upper = pairs.difference[across] + pairs.half_width[across]
     excess = np.maximum(upper - settings.delta, 0.0)
@@ -250,18 +251,6 @@ def _missing(
         if group not in out and absent[row, group]:
             missing.append((group, row))
     return missing
-
-
-def _means(table: Floats) -> Floats:
-    """Return what each group has above all, by least squares of group + seed; about 0."""
-    there = ~np.isnan(table)
-    values, seen = np.where(there, table, 0.0), there.astype(float)
-    share = seen / np.maximum(seen.sum(axis=1, keepdims=True), 1.0)
-    normal = np.diag(seen.sum(axis=0)) - seen.T @ share
-    right = values.sum(axis=0) - share.T @ values.sum(axis=1)
-    count = table.shape[1]
-    # Groups without a common seed are not comparable; the smallest solution takes them as equal.
-    return np.linalg.lstsq(normal + 1.0 / count, right, rcond=None)[0]
 
 
 def race_table(

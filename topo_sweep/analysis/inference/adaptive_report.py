@@ -16,7 +16,7 @@ from topo_sweep.analysis.accuracy import METRICS
 from topo_sweep.analysis.design import Design
 from topo_sweep.analysis.inference.adaptive import Ending, Race, Standing, next_groups, standing
 from topo_sweep.analysis.inference.findings import Finding
-from topo_sweep.analysis.text import counted
+from topo_sweep.analysis.text import counted, points
 from topo_sweep.spec.adaptive import Adaptive
 
 _METHOD: Final = (
@@ -93,7 +93,7 @@ def race_line(race: Race) -> str:
         return f"round 1: the first seeds of every class, {wanted}"
     racing, groups = race.standing.still_racing, len(race.results)
     reach = race.standing.reach
-    doubt = "" if np.isinf(reach) else f", at most {_points(reach)} in doubt"
+    doubt = "" if np.isinf(reach) else f", at most {points(reach)} points in doubt"
     return f"round {race.round}: {racing} of {groups} classes still race{doubt}; {wanted}"
 
 
@@ -114,8 +114,8 @@ def adaptive_finding(design: Design, settings: Adaptive | None = None) -> Findin
         return Finding(title=title, sentence=f"A race needs {needed}; there are {found}.")
     now = standing(table.to_numpy(dtype=float), settings)
     option = "best" if settings.top == 1 else f"top={settings.top}"
-    unlike = "" if np.isinf(now.reach) else f" (what is shown so far: {_points(now.reach)})"
-    goal = f"{settings.goal} to within {_points(settings.delta)}"
+    unlike = "" if np.isinf(now.reach) else f" (what is shown so far: {points(now.reach)} points)"
+    goal = f"{settings.goal} to within {points(settings.delta)} points"
     sure = f"{100 * settings.confidence:g}% confidence"
     if len(now.doubtful):
         counts = table.notna().sum().to_numpy()
@@ -160,14 +160,14 @@ def _statement(race: Race, settings: Adaptive, names: Sequence[str], metric: str
     measured = METRICS[metric]
     of_one = "it" if settings.top == 1 else "one of these"
     if race.ended == "told apart":
-        more = f" by more than {_points(settings.delta)}" if settings.delta else ""
+        more = f" by more than {points(settings.delta)} points" if settings.delta else ""
         return f"{sure}, no other class is better than {of_one}{more} in {measured}: {chosen}."
     opening = _OPENINGS[race.ended]
     racing = f"{now.still_racing} of {len(names)} classes are in doubt"
     if np.isinf(now.reach):
         return f"{opening}: {racing}, and nothing can be claimed yet."
-    shown = f"no other class is better than {of_one} by more than {_points(now.reach)}"
-    asked = f"{_points(settings.delta)} were asked for"
+    shown = f"no other class is better than {of_one} by more than {points(now.reach)} points"
+    asked = f"{points(settings.delta)} points were asked for"
     return f"{opening}: {racing}. {sure}, {shown} in {measured}, where {asked}: {chosen}."
 
 
@@ -188,7 +188,3 @@ def _spent(results: NDArray[np.int_], chosen: NDArray[np.bool_]) -> list[tuple[s
 
 def _finite(now: Standing | None) -> float | None:
     return None if now is None or np.isinf(now.reach) else now.reach
-
-
-def _points(fraction: float) -> str:
-    return f"{100 * fraction:.2f} points"

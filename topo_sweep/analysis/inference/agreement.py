@@ -1,4 +1,4 @@
-"""How far two orders of the same groups agree: Kendall's tau-b with an interval, and means for it.
+"""How far two orders of the same groups agree: Kendall's tau-b with an interval.
 
 Which orders are worth comparing is in `proxies.py` and `supernet.py`.
 """
@@ -11,16 +11,13 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 
-Floats = NDArray[np.float64]
+from topo_sweep.analysis.accuracy import DIGITS, Floats
 
 FEWEST: Final = 5
 """Groups below which a tau gets no interval: leaving one out in turn tells too little."""
-
-_DIGITS: Final = 9  # a mean of counts of correct images differs by more, or only by rounding
-_ROUNDS: Final = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +66,7 @@ def mean_agreement(pairs: Sequence[ArrayLike], *, confidence: float = 0.95) -> A
     """
     if not len(pairs):
         return None
-    jackknife = [_taus(*np.round(np.asarray(pair, dtype=float), _DIGITS)) for pair in pairs]
+    jackknife = [_taus(*np.round(np.asarray(pair, dtype=float), DIGITS)) for pair in pairs]
     tau = float(np.mean([whole for whole, _ in jackknife]))
     if not np.isfinite(tau):
         return None
@@ -95,31 +92,6 @@ def _taus(first: Floats, second: Floats) -> tuple[float, Floats]:
         whole = total / np.sqrt(ordered[0] * ordered[1])
         each = (total - agreeing) / np.sqrt((ordered[0] - untied[0]) * (ordered[1] - untied[1]))
     return float(whole), each
-
-
-def adjusted_means(table: pd.DataFrame) -> pd.Series[float]:
-    """Return the mean of each group, as if all had the same seeds.
-
-    Where none is missing these are plain means. Else the offset of each seed is estimated with
-    the means and taken out (least squares of group plus seed), so that a group is not praised
-    for having the lucky seeds. Groups that share no seed with others keep their plain means.
-
-    Args:
-        table: a row a seed, a column a group, NaN where nothing was trained.
-
-    """
-    means: pd.Series[float] = table.mean()
-    if not table.isna().any(axis=None):
-        return means
-    for _ in range(_ROUNDS):
-        offsets = table.sub(means).mean(axis=1)
-        offsets -= offsets.mean()
-        nearer = table.sub(offsets, axis=0).mean()
-        moved = float((nearer - means).abs().max())
-        means = nearer
-        if moved < 10.0**-_DIGITS:
-            break
-    return means
 
 
 def tau_text(found: Agreement | None) -> str:

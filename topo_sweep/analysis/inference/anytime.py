@@ -16,12 +16,10 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import digamma, polygamma
 
-from topo_sweep.analysis.accuracy import ANY, Range
-
-Floats = NDArray[np.float64]
+from topo_sweep.analysis.accuracy import ANY, NO_VARIANCE, ROUNDING, Floats, Range
 
 _MEAN_PRECISION: Final = 0.1
 """Of the mixture over a mean's effect: the interval is finite from three seeds on."""
@@ -29,7 +27,6 @@ _PAIR_PRECISION: Final = 0.5
 """Of the mixture over a difference's effect: about the best from three to a hundred seeds."""
 _MOST_BORROWED: Final = 30.0
 """Degrees of freedom that the spread of all pairs counts for in each at most."""
-_NO_SPREAD: Final = 1e-9  # less is rounding, as in `t_interval`
 _LEAST_PART: Final = 1e-5  # of the median variance: pairs of equal differences have no logarithm
 
 
@@ -55,7 +52,7 @@ def anytime_interval(
 
     """
     centre, spread, count = (np.asarray(part, dtype=float) for part in (mean, sd, n))
-    known = (count > 1) & (spread > _NO_SPREAD)
+    known = (count > 1) & (spread > ROUNDING)
     squares = np.where(known, (count - 1) * spread**2, np.nan)
     half = _half_width(squares, count, 0.0, alpha=1 - confidence, precision=_MEAN_PRECISION)
     low, high = within
@@ -63,7 +60,7 @@ def anytime_interval(
 
 
 @dataclass(frozen=True, eq=False)
-class Pairs:
+class AnytimePairs:
     """All differences between groups over the seeds that both have; arrays of groups x groups.
 
     Args:
@@ -80,7 +77,7 @@ class Pairs:
     borrowed: float
 
 
-def paired(table: pd.DataFrame | Floats, *, alpha: float) -> Pairs:
+def anytime_pairs(table: pd.DataFrame | Floats, *, alpha: float) -> AnytimePairs:
     """Return the differences of all pairs of groups, each with an interval that holds at any time.
 
     Args:
@@ -105,9 +102,9 @@ def paired(table: pd.DataFrame | Floats, *, alpha: float) -> Pairs:
     most = min(max(float(others), 0.0), _MOST_BORROWED)
     borrowed, variance = _common_variance(about_mean[above], freedom, most=most)
     total = borrowed * variance + about_mean
-    total = np.where((shared > 0) & (total > _NO_SPREAD**2), total, np.inf)
+    total = np.where((shared > 0) & (total > NO_VARIANCE), total, np.inf)
     half = _half_width(total, count, borrowed, alpha=alpha, precision=_PAIR_PRECISION)
-    return Pairs(difference, half, shared, borrowed)
+    return AnytimePairs(difference, half, shared, borrowed)
 
 
 def _half_width(
@@ -140,7 +137,7 @@ def _common_variance(squares: Floats, freedom: Floats, *, most: float) -> tuple[
     seen = freedom > 0
     variances, freedom = squares[seen] / freedom[seen], freedom[seen]
     middle = float(np.median(variances)) if len(variances) else 0.0
-    if middle <= _NO_SPREAD**2 or most == 0:
+    if middle <= NO_VARIANCE or most == 0:
         return 0.0, 0.0
     halves = freedom / 2
     logs = np.log(np.maximum(variances, _LEAST_PART * middle)) - digamma(halves) + np.log(halves)

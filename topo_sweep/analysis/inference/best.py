@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import gammaincinv, ndtr, stdtrit
 
+from topo_sweep.analysis.accuracy import NO_VARIANCE
 from topo_sweep.analysis.design import Design
 from topo_sweep.analysis.inference.findings import Finding
 from topo_sweep.analysis.inference.moderated import moderated
@@ -21,7 +22,7 @@ from topo_sweep.analysis.inference.naming import (
     shown_rows,
     yes_no,
 )
-from topo_sweep.analysis.inference.noise import NO_SPREAD, members
+from topo_sweep.analysis.inference.noise import members
 from topo_sweep.analysis.inference.pairs import Pairs, all_pairs
 from topo_sweep.analysis.text import counted, points
 
@@ -95,7 +96,7 @@ def _by_intervals(table: pd.DataFrame, confidence: float) -> _Places:
         table = table.sub(table.mean(axis="columns"), axis="index")
     n, variance = table.notna().sum().to_numpy(), table.var().to_numpy()
     mean, half = table.mean().to_numpy(), np.full(k, np.inf)
-    if (variance > NO_SPREAD).any():
+    if (variance > NO_VARIANCE).any():
         drawn = moderated(variance, n - 1.0, most_df=float((n - 1).sum()))
         half = stdtrit(drawn.df, 1 - (1 - confidence) / 2 / k) * np.sqrt(drawn.variance / n)
     low, high = np.sort(mean - half), np.sort(mean + half)

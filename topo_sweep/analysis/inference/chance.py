@@ -7,16 +7,13 @@ of what chance gives: all found cells are set against all of them, and each is p
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
 from nas_core.errors import InputError
-from topo_sweep.analysis.accuracy import FRACTION, Estimate, Floats, difference, per_seed
-
-_TIE: Final = 1e-9  # means of counts of correct images differ by more, or only by rounding
+from topo_sweep.analysis.accuracy import FRACTION, ROUNDING, Estimate, Floats, difference, per_seed
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -82,7 +79,7 @@ def beside_random(found: pd.DataFrame, random: pd.DataFrame) -> Control:
     ours, chance = (side.mean(axis=1) for side in sides)
     estimate = difference(ours, chance)
     assert estimate is not None, "both sides have a cell"  # noqa: S101
-    as_good = (chance.to_numpy() >= ours.to_numpy()[:, None] - _TIE).sum(axis=1)
+    as_good = (chance.to_numpy() >= ours.to_numpy()[:, None] - ROUNDING).sum(axis=1)
     cells = pd.DataFrame(
         {
             "accuracy": ours,
@@ -110,7 +107,7 @@ def _table(rows: pd.DataFrame, unit: str) -> pd.DataFrame:
 
 def _predicted(random: Floats) -> tuple[float, float]:
     n = len(random)
-    if n < 2 or random.std() < _TIE:
+    if n < 2 or random.std() < ROUNDING:
         return np.nan, np.nan
     half = float(stdtrit(n - 1, 0.975)) * random.std(ddof=1) * (1 + 1 / n) ** 0.5
     low, high = FRACTION

@@ -5,9 +5,6 @@ Each is a Kendall's tau-b, see `agreement.py`; what they say together is in `pro
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,12 +14,9 @@ import pandas as pd
 from nas_core.cells.genotype import Genotype
 from topo_sweep.analysis.accuracy import METRICS
 from topo_sweep.analysis.design import Design, design_of
-from topo_sweep.analysis.inference.agreement import (
-    Agreement,
-    adjusted_means,
-    agreement,
-    mean_agreement,
-)
+from topo_sweep.analysis.inference.additive import adjusted_means
+from topo_sweep.analysis.inference.agreement import Agreement, agreement, mean_agreement
+from topo_sweep.analysis.inference.halves import halves
 from topo_sweep.analysis.text import counted, n_words
 
 SHARES: Final = (0.1, 0.25, 0.5, 0.75)
@@ -96,13 +90,8 @@ def across_halves(
     n = len(one)
     if n < 2:
         return None
-    halves: Iterable[Sequence[int]] = itertools.combinations(range(n), n // 2)
-    if math.comb(n, n // 2) > splits:
-        random = np.random.default_rng(seed)
-        halves = [random.permutation(n)[: n // 2].tolist() for _ in range(splits)]
     pairs = []
-    for half in halves:
-        chosen = np.isin(np.arange(n), half)
+    for chosen in halves(n, most=splits, drawn=splits, seed=seed):
         pairs.append((one[chosen].mean(axis=0), other[~chosen].mean(axis=0)))
         if n % 2:  # of an even number the other direction is among the splits
             pairs.append((one[~chosen].mean(axis=0), other[chosen].mean(axis=0)))

@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 
 from nas_core.errors import InputError
-from topo_sweep.analysis.accuracy import Floats, accuracies, chosen_metric
+from topo_sweep.analysis.accuracy import accuracies, chosen_metric
 from topo_sweep.analysis.comparable import EXPERIMENT, texts_of
 from topo_sweep.analysis.inference.chance import Control, beside_random
 from topo_sweep.analysis.inference.control_rows import ANY_WIRING
+from topo_sweep.analysis.inference.corrections import holm
 from topo_sweep.analysis.inference.findings import Finding
-from topo_sweep.analysis.text import counted
+from topo_sweep.analysis.text import counted, interval_words
 
 TITLE: Final = "does a search do better than chance"
 NO_CONTROL: Final = (
@@ -159,12 +160,12 @@ def _judged(controls: dict[_Key, Control], alpha: float) -> pd.DataFrame:
             }
         )
     table = pd.DataFrame(rows)
-    holm = _holm(table["p_value"].to_numpy())
-    shown = holm <= alpha
+    p_holm = holm(table["p_value"])
+    shown = p_holm <= alpha
     # The place of a single cell says how good it is, and not how bad.
     worse = shown & (table["difference"] < 0) & (table["found"] > 1)
     verdict = np.select([shown & (table["difference"] > 0), worse], ["better", "worse"], "")
-    return table.assign(p_holm=holm, verdict=verdict)
+    return table.assign(p_holm=p_holm, verdict=verdict)
 
 
 def _cells(controls: dict[_Key, Control]) -> pd.DataFrame:
@@ -176,7 +177,7 @@ def _cells(controls: dict[_Key, Control]) -> pd.DataFrame:
         for (search, space, wiring, drawn), control in controls.items()
     ]
     table = pd.concat(frames, ignore_index=True)
-    return table.assign(p_holm=_holm(table["p_value"].to_numpy()))
+    return table.assign(p_holm=holm(table["p_value"]))
 
 
 def _sentence(table: pd.DataFrame) -> str:
@@ -207,7 +208,7 @@ def _single(row: pd.Series[Any]) -> str:
             "called good here."
         )
     points = f"{100 * row['difference']:+.2f} points on average, 95% interval "
-    points += f"{100 * row['ci_low']:.2f} to {100 * row['ci_high']:.2f}, p = {row['p_value']:.2g}"
+    points += f"{interval_words(row['ci_low'], row['ci_high'])}, p = {row['p_value']:.2g}"
     if row["verdict"]:
         return f"Found cells do {row['verdict']} than {cells}: {points} ({n})."
     return (
@@ -232,29 +233,14 @@ def _shown(table: pd.DataFrame) -> list[tuple[str, ...]]:
             *(str(row[name]) for name in ("search", "space", "wiring", "random_wiring")),
             *(str(row[name]) for name in ("found", "random")),
             f"{100 * row['difference']:+.2f}",
-            _range(row["ci_low"], row["ci_high"]),
+            interval_words(row["ci_low"], row["ci_high"]),
             _number(row["p_holm"]),
-            _range(row["predicted_low"], row["predicted_high"]),
+            interval_words(row["predicted_low"], row["predicted_high"]),
         )
         for row in table.to_dict("records")
     ]
     return [(*header, "95% interval", "p (Holm)", "one more random cell, %"), *rows]
 
 
-def _range(low: float, high: float) -> str:
-    return "-" if np.isnan(low) else f"{100 * low:.2f} to {100 * high:.2f}"
-
-
 def _number(p_value: float) -> str:
     return "-" if np.isnan(p_value) else f"{p_value:.2g}"
-
-
-def _holm(p_values: Floats) -> Floats:
-    """Return Holm's adjusted p-values; NaN stays, and is not counted."""
-    from statsmodels.stats.multitest import multipletests  # imports scipy.stats
-
-    adjusted = np.full(len(p_values), np.nan)
-    known = ~np.isnan(p_values)
-    if known.any():
-        adjusted[known] = multipletests(p_values[known], method="holm")[1]
-    return adjusted

@@ -15,12 +15,12 @@ from scipy.special import ndtri
 
 from nas_core.cells.genotype import Genotype
 from nas_core.cells.topology import INPUTS, Topology, isomorphism_classes
+from topo_sweep.analysis.accuracy import DIGITS, Floats
 from topo_sweep.analysis.design import Design
-from topo_sweep.analysis.inference.agreement import adjusted_means
+from topo_sweep.analysis.inference.additive import adjusted_means
+from topo_sweep.analysis.inference.corrections import holm
 from topo_sweep.analysis.inference.findings import Finding
 from topo_sweep.analysis.text import counted, p_words
-
-Floats = NDArray[np.float64]
 
 FEWEST: Final = 6
 """Groups below which nothing is correlated."""
@@ -30,7 +30,6 @@ SIZES: Final = ("parameters", "multiply_adds")
 
 _NAMES: Final = {"input_0_edges": "edges from input 0", "multiply_adds": "multiply-adds"}
 _SHAPE: Final = ("longest_path", "input_edges", "input_0_edges")
-_DIGITS: Final = 9
 _SMALL: Final = 1e-9  # a residual that is only rounding
 _CHUNK: Final = 500
 
@@ -123,7 +122,7 @@ def rank_correlations(
 
     """
     ranks = features.loc[means.index].rank().to_numpy(dtype=float)
-    ranked = np.asarray(means.round(_DIGITS).rank(), dtype=np.float64)
+    ranked = np.asarray(means.round(DIGITS).rank(), dtype=np.float64)
     n, names = len(ranked), [str(name) for name in features]
     order = _orders(n, permutations, seed)
     held = [number for number, name in enumerate(names) if not name.startswith("node_")]
@@ -138,7 +137,7 @@ def rank_correlations(
         rows.append((*row, np.nan))
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     for p_name in ("p", "partial_p"):
-        table[f"{p_name}_holm"] = _holm(table[p_name].to_numpy())
+        table[f"{p_name}_holm"] = holm(table[p_name])
     return table
 
 
@@ -222,7 +221,7 @@ def explain_finding(
 
 def _differs(values: pd.Series[float]) -> bool:
     """Return whether all groups have a value, and not all the same."""
-    rounded = values.round(_DIGITS).to_numpy()
+    rounded = values.round(DIGITS).to_numpy()
     return bool((rounded != rounded[0]).any()) and not np.isnan(rounded).any()
 
 
@@ -266,18 +265,6 @@ def _basis(columns: Floats) -> Floats:
     u, sizes, _ = np.linalg.svd(columns, full_matrices=False)
     basis: Floats = u[:, sizes > _SMALL * sizes.max()]
     return basis
-
-
-def _holm(p: Floats) -> Floats:
-    """Return p-values adjusted by Holm's method; NaN is no test and stays.
-
-    Three lines of our own: that of statsmodels collects garbage, which takes 0.2 s a call.
-    """
-    order = np.argsort(p)[: int((~np.isnan(p)).sum())]
-    adjusted = np.full(len(p), np.nan)
-    times = len(order) - np.arange(len(order))
-    adjusted[order] = np.minimum(np.maximum.accumulate(times * p[order]), 1.0)
-    return adjusted
 
 
 def _named(row: Mapping[Hashable, Any]) -> str:

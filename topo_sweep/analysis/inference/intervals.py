@@ -11,9 +11,9 @@ from scipy.special import stdtrit
 from topo_sweep.analysis.accuracy import FRACTION, t_interval
 from topo_sweep.analysis.design import Design
 from topo_sweep.analysis.inference.findings import Finding
-from topo_sweep.analysis.inference.naming import interval_words, named, shown_rows
+from topo_sweep.analysis.inference.naming import named, shown_rows
 from topo_sweep.analysis.inference.noise import Noise, members, noise_of, residual_variances
-from topo_sweep.analysis.text import GIVEN, counted, points
+from topo_sweep.analysis.text import GIVEN, counted, interval_words, points
 
 _DRAWS: Final = 5_000
 _MOST: Final = 1_000

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-import numpy as np
 import pandas as pd
 
 from topo_sweep.analysis.design import Design
-from topo_sweep.analysis.text import plural, points
+from topo_sweep.analysis.text import plural
 
 SHOWN: Final = 20
 """So many rows of a long table are shown; the table of a finding has all."""
@@ -43,11 +42,6 @@ def listed(design: Design, groups: Iterable[int], most: int = SHOWN) -> str:
     if len(labels) > most:
         return f"{units} {', '.join(labels[:most])} and {len(labels) - most} more"
     return f"{units} {', '.join(labels[:-1])} and {labels[-1]}"
-
-
-def interval_words(low: float, high: float) -> str:
-    """Return an interval of accuracies or of their differences, in points; '-' for none."""
-    return "-" if np.isnan(low) or np.isnan(high) else f"{points(low)} to {points(high)}"
 
 
 def rank_words(low: Any, high: Any) -> str:  # noqa: ANN401 - NA, too

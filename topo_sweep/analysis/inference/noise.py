@@ -3,36 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from topo_sweep.analysis.accuracy import Floats
+from topo_sweep.analysis.accuracy import NO_VARIANCE, Floats
 from topo_sweep.analysis.design import Design
+from topo_sweep.analysis.inference.additive import additive
 from topo_sweep.analysis.inference.moderated import Moderated, moderated
-
-NO_SPREAD: Final = 1e-18
-"""Less variance is rounding: one image of 100,000 more is 1e-10."""
-
-_ROUNDS: Final = 100
-_ROUNDING: Final = 1e-12
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Additive:
-    """A table as the sum of a part of each group, a part of each seed, and what is left.
-
-    Args:
-        left: what is left, NaN where the table is.
-        of_seed: the part of each seed.
-        freedom: degrees of freedom of what is left, 1 or more.
-
-    """
-
-    left: pd.DataFrame
-    of_seed: pd.Series[float]
-    freedom: int
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -65,38 +43,13 @@ def members(design: Design) -> pd.Series[float]:
     return per_group
 
 
-def additive(table: pd.DataFrame) -> Additive:
-    """Fit groups and seeds together (least squares), also where cells are missing.
-
-    `table` has a row a seed and a column a group.
-    """
-    values = table.to_numpy(dtype=float)
-    there = np.isfinite(values)
-    by_seed, by_group = (np.maximum(there.sum(axis=axis), 1) for axis in (1, 0))
-    of_seed = np.zeros(len(values))
-    left = np.where(there, values, 0.0)
-    left = np.where(there, left - left.sum(axis=0) / by_group, 0.0)
-    for _ in range(_ROUNDS):
-        step = left.sum(axis=1) / by_seed
-        of_seed += step
-        left = np.where(there, left - step[:, None], 0.0)
-        left = np.where(there, left - left.sum(axis=0) / by_group, 0.0)
-        if np.abs(step).max(initial=0.0) < _ROUNDING:
-            break
-    freedom = int(there.sum()) - int(there.any(axis=0).sum()) - int(there.any(axis=1).sum()) + 1
-    return Additive(
-        left=pd.DataFrame(np.where(there, left, np.nan), table.index, table.columns),
-        of_seed=pd.Series(of_seed, table.index),
-        freedom=max(freedom, 1),
-    )
-
-
 def residual_variances(table: pd.DataFrame) -> pd.DataFrame:
     """Return of each group the `variance` of its residuals and its `df`; NaN and 0 for one seed."""
     fit = additive(table)
     seeds = table.notna().sum() - 1
     df = seeds * (fit.freedom / max(seeds.sum(), 1))
-    return pd.DataFrame({"variance": (fit.left**2).sum() / df.where(df > 0), "df": df})
+    squares = np.nansum(fit.left**2, axis=0)
+    return pd.DataFrame({"variance": squares / df.where(df > 0), "df": df})
 
 
 def noise_of(table: pd.DataFrame, members: pd.Series[float] | None = None) -> Noise:
@@ -106,13 +59,13 @@ def noise_of(table: pd.DataFrame, members: pd.Series[float] | None = None) -> No
     judged = own["df"] > 0
     variance, df = own["variance"][judged], own["df"][judged]
     drawn = Moderated(variance=variance.to_numpy(), df=df.to_numpy(), prior_df=0.0)
-    if (variance > NO_SPREAD).any():
+    if (variance > NO_VARIANCE).any():
         scale: Floats | float = 1.0
         if members is not None:
             scale = np.asarray(by_members(table, members)[judged], dtype=np.float64)
         drawn = moderated(variance.to_numpy(), df.to_numpy(), most_df=fit.freedom, scale=scale)
     groups = table.notna().sum(axis="columns")
-    apart = float(fit.of_seed.var()) if len(table) > 1 else 0.0
+    apart = float(fit.of_seed.var(ddof=1)) if len(table) > 1 else 0.0
     error = float(drawn.variance.mean() / groups.mean()) if judged.any() else 0.0
     return Noise(
         variance=pd.Series(drawn.variance, variance.index).reindex(table.columns),
@@ -135,8 +88,8 @@ def by_members(table: pd.DataFrame, members: pd.Series[float]) -> pd.Series[floa
     middle = own["variance"].groupby(inverse).median()
     weight = inverse.value_counts().reindex(middle.index).to_numpy(dtype=float)
     x, y = middle.index.to_numpy(dtype=float), middle.to_numpy()
-    if len(middle) == 1 or not (y > NO_SPREAD).any():
-        return pd.Series(max(y.mean(), NO_SPREAD), index=table.columns)
+    if len(middle) == 1 or not (y > NO_VARIANCE).any():
+        return pd.Series(max(y.mean(), NO_VARIANCE), index=table.columns)
     fitted = np.full(len(y), np.average(y, weights=weight))
     intercept = slope = 0.0
     for _ in range(3):  # the variance of a variance grows with its square

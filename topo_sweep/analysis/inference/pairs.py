@@ -10,13 +10,15 @@ import pandas as pd
 from scipy.special import stdtr, stdtrit
 
 from nas_core.errors import InputError
-from topo_sweep.analysis.accuracy import Floats
+from topo_sweep.analysis.accuracy import NO_VARIANCE, Floats
 from topo_sweep.analysis.design import Design
+from topo_sweep.analysis.inference.additive import additive
+from topo_sweep.analysis.inference.corrections import benjamini_hochberg, holm
 from topo_sweep.analysis.inference.findings import Finding
 from topo_sweep.analysis.inference.moderated import moderated
-from topo_sweep.analysis.inference.naming import SHOWN, interval_words, label
-from topo_sweep.analysis.inference.noise import NO_SPREAD, additive, by_members, members
-from topo_sweep.analysis.text import counted, points
+from topo_sweep.analysis.inference.naming import SHOWN, label
+from topo_sweep.analysis.inference.noise import by_members, members
+from topo_sweep.analysis.text import counted, interval_words, points
 
 VARIANCES: Final = ("moderated", "pooled", "own")
 
@@ -76,7 +78,7 @@ def all_pairs(
     difference, variance = _moments(within)
     df = n - 1.0
     words = "each variance by itself"
-    if (variance[paired] > NO_SPREAD).any() and variances != "own":
+    if (variance[paired] > NO_VARIANCE).any() and variances != "own":
         scale: Floats = np.ones(len(n))
         if members is not None:
             of_group = by_members(table, members).to_numpy()
@@ -98,7 +100,7 @@ def all_pairs(
             values[:, first[apart]], values[:, second[apart]]
         )
     with np.errstate(invalid="ignore", divide="ignore"):
-        se = np.sqrt(np.where(squared * n > NO_SPREAD, squared, np.nan))
+        se = np.sqrt(np.where(squared * n > NO_VARIANCE, squared, np.nan))
         t = difference / se
     return Pairs(
         table=pd.DataFrame(
@@ -127,19 +129,14 @@ def corrected(pairs: Pairs, *, confidence: float = 0.95) -> pd.DataFrame:
     in the long run one sweep of twenty calls any two different that are not. `p_bh` is that of
     Benjamini and Hochberg: of those below 0.05, one of twenty may be wrong.
     """
-    # 0.7 s, and a ranking needs neither.
-    from statsmodels.stats.multitest import fdrcorrection, multipletests
-
     table = pairs.table
     half = stdtrit(table["df"], (1 + confidence) / 2) * table["se"]
-    whole = table.assign(low=table["difference"] - half, high=table["difference"] + half)
-    known = table["p"].notna().to_numpy()
-    p = table["p"].to_numpy()[known]
-    whole[["p_holm", "p_bh"]] = np.nan
-    if len(p):
-        whole.loc[known, "p_holm"] = multipletests(p, method="holm")[1]
-        whole.loc[known, "p_bh"] = fdrcorrection(p)[1]
-    return whole
+    return table.assign(
+        low=table["difference"] - half,
+        high=table["difference"] + half,
+        p_holm=holm(table["p"]),
+        p_bh=benjamini_hochberg(table["p"]),
+    )
 
 
 def pairs_finding(design: Design, *, confidence: float = 0.95) -> Finding:
@@ -156,11 +153,12 @@ def pairs_finding(design: Design, *, confidence: float = 0.95) -> Finding:
             "seeds that differ.",
         )
     alpha = 1 - confidence
-    holm, bh = (int((known[column] <= alpha).sum()) for column in ("p_holm", "p_bh"))
-    if holm:
+    surely, mostly = (int((known[column] <= alpha).sum()) for column in ("p_holm", "p_bh"))
+    if surely:
         sentence = (
-            f"{holm:,} of {counted(len(known), 'pair')} differ surely (Holm, {alpha:.0%} for all "
-            f"pairs at once); {bh:,} where {alpha:.0%} of them may be wrong (Benjamini-Hochberg)."
+            f"{surely:,} of {counted(len(known), 'pair')} differ surely (Holm, {alpha:.0%} for all "
+            f"pairs at once); {mostly:,} where {alpha:.0%} of them may be wrong "
+            "(Benjamini-Hochberg)."
         )
     else:
         sentence = (
@@ -179,7 +177,7 @@ def pairs_finding(design: Design, *, confidence: float = 0.95) -> Finding:
         sentence=sentence,
         method=f"t tests on differences within seeds, {pairs.variances}",
         assumes="differences within seeds are normal; p of a pair alone is not evidence",
-        numbers={"pairs": len(known), "holm": holm, "benjamini_hochberg": bh},
+        numbers={"pairs": len(known), "holm": surely, "benjamini_hochberg": mostly},
         tables={
             "pairs": table.assign(
                 first=table["first"].map(names), second=table["second"].map(names)

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from topo_sweep.analysis.inference.two_way import Floats
+from topo_sweep.analysis.accuracy import Floats
 
 REPEATS: Final = 4000
 """How often such means are drawn: their mean range is then known to about 1% of their SD."""

@@ -7,6 +7,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from topo_sweep.analysis.inference.additive import additive
+
 BEST: Final = (1, 5, 10, 20)
 """How many of the best are looked for in `recalls`."""
 
@@ -24,12 +26,9 @@ def moment_components(table: pd.DataFrame) -> tuple[float, float]:
         table: a row a seed, a column a group; two or more of each, nothing missing.
 
     """
-    values = table.to_numpy(dtype=float)
-    seeds, groups = values.shape
-    means = values.mean(axis=0)
-    left = values - means - values.mean(axis=1, keepdims=True) + values.mean()
-    within = float((left**2).sum()) / ((seeds - 1) * (groups - 1))
-    return max(float(means.var(ddof=1)) - within / seeds, 0.0), within
+    fit = additive(table)
+    within = float((fit.left**2).sum()) / fit.freedom
+    return max(float(fit.means.var(ddof=1)) - within / len(table), 0.0), within
 
 
 def expected_recall(

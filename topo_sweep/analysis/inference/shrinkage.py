@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from topo_sweep.analysis.accuracy import Floats
+from topo_sweep.analysis.accuracy import NO_VARIANCE, Floats
 from topo_sweep.analysis.design import Design
 from topo_sweep.analysis.inference.findings import Finding
-from topo_sweep.analysis.inference.naming import interval_words, named, shown_rows
-from topo_sweep.analysis.inference.noise import NO_SPREAD, members, noise_of
-from topo_sweep.analysis.text import counted, plural, points
+from topo_sweep.analysis.inference.naming import named, shown_rows
+from topo_sweep.analysis.inference.noise import members, noise_of
+from topo_sweep.analysis.text import counted, interval_words, plural, points
 
 FEWEST: Final = 4
 """Fewer groups do not tell how far apart groups are."""
@@ -135,7 +135,7 @@ def shrunken_means(
     everywhere = noise.of_seeds / len(table)
     # A group without all seeds has its own share of what seeds do to all.
     variances = noise.variance / n + noise.of_seeds / n - everywhere
-    if not (variances > NO_SPREAD).all():
+    if not (variances > NO_VARIANCE).all():
         return None
     return shrunken(
         table.mean(),

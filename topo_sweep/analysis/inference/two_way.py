@@ -7,18 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import fdtrc
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from topo_sweep.analysis.accuracy import NO_VARIANCE, Floats
 
-NO_VARIANCE: Final = 1e-18
-"""A mean square below this is rounding: one image of 100,000 more is 1e-10."""
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -27,7 +27,7 @@ from topo_sweep.analysis.inference.mean_squares import (
 )
 from topo_sweep.analysis.inference.pure_noise import NoiseSpread, noise_spread
 from topo_sweep.analysis.inference.two_way import ClassBySeed, class_by_seed
-from topo_sweep.analysis.text import plural, points
+from topo_sweep.analysis.text import interval_words, plural, points
 
 TITLE: Final = "how much"
 
@@ -274,8 +274,8 @@ def _cut_words(components: Mapping[str, Bounded], names: Mapping[str, str]) -> l
 
 
 def _sd_words(variance: Bounded, confidence: float) -> str:
-    low, high = (points(part**0.5) for part in (variance.low, variance.high))
-    return f"SD {points(variance.value**0.5)} points ({confidence:.0%} interval {low} to {high})"
+    ends = interval_words(variance.low**0.5, variance.high**0.5)
+    return f"SD {points(variance.value**0.5)} points ({confidence:.0%} interval {ends})"
 
 
 def _words(share: Bounded, confidence: float) -> str:
@@ -286,11 +286,7 @@ def _shown_components(
     components: Mapping[str, Bounded], names: Mapping[str, str], confidence: float
 ) -> list[tuple[str, ...]]:
     rows = [
-        (
-            names[name],
-            points(part.value**0.5),
-            f"{points(part.low**0.5)} to {points(part.high**0.5)}",
-        )
+        (names[name], points(part.value**0.5), interval_words(part.low**0.5, part.high**0.5))
         for name, part in components.items()
     ]
     return [("of", "SD in points", f"{confidence:.0%} interval"), *rows]

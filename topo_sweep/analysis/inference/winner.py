@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
-from itertools import combinations
-from math import comb
 from typing import Final
 
 import numpy as np
 import pandas as pd
 
 from nas_core.errors import InputError
-from topo_sweep.analysis.accuracy import FRACTION, Estimate, Floats, estimate
+from topo_sweep.analysis.accuracy import FRACTION, Estimate, estimate
 from topo_sweep.analysis.design import Design
 from topo_sweep.analysis.inference.findings import Finding
-from topo_sweep.analysis.inference.naming import interval_words
+from topo_sweep.analysis.inference.halves import halves
 from topo_sweep.analysis.inference.noise import members
 from topo_sweep.analysis.inference.shrinkage import shrunken_means
-from topo_sweep.analysis.text import counted, points
+from topo_sweep.analysis.text import counted, interval_words, points
 from topo_sweep.spec.int_sets import format_int_set
 
 MOST_SPLITS: Final = 252
@@ -86,7 +84,7 @@ def winner_by_halves(table: pd.DataFrame, *, seed: int = 0) -> Winner | None:
         return None
     there = np.isfinite(values)
     filled = np.where(there, values, 0.0)
-    selecting = np.array(list(_halves(len(values), seed)))
+    selecting = halves(len(values), most=MOST_SPLITS, drawn=DRAWN, seed=seed).astype(float)
     with np.errstate(invalid="ignore", divide="ignore"):
         means = (selecting @ filled) / (selecting @ there)
         others = ((1 - selecting) @ filled) / ((1 - selecting) @ there)
@@ -104,20 +102,6 @@ def winner_by_halves(table: pd.DataFrame, *, seed: int = 0) -> Winner | None:
         splits=len(rows),
         chosen_again=float((table.columns[won] == best).mean()),
     )
-
-
-def _halves(seeds: int, seed: int) -> Iterator[Floats]:
-    """Yield which seeds select: 1 for a half of them, of an odd number the smaller, else 0."""
-    half = seeds // 2
-    if comb(seeds, half) <= MOST_SPLITS:
-        chosen = (list(some) for some in combinations(range(seeds), half))
-    else:
-        random = np.random.default_rng(seed)
-        chosen = (list(random.permutation(seeds)[:half]) for _ in range(DRAWN))
-    for some in chosen:
-        selecting = np.zeros(seeds)
-        selecting[some] = 1.0
-        yield selecting
 
 
 def winner_finding(

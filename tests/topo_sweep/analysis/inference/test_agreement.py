@@ -1,4 +1,4 @@
-"""Kendall's tau against scipy, its interval, and means that no seed flatters."""
+"""Kendall's tau against scipy, and its interval."""
 
 from __future__ import annotations
 
@@ -7,12 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from topo_sweep.analysis.inference.agreement import (
-    adjusted_means,
-    agreement,
-    mean_agreement,
-    tau_text,
-)
+from topo_sweep.analysis.inference.agreement import agreement, mean_agreement, tau_text
 
 
 def series(values: object) -> pd.Series[float]:
@@ -87,18 +82,3 @@ def test_a_mean_over_pairs_is_the_mean_of_their_taus() -> None:
     assert found is not None
     taus = [stats.kendalltau(first, second).statistic for first, second in pairs]
     assert found.tau == pytest.approx(np.mean(taus))
-
-
-def test_means_of_all_seeds_are_plain_and_others_lose_the_offsets_of_their_seeds() -> None:
-    whole = pd.DataFrame({0: [0.5, 0.7], 1: [0.6, 0.8]})
-    pd.testing.assert_series_equal(adjusted_means(whole), whole.mean())
-
-    # Seed 1 gives 0.2 more; group 2 has it alone, and is no better than group 1.
-    lucky = whole.assign(**{"2": [np.nan, 0.8]}).rename(columns={"2": 2})
-    assert adjusted_means(lucky).tolist() == pytest.approx([0.6, 0.7, 0.7])
-
-
-def test_groups_that_share_no_seed_keep_their_means() -> None:
-    apart = pd.DataFrame({0: [0.5, np.nan], 1: [np.nan, 0.9]})
-
-    assert adjusted_means(apart).tolist() == pytest.approx([0.5, 0.9])

@@ -8,7 +8,7 @@ import pytest
 from scipy import integrate, stats
 
 from topo_sweep.analysis.accuracy import FRACTION, t_interval
-from topo_sweep.analysis.inference.anytime import anytime_interval, paired
+from topo_sweep.analysis.inference.anytime import anytime_interval, anytime_pairs
 
 
 def evidence(mean: float, sd: float, n: int, precision: float) -> float:
@@ -60,12 +60,12 @@ def test_intervals_of_means_hold_at_all_times_at_once_where_ordinary_ones_do_not
 
 def test_a_pair_is_compared_on_the_seeds_that_both_have() -> None:
     table = pd.DataFrame({0: [0.9, 0.8, 0.7, np.nan], 1: [0.88, 0.79, np.nan, np.nan]})
-    pairs = paired(table.assign(other=[0.5, np.nan, np.nan, 0.6]), alpha=0.05)
+    pairs = anytime_pairs(table.assign(other=[0.5, np.nan, np.nan, 0.6]), alpha=0.05)
 
     assert pairs.shared[0].tolist() == [3, 2, 1]
     assert pairs.difference[0, 1] == pytest.approx(0.015)
     assert pairs.difference[0, 1] == -pairs.difference[1, 0]
-    lonely = paired(np.array([[0.5, np.nan], [np.nan, 0.6]]), alpha=0.05)
+    lonely = anytime_pairs(np.array([[0.5, np.nan], [np.nan, 0.6]]), alpha=0.05)
     assert lonely.half_width[0, 1] == np.inf
     assert lonely.difference[0, 1] == 0.0
 
@@ -74,7 +74,7 @@ def test_what_a_seed_adds_to_all_changes_nothing() -> None:
     rng = np.random.default_rng(1)
     table = rng.normal(size=(5, 8))
     shifted = table + 100 * rng.normal(size=(5, 1))
-    plain, moved = paired(table, alpha=0.01), paired(shifted, alpha=0.01)
+    plain, moved = anytime_pairs(table, alpha=0.01), anytime_pairs(shifted, alpha=0.01)
 
     np.testing.assert_allclose(plain.difference, moved.difference, atol=1e-9)
     np.testing.assert_allclose(plain.half_width, moved.half_width, rtol=1e-6)
@@ -85,21 +85,21 @@ def test_equal_spreads_are_shared_and_those_that_differ_are_not() -> None:
     alike = rng.normal(size=(6, 40))
     unlike = alike * np.exp(1.5 * rng.normal(size=40))
 
-    assert paired(alike, alpha=0.01).borrowed == 30
-    assert paired(unlike, alpha=0.01).borrowed < 6
-    assert paired(alike[:1], alpha=0.01).borrowed == 0
+    assert anytime_pairs(alike, alpha=0.01).borrowed == 30
+    assert anytime_pairs(unlike, alpha=0.01).borrowed < 6
+    assert anytime_pairs(alike[:1], alpha=0.01).borrowed == 0
 
 
 @pytest.mark.parametrize(("groups", "seeds"), [(2, 9), (3, 2), (3, 5), (10, 2)])
 def test_few_groups_share_no_more_than_all_others_know(groups: int, seeds: int) -> None:
     tables = np.random.default_rng(4).normal(size=(20, seeds, groups))
-    shared = max(paired(table, alpha=0.01).borrowed for table in tables)
+    shared = max(anytime_pairs(table, alpha=0.01).borrowed for table in tables)
     assert shared == (groups - 2) * (seeds - 1)
 
 
 def test_without_any_spread_nothing_is_claimed() -> None:
     constant = np.repeat([[0.3, 0.5, 0.9]], 4, axis=0)
-    assert (paired(constant, alpha=0.05).half_width == np.inf).all()
+    assert (anytime_pairs(constant, alpha=0.05).half_width == np.inf).all()
 
 
 @pytest.mark.parametrize("heavy", [False, True])
@@ -112,6 +112,6 @@ def test_intervals_of_pairs_hold_at_all_times_at_once(heavy: bool) -> None:
     wrong = np.zeros((40, 20, 20), bool)
     for number, table in enumerate(tables):
         for n in range(2, 31):
-            pairs = paired(table[:n], alpha=0.05)
+            pairs = anytime_pairs(table[:n], alpha=0.05)
             wrong[number] |= np.abs(pairs.difference) > pairs.half_width
     assert wrong[:, *np.triu_indices(20, 1)].mean() <= 0.05

@@ -6,7 +6,6 @@ import pandas as pd
 
 from tests.topo_sweep.analysis.inference.tables import design
 from topo_sweep.analysis.inference.naming import (
-    interval_words,
     listed,
     named,
     rank_words,
@@ -31,6 +30,5 @@ def test_rows_have_their_groups_name_or_its_label() -> None:
 
 
 def test_what_there_is_not_is_a_dash() -> None:
-    assert (interval_words(0.01, 0.025), interval_words(float("nan"), 0.1)) == ("1.00 to 2.50", "-")
     assert (rank_words(1, 4), rank_words(3, 3), rank_words(pd.NA, pd.NA)) == ("1 to 4", "3", "-")
     assert (yes_no(True), yes_no(False), yes_no(pd.NA)) == ("yes", "no", "-")

@@ -9,22 +9,7 @@ import pytest
 from tests.topo_sweep.analysis.inference.tables import SD, table
 from tests.topo_sweep.analysis.ranking_rows import frame, row
 from topo_sweep.analysis.design import design_of
-from topo_sweep.analysis.inference.noise import additive, by_members, members, noise_of
-
-
-def test_groups_and_seeds_are_fitted_by_least_squares_also_where_cells_are_missing() -> None:
-    wide = table(6, 5, random=np.random.default_rng(0), missing=0.3)
-    seeds, groups = np.nonzero(wide.notna().to_numpy())
-    dummies = np.hstack([np.eye(6)[groups], np.eye(5)[seeds]])
-    values = wide.to_numpy()[seeds, groups]
-    fitted, _, rank, _ = np.linalg.lstsq(dummies, values, rcond=None)
-
-    fit = additive(wide)
-
-    left = fit.left.to_numpy()[seeds, groups]
-    assert left == pytest.approx(values - dummies @ fitted, abs=1e-9)
-    assert fit.freedom == len(values) - rank
-    assert np.diff(fit.of_seed) == pytest.approx(np.diff(fitted[6:]), abs=1e-9)
+from topo_sweep.analysis.inference.noise import by_members, members, noise_of
 
 
 def test_what_a_seed_does_to_all_is_told_from_the_noise_of_a_group() -> None:
