@@ -83,6 +83,7 @@ def requested(sweep: OpenedSweep) -> dict[str, Any]:
         "packing",
         "split_packs",
         "compiling",
+        "sharing",
         "digest",
     ):
         value.pop(name, None)
