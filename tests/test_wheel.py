@@ -98,6 +98,7 @@ def test_enumerate_and_the_shipped_sweeps_need_little_and_no_checkout(
     assert counts == {
         "classes": "79",
         "demo": "180",
+        "digits": "1800",
         "known_cells": "40",
         "random_cells": "20",
         "topologies": "180",

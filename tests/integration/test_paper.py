@@ -33,7 +33,7 @@ FIRST_ORDER = ("--set", "search.alpha_order=1")
 """For deep networks, of which seconds add up."""
 
 SMALL = {
-    "topologies": ("--topologies", "0,17"),
+    "topologies": ("--topologies", "0,17", "--holdout", "0"),
     "subspaces": (*SEARCH, *FIRST_ORDER),
     "depth": (*SEARCH, *FIRST_ORDER),
     "ablation_deep": (*SEARCH, *FIRST_ORDER),

@@ -102,7 +102,7 @@ def test_a_search_along_the_best_of_a_sweep_says_how_sure_that_is_and_records_it
 
     cell = Genotype.from_darts(ended.output)
     assert cell.normal.topology == cell.reduction.topology == Topology.from_index(best)
-    warning, margin, choice = ended.errors.splitlines()[:3]
+    warning, _, _, margin, choice = ended.errors.splitlines()[:5]
     assert warning.startswith("warning: no images were held out, so test accuracy selects")
     assert margin.startswith(f"topology {best} is ahead of topology ")
     assert "2 common seeds: " in margin
@@ -128,7 +128,9 @@ def test_evaluate_takes_a_name_a_file_in_either_notation_and_a_folder_and_prints
     assert table[1].split()[:2] == ["rank", "genotype"]
     *ranked, chosen = table
     assert len(ranked) == 2 + len(given)
-    assert chosen.startswith("Chosen on the test images, so optimistic on them: the best of 3 netw")
+    assert chosen.startswith(
+        "Chosen on the test images, so optimistic on them: the best of 3 classes"
+    )
     ended = done(tmp_path, *request, "--format", "json")
     records = json.loads(ended.output)
     wiring = Topology.from_index(best_topology(topologies))

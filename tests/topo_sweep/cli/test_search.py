@@ -33,8 +33,10 @@ def test_the_best_wiring_of_a_sweep_is_said_with_how_sure_that_is(
 
     program("search", "--dataset", "digits", "--topology-from", "source", "--dry-run")
 
-    warning, margin, choice = program.errors.splitlines()
+    warning, sure, best, margin, choice = program.errors.splitlines()
     assert warning.startswith("warning: no images were held out")
+    assert sure.startswith("of the 1 chosen 1 may be no better than the first left out, class")
+    assert best == "the best of 2 classes is among 2 of them with 95% confidence"
     assert margin.startswith("topology 17 is ahead of topology 3")
     assert choice.startswith("topology 17: the best of 2 classes of small-digits-")
 

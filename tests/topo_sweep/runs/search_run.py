@@ -130,6 +130,7 @@ def stored_search(search_id: str = "search", **values: Any) -> dict[str, Any]:
         "weight_step_seconds": 0.5,
         "alpha_step_seconds": 0.25,
         "peak_memory_bytes": 10**9,
+        "one_hot": None,
         "device": "cpu",
         "node": "node",
         "execution": "{}",

@@ -71,7 +71,7 @@ def test_a_sweep_that_lies_elsewhere_needs_no_folder_that_nodes_share(
     manifest = working_copy("s3://bucket/results/sweep") / "sweep.json"
     manifest.parent.mkdir(parents=True)
     manifest.write_text("{}", encoding="utf-8")
-    made_up.cpus, made_up.answers = {"first": 2}, {"first": (HERE, False)}
+    made_up.cpus, made_up.answers = {"first": 2}, {"first": (HERE, False, None)}
     assert set(Watch(Execution(cluster=True, gpus=0), manifest).passed) == {"first"}
     assert caplog.records == []
 
