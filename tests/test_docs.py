@@ -64,6 +64,7 @@ MORE = {
 """Kind of a sweep -> what else makes it small."""
 
 STUDY = "results/studies/edarts-cifar10"
+SEEDS = "results/studies/digits"
 
 
 def everyday_commands() -> list[str]:
@@ -201,7 +202,8 @@ def test_make_looks_for_a_folder_without_timing_anything() -> None:
 
 @pytest.mark.slow
 def test_every_everyday_command_runs(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / STUDY, tmp_path / STUDY)
+    for study in (STUDY, SEEDS):
+        shutil.copytree(ROOT / study, tmp_path / study)
     for site, search in (("site-a", "with-attention"), ("site-b", "without-attention")):
         shutil.copytree(ROOT / STUDY / search, tmp_path / site / "results" / search)
     for name, text in own_sweeps().items():
@@ -329,7 +331,7 @@ def test_every_page_is_linked_from_the_readme_which_is_short() -> None:
 
 def test_the_finding_of_the_readme_is_what_the_kept_rows_say() -> None:
     finding = section("README.md", "One finding, and what it does not show").replace("\n", " ")
-    trials = load_results(ROOT / "results/studies/digits")
+    trials = load_results(ROOT / SEEDS)
     design = design_of(trials)
     classes, member = class_test(design.runs), member_test(design.runs)
     assert classes is not None

@@ -26,7 +26,7 @@ def test_faults_of_s3_and_of_a_driver_lose_repeat_and_change_nothing(tmp_path: P
     told: list[str] = []
     kinds = ("s3 down", "s3 answers lost", "s3 silent", "driver killed", "ctrl c")
     requests = ["trainings on S3"]
-    tally = campaign(tmp_path, faults=5, seed=3, kinds=kinds, requests=requests, say=told.append)
+    tally = campaign(tmp_path, faults=2, seed=3, kinds=kinds, requests=requests, say=told.append)
 
-    assert sum(tally.injected.values()) == 5, told
+    assert sum(tally.injected.values()) == 2, told
     assert tally.is_clean, f"{told}\n{tally.text()}"
