@@ -31,8 +31,8 @@ from topo_sweep.analysis.inference.intervals import mean_intervals
 from topo_sweep.analysis.inference.omnibus import class_test, friedman
 from topo_sweep.analysis.inference.pairs import all_pairs, corrected
 from topo_sweep.analysis.inference.shrinkage import shrunken_means
-from topo_sweep.analysis.inference.two_way import class_by_seed
 from topo_sweep.analysis.inference.variance import reliabilities
+from topo_sweep.analysis.statistics.two_way import class_by_seed
 from topo_sweep.bench.record import figures_of, keep, record, typed
 from topo_sweep.spec.adaptive import FIRST_SEEDS, Adaptive
 

@@ -42,8 +42,8 @@ from topo_sweep.analysis.design import design_of
 from topo_sweep.analysis.inference.best import places
 from topo_sweep.analysis.inference.noise import members
 from topo_sweep.analysis.inference.omnibus import class_test, member_test
-from topo_sweep.analysis.inference.two_way import class_by_seed
 from topo_sweep.analysis.inference.variance import reliabilities, variance_components
+from topo_sweep.analysis.statistics.two_way import class_by_seed
 from topo_sweep.paper.published import printed
 from topo_sweep.spec.load import shipped_names
 from topo_sweep.spec.networks import GenotypeSweep, TopologySweep

@@ -23,11 +23,11 @@ from topo_sweep.analysis.accuracy import (
 )
 from topo_sweep.analysis.comparable import operation_words
 from topo_sweep.analysis.design import Design, design_of
-from topo_sweep.analysis.inference.anytime import anytime_interval
 from topo_sweep.analysis.inference.best import PLACES, places
 from topo_sweep.analysis.inference.naming import rank_words, yes_no
 from topo_sweep.analysis.inference.noise import members
 from topo_sweep.analysis.inference.shrinkage import shrunken_means
+from topo_sweep.analysis.statistics.anytime import anytime_interval
 from topo_sweep.analysis.text import (
     GIVEN,
     NO_INTERVAL,

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from topo_sweep.analysis.accuracy import Estimate, estimate
-from topo_sweep.analysis.inference.corrections import holm
+from topo_sweep.analysis.statistics.corrections import holm
 from topo_sweep.paper.evidence import groups
 from topo_sweep.paper.records import Entry, entry
 

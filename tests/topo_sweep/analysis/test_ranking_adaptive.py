@@ -7,8 +7,8 @@ import pandas as pd
 
 from tests.topo_sweep.analysis.ranking_rows import TYPES, row
 from topo_sweep.analysis.accuracy import FRACTION
-from topo_sweep.analysis.inference.anytime import anytime_interval
 from topo_sweep.analysis.ranking import rank
+from topo_sweep.analysis.statistics.anytime import anytime_interval
 
 TRIALS = pd.DataFrame(
     [row(index, seed, 0.8 + 0.01 * ((index + seed) % 4)) for index in (0, 4) for seed in range(5)]

@@ -30,8 +30,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from topo_sweep.analysis.accuracy import Floats, accuracies
-from topo_sweep.analysis.inference.additive import additive
-from topo_sweep.analysis.inference.anytime import anytime_pairs
+from topo_sweep.analysis.statistics.additive import additive
+from topo_sweep.analysis.statistics.anytime import anytime_pairs
 from topo_sweep.spec.adaptive import Adaptive
 
 Run = tuple[int, int]

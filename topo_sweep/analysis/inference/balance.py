@@ -12,8 +12,8 @@ import pandas as pd
 
 from topo_sweep.analysis.design import Design
 from topo_sweep.analysis.inference.findings import Finding, Number
-from topo_sweep.analysis.inference.two_way import class_by_seed
 from topo_sweep.analysis.ranking import diverged_runs
+from topo_sweep.analysis.statistics.two_way import class_by_seed
 from topo_sweep.analysis.text import counted, n_words, plural
 from topo_sweep.spec.int_sets import format_int_set
 

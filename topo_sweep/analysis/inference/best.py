@@ -13,7 +13,6 @@ from scipy.special import gammaincinv, ndtr, stdtrit
 from topo_sweep.analysis.accuracy import NO_VARIANCE
 from topo_sweep.analysis.design import Design
 from topo_sweep.analysis.inference.findings import Finding
-from topo_sweep.analysis.inference.moderated import moderated
 from topo_sweep.analysis.inference.naming import (
     SHOWN,
     listed,
@@ -24,6 +23,7 @@ from topo_sweep.analysis.inference.naming import (
 )
 from topo_sweep.analysis.inference.noise import members
 from topo_sweep.analysis.inference.pairs import Pairs, all_pairs
+from topo_sweep.analysis.statistics.moderated import moderated
 from topo_sweep.analysis.text import counted, points
 
 MOST_PAIRED: Final = 400

@@ -14,9 +14,9 @@ import pandas as pd
 from nas_core.cells.genotype import Genotype
 from topo_sweep.analysis.accuracy import METRICS
 from topo_sweep.analysis.design import Design, design_of
-from topo_sweep.analysis.inference.additive import adjusted_means
-from topo_sweep.analysis.inference.agreement import Agreement, agreement, mean_agreement
-from topo_sweep.analysis.inference.halves import halves
+from topo_sweep.analysis.statistics.additive import adjusted_means
+from topo_sweep.analysis.statistics.agreement import Agreement, agreement, mean_agreement
+from topo_sweep.analysis.statistics.halves import halves
 from topo_sweep.analysis.text import counted, n_words
 
 SHARES: Final = (0.1, 0.25, 0.5, 0.75)

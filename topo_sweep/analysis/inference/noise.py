@@ -9,8 +9,8 @@ import pandas as pd
 
 from topo_sweep.analysis.accuracy import NO_VARIANCE, Floats
 from topo_sweep.analysis.design import Design
-from topo_sweep.analysis.inference.additive import additive
-from topo_sweep.analysis.inference.moderated import Moderated, moderated
+from topo_sweep.analysis.statistics.additive import additive
+from topo_sweep.analysis.statistics.moderated import Moderated, moderated
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

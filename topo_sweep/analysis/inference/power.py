@@ -18,8 +18,8 @@ from nas_core.errors import InputError
 from topo_sweep.analysis.design import Design
 from topo_sweep.analysis.inference.balance import untestable
 from topo_sweep.analysis.inference.findings import Finding
-from topo_sweep.analysis.inference.two_way import class_by_seed
 from topo_sweep.analysis.inference.variance import variance_components
+from topo_sweep.analysis.statistics.two_way import class_by_seed
 from topo_sweep.analysis.text import counted, points
 
 TITLE: Final = "what next"

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import pandas as pd
 
 from topo_sweep.analysis.design import Design
-from topo_sweep.analysis.inference.agreement import Agreement, tau_text
 from topo_sweep.analysis.inference.comparisons import (
     Comparison,
     balanced,
@@ -22,7 +21,8 @@ from topo_sweep.analysis.inference.comparisons import (
     of_sweeps,
 )
 from topo_sweep.analysis.inference.findings import Finding, Number
-from topo_sweep.analysis.inference.recall import recalls, shown_recalls
+from topo_sweep.analysis.statistics.agreement import Agreement, tau_text
+from topo_sweep.analysis.statistics.recall import recalls, shown_recalls
 from topo_sweep.analysis.text import counted
 
 

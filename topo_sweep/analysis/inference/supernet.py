@@ -15,10 +15,10 @@ import pandas as pd
 
 from topo_sweep.analysis.accuracy import estimate
 from topo_sweep.analysis.design import Design, design_of
-from topo_sweep.analysis.inference.additive import adjusted_means
-from topo_sweep.analysis.inference.agreement import Agreement, agreement, tau_text
 from topo_sweep.analysis.inference.comparisons import of_halves
 from topo_sweep.analysis.inference.findings import Finding, Number
+from topo_sweep.analysis.statistics.additive import adjusted_means
+from topo_sweep.analysis.statistics.agreement import Agreement, agreement, tau_text
 from topo_sweep.analysis.text import counted, n_words
 
 _TITLE = "does the supernet know"

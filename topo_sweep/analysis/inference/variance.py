@@ -17,7 +17,7 @@ from nas_core.cells.topology import topology_count
 from topo_sweep.analysis.design import Design
 from topo_sweep.analysis.inference.balance import untestable
 from topo_sweep.analysis.inference.findings import Finding
-from topo_sweep.analysis.inference.mean_squares import (
+from topo_sweep.analysis.statistics.mean_squares import (
     Bounded,
     Term,
     difference,
@@ -25,8 +25,8 @@ from topo_sweep.analysis.inference.mean_squares import (
     satterthwaite,
     total,
 )
-from topo_sweep.analysis.inference.pure_noise import NoiseSpread, noise_spread
-from topo_sweep.analysis.inference.two_way import ClassBySeed, class_by_seed
+from topo_sweep.analysis.statistics.pure_noise import NoiseSpread, noise_spread
+from topo_sweep.analysis.statistics.two_way import ClassBySeed, class_by_seed
 from topo_sweep.analysis.text import interval_words, plural, points
 
 TITLE: Final = "how much"

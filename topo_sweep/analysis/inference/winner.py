@@ -13,9 +13,9 @@ from nas_core.errors import InputError
 from topo_sweep.analysis.accuracy import FRACTION, Estimate, estimate
 from topo_sweep.analysis.design import Design
 from topo_sweep.analysis.inference.findings import Finding
-from topo_sweep.analysis.inference.halves import halves
 from topo_sweep.analysis.inference.noise import members
 from topo_sweep.analysis.inference.shrinkage import shrunken_means
+from topo_sweep.analysis.statistics.halves import halves
 from topo_sweep.analysis.text import counted, interval_words, points
 from topo_sweep.spec.int_sets import format_int_set
 

@@ -12,12 +12,12 @@ from tests.topo_sweep.analysis.inference.run_rows import (
     runs_of,
     with_members,
 )
-from topo_sweep.analysis.inference.two_way import class_by_seed
 from topo_sweep.analysis.inference.variance import (
     reliabilities,
     variance_components,
     variance_finding,
 )
+from topo_sweep.analysis.statistics.two_way import class_by_seed
 
 
 def test_reliabilities_are_those_that_shrout_and_fleiss_published() -> None:

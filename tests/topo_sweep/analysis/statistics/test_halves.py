@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from topo_sweep.analysis.inference.halves import halves
+from topo_sweep.analysis.statistics.halves import halves
 
 
 def test_all_splits_are_taken_where_they_are_few() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from topo_sweep.analysis.inference.moderated import moderated
+from topo_sweep.analysis.statistics.moderated import moderated
 
 DF = 4.0
 

@@ -8,7 +8,7 @@ import pytest
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
-from topo_sweep.analysis.inference.recall import (
+from topo_sweep.analysis.statistics.recall import (
     expected_recall,
     moment_components,
     recalls,

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from topo_sweep.analysis.inference.additive import additive
+from topo_sweep.analysis.statistics.additive import additive
 
 BEST: Final = (1, 5, 10, 20)
 """How many of the best are looked for in `recalls`."""

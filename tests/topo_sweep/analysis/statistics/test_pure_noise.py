@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from topo_sweep.analysis.inference.pure_noise import noise_spread
+from topo_sweep.analysis.statistics.pure_noise import noise_spread
 
 
 def test_180_means_of_noise_of_sd_0_22_points_range_over_1_2_points() -> None:

@@ -11,7 +11,7 @@ from scipy.stats import mannwhitneyu, ttest_ind
 from statsmodels.regression.linear_model import OLS
 
 from nas_core.errors import InputError
-from topo_sweep.analysis.inference.chance import Control, beside_random
+from topo_sweep.analysis.statistics.chance import Control, beside_random
 
 Cells = Mapping[str, Sequence[float]]
 

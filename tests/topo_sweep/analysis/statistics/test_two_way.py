@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tests.topo_sweep.analysis.inference.run_rows import SHROUT_FLEISS, runs_of, with_members
-from topo_sweep.analysis.inference.two_way import class_by_seed, two_way
+from topo_sweep.analysis.statistics.two_way import class_by_seed, two_way
 
 
 def incomplete(rng: np.random.Generator) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import pytest
 from statsmodels.stats.multitest import multipletests
 
 from topo_sweep.analysis.accuracy import Floats
-from topo_sweep.analysis.inference.corrections import benjamini_hochberg, holm
+from topo_sweep.analysis.statistics.corrections import benjamini_hochberg, holm
 
 
 @pytest.mark.parametrize(("ours", "method"), [(holm, "holm"), (benjamini_hochberg, "fdr_bh")])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import chdtri, fdtri
 
-from topo_sweep.analysis.inference.mean_squares import (
+from topo_sweep.analysis.statistics.mean_squares import (
     difference,
     noncentrality,
     satterthwaite,

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from topo_sweep.analysis.inference.agreement import agreement, mean_agreement, tau_text
+from topo_sweep.analysis.statistics.agreement import agreement, mean_agreement, tau_text
 
 
 def series(values: object) -> pd.Series[float]:

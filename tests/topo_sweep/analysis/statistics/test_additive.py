@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from tests.topo_sweep.analysis.inference.tables import table
-from topo_sweep.analysis.inference.additive import additive, adjusted_means
-from topo_sweep.analysis.inference.two_way import two_way
+from topo_sweep.analysis.statistics.additive import additive, adjusted_means
+from topo_sweep.analysis.statistics.two_way import two_way
 
 
 def test_groups_and_seeds_are_fitted_by_least_squares_also_where_cells_are_missing() -> None:

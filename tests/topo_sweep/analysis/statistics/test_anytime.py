@@ -8,7 +8,7 @@ import pytest
 from scipy import integrate, stats
 
 from topo_sweep.analysis.accuracy import FRACTION, t_interval
-from topo_sweep.analysis.inference.anytime import anytime_interval, anytime_pairs
+from topo_sweep.analysis.statistics.anytime import anytime_interval, anytime_pairs
 
 
 def evidence(mean: float, sd: float, n: int, precision: float) -> float:
