@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 
 from topo_sweep.analysis.accuracy import Floats
-from topo_sweep.analysis.inference.adaptive import next_groups, standing
+from topo_sweep.analysis.adaptive.rule import next_groups, standing
 from topo_sweep.analysis.inference.best import places
 from topo_sweep.analysis.inference.intervals import mean_intervals
 from topo_sweep.analysis.inference.omnibus import class_test, friedman

@@ -17,9 +17,9 @@ import pandas as pd
 from nas_core.cells.genotype import Genotype
 from nas_core.errors import InputError
 from topo_sweep.analysis.accuracy import METRICS, accuracies, estimate, per_seed
-from topo_sweep.analysis.inference.chosen import sureness
 from topo_sweep.analysis.ranking import Ranking, diverged_runs, rank
 from topo_sweep.analysis.searches import join_evaluations
+from topo_sweep.analysis.sureness import sureness
 from topo_sweep.analysis.text import counted
 from topo_sweep.spec.trials import network_name
 from topo_sweep.store.opened import OpenedSweep, by_newest_row, sweeps_in

@@ -1,6 +1,6 @@
 """An adaptive sweep: rounds of runs, each decided from what the store holds.
 
-Who gets the next seed is decided in `analysis/inference/adaptive.py`. A round is a plan like any
+Who gets the next seed is decided in `analysis/adaptive/rule.py`. A round is a plan like any
 other, so it is packed, runs on a cluster and survives what every run survives; nothing but rows is
 remembered between rounds.
 """
@@ -13,8 +13,8 @@ from typing import Final
 
 from nas_core.cells.topology import Topology
 from topo_sweep.analysis.accuracy import chosen_metric
-from topo_sweep.analysis.inference.adaptive import Race, race, race_table
-from topo_sweep.analysis.inference.adaptive_report import race_finding, race_line
+from topo_sweep.analysis.adaptive.report import race_finding, race_line
+from topo_sweep.analysis.adaptive.rule import Race, race, race_table
 from topo_sweep.analysis.inference.findings import Finding
 from topo_sweep.runs import sweep
 from topo_sweep.runs.execution import Execution

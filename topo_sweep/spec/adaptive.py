@@ -1,6 +1,6 @@
 """What an adaptive sweep asks for: how many of the best, how surely, and what it was given so far.
 
-Which class gets the next seed is decided from results, in `analysis/inference/adaptive.py`. No
+Which class gets the next seed is decided from results, in `analysis/adaptive/rule.py`. No
 torch.
 """
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.topo_sweep.runs.pack_run import manifest_of, swept
 from tests.topo_sweep.runs.search_run import search_spec
-from topo_sweep.analysis.inference.control_rows import found_cells, random_cells
+from topo_sweep.analysis.control_rows import found_cells, random_cells
 from topo_sweep.analysis.inference.controls import controls_finding
 from topo_sweep.runs.reports.status import sweep_status
 from topo_sweep.store.opened import open_sweep

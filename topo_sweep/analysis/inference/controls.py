@@ -13,7 +13,7 @@ import pandas as pd
 from nas_core.errors import InputError
 from topo_sweep.analysis.accuracy import accuracies, chosen_metric
 from topo_sweep.analysis.comparable import EXPERIMENT, texts_of
-from topo_sweep.analysis.inference.control_rows import ANY_WIRING
+from topo_sweep.analysis.control_rows import ANY_WIRING
 from topo_sweep.analysis.inference.findings import Finding
 from topo_sweep.analysis.statistics.chance import Control, beside_random
 from topo_sweep.analysis.statistics.corrections import holm

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from topo_sweep.analysis.adaptive.report import adaptive_finding
+from topo_sweep.analysis.control_rows import found_cells, random_cells
 from topo_sweep.analysis.design import Design, design_of
-from topo_sweep.analysis.inference.adaptive_report import adaptive_finding
 from topo_sweep.analysis.inference.balance import design_finding
 from topo_sweep.analysis.inference.best import places_finding
-from topo_sweep.analysis.inference.control_rows import found_cells, random_cells
 from topo_sweep.analysis.inference.controls import controls_finding
 from topo_sweep.analysis.inference.explain import explain_finding
 from topo_sweep.analysis.inference.intervals import intervals_finding

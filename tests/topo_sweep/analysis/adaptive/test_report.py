@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from tests.topo_sweep.analysis.inference.races import FIRST, results, run_race
-from topo_sweep.analysis.design import Design
-from topo_sweep.analysis.inference.adaptive import race
-from topo_sweep.analysis.inference.adaptive_report import (
+from tests.topo_sweep.analysis.adaptive.races import FIRST, results, run_race
+from topo_sweep.analysis.adaptive.report import (
     adaptive_finding,
     race_finding,
     race_line,
 )
+from topo_sweep.analysis.adaptive.rule import race
+from topo_sweep.analysis.design import Design
 from topo_sweep.spec.adaptive import Adaptive
 
 BEST = Adaptive(top=1, delta_points=0.4)

@@ -1,6 +1,6 @@
 """What a race came to, in words: its statement, what it spent, and what one would ask for next.
 
-How it decides is in `adaptive.py`. Pure.
+How it decides is in `rule.py`. Pure.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from topo_sweep.analysis.accuracy import METRICS
+from topo_sweep.analysis.adaptive.rule import Ending, Race, Standing, next_groups, standing
 from topo_sweep.analysis.design import Design
-from topo_sweep.analysis.inference.adaptive import Ending, Race, Standing, next_groups, standing
 from topo_sweep.analysis.inference.findings import Finding
 from topo_sweep.analysis.text import counted, points
 from topo_sweep.spec.adaptive import Adaptive

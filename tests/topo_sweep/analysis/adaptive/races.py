@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from topo_sweep.analysis.inference.adaptive import Race, Run, race
+from topo_sweep.analysis.adaptive.rule import Race, Run, race
 from topo_sweep.spec.adaptive import Adaptive
 
 FIRST = (0, 1, 2)

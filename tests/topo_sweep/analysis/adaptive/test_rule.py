@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import settings as tried
 from hypothesis import strategies as st
 
-from tests.topo_sweep.analysis.inference.races import FIRST, results, run_race
-from topo_sweep.analysis.inference.adaptive import (
+from tests.topo_sweep.analysis.adaptive.races import FIRST, results, run_race
+from topo_sweep.analysis.adaptive.rule import (
     Run,
     next_groups,
     race,

@@ -9,9 +9,9 @@ import pytest
 
 from tests.topo_sweep.analysis.choice_rows import topologies
 from tests.topo_sweep.analysis.ranking_rows import frame, seeds
-from topo_sweep.analysis.inference.chosen import sureness
 from topo_sweep.analysis.ranking import rank
 from topo_sweep.analysis.selection import best_topologies
+from topo_sweep.analysis.sureness import sureness
 
 NOISE = np.array([0.0, 0.002, -0.002, 0.001, -0.001])
 OTHER = NOISE[[3, 4, 0, 2, 1]]

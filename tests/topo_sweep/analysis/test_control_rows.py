@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.topo_sweep.analysis.inference.random_beside import searched_with_random_cells
 from tests.topo_sweep.conftest import make_sweep
 from tests.topo_sweep.store.store_rows import trial_row
-from topo_sweep.analysis.inference.control_rows import found_cells, random_cells
+from topo_sweep.analysis.control_rows import found_cells, random_cells
 from topo_sweep.analysis.inference.controls import controls_finding
 from topo_sweep.spec.random_cells import RandomSweep
 from topo_sweep.store.opened import open_sweep
