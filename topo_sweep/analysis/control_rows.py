@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import pandas as pd
 
+from nas_core.cells.genotype import Genotype
 from nas_core.cells.spaces import space_name
+from topo_sweep.spec.networks import Population
 from topo_sweep.spec.random_cells import RANDOM, wiring_words
-from topo_sweep.store.opened import OpenedSweep
 
 ANY_WIRING: Final = wiring_words(None)
 """The `wiring` of cells that were not kept to one."""
 
 
-def found_cells(sweep: OpenedSweep) -> pd.DataFrame:
-    """Return the trainings of what searches found, failed ones included.
+def found_cells(trials: pd.DataFrame, searches: pd.DataFrame) -> pd.DataFrame:
+    """Return those trainings that are of what searches found, failed ones included.
 
-    Beside the columns of `OpenedSweep.trials` each has `search` (method, depth and attention of the
-    search, in words), `space` (a space's name) and `wiring` (such as 'topology 17', 'any wiring').
+    Beside the columns of `trials` each has `search` (method, depth and attention of the search, in
+    words), `space` (a space's name) and `wiring` (such as 'topology 17', 'any wiring').
+
+    Args:
+        trials: as `OpenedSweep.trials` gives them.
+        searches: as `OpenedSweep.searches` gives them.
+
     """
-    trials, searches = sweep.trials(random_cells=False), sweep.searches()
     about = pd.DataFrame(
         {
             "search_id": searches["search_id"],
@@ -33,18 +39,24 @@ def found_cells(sweep: OpenedSweep) -> pd.DataFrame:
     return trials[trials["search_id"].notna()].merge(about, on="search_id")
 
 
-def random_cells(sweep: OpenedSweep) -> pd.DataFrame:
-    """Return the trainings of random cells, failed ones included, with `space` and `wiring`.
+def random_cells(
+    trials: pd.DataFrame, populations: Mapping[Population, Sequence[Genotype]]
+) -> pd.DataFrame:
+    """Return those trainings that are of random cells, failed ones too, with `space` and `wiring`.
 
     A cell that was drawn for several spaces has its rows once for each.
+
+    Args:
+        trials: as `OpenedSweep.trials` gives them.
+        populations: as `OpenedSweep.populations` gives them.
+
     """
     drawn = [
         {"genotype": str(cell), "space": space_name(operations), "wiring": wiring_words(wiring)}
-        for (operations, wiring), cells in sweep.populations().items()
+        for (operations, wiring), cells in populations.items()
         for cell in cells
     ]
     about = pd.DataFrame(drawn, columns=["genotype", "space", "wiring"], dtype=object)
-    trials = sweep.trials()
     return trials[trials["kind"] == RANDOM].merge(about, on="genotype")
 
 

@@ -74,7 +74,7 @@ def analyze(request: AnalysisRequest, results: Path) -> None:
     from topo_sweep.store.opened import open_sweep
 
     sweep = open_sweep(results)
-    evaluated(sweep)
+    evaluated(sweep, ["status"])
     say_which(sweep, results)
     select_seeds = (
         None

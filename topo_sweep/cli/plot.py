@@ -153,11 +153,10 @@ def means(sweep: OpenedSweep, by: str | None, metric: str | None) -> Figure:
     Example:
       topo-sweep plot means -o means.png
     """
-    from topo_sweep.analysis.design import design_of
+    from topo_sweep.analysis.design import NEEDED, design_of
     from topo_sweep.plots.means import means as drawn
 
-    evaluated(sweep)
-    return drawn(design_of(sweep.trials(random_cells=False), by=by, metric=metric))
+    return drawn(design_of(evaluated(sweep, NEEDED), by=by, metric=metric))
 
 
 @sweep_plot

@@ -14,7 +14,8 @@ from topo_sweep.store.opened import open_sweep
 
 
 def test_found_cells_name_search_space_and_wiring(tmp_path: Path) -> None:
-    rows = found_cells(open_sweep(searched_with_random_cells(tmp_path)))
+    sweep = open_sweep(searched_with_random_cells(tmp_path))
+    rows = found_cells(sweep.trials(), sweep.searches())
 
     assert set(rows["kind"]) == {"search"}
     assert len(rows) == 2
@@ -25,13 +26,14 @@ def test_found_cells_name_search_space_and_wiring(tmp_path: Path) -> None:
 
 def test_random_cells_are_those_that_were_drawn(tmp_path: Path) -> None:
     sweep = open_sweep(searched_with_random_cells(tmp_path))
-    rows = random_cells(sweep)
+    rows = random_cells(sweep.trials(), sweep.populations())
 
     assert len(rows) == 3
     assert set(rows["kind"]) == {"random"}
     assert set(rows["wiring"]) == {"topology 17"}
-    assert set(rows["space"]) == set(found_cells(sweep)["space"])
-    assert controls_finding(found_cells(sweep), rows).numbers["comparisons"] == 1
+    found = found_cells(sweep.trials(), sweep.searches())
+    assert set(rows["space"]) == set(found["space"])
+    assert controls_finding(found, rows).numbers["comparisons"] == 1
 
 
 def test_a_sweep_of_random_cells_is_read_likewise(tmp_path: Path) -> None:
@@ -47,5 +49,6 @@ def test_a_sweep_of_random_cells_is_read_likewise(tmp_path: Path) -> None:
         [],
     )
 
-    rows = random_cells(open_sweep(store.paths.folder))
+    sweep = open_sweep(store.paths.folder)
+    rows = random_cells(sweep.trials(), sweep.populations())
     assert rows[["space", "wiring"]].to_numpy().tolist() == [["SS1", "any wiring"]] * 2

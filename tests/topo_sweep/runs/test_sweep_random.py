@@ -21,11 +21,13 @@ def test_cells_may_be_asked_for_later_and_are_trained_once_with_the_evaluation_s
     tmp_path: Path,
 ) -> None:
     swept(tmp_path, pack_size=2, sweep=FEW)
-    before = random_cells(open_sweep(tmp_path))
+    sweep = open_sweep(tmp_path)
+    before = random_cells(sweep.trials(), sweep.populations())
     swept(tmp_path, pack_size=2, sweep=MORE)
 
     sweep = open_sweep(tmp_path)
-    found, random = found_cells(sweep), random_cells(sweep)
+    found = found_cells(sweep.trials(), sweep.searches())
+    random = random_cells(sweep.trials(), sweep.populations())
     assert sorted(random["seed"]) == [0, 0, 1, 1]
     assert set(before["finished_at"]) < set(random["finished_at"])
     assert [len(pack) for pack in manifest_of(tmp_path).packs] == [2, 2, 2]

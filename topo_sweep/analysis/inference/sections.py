@@ -72,10 +72,14 @@ def analyze(
     yield 6, explain_finding(design, trials)
     curves, rankings = load_curves(sweep.folder), list(_designs(others, design))
     yield 7, proxies_finding(design, trials, curves, rankings)
-    controls = pd.concat([random_cells(each) for each in (sweep, *others)])
-    yield 8, controls_finding(found_cells(sweep), controls, metric=metric)
-    alone = pd.concat([each.trials() for each in (sweep, *others)])
-    yield 9, supernet_finding(sweep.searches(), alone, metric=metric)
+    searches, trained = sweep.searches(), [each.trials() for each in (sweep, *others)]
+    controls = [
+        random_cells(rows, each.populations())
+        for rows, each in zip(trained, (sweep, *others), strict=True)
+    ]
+    found = found_cells(trained[0], searches)
+    yield 8, controls_finding(found, pd.concat(controls), metric=metric)
+    yield 9, supernet_finding(searches, pd.concat(trained), metric=metric)
     yield 10, power_finding(design, confidence=confidence)
     yield 10, adaptive_finding(design_of(everything, by=by, metric=metric), settings)
 
