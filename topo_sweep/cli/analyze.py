@@ -10,6 +10,7 @@ import click
 from topo_sweep.cli.shared.common import (
     OUTPUT,
     PATH,
+    TEXT_OR_JSON,
     evaluated,
     print_records,
     results_argument,
@@ -44,14 +45,7 @@ class AnalysisRequest:
         show_default=True,
         help="Of intervals and tests.",
     )
-    output_format: str = option(
-        "--format",
-        "output_format",
-        type=click.Choice(["text", "json"]),
-        default="text",
-        show_default=True,
-        help="Text for people, JSON for programs.",
-    )
+    output_format: str = option("--format", "output_format", **TEXT_OR_JSON)
     output: Path | None = option("-o", "--output", type=OUTPUT, help="File to write.")
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from nas_core.errors import TopoSweepError
-from topo_sweep.cli.shared.common import OUTPUT, print_records, say
+from topo_sweep.cli.shared.common import OUTPUT, TEXT_OR_JSON, print_records, say
 from topo_sweep.cli.shared.execution import execute, set_values
 from topo_sweep.cli.shared.options import (
     FROM_ONE,
@@ -63,11 +63,11 @@ class SearchRequest:
     output_format: str = option(
         "--format",
         "output_format",
-        type=click.Choice(["text", "json"]),
-        default="text",
-        show_default=True,
-        help="DARTS' notation, or JSON with skips, parameters (of the shallow network), epochs "
-        "and seconds.",
+        **TEXT_OR_JSON
+        | {
+            "help": "DARTS' notation, or JSON with skips, parameters (of the shallow network), "
+            "epochs and seconds."
+        },
     )
     output: Path | None = option(
         "-o", "--output", type=OUTPUT, help="Write the genotype to this file; - is stdout."

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from pathlib import Path
 
+from nas_core.training.epochs import EpochMetrics, Steps
+from nas_core.training.training import Training
 from tests.conftest import TINY
 from tests.program import program
 
@@ -22,3 +25,12 @@ class Program:
         self.errors = ended.errors
         assert ended.code == code, ended.errors
         return ended.output
+
+
+class Unlucky(Training):
+    """A training that raises in its first epoch, if its seed is 1."""
+
+    def run_epoch(self, epoch: int) -> Generator[Steps, None, EpochMetrics]:
+        if self.seed == 1:
+            raise RuntimeError("out of luck")
+        return super().run_epoch(epoch)

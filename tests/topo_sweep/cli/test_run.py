@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
-from nas_core.training.epochs import EpochMetrics, Steps
-from nas_core.training.training import Training
-from tests.topo_sweep.cli.program import RUN, Program
+from tests.topo_sweep.cli.program import RUN, Program, Unlucky
 from topo_sweep import load_results
 
 
@@ -104,14 +101,8 @@ def test_a_request_above_the_limit_runs_with_yes(program: Program) -> None:
 def test_a_trial_that_raises_is_a_row_and_the_sweep_goes_on(
     program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Fails(Training):
-        def run_epoch(self, epoch: int) -> Generator[Steps, None, EpochMetrics]:
-            if self.seed == 1:
-                raise RuntimeError("out of luck")
-            return super().run_epoch(epoch)
-
     with monkeypatch.context() as patched:
-        patched.setattr("topo_sweep.runs.runner.Training", Fails)
+        patched.setattr("topo_sweep.runs.runner.Training", Unlucky)
         program(*RUN, "--seeds", "0-2", "--retries", "0", code=1)
     assert "failed: topology 0, seed 1: RuntimeError: out of luck" in program.errors
     assert "--retry-failed" in program.errors

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from nas_core.training.epochs import EpochMetrics, Steps
-from nas_core.training.training import Training
 from tests.conftest import comparable
 from tests.program import done, program, refused
+from tests.topo_sweep.cli.program import Unlucky
 from tests.topo_sweep.runs.interruptions import epochs_taken
 
 SHORT = (
@@ -118,13 +116,7 @@ def test_what_cannot_be_raced_is_refused_before_anything_is_written(
 def test_a_race_goes_on_where_a_run_fails_and_ends_with_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Fails(Training):
-        def run_epoch(self, epoch: int) -> Generator[Steps, None, EpochMetrics]:
-            if self.seed == 1:
-                raise RuntimeError("out of luck")
-            return super().run_epoch(epoch)
-
-    monkeypatch.setattr("topo_sweep.runs.runner.Training", Fails)
+    monkeypatch.setattr("topo_sweep.runs.runner.Training", Unlucky)
     ended = program(tmp_path, *RACE, "--budget", "6", "--retries", "0")
 
     assert ended.code == 1

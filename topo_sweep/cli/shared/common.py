@@ -116,14 +116,13 @@ format_option = click.option("--format", "output_format", **FORMAT)
 """Adds `--format table|json|csv` as the parameter `output_format`."""
 
 
-text_or_json_option = click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Text for people, JSON for programs.",
-)
+TEXT_OR_JSON: Final[dict[str, Any]] = {
+    "type": click.Choice(["text", "json"]),
+    "default": "text",
+    "show_default": True,
+    "help": "Text for people, JSON for programs.",
+}
+text_or_json_option = click.option("--format", "output_format", **TEXT_OR_JSON)
 """Adds `--format text|json` as the parameter `output_format`."""
 
 address_option = click.option(
