@@ -9,15 +9,23 @@ import pytest
 
 from nas_core.errors import InputError
 from tests.topo_sweep.analysis.choice_rows import topologies
-from topo_sweep.analysis.inference.sections import analyze, to_json_value, to_text
+from topo_sweep.analysis.inference.sections import (
+    adaptive_remarks,
+    analyze,
+    to_json_value,
+    to_text,
+)
+from topo_sweep.spec.adaptive import Adaptive
 from topo_sweep.store.opened import OpenedSweep
+
+CLASSES = (0, 1, 4, 7, 11, 12, 13, 14)
 
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> OpenedSweep:
     """Eight classes with three seeds."""
     means = np.random.default_rng(1).normal(0.6, 0.05, size=(8, 3)).round(3)
-    return topologies(tmp_path, dict(zip((0, 1, 4, 7, 11, 12, 13, 14), means, strict=True)))
+    return topologies(tmp_path, dict(zip(CLASSES, means, strict=True)))
 
 
 def test_another_sweep_is_one_more_proxy(sweep: OpenedSweep) -> None:
@@ -39,3 +47,30 @@ def test_the_same_store_gives_the_same_text_and_every_section_its_number(
 def test_a_metric_that_there_is_not_is_refused(sweep: OpenedSweep) -> None:
     with pytest.raises(InputError, match="no images were held out"):
         list(analyze(sweep, metric="val"))
+
+
+def test_an_adaptive_sweep_is_analysed_on_the_seeds_that_were_asked_for_beforehand(
+    tmp_path: Path,
+) -> None:
+    means = np.random.default_rng(1).normal(0.6, 0.05, size=(8, 5)).round(3)
+    # The first four classes went on for two seeds more, which the race decided.
+    accuracies = {
+        topology: row[: 5 if number < 4 else 3]
+        for number, (topology, row) in enumerate(zip(CLASSES, means, strict=True))
+    }
+    racing = {"seeds": (0, 1, 2), "topologies": CLASSES}
+    raced = topologies(tmp_path / "raced", accuracies, adaptive=Adaptive(top=2), **racing)
+    fixed = topologies(
+        tmp_path / "fixed", {topology: row[:3] for topology, row in accuracies.items()}, **racing
+    )
+
+    first, plain = dict(analyze(raced)), dict(analyze(fixed))
+
+    (remark,) = adaptive_remarks(raced)
+    assert remark.endswith("all sections but the last are on seeds 0-2, asked for beforehand.")
+    assert adaptive_remarks(fixed) == []
+    for section in range(1, 9):
+        assert first[section].sentence == plain[section].sentence
+    (*_, (_, race)) = analyze(raced)
+    assert race.tables["classes"]["seeds"].tolist() == [5] * 4 + [3] * 4
+    assert race.numbers["top"] == 2
