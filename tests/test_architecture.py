@@ -51,7 +51,6 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
     "rich": ("topo_sweep.runs",),
     "yaml": ("topo_sweep.spec",),
     "scipy": ("topo_sweep.analysis", "topo_sweep.paper"),
-    "statsmodels": ("topo_sweep.analysis",),
     "safetensors": ("nas_core.training",),
     "sklearn": ("nas_core.data",),
     "torchvision": ("nas_core.data",),

@@ -1,5 +1,5 @@
 """Methods of statistics: tables and arrays in, numbers and intervals out.
 
-What scipy and statsmodels have is taken from there; here is what they have not, or not for tables
-with holes. Not here: what a number says about a sweep (`analysis.inference`).
+What scipy has is taken from there; here is what it has not, or not for tables with holes. Tests
+compare with statsmodels. Not here: what a number says about a sweep (`analysis.inference`).
 """

@@ -14,7 +14,7 @@ from topo_sweep.analysis.accuracy import Floats
 def holm(p_values: ArrayLike) -> Floats:
     """Return p-values adjusted by Holm's method: that any is below 5% by chance alone has 5%.
 
-    Three lines of our own: that of statsmodels collects garbage, which takes 0.2 s a call.
+    Scipy has none, and for three lines alone no user has to install statsmodels.
     """
     p = np.asarray(p_values, dtype=float)
     order = np.argsort(p)[: int((~np.isnan(p)).sum())]
@@ -26,11 +26,11 @@ def holm(p_values: ArrayLike) -> Floats:
 
 def benjamini_hochberg(p_values: ArrayLike) -> Floats:
     """Return p-values adjusted by that method: of those below 5%, one of twenty may be wrong."""
-    from statsmodels.stats.multitest import fdrcorrection  # 0.7 s, and a ranking needs none
+    from scipy.stats import false_discovery_control  # half a second, and a ranking needs none
 
     p = np.asarray(p_values, dtype=float)
     known = ~np.isnan(p)
     adjusted = np.full(len(p), np.nan)
     if known.any():
-        adjusted[known] = fdrcorrection(p[known])[1]
+        adjusted[known] = false_discovery_control(p[known])
     return adjusted
