@@ -2,101 +2,101 @@
 
 from __future__ import annotations
 
-import os
-import socket
+import json
+import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.conftest import TINY, Run
-from tests.integration.processes import children, kill
-from tests.integration.small_searches import SWEEP, assert_same_rows
+from tests.conftest import TINY
+from tests.integration.new_user import new_user, ran
+from tests.integration.processes import is_running, kill
 from tests.program import refused
 
-# Ray reads a token once a process, so who joins is a program of its own.
-TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "5" * 64}
+HEAD, SECOND = "127.0.0.2", "127.0.0.3"  # Ray turns 127.0.0.1 into the address of a network card
 SHIPPED = ("run", "demo", *TINY, "--topologies", "0,179")
-HOST = "127.0.0.2"  # Ray turns 127.0.0.1 into the address of a network card
+ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="nodes are started on Linux alone")
 
 
-def free_port() -> int:
-    """Return a port that nothing listens on now."""
-    with socket.socket() as listener:
-        listener.bind((HOST, 0))
-        port: int = listener.getsockname()[1]
-        return port
+@dataclass
+class User:
+    """Who starts nodes here."""
 
+    folder: Path
+    environment: dict[str, str]
+    head: str = ""
+    pids: list[int] = field(default_factory=list)
+    """What was started."""
 
-def alone() -> dict[str, str]:
-    """Return the variables of a process that knows no cluster but the one with this token."""
-    return {k: v for k, v in os.environ.items() if not k.startswith("RAY_")} | TOKEN
+    def program(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run `topo-sweep`."""
+        command = ("-m", "topo_sweep", *arguments)
+        return ran(command, self.folder, self.environment | variables)
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[str]:
-    """A one-node Ray cluster that says it has a GPU; its address."""
-    port = free_port()
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"),
-            *(f"--port={port}", f"--node-ip-address={HOST}", "--disable-usage-stats"),
-            *("--num-cpus=1", "--num-gpus=1", "--include-dashboard=false"),
-        ],
-        env=alone(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+def user() -> Iterator[User]:
+    """Start a head without CPUs, and a second node that says it has a GPU."""
+    user = User(*new_user())
+    note = user.folder / "state" / "topo-sweep" / "nodes.json"
     try:
-        wait_until_it_answers(f"{HOST}:{port}", process)
-        yield f"{HOST}:{port}"
+        head = ("--head", "--host", HEAD, "--port", "0", "--num-cpus", "0")
+        begun = user.program("cluster", "start", *head)
+        assert begun.returncode == 0, begun.stderr
+        user.head = begun.stdout.split()[-1]
+        join = ("--join", user.head, "--host", SECOND, "--num-cpus", "1", "--num-gpus", "1")
+        joined = user.program("cluster", "start", *join)
+        assert joined.returncode == 0, joined.stderr
+        assert joined.stdout == f"node of the cluster at {user.head}\n"
+        nodes = json.loads(note.read_text(encoding="utf-8"))["nodes"]
+        user.pids += [process["pid"] for node in nodes for process in node["processes"]]
+        yield user
     finally:
-        below = children(process.pid)
-        process.terminate()
-        process.wait(timeout=60)
-        kill(*below)
-
-
-def wait_until_it_answers(address: str, process: subprocess.Popen[bytes]) -> None:
-    """Wait until a client gets in, which under load takes longer than until a port listens."""
-    program = f"import ray; ray.init({address!r}); assert ray.cluster_resources()['GPU'] == 1"
-    client = (sys.executable, "-c", program)
-    for _ in range(20):
-        time.sleep(1)
-        assert process.poll() is None, "ray start ended"
-        if not subprocess.run(client, env=alone(), capture_output=True, check=False).returncode:
-            return
-    pytest.fail("the cluster did not come up")
+        if note.exists():
+            user.program("cluster", "stop")
+        kill(*filter(is_running, user.pids))
+        shutil.rmtree(user.folder, ignore_errors=True)
 
 
 @pytest.mark.slow
-def test_searches_and_their_evaluations_join_a_running_cluster_and_give_the_same_rows(
-    cluster: str, here: Path, whole: Path, run: Run
-) -> None:
-    request = (*SWEEP, "--seeds", "20", "--cluster", "--gpus-per-pack", "0")
-    joined = run(*request, RAY_ADDRESS=cluster, **TOKEN)
-
-    assert joined.returncode == 0, joined.stderr
-    assert "Ray cluster with 1 node, 1 CPUs, 1 GPUs; 1 CPU a trial, no GPU" in joined.stderr
-    assert_same_rows(here / "results", whole, seeds=(20,))
-
-
-@pytest.mark.slow
+@ON_LINUX
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-@pytest.mark.parametrize("option", [(), ("--gpus-per-pack", "0.5")])
 def test_a_declared_gpu_that_pytorch_cannot_use_is_an_error_before_anything_is_written(
-    option: tuple[str, ...], cluster: str, tmp_path: Path, run: Run
+    user: User,
 ) -> None:
-    ended = run(*SHIPPED, "--address", cluster, *option, **TOKEN)
+    ended = user.program(*SHIPPED, "--cluster", RAY_ADDRESS=user.head)
 
-    assert (ended.returncode, ended.stdout, list(tmp_path.iterdir())) == (2, "", [])
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert not (user.folder / "results").exists()
     (line,) = ended.stderr.splitlines()
     assert "finds no CUDA device" in line
     assert line.endswith("use --gpus-per-pack 0 to train on CPUs")
+
+
+@pytest.mark.slow
+@ON_LINUX
+def test_a_node_joins_with_the_token_of_its_head_and_both_are_stopped(user: User) -> None:
+    another = {"RAY_AUTH_TOKEN_PATH": str(user.folder / "none")}
+    without = user.program("cluster", "start", "--join", user.head, "--host", SECOND, **another)
+    told = user.program("cluster", "info", "--address", user.head, "--format", "json")
+    stopped = user.program("cluster", "stop")
+
+    assert without.returncode == 2
+    assert "wants a token: copy that of its head" in without.stderr
+    nodes = json.loads(told.stdout)["nodes"]
+    found = {node["address"]: (node["is_alive"], node["cpus"], node["gpus"]) for node in nodes}
+    assert found == {HEAD: (True, 0, 0), SECOND: (True, 1, 1)}
+    assert stopped.stdout.splitlines() == [
+        f"stopped: node of the cluster {user.head}",
+        f"stopped: head {user.head}",
+    ]
+    assert user.pids
+    assert not any(map(is_running, user.pids))
 
 
 @pytest.mark.slow

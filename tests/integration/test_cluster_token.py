@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import TINY
 from tests.integration.new_user import new_user, ran
 from tests.integration.processes import is_running, kill
+from tests.integration.small_searches import SPEC, SWEEP, assert_same_rows
 
 pytestmark = [
     pytest.mark.slow,
@@ -124,10 +124,11 @@ def test_nobody_gets_in_without_the_token_or_with_another_and_no_task_of_theirs_
     assert not any(started.token in said for said, _ in ended.values())
 
 
-def test_a_sweep_joins_it_by_itself_and_the_token_is_nowhere_to_be_read(started: Started) -> None:
-    sweep = started.program(
-        *("run", "demo", *TINY, "--topologies", "0", "--cluster", "--address", started.address)
-    )
+def test_a_sweep_joins_it_by_itself_with_the_same_rows_and_the_token_is_nowhere_to_be_read(
+    started: Started, whole: Path
+) -> None:
+    (started.folder / "small.yaml").write_text(SPEC, encoding="utf-8")
+    sweep = started.program(*SWEEP, "--seeds", "20", "--cluster", "--address", started.address)
     command_lines = [
         path.read_bytes() for pid in started.pids() for path in [Path(f"/proc/{pid}/cmdline")]
     ]
@@ -136,7 +137,9 @@ def test_a_sweep_joins_it_by_itself_and_the_token_is_nowhere_to_be_read(started:
     refused = ran(("-m", "topo_sweep", "cluster", "info"), started.folder, others)
 
     assert sweep.returncode == 0, sweep.stderr
+    assert "Ray cluster with 1 node, 1 CPUs, 0 GPUs; 1 CPU a trial, no GPU" in sweep.stderr
     assert "warning" not in sweep.stderr
+    assert_same_rows(started.folder / "results", whole, seeds=(20,))
     assert "token: the cluster asks for one" in info.stdout
     assert refused.returncode == 2
     assert "wants another token than that of RAY_AUTH_TOKEN" in refused.stderr
@@ -193,18 +196,3 @@ def test_stop_ends_all_that_was_started_and_nothing_else(started: Started) -> No
         bystander.kill()
         bystander.wait()
         kill(*(pid for pid in pids if is_running(pid)))
-
-
-def test_a_run_without_a_cluster_leaves_a_token_for_its_user_alone() -> None:
-    folder, environment = new_user()
-    try:
-        ended = ran(
-            ("-m", "topo_sweep", "run", "demo", *TINY, "--topologies", "0"), folder, environment
-        )
-        (token_file,) = (folder / "home" / ".ray").iterdir()
-
-        assert ended.returncode == 0, ended.stderr
-        assert token_file.name == "auth_token"
-        assert token_file.stat().st_mode & 0o777 == 0o600
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

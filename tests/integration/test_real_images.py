@@ -1,4 +1,4 @@
-"""The whole way on real CIFAR-10 images: run on Ray, status, rank, plot."""
+"""A new user's whole way on real CIFAR-10 images: run on Ray, status, rank, plot."""
 
 from __future__ import annotations
 
@@ -30,18 +30,22 @@ def few_images(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_a_small_sweep_on_cifar10_learns_and_is_ranked_and_drawn(
+def test_a_small_sweep_on_cifar10_learns_and_is_ranked_and_drawn_and_leaves_a_token_of_ray(
     run: Run, few_images: Path, tmp_path: Path
 ) -> None:
     request = (
         *("run", "--dataset", "cifar10", "--data-dir", str(few_images), "--partial-data"),
         *("--topologies", "0,179"),
-        *("--epochs", "6", "--set", "cells=3", "--set", "init_channels=4"),
+        *("--epochs", "4", "--set", "cells=3", "--set", "init_channels=4"),
         *("--set", "batch_size=16", "--set", "learning_rate=0.1", "--set", "drop_path=0.0"),
-        *("--test-every", "6"),
+        *("--test-every", "4"),
     )
-    swept = run(*request)
+    home = tmp_path / "home"
+    home.mkdir()
+    swept = run(*request, HOME=str(home))
     assert swept.returncode == 0, swept.stderr
+    (token,) = (home / ".ray").iterdir()
+    assert (token.name, token.stat().st_mode & 0o777) == ("auth_token", 0o600)
     assert "data: cifar10, 256 training and 300 test images, Hugging Face layout" in swept.stderr
 
     status = json.loads(done(tmp_path, "status", "--format", "json").output)
@@ -49,7 +53,7 @@ def test_a_small_sweep_on_cifar10_learns_and_is_ranked_and_drawn(
 
     curves = open_sweep(tmp_path / "results").store.epochs()
     losses = curves.pivot_table(index="trial_id", columns="epoch", values="train_loss")
-    assert (losses[5] < 0.85 * losses[0]).all()
+    assert (losses[3] < 0.85 * losses[0]).all()
     # Chance is 0.1 with a standard deviation of 0.017 on 300 images: four of them above it.
     ranked = json.loads(done(tmp_path, "rank", "--format", "json").output)
     assert [row["rank"] for row in ranked] == [1, 2]
