@@ -186,6 +186,8 @@ class PackTraining(Loop[PackEpoch]):
             height, width = self.split.train.pixels.shape[-2:]
             with torch.device("meta"):
                 network = self._alone(genotype)
+            # There a batch norm imports PyTorch's compiler, 2 s in every process.
+            network.to_empty(device="cpu")
             self._facts[key] = {
                 "parameters": parameter_count(network),
                 "multiply_adds": multiply_adds(network, height, width),

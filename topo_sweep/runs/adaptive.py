@@ -7,6 +7,7 @@ remembered between rounds.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -135,6 +136,8 @@ def run_adaptive(
 ) -> RaceResult:
     """Run round after round until the best are told from the rest, or the budget is spent.
 
+    Images are loaded, and Ray is started or joined, once for all rounds.
+
     Args:
         spec: as in `next_round`.
         results: the folder of sweeps.
@@ -157,14 +160,17 @@ def run_adaptive(
     run: sweep.RunResult | None = None
     errors: tuple[str, ...] = ()
     seconds = 0.0
-    while True:
-        current = next_round(spec, results, budget=budget, retry_failed=retry_failed)
-        if not current.race.wanted or (run is not None and run.interrupted):
-            return RaceResult(current, run and replace(run, errors=errors), seconds)
-        say(current.line)
-        run = sweep.run(current.plan, execution, say_once)
-        errors, seconds = (*errors, *run.errors), seconds + run.progress.worker_seconds
-        retry_failed = False
+    with contextlib.ExitStack() as left:
+        train: sweep.Train | None = None
+        while True:
+            current = next_round(spec, results, budget=budget, retry_failed=retry_failed)
+            if not current.race.wanted or (run is not None and run.interrupted):
+                return RaceResult(current, run and replace(run, errors=errors), seconds)
+            say(current.line)
+            train = train or left.enter_context(sweep.begun(current.plan, execution))
+            run = train(current.plan, say_once)
+            errors, seconds = (*errors, *run.errors), seconds + run.progress.worker_seconds
+            retry_failed = False
 
 
 def _topologies(plan: Plan) -> tuple[int, ...]:

@@ -5,22 +5,19 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, Final, Protocol
+from typing import Final
 
 from nas_core.data.splits import Dataset, Split, load_dataset
 from topo_sweep.analysis.text import counted
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.compiling import check_compiler, settled_compiling
-from topo_sweep.runs.device import check_device, check_precision, settled_here
+from topo_sweep.runs.device import check_precision
 from topo_sweep.runs.execution import Execution
+from topo_sweep.runs.executor import Executor, connected_executor
 from topo_sweep.runs.gpu_share import GpuShare, settled_sharing
 from topo_sweep.runs.images import ImagesByPath, check_fingerprint, checked_images
-from topo_sweep.runs.inline import run_inline
 from topo_sweep.runs.interrupts import Interrupts
 from topo_sweep.runs.pack_size import (
-    Ask,
-    ask_here,
     bfloat16_remark,
     packs_of_run,
     saved_keys,
@@ -31,14 +28,12 @@ from topo_sweep.runs.plan import Plan, endings, make_plan
 from topo_sweep.runs.progress import Progress, reported
 from topo_sweep.runs.recorder import Recorder
 from topo_sweep.runs.runner import (
-    TrialRunner,
     saved_epochs,
 )
 from topo_sweep.spec.trials import searches_among
 from topo_sweep.store.files import remove
 from topo_sweep.store.manifest import Manifest
 from topo_sweep.store.parts import StoreError
-from topo_sweep.store.paths import StorePaths
 
 Say = Callable[[str], None]
 """Takes one line for the user; commands print it on stderr."""
@@ -94,28 +89,53 @@ def run(
     1 ['ok']
 
     """
+    with begun(plan, execution) as train:
+        return train(plan, say)
+
+
+Train = Callable[[Plan, Say], RunResult]
+"""Trains what is left of a plan."""
+
+
+@contextlib.contextmanager
+def begun(plan: Plan, execution: Execution) -> Iterator[Train]:
+    """Yield what trains a plan, and others of the same networks after it, on the same images.
+
+    Ray is started or joined once for all of them.
+
+    Args:
+        plan: the first one.
+        execution: as in `run`.
+
+    Raises:
+        InputError: as `run`, which the yielded function raises as well.
+
+    """
     if plan.store.is_locked:  # say so now, not after the images are loaded
         with plan.store.lock():
             pass
-    dataset = load_dataset(plan.spec.data.dataset, execution.data_dir, download=execution.download)
-    check_fingerprint(plan.manifest, dataset)
-    left = list(plan.left.values())
-    images = checked_images(plan.spec.data, left, dataset, partial_data=execution.partial_data)
     data = plan.spec.data
+    dataset = load_dataset(data.dataset, execution.data_dir, download=execution.download)
+    check_fingerprint(plan.manifest, dataset)
+    images = checked_images(data, plan.left.values(), dataset, partial_data=execution.partial_data)
     by_path = None
     if not execution.ship_data:
         by_path = ImagesByPath.of(dataset, data, execution.data_dir)
-    with _executor(execution, images, plan.store.paths, by_path) as executor:
-        check_precision(left, executor.execution.device)
-        check_compiler(left, executor.execution, executor.ask)
-        plan.store.create_folders()
-        with plan.store.lock():
-            # Only now: a request that is refused gets the one line that refuses it.
-            say(_data_line(dataset))
-            say(executor.where)
-            for remark in _remarks(plan, images):
-                say(remark)
-            return _run_locked(plan, dataset, images, executor, say)
+    with connected_executor(execution, images, plan.store.paths, by_path) as executor:
+        check_precision(plan.left.values(), executor.execution.device)
+        check_compiler(plan.left.values(), executor.execution, executor.ask)
+
+        def train(plan: Plan, say: Say) -> RunResult:
+            plan.store.create_folders()
+            with plan.store.lock():
+                # Only now: a request that is refused gets the one line that refuses it.
+                say(_data_line(dataset))
+                say(executor.where)
+                for remark in _remarks(plan, images):
+                    say(remark)
+                return _run_locked(plan, dataset, images, executor, say)
+
+        yield train
 
 
 def _data_line(dataset: Dataset) -> str:
@@ -150,7 +170,7 @@ def _remarks(plan: Plan, images: Split) -> Iterator[str]:
 
 
 def _run_locked(
-    plan: Plan, dataset: Dataset, images: Split, executor: _Executor, say: Say
+    plan: Plan, dataset: Dataset, images: Split, executor: Executor, say: Say
 ) -> RunResult:
     plan.store.tidy()
     # Another driver may have finished some of it while this one was starting.
@@ -160,14 +180,15 @@ def _run_locked(
     # A store of an earlier version does not hold them yet.
     counts = {"train_images": len(dataset.train), "test_images": len(dataset.test)}
     manifest = manifest.model_copy(update=counts).with_request(plan.spec)
-    manifest, packs = _put_together(plan, manifest, executor, say)
+    workers = executor.workers()
+    manifest, packs = _put_together(plan, manifest, executor, workers, say)
     sharing, said = settled_sharing(
         plan,
         packs,
         manifest.packing,
         executor.execution,
-        gpus=executor.workers,
-        most=executor.most_on_a_gpu,
+        gpus=workers,
+        most=executor.most_on_a_gpu(),
         ask=executor.ask,
     )
     if said:
@@ -177,7 +198,7 @@ def _run_locked(
         packs,
         executor.execution,
         images=len(images.train),
-        workers=executor.workers,
+        workers=workers,
         ask=executor.ask,
     )
     if remark:
@@ -214,13 +235,13 @@ def _run_locked(
 
 
 def _put_together(
-    plan: Plan, manifest: Manifest, executor: _Executor, say: Say
+    plan: Plan, manifest: Manifest, executor: Executor, workers: int, say: Say
 ) -> tuple[Manifest, Packs]:
     """Return which trainings go together, and the manifest that says so."""
     asked, execution, packing = executor.execution.pack_size, executor.execution, None
     if asked is not None:
         packing, measured = settled_packing(
-            plan, asked, execution, workers=executor.workers, ask=executor.ask
+            plan, asked, execution, workers=workers, ask=executor.ask
         )
         if measured:
             say(measured)
@@ -228,7 +249,7 @@ def _put_together(
         say(remark)
     if packing is None:
         return manifest, ()
-    packs = packs_of_run(plan, packing, workers=executor.workers)
+    packs = packs_of_run(plan, packing, workers=workers)
     for what, finds_cell in (("training", False), ("search", True)):
         sizes = [len(pack) for pack in packs if plan.trials[pack[0]].finds_cell == finds_cell]
         if sizes:
@@ -273,61 +294,3 @@ def _new_manifest(plan: Plan, dataset: Dataset) -> Manifest:
         fingerprint=dataset.fingerprint,
         layout=dataset.layout,
     )
-
-
-class _Execute(Protocol):
-    def __call__(
-        self, agenda: Agenda, recorder: Recorder, interrupts: Interrupts, *, execution: Execution
-    ) -> None:
-        """Train what is on the agenda as an `execution` says in which all is settled."""
-
-
-@dataclass(frozen=True)
-class _Executor:
-    """What trains the rest of a plan, connected and checked."""
-
-    execute: _Execute
-    where: str
-    """What it is, in words."""
-    execution: Execution
-    """Settled, but for what is compiled."""
-    workers: int
-    """Trials that run at the same time."""
-    ask: Ask[Any, Any]
-    most_on_a_gpu: int = 1
-    """Trials for which there are CPUs, a GPU."""
-
-
-@contextlib.contextmanager
-def _executor(
-    execution: Execution, images: Split, paths: StorePaths, by_path: ImagesByPath | None = None
-) -> Iterator[_Executor]:
-    if execution.executor == "inline":
-        execution = settled_here(execution)
-        check_device(execution.device)
-
-        def run_here(
-            agenda: Agenda, recorder: Recorder, interrupts: Interrupts, *, execution: Execution
-        ) -> None:
-            runner = TrialRunner(images, execution=execution, paths=paths)
-            run_inline(agenda, recorder, interrupts, runner=runner)
-
-        where = f"this process alone, on the {execution.device.upper()}"
-        yield _Executor(run_here, where, execution, 1, ask_here)
-        return
-    from topo_sweep.runs.on_ray import cluster, driver
-
-    with cluster.connected(
-        cluster=execution.cluster,
-        address=execution.address,
-        verbose=execution.verbose,
-        insecure=execution.insecure,
-    ) as where:
-        settled, how = cluster.settle(execution, by_path)
-        run_left = partial(driver.run_on_ray, images=by_path or images, paths=paths)
-        # The driver needs no GPU of its own, and may be another machine than those of a cluster.
-        elsewhere = settled.cluster or settled.device == "cuda"
-        ask = partial(cluster.on_worker, settled) if elsewhere else ask_here
-        workers = max(cluster.workers_that_fit(settled), 1)
-        most = cluster.most_on_a_gpu(settled)
-        yield _Executor(run_left, f"{where}; {how}", settled, workers, ask, most)

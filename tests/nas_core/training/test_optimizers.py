@@ -129,15 +129,22 @@ def test_a_state_of_another_shape_is_refused(
 
 
 @pytest.mark.slow
-def test_no_epoch_imports_the_compiler_of_pytorch() -> None:
+def test_no_epoch_and_no_fact_imports_the_compiler_of_pytorch() -> None:
     script = """
 import sys
 from nas_core import KNOWN_CELLS, Protocol, Search, SearchProtocol, Training, load_dataset
 from nas_core.data.splits import search_split, split
 from nas_core.protocols.training import DataOptions
+from nas_core.training.pack import Member, PackTraining
 digits = split(load_dataset("digits"), DataOptions(dataset="digits", train_limit=40))
 sizes = {"cells": 1, "init_channels": 2, "epochs": 1, "batch_size": 20}
-list(Training(KNOWN_CELLS["DARTS_V2"], Protocol(**sizes), digits, seed=0).epochs())
+cell = KNOWN_CELLS["DARTS_V2"]
+for training in (
+    Training(cell, Protocol(**sizes), digits, seed=0),
+    PackTraining([Member(cell, 0), Member(cell, 1)], Protocol(**sizes), digits),
+):
+    list(training.epochs())
+    training.facts()
 protocol = SearchProtocol(**sizes, operations="SS1", alpha_order=2)
 (epoch,) = Search(protocol, search_split(digits, 20), seed=0).epochs()
 print(epoch.alpha_steps, "torch._dynamo" in sys.modules)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from topo_sweep.runs.adaptive import Budget, RaceResult, next_round, run_adaptiv
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.plan import Plan
 from topo_sweep.runs.progress import Progress
-from topo_sweep.runs.sweep import RunResult, Say
+from topo_sweep.runs.sweep import RunResult, Say, Train
 from topo_sweep.spec.adaptive import Adaptive
 from topo_sweep.spec.networks import TopologySweep
 from topo_sweep.spec.trials import Planned, Trial
@@ -33,15 +34,21 @@ Status = Callable[[Trial], str]
 
 
 class Trainings:
-    """Stands for `sweep.run`: rows of made-up accuracies, of which one topology's are best."""
+    """Stands for `sweep.begun`: rows of made-up accuracies, of which one topology's are best."""
 
     def __init__(self) -> None:
+        self.begun = 0
         self.rounds: list[int] = []
         self.stop_after: int | None = None
         """Runs after which Ctrl-C is pressed, once."""
         self.status: Status = lambda _: "ok"
 
-    def __call__(self, plan: Plan, _: Execution, say: Say) -> RunResult:
+    @contextlib.contextmanager
+    def __call__(self, *_: object) -> Iterator[Train]:
+        self.begun += 1
+        yield self._trained
+
+    def _trained(self, plan: Plan, say: Say) -> RunResult:
         say("data: made up")
         rows = [self._row(trial) for trial in plan.left.values()]
         interrupted = self.stop_after is not None and len(rows) > self.stop_after
@@ -69,7 +76,7 @@ class Trainings:
 @pytest.fixture
 def trainings(monkeypatch: pytest.MonkeyPatch) -> Trainings:
     made_up = Trainings()
-    monkeypatch.setattr(sweep, "run", made_up)
+    monkeypatch.setattr(sweep, "begun", made_up)
     return made_up
 
 
@@ -78,7 +85,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the results of a race that nothing disturbed; only to be looked at."""
     results = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(sweep, "run", Trainings())
+        patched.setattr(sweep, "begun", Trainings())
         raced(results)
     return results
 
@@ -108,11 +115,12 @@ def test_the_best_is_found_in_rounds_and_a_second_run_has_nothing_to_do(
     )
     assert trainings.rounds[0] == 12
     assert len(trainings.rounds) == race.round > 2
+    assert trainings.begun == 1, "Ray is started once for all rounds"
     assert min(trainings.rounds) < 4, "some classes are out of doubt before others"
     assert sum(trainings.rounds) == race.spent == len(stored(tmp_path))
     assert ended.worker_seconds == 10.0 * race.spent
     again = raced(tmp_path)
-    assert (again.run, again.last.race.given) == (None, race.given)
+    assert (again.run, again.last.race.given, trainings.begun) == (None, race.given, 1)
 
 
 def test_a_race_that_is_stopped_in_every_round_goes_on_to_the_same_runs(

@@ -12,8 +12,8 @@ import pytest
 
 from nas_core.data.splits import load_dataset, split
 from nas_core.protocols.training import DataOptions
-from topo_sweep.runs import sweep
 from topo_sweep.runs.execution import Execution
+from topo_sweep.runs.executor import connected_executor
 from topo_sweep.runs.on_ray import cluster
 from topo_sweep.runs.pack_size import ask_here
 from topo_sweep.store.paths import StorePaths
@@ -47,9 +47,9 @@ def _ray_of_three(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_measured_is_asked_of_a_worker_where_the_driver_may_be_another_machine(
     execution: Execution, is_asked_elsewhere: bool, workers: int, tmp_path: Path
 ) -> None:
-    with sweep._executor(execution, IMAGES, StorePaths(tmp_path)) as executor:
-        assert executor.workers == workers
-        assert executor.most_on_a_gpu == (1 if execution.executor == "inline" else 5)
+    with connected_executor(execution, IMAGES, StorePaths(tmp_path)) as executor:
+        assert executor.workers() == workers
+        assert executor.most_on_a_gpu() == (1 if execution.executor == "inline" else 5)
         assert (executor.ask is not ask_here) is is_asked_elsewhere
         if isinstance(executor.ask, partial):
             assert executor.ask.args == (execution,)
@@ -60,5 +60,7 @@ def test_a_cluster_that_has_no_room_yet_counts_as_one_worker(
 ) -> None:
     monkeypatch.setattr(cluster, "workers_that_fit", lambda _: 0)
 
-    with sweep._executor(replace(Execution(), gpus=0.0), IMAGES, StorePaths(tmp_path)) as executor:
-        assert executor.workers == 1
+    with connected_executor(
+        replace(Execution(), gpus=0.0), IMAGES, StorePaths(tmp_path)
+    ) as executor:
+        assert executor.workers() == 1
