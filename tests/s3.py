@@ -77,6 +77,7 @@ class Proxy:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or each body waits 40 ms for an answer to the headers
     proxy: Proxy
     hang_seconds = 4.0
 
