@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import logging
+import socketserver
 import threading
 import time
 import uuid
@@ -77,6 +78,7 @@ class Proxy:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or each body waits 40 ms for an answer to the headers
     proxy: Proxy
     hang_seconds = 4.0
 
@@ -148,26 +150,40 @@ def proxy_of(server: str, host: str = "127.0.0.1") -> Iterator[Proxy]:
         listener.RequestHandlerClass = type("Handler", (_Handler,), {"proxy": proxy})
         listener.daemon_threads = True
         listener.block_on_close = False
-        thread = threading.Thread(target=listener.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        try:
+        with _beside(listener):
             yield proxy
-        finally:
-            listener.shutdown()
-            thread.join()
+
+
+@contextlib.contextmanager
+def _beside(listener: socketserver.BaseServer) -> Iterator[None]:
+    """Let a server answer while the block runs."""
+    thread = threading.Thread(target=listener.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        listener.shutdown()
+        thread.join()
 
 
 @contextlib.contextmanager
 def moto() -> Iterator[str]:
     """Run an S3 server beside the block; give its host and port."""
-    from moto.server import ThreadedMotoServer
+    from moto.server import MotoRequestHandler, create_backend_app
+    from werkzeug.serving import make_server
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"{host}:{port}"
-    server.stop()
+    # Of S3 alone: the server of all services looks through their folders at each request.
+    server = make_server(
+        "127.0.0.1",
+        0,
+        create_backend_app("s3"),
+        threaded=True,
+        request_handler=MotoRequestHandler,
+    )
+    with _beside(server):
+        yield f"127.0.0.1:{server.server_port}"
+    server.server_close()
 
 
 @pytest.fixture(scope="session")
