@@ -61,12 +61,13 @@ def test_enumerate_and_the_shipped_sweeps_need_little_and_no_checkout(
     wheel: Path, tmp_path: Path
 ) -> None:
     environment = tmp_path / "environment"
-    venv.create(environment, with_pip=True)
+    venv.create(environment, with_pip=False)
     python, program = environment / "bin" / "python", environment / "bin" / "topo-sweep"
 
     def install(*packages: str) -> None:
-        quiet = ("--quiet", "--disable-pip-version-check")
-        subprocess.run([python, "-m", "pip", "install", *quiet, *packages], check=True)
+        quiet = ("--quiet", "--disable-pip-version-check", "--no-compile")
+        pip = (sys.executable, "-m", "pip", "--python", str(python), "install")
+        subprocess.run([*pip, *quiet, *packages], check=True)
 
     install("--no-deps", str(wheel))
     install(f"click=={version('click')}")
