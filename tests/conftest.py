@@ -19,7 +19,7 @@ from topo_sweep import load_results
 
 TINY = (
     *("--dataset", "digits", "--epochs", "2", "--train-limit", "64"),
-    *("--set", "init_channels=2", "--set", "cells=2"),
+    *("--set", "init_channels=2", "--set", "cells=3"),
 )
 """Options that make a training take a fraction of a second."""
 

@@ -112,8 +112,7 @@ def shrunk(command: str, folder: Path) -> list[str]:
         return [*arguments[:2], "--help"]
     if arguments[0] == "bench":
         # With Ray it takes half a minute, and tests/topo_sweep/bench/test_ray_cost.py does that.
-        sizes = ("--help",) if "overhead" in arguments else BENCH_SIZES
-        return [*arguments, *sizes]
+        return [*arguments, *(["--help"] if "overhead" in arguments else BENCH_SIZES)]
     if "--dry-run" in arguments:
         arguments.append("--no-measure")
     kind = kind_of_run(command)

@@ -19,7 +19,7 @@ spaces: [SS3, SS4]
 cells: [5]
 search: {init_channels: 2, epochs: 3, images: 32, batch_size: 32, alpha_order: 1}
 seeds: 20-21
-protocol: {preset: demo, cells: 2, init_channels: 2, epochs: 1}
+protocol: {preset: demo, cells: 3, init_channels: 2, epochs: 1}
 evaluation_seeds: 0-1
 data: {dataset: digits, train_limit: 64}
 """

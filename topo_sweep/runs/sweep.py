@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from nas_core.data.splits import Dataset, Split, load_dataset
+from nas_core.networks.stack import reduction_positions
 from topo_sweep.analysis.text import counted
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.compiling import check_compiler, settled_compiling
@@ -147,8 +148,14 @@ def _data_line(dataset: Dataset) -> str:
 
 
 def _remarks(plan: Plan, images: Split) -> Iterator[str]:
-    """Yield what to know of the searches: a small data set, attention that accumulates."""
+    """Yield what to know beforehand: no normal cells, few images, attention that accumulates."""
     searches = [search.protocol for search in searches_among(plan.left.values())]
+    trained = [trial.protocol for trial in plan.left.values()]
+    if any(len(reduction_positions(protocol.cells)) == protocol.cells for protocol in trained):
+        yield (
+            "warning: networks of 1 or 2 cells have reduction cells alone, so normal cells, and "
+            "their topologies, change nothing; --set cells=3 has one"
+        )
     half = len(images.train) // 2
     for size in sorted({protocol.images for protocol in searches}):
         if half < size:

@@ -62,7 +62,7 @@ def read_ended(part: Path, schema: pa.Schema, times: Sequence[datetime]) -> pa.T
 def groups_of(metadata: pq.FileMetaData, times: Sequence[datetime]) -> list[int]:
     """Return the row groups that may hold a row of one of these sorted times.
 
-    One whose times are not known may hold any.
+    One whose times are not known, or are none, may hold any.
     """
     names, groups = metadata.schema.names, range(metadata.num_row_groups)
     if ENDED not in names:
@@ -73,6 +73,8 @@ def groups_of(metadata: pq.FileMetaData, times: Sequence[datetime]) -> list[int]
 
 def _may_hold(statistics: Any, times: Sequence[datetime]) -> bool:  # noqa: ANN401 - pyarrow's
     if statistics is None or not statistics.has_min_max:
+        return True
+    if getattr(statistics.min, "tzinfo", None) is None:
         return True
     first = bisect_left(times, statistics.min)
     return first < len(times) and times[first] <= statistics.max

@@ -20,7 +20,7 @@ from nas_core.training.pack import Member, PackTraining
 from nas_core.training.training import Training
 
 EXACT = Protocol(
-    cells=2, init_channels=2, epochs=3, batch_size=16, precision="float64", drop_path=0.3
+    cells=3, init_channels=2, epochs=3, batch_size=16, precision="float64", drop_path=0.3
 )
 
 

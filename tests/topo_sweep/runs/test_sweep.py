@@ -12,13 +12,16 @@ import pytest
 import nas_core.training.search
 from nas_core.cells.genotype import Genotype
 from nas_core.networks.evaluation import EvalNetwork, multiply_adds, parameter_count
+from nas_core.protocols.training import PRESETS, DataOptions
 from nas_core.training.epochs import SearchEpoch
+from tests.topo_sweep.conftest import small_spec
 from tests.topo_sweep.runs.interruptions import epochs_taken
 from tests.topo_sweep.runs.search_run import search_of, search_spec
 from tests.topo_sweep.store.local_store import parts
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.plan import make_plan
 from topo_sweep.runs.sweep import RunResult, run
+from topo_sweep.spec.load import SweepSpec
 from topo_sweep.spec.searches import SearchSweep
 from topo_sweep.store.parquet import ResultStore
 
@@ -27,7 +30,7 @@ LONGER = search_spec(search=SPEC.search | {"epochs": 3}, evaluation_seeds=(0,))
 TIMES = ("seconds", "finished_at", "node", "peak_memory_bytes")
 
 
-def swept(spec: SearchSweep, results: Path, **options: Any) -> tuple[RunResult, list[str]]:
+def swept(spec: SweepSpec, results: Path, **options: Any) -> tuple[RunResult, list[str]]:
     """Run a sweep in this process; return its result and what it said."""
     said: list[str] = []
     fail_fast = options.pop("fail_fast", False)
@@ -190,6 +193,16 @@ def test_half_and_half_is_used_and_said_where_there_are_fewer_images(tmp_path: P
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("cells", "is_said"), [(1, True), (2, True), (3, False)])
+def test_networks_without_a_normal_cell_are_warned_of(
+    cells: int, is_said: bool, tmp_path: Path
+) -> None:
+    tiny = PRESETS["demo"].with_values({"cells": cells, "init_channels": 2, "epochs": 1})
+    images = DataOptions(dataset="digits", train_limit=16)
+    _, said = swept(small_spec(protocol=tiny, data=images, seeds=(0,)), tmp_path)
+    assert any("have reduction cells alone" in line for line in said) == is_said
+
+
 @pytest.mark.parametrize(("batch_size", "is_said"), [(32, True), (16, False)])
 def test_an_epoch_of_one_step_is_said_to_update_alphas_in_every_step(
     tmp_path: Path, batch_size: int, is_said: bool

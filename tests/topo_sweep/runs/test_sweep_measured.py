@@ -28,7 +28,7 @@ CURVE = ["trial_id", "epoch", "learning_rate", "train_loss", "train_accuracy"]
 
 def spec(**values: object) -> TopologySweep:
     """Return a sweep of two trainings, a fraction of a second each."""
-    small = {"init_channels": 2, "cells": 2, "epochs": 3, "batch_size": 8, "crop_padding": 1}
+    small = {"init_channels": 2, "cells": 3, "epochs": 3, "batch_size": 8, "crop_padding": 1}
     return small_spec(
         protocol=PRESETS["demo"].with_values(small | values),
         data=DataOptions(dataset="digits", train_limit=40, holdout=1300),

@@ -23,6 +23,7 @@ from topo_sweep.store import opened
 from topo_sweep.store.curves import curves_of, groups_of, read_ended
 from topo_sweep.store.opened import load_curves, load_results, open_sweep
 from topo_sweep.store.parquet import ResultStore
+from topo_sweep.store.parts import DamagedPartError, read_part
 from topo_sweep.store.tables import EPOCH_SCHEMA
 
 
@@ -132,6 +133,18 @@ def test_a_row_group_is_read_where_a_time_may_be_in_it(tmp_path: Path) -> None:
     assert groups("known", 4, 5) == [1]
     assert groups("known", 2, 6) == [0, 1]
     assert groups("unknown", 99) == groups("without", 99) == [0, 1]
+
+
+@pytest.mark.parametrize("no_time", [0.0, "noon", False])
+def test_times_of_another_type_are_damage(no_time: object, tmp_path: Path) -> None:
+    curve = pa.Table.from_pylist(curve_of(ended(0)), EPOCH_SCHEMA)
+    column = EPOCH_SCHEMA.names.index("finished_at")
+    pq.write_table(
+        curve.set_column(column, "finished_at", pa.array([no_time] * 2)), tmp_path / "part"
+    )
+
+    with pytest.raises(DamagedPartError):
+        read_part(tmp_path / "part", EPOCH_SCHEMA, [T0])
 
 
 def test_a_column_that_an_older_part_lacks_is_empty(tmp_path: Path) -> None:
