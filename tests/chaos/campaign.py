@@ -22,7 +22,7 @@ import pandas as pd
 import pyarrow.fs as pafs
 from numpy.typing import NDArray
 
-from tests.chaos.cluster import Cluster, cluster
+from tests.chaos.cluster import cluster
 from tests.chaos.driver import Driver
 from tests.chaos.faults import FAULTS, Scene
 from tests.conftest import comparable
@@ -200,8 +200,7 @@ def _disturbed(
             scene.cluster.start()
             scene.driver.start()
             next_fault = time.monotonic() + scene.random.uniform(*_BETWEEN_FAULTS)
-        elif not all(node.is_up for node in (scene.cluster.head, *scene.cluster.workers)):
-            _come_again(scene.cluster)
+        scene.cluster.come_again()
         is_left = len(hit) < _MOST_IN_A_SWEEP and sum(tally.injected.values()) < faults
         if is_left and time.monotonic() > next_fault:
             kind = scene.random.choice(list(kinds))
@@ -213,15 +212,6 @@ def _disturbed(
                 tally.in_vain[kind] += 1
             next_fault = time.monotonic() + scene.random.uniform(*_BETWEEN_FAULTS)
         time.sleep(0.05)
-
-
-def _come_again(nodes: Cluster) -> None:
-    """Let worker nodes that died join again, where their head lives."""
-    if nodes.head.is_up and nodes.head.pids("gcs_server"):
-        for node in nodes.workers:
-            if not node.is_up:
-                node.end()
-                node.start({})
 
 
 def _compare(results: Path, whole: Path, what: str, tally: Tally) -> None:

@@ -11,21 +11,24 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import IO, Final
 
 from tests.integration.processes import children, is_running, kill, named
 
 TOKEN: Final = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "7" * 64}
-_FAST_DEATHS: Final = {
+_OF_NODES: Final = {
+    # One that does not answer is dead after five seconds.
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_period_ms": "1000",
     "RAY_health_check_timeout_ms": "1000",
     "RAY_health_check_failure_threshold": "3",
+    # A worker starts when there is something to do.
+    "RAY_enable_worker_prestart": "0",
 }
-"""A node that does not answer is dead after five seconds."""
 _PORT: Final = 6410
 _ME: Final = os.getpid()
 _BRIDGE: Final = f"ts{_ME}"
@@ -60,6 +63,7 @@ class Node:
     options: tuple[str, ...]
     namespace: str | None = None
     process: subprocess.Popen[bytes] | None = None
+    _said: IO[bytes] = field(default_factory=tempfile.TemporaryFile)
 
     @property
     def is_up(self) -> bool:
@@ -70,20 +74,32 @@ class Node:
         """Return the processes of this node whose name or arguments have this."""
         return set() if self.process is None else named(name, children(self.process.pid))
 
-    def start(self, more: Mapping[str, str]) -> None:
-        """Start it; it is up a few seconds later."""
+    @property
+    def has_ended(self) -> bool:
+        """Whether its `ray start` has, as it does a second after a part of it died."""
+        return self.process is not None and self.process.poll() is not None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether its head has heard of it."""
+        self._said.seek(0)
+        return b"Ray runtime started" in self._said.read()
+
+    def start(self) -> None:
+        """Start it; it is known a few seconds later."""
         within = () if self.namespace is None else ("ip", "netns", "exec", self.namespace)
+        self._said = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             [
                 *within,
-                *(sys.executable, "-m", "ray.scripts.scripts", "start", "--block"),
+                *(sys.executable, "-u", "-m", "ray.scripts.scripts", "start", "--block"),
                 *(f"--node-ip-address={self.address}", "--disable-usage-stats"),
-                "--object-store-memory=80000000",
+                *("--object-store-memory=80000000", "--include-log-monitor=false"),
                 *self.options,
             ],
-            env={**environment(), **more},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            env={**environment(), **_OF_NODES},
+            stdout=self._said,
+            stderr=self._said,
             start_new_session=True,
         )
 
@@ -112,15 +128,17 @@ class Cluster:
     def start(self) -> None:
         """Start what is not up, and wait until all nodes are known."""
         if not self.head.is_up or not self.head.pids("gcs_server"):
-            for node in (*self.workers, self.head):
+            self.end()
+            self.head.start()
+        for node in (self.head, *self.workers):  # of two that begin at once one gives up
+            self._wait(node)
+
+    def come_again(self) -> None:
+        """Let worker nodes that died join again, where their head lives."""
+        for node in self.workers:
+            if node.has_ended and self.head.is_up and self.head.pids("gcs_server"):
                 node.end()
-            self.head.start(_FAST_DEATHS)
-            self._wait("head", 1)
-        for worker in self.workers:
-            if not worker.is_up:
-                worker.end()
-                worker.start({})
-        self._wait("workers", 1 + len(self.workers))
+                node.start()
 
     def end(self) -> None:
         """Kill every process of it."""
@@ -139,26 +157,14 @@ class Cluster:
         assert node.namespace is not None, "nodes on the loopback device cannot be cut off"
         subprocess.run(["ip", "link", "set", f"v-{node.namespace}", state], check=True)
 
-    def _wait(self, what: str, nodes: int) -> None:
-        program = (
-            "import ray, sys\n"
-            f"ray.init({self.address!r}, log_to_driver=False, logging_level=50)\n"
-            f"sys.exit(sum(node['Alive'] for node in ray.nodes()) < {nodes})"
-        )
+    def _wait(self, node: Node) -> None:
         deadline = time.monotonic() + _START_SECONDS
-        while time.monotonic() < deadline:
-            for worker in self.workers[: nodes - 1]:  # `ray start` may give up on a busy machine
-                if worker.process is not None and worker.process.poll() is not None:
-                    worker.end()
-                    worker.start({})
-            asked = [sys.executable, "-c", program]
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                answer = subprocess.run(
-                    asked, env=environment(), capture_output=True, timeout=30, check=False
-                )
-                if not answer.returncode:
-                    return
-        raise RuntimeError(f"the {what} did not come up")
+        while not node.is_known or node.has_ended:
+            assert time.monotonic() < deadline, f"{node.address} did not come up"
+            if node.process is None or node.has_ended:  # on a busy machine it may give up
+                node.end()
+                node.start()
+            time.sleep(0.05)
 
 
 @contextlib.contextmanager
@@ -169,7 +175,11 @@ def cluster() -> Iterator[Cluster]:
         head, *workers = places
         nodes = Cluster(
             Node(
-                head[0], ("--head", f"--port={_PORT}", "--num-cpus=0", "--include-dashboard=false")
+                head[0],
+                (
+                    *("--head", f"--port={_PORT}", "--num-cpus=0"),
+                    *("--include-dashboard=false", "--no-monitor"),
+                ),
             ),
             [
                 Node(address, (f"--address={head[0]}:{_PORT}", "--num-cpus=1"), namespace)
