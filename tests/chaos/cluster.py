@@ -11,11 +11,11 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import IO, Final
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
 from tests.integration.processes import children, is_running, kill, named
 
@@ -61,9 +61,10 @@ class Node:
 
     address: str
     options: tuple[str, ...]
+    log: Path
+    """What the last `ray start` said."""
     namespace: str | None = None
     process: subprocess.Popen[bytes] | None = None
-    _said: IO[bytes] = field(default_factory=tempfile.TemporaryFile)
 
     @property
     def is_up(self) -> bool:
@@ -82,26 +83,25 @@ class Node:
     @property
     def is_known(self) -> bool:
         """Whether its head has heard of it."""
-        self._said.seek(0)
-        return b"Ray runtime started" in self._said.read()
+        return self.process is not None and b"Ray runtime started" in self.log.read_bytes()
 
     def start(self) -> None:
         """Start it; it is known a few seconds later."""
         within = () if self.namespace is None else ("ip", "netns", "exec", self.namespace)
-        self._said = tempfile.TemporaryFile()
-        self.process = subprocess.Popen(
-            [
-                *within,
-                *(sys.executable, "-u", "-m", "ray.scripts.scripts", "start", "--block"),
-                *(f"--node-ip-address={self.address}", "--disable-usage-stats"),
-                *("--object-store-memory=80000000", "--include-log-monitor=false"),
-                *self.options,
-            ],
-            env={**environment(), **_OF_NODES},
-            stdout=self._said,
-            stderr=self._said,
-            start_new_session=True,
-        )
+        command = [
+            *within,
+            *(sys.executable, "-u", "-m", "ray.scripts.scripts", "start", "--block"),
+            *(f"--node-ip-address={self.address}", "--disable-usage-stats"),
+            *("--object-store-memory=80000000", "--include-log-monitor=false", *self.options),
+        ]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                command,
+                env={**environment(), **_OF_NODES},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
 
     def end(self) -> None:
         """Kill all of it."""
@@ -118,7 +118,6 @@ class Cluster:
     head: Node
     workers: list[Node]
     can_cut: bool
-    _cut: set[str] = field(default_factory=set)
 
     @property
     def address(self) -> str:
@@ -168,22 +167,22 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def cluster() -> Iterator[Cluster]:
-    """Run a cluster inside the block; nothing of it is left behind."""
+def cluster(logs: Path) -> Iterator[Cluster]:
+    """Run a cluster inside the block; nothing of it is left behind but logs in this folder."""
     can_cut = may_cut()
     with _network(2) if can_cut else contextlib.nullcontext(_loopback(2)) as places:
-        head, *workers = places
+        (address, _), *workers = places
+        as_head = ("--head", f"--port={_PORT}", "--num-cpus=0")
+        joining = (f"--address={address}:{_PORT}", "--num-cpus=1")
         nodes = Cluster(
             Node(
-                head[0],
-                (
-                    *("--head", f"--port={_PORT}", "--num-cpus=0"),
-                    *("--include-dashboard=false", "--no-monitor"),
-                ),
+                address,
+                (*as_head, "--include-dashboard=false", "--no-monitor"),
+                logs / "head.log",
             ),
             [
-                Node(address, (f"--address={head[0]}:{_PORT}", "--num-cpus=1"), namespace)
-                for address, namespace in workers
+                Node(worker, joining, logs / f"node {number}.log", namespace)
+                for number, (worker, namespace) in enumerate(workers, 1)
             ],
             can_cut,
         )
