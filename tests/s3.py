@@ -18,6 +18,8 @@ from typing import Literal
 import pyarrow.fs as pafs
 import pytest
 
+from topo_sweep.store import remote
+
 ACCESS_KEY, SECRET_KEY = "AKIDTOPOSWEEPTEST", "secret/of+topo-sweep"
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": ACCESS_KEY,
@@ -195,7 +197,12 @@ def s3_server() -> Iterator[str]:
 
 @pytest.fixture
 def s3(s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
-    """Give a new bucket, reached by a proxy, with credentials and a cache of our own."""
+    """Give a new bucket, reached by a proxy, with credentials and a cache of our own.
+
+    Between two tries there is hardly a pause.
+    """
+    monkeypatch.setattr(remote, "_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(pafs, "AwsStandardS3RetryStrategy", pafs.AwsDefaultS3RetryStrategy)
     for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_PROFILE", "AWS_REGION"):
         monkeypatch.delenv(name, raising=False)
     for name, value in ENVIRONMENT.items():

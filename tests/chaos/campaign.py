@@ -22,7 +22,7 @@ import pandas as pd
 import pyarrow.fs as pafs
 from numpy.typing import NDArray
 
-from tests.chaos.cluster import Cluster, cluster
+from tests.chaos.cluster import cluster
 from tests.chaos.driver import Driver
 from tests.chaos.faults import FAULTS, Scene
 from tests.conftest import comparable
@@ -60,8 +60,6 @@ REQUESTS: Final = {
 }
 _EXECUTION: Final = ("--gpus-per-pack", "0", "--checkpoint-seconds", "0.2", "--retries", "99")
 _BETWEEN_FAULTS: Final = (0.5, 5.0)
-_MOST_IN_A_SWEEP: Final = 10
-"""Faults that come to one sweep; then it is left alone until it ends."""
 _MOST_SECONDS: Final = 600.0
 """That a sweep may take, faults included."""
 _DISK: Final = "size=64m"
@@ -109,26 +107,31 @@ def campaign(
     faults: int,
     seed: int,
     kinds: Sequence[str] = tuple(FAULTS),
-    requests: Sequence[str] = tuple(REQUESTS),
+    requests: Mapping[str, tuple[str, ...]] = REQUESTS,
+    most_in_a_sweep: int = 10,
     say: Callable[[str], None] = print,
 ) -> Tally:
-    """Run sweeps until so many faults have come, then let the last end; return the tally."""
+    """Run sweeps until so many faults have come, then let the last end; return the tally.
+
+    A sweep that `most_in_a_sweep` have come to is left alone until it ends.
+    """
     random = Random(seed)  # noqa: S311 - no secret
     tally, began = Tally(), time.monotonic()
     (folder / "searches.yaml").write_text(_SEARCHES, encoding="utf-8")
-    whole = {name: _undisturbed(folder, name) for name in requests}
+    different = enumerate(dict.fromkeys(requests.values()))
+    whole = {each: _undisturbed(folder / f"undisturbed-{n}", each) for n, each in different}
     with (
         _variables(ENVIRONMENT),
-        cluster() as nodes,
+        cluster(folder) as nodes,
         _disk(folder / "disk") as disk,
         _s3(nodes.head.address) as s3,
     ):
         while sum(tally.injected.values()) < faults:
-            name = requests[tally.rounds % len(requests)]
+            name = list(requests)[tally.rounds % len(requests)]
             place = disk / f"{tally.rounds}"
             place.mkdir()
             (place / "searches.yaml").write_text(_SEARCHES, encoding="utf-8")
-            request = (*REQUESTS[name], *_EXECUTION, "--address", nodes.address)
+            request = (*requests[name], *_EXECUTION, "--address", nodes.address)
             log = folder / f"{tally.rounds} {name}.log"
             driver, way = Driver(request, place, log), None
             if name.endswith("on S3"):
@@ -139,11 +142,13 @@ def campaign(
                     "XDG_CACHE_HOME": str(place),
                 }
                 driver = Driver((*request, "--results", f"s3://{bucket}"), place, log, variables)
-            hit = _disturbed(Scene(nodes, driver, random, way), tally, faults, kinds, say)
+            most = min(most_in_a_sweep, faults - sum(tally.injected.values()))
+            hit = _disturbed(Scene(nodes, driver, random, way), tally, most, kinds, say)
             if way is not None:
                 copied = {"source_filesystem": direct, "destination_filesystem": _LOCAL}
                 pafs.copy_files(bucket, str(place / "results"), **copied)
-            _compare(place / "results", whole[name], f"round {tally.rounds}, {name}: {hit}", tally)
+            what = f"round {tally.rounds}, {name}: {hit}"
+            _compare(place / "results", whole[requests[name]], what, tally)
             tally.rounds += 1
             tally.starts += driver.starts
             subprocess.run(["rm", "-rf", str(place)], check=True)
@@ -177,18 +182,17 @@ def _made(bucket: str, server: str) -> pafs.S3FileSystem:
     return direct
 
 
-def _undisturbed(folder: Path, name: str) -> Path:
-    place = folder / f"undisturbed-{name}"
+def _undisturbed(place: Path, request: tuple[str, ...]) -> Path:
     place.mkdir()
     (place / "searches.yaml").write_text(_SEARCHES, encoding="utf-8")
-    done(place, *REQUESTS[name], "--executor", "inline")
+    done(place, *request, "--executor", "inline")
     return place / "results"
 
 
 def _disturbed(
-    scene: Scene, tally: Tally, faults: int, kinds: Sequence[str], say: Callable[[str], None]
+    scene: Scene, tally: Tally, most: int, kinds: Sequence[str], say: Callable[[str], None]
 ) -> list[str]:
-    """Run a sweep to its end under faults; return their kinds."""
+    """Run a sweep to its end under so many faults at most; return their kinds."""
     hit: list[str] = []
     deadline = time.monotonic() + _MOST_SECONDS
     next_fault = time.monotonic() + 8.0
@@ -200,10 +204,8 @@ def _disturbed(
             scene.cluster.start()
             scene.driver.start()
             next_fault = time.monotonic() + scene.random.uniform(*_BETWEEN_FAULTS)
-        elif not all(node.is_up for node in (scene.cluster.head, *scene.cluster.workers)):
-            _come_again(scene.cluster)
-        is_left = len(hit) < _MOST_IN_A_SWEEP and sum(tally.injected.values()) < faults
-        if is_left and time.monotonic() > next_fault:
+        scene.cluster.come_again()
+        if len(hit) < most and time.monotonic() > next_fault:
             kind = scene.random.choice(list(kinds))
             if FAULTS[kind](scene):
                 hit.append(kind)
@@ -213,15 +215,6 @@ def _disturbed(
                 tally.in_vain[kind] += 1
             next_fault = time.monotonic() + scene.random.uniform(*_BETWEEN_FAULTS)
         time.sleep(0.05)
-
-
-def _come_again(nodes: Cluster) -> None:
-    """Let worker nodes that died join again, where their head lives."""
-    if nodes.head.is_up and nodes.head.pids("gcs_server"):
-        for node in nodes.workers:
-            if not node.is_up:
-                node.end()
-                node.start({})
 
 
 def _compare(results: Path, whole: Path, what: str, tally: Tally) -> None:

@@ -12,20 +12,23 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from tests.integration.processes import children, is_running, kill, named
 
 TOKEN: Final = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "7" * 64}
-_FAST_DEATHS: Final = {
+_OF_NODES: Final = {
+    # One that does not answer is dead after five seconds.
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_period_ms": "1000",
     "RAY_health_check_timeout_ms": "1000",
     "RAY_health_check_failure_threshold": "3",
+    # A worker starts when there is something to do.
+    "RAY_enable_worker_prestart": "0",
 }
-"""A node that does not answer is dead after five seconds."""
 _PORT: Final = 6410
 _ME: Final = os.getpid()
 _BRIDGE: Final = f"ts{_ME}"
@@ -58,6 +61,8 @@ class Node:
 
     address: str
     options: tuple[str, ...]
+    log: Path
+    """What the last `ray start` said."""
     namespace: str | None = None
     process: subprocess.Popen[bytes] | None = None
 
@@ -70,22 +75,33 @@ class Node:
         """Return the processes of this node whose name or arguments have this."""
         return set() if self.process is None else named(name, children(self.process.pid))
 
-    def start(self, more: Mapping[str, str]) -> None:
-        """Start it; it is up a few seconds later."""
+    @property
+    def has_ended(self) -> bool:
+        """Whether its `ray start` has, as it does a second after a part of it died."""
+        return self.process is not None and self.process.poll() is not None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether its head has heard of it."""
+        return self.process is not None and b"Ray runtime started" in self.log.read_bytes()
+
+    def start(self) -> None:
+        """Start it; it is known a few seconds later."""
         within = () if self.namespace is None else ("ip", "netns", "exec", self.namespace)
-        self.process = subprocess.Popen(
-            [
-                *within,
-                *(sys.executable, "-m", "ray.scripts.scripts", "start", "--block"),
-                *(f"--node-ip-address={self.address}", "--disable-usage-stats"),
-                "--object-store-memory=80000000",
-                *self.options,
-            ],
-            env={**environment(), **more},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        command = [
+            *within,
+            *(sys.executable, "-u", "-m", "ray.scripts.scripts", "start", "--block"),
+            *(f"--node-ip-address={self.address}", "--disable-usage-stats"),
+            *("--object-store-memory=80000000", "--include-log-monitor=false", *self.options),
+        ]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                command,
+                env={**environment(), **_OF_NODES},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
 
     def end(self) -> None:
         """Kill all of it."""
@@ -102,7 +118,6 @@ class Cluster:
     head: Node
     workers: list[Node]
     can_cut: bool
-    _cut: set[str] = field(default_factory=set)
 
     @property
     def address(self) -> str:
@@ -112,15 +127,17 @@ class Cluster:
     def start(self) -> None:
         """Start what is not up, and wait until all nodes are known."""
         if not self.head.is_up or not self.head.pids("gcs_server"):
-            for node in (*self.workers, self.head):
+            self.end()
+            self.head.start()
+        for node in (self.head, *self.workers):  # of two that begin at once one gives up
+            self._wait(node)
+
+    def come_again(self) -> None:
+        """Let worker nodes that died join again, where their head lives."""
+        for node in self.workers:
+            if node.has_ended and self.head.is_up and self.head.pids("gcs_server"):
                 node.end()
-            self.head.start(_FAST_DEATHS)
-            self._wait("head", 1)
-        for worker in self.workers:
-            if not worker.is_up:
-                worker.end()
-                worker.start({})
-        self._wait("workers", 1 + len(self.workers))
+                node.start()
 
     def end(self) -> None:
         """Kill every process of it."""
@@ -139,41 +156,33 @@ class Cluster:
         assert node.namespace is not None, "nodes on the loopback device cannot be cut off"
         subprocess.run(["ip", "link", "set", f"v-{node.namespace}", state], check=True)
 
-    def _wait(self, what: str, nodes: int) -> None:
-        program = (
-            "import ray, sys\n"
-            f"ray.init({self.address!r}, log_to_driver=False, logging_level=50)\n"
-            f"sys.exit(sum(node['Alive'] for node in ray.nodes()) < {nodes})"
-        )
+    def _wait(self, node: Node) -> None:
         deadline = time.monotonic() + _START_SECONDS
-        while time.monotonic() < deadline:
-            for worker in self.workers[: nodes - 1]:  # `ray start` may give up on a busy machine
-                if worker.process is not None and worker.process.poll() is not None:
-                    worker.end()
-                    worker.start({})
-            asked = [sys.executable, "-c", program]
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                answer = subprocess.run(
-                    asked, env=environment(), capture_output=True, timeout=30, check=False
-                )
-                if not answer.returncode:
-                    return
-        raise RuntimeError(f"the {what} did not come up")
+        while not node.is_known or node.has_ended:
+            assert time.monotonic() < deadline, f"{node.address} did not come up"
+            if node.process is None or node.has_ended:  # on a busy machine it may give up
+                node.end()
+                node.start()
+            time.sleep(0.05)
 
 
 @contextlib.contextmanager
-def cluster() -> Iterator[Cluster]:
-    """Run a cluster inside the block; nothing of it is left behind."""
+def cluster(logs: Path) -> Iterator[Cluster]:
+    """Run a cluster inside the block; nothing of it is left behind but logs in this folder."""
     can_cut = may_cut()
     with _network(2) if can_cut else contextlib.nullcontext(_loopback(2)) as places:
-        head, *workers = places
+        (address, _), *workers = places
+        as_head = ("--head", f"--port={_PORT}", "--num-cpus=0")
+        joining = (f"--address={address}:{_PORT}", "--num-cpus=1")
         nodes = Cluster(
             Node(
-                head[0], ("--head", f"--port={_PORT}", "--num-cpus=0", "--include-dashboard=false")
+                address,
+                (*as_head, "--include-dashboard=false", "--no-monitor"),
+                logs / "head.log",
             ),
             [
-                Node(address, (f"--address={head[0]}:{_PORT}", "--num-cpus=1"), namespace)
-                for address, namespace in workers
+                Node(worker, joining, logs / f"node {number}.log", namespace)
+                for number, (worker, namespace) in enumerate(workers, 1)
             ],
             can_cut,
         )

@@ -13,16 +13,17 @@ from pathlib import Path
 
 def children(pid: int) -> set[int]:
     """Return all processes below this one."""
+    listing = subprocess.run(
+        ["ps", "-A", "-o", "ppid=,pid="], capture_output=True, text=True, check=False
+    )
+    of: dict[int, list[int]] = {}
+    for line in listing.stdout.splitlines():
+        parent, child = map(int, line.split())
+        of.setdefault(parent, []).append(child)
     below: set[int] = set()
     waiting = [pid]
     while waiting:
-        listing = subprocess.run(
-            ["ps", "-o", "pid=", "--ppid", str(waiting.pop())],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        fresh = {int(line) for line in listing.stdout.split()} - below
+        fresh = set(of.get(waiting.pop(), ())) - below
         below |= fresh
         waiting += fresh
     return below

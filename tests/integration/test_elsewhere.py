@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -20,8 +19,10 @@ from tests.conftest import TINY, Start, comparable
 from tests.integration.processes import children, kill, named, wait_until
 from tests.program import done, program
 from tests.s3 import ACCESS_KEY, S3, SECRET_KEY, Fault
+from tests.topo_sweep.runs.interruptions import epochs_taken
 from topo_sweep import load_curves, load_results
-from topo_sweep.store.uris import working_copy
+from topo_sweep.store import buffered, lease
+from topo_sweep.store.uris import shown, working_copy
 
 DEMO = ("run", "demo", *TINY, "--topologies", "0-3")
 INLINE = ("--executor", "inline", "--checkpoint-seconds", "0")
@@ -162,16 +163,29 @@ def test_a_run_whose_every_fifth_request_fails_loses_and_doubles_nothing(
 
 @pytest.mark.slow
 def test_an_outage_during_a_run_costs_no_row(
-    s3: S3, start: Start, undisturbed: pd.DataFrame
+    s3: S3,
+    tmp_path: Path,
+    undisturbed: pd.DataFrame,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    process = start(*DEMO, *INLINE, "--results", s3.uri("results"))
-    wait_until(lambda: any("/trials/part-" in name for name in s3.names()), process)
-    s3.proxy.faults.append(Fault("503", count=10**9))
-    threading.Timer(8.0, s3.proxy.faults.clear).start()
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
-    assert f"cannot write to {s3.uri('results')}" in errors
-    assert "can be written again, no row is lost" in errors
+    monkeypatch.setattr(buffered, "_AGAIN_SECONDS", 0.1)
+    fault_of = s3.proxy.fault_of
+
+    def fault_in_outage(method: str, path: str) -> object:
+        """The first rows come through, then nothing does until others have failed a few times."""
+        kind = fault_of(method, path)
+        if method == "PUT" and "/trials/part-" in path and kind is None:
+            s3.proxy.faults.append(Fault("503", count=10**9))
+        if sum("/part-" in met for met in s3.proxy.met) >= 8:
+            s3.proxy.faults.clear()
+        return kind
+
+    with monkeypatch.context() as patch:
+        patch.setattr(s3.proxy, "fault_of", fault_in_outage)
+        done(tmp_path, *DEMO, *INLINE, "--results", s3.uri("results"))
+    assert f"cannot write to {s3.uri('results')}" in shown(caplog.text)
+    assert "can be written again, no row is lost" in caplog.text
     pd.testing.assert_frame_equal(rows_of(s3, "other"), undisturbed, check_exact=True)
     assert rows_in_files(s3) == 4
 
@@ -199,48 +213,63 @@ def test_a_killed_run_goes_on_where_its_machine_has_its_place_and_not_at_once_el
     assert rows_in_files(s3) == 4
 
 
-@pytest.mark.slow
-def test_a_stopped_run_on_ray_goes_on_from_its_checkpoints_on_another_machine(
-    s3: S3, start: Start, tmp_path: Path
+def test_a_stopped_run_goes_on_from_its_checkpoints_on_another_machine(
+    s3: S3, tmp_path: Path, undisturbed: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    request = (*DEMO, *EPOCHS, "--checkpoint-seconds", "0", "--results", s3.uri("results"))
-    process = start(*request)
-    wait_until(lambda: any("/checkpoints/" in name for name in s3.names()), process)
-    os.kill(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 130, errors
-    assert "goes on from epoch" in errors, errors
+    request = (*DEMO, *INLINE, "--results", s3.uri("results"))
+    with monkeypatch.context() as patch:
+        epochs_taken(patch, interrupt_after=5)
+        ended = program(tmp_path, *request)
+    assert ended.code == 130
+    assert "goes on from epoch 2" in ended.errors
     assert any("/checkpoints/" in name for name in s3.names())
     assert not any(name.endswith("/lease.json") for name in s3.names())
 
     s3.on_machine("other")
-    done(tmp_path, *request, "--executor", "inline")
-    done(tmp_path, *DEMO, *EPOCHS, *INLINE)
-    local = comparable(tmp_path / "results")
-    pd.testing.assert_frame_equal(rows_of(s3, "a third"), local, check_exact=True)
+    taken = epochs_taken(monkeypatch)
+    done(tmp_path, *request)
+    assert len(taken) == 8 - 5
+    pd.testing.assert_frame_equal(rows_of(s3, "a third"), undisturbed, check_exact=True)
     assert not any("/checkpoints/" in name for name in s3.names())
 
 
 @pytest.mark.slow
-def test_a_run_on_ray_whose_place_another_driver_took_ends_in_one_line(
-    s3: S3, start: Start
+def test_a_run_on_ray_whose_place_another_driver_took_ends_in_one_line_and_goes_on_there(
+    s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    endless = ("--epochs", "100000", "--results", s3.uri("results"))
-    process = start(*DEMO, *endless)
-    wait_until(lambda: any(name.endswith("/sweep.json") for name in s3.names()), process)
-    (lease,) = (name for name in s3.names() if name.endswith("/lease.json"))
-    deadline = time.monotonic() + 60
-    while process.poll() is None and time.monotonic() < deadline:
-        with s3.direct.open_output_stream(f"{s3.bucket}/{lease}") as stream:
-            stream.write(b'{"owner": "other", "process": 77, "host": "elsewhere"}')
-        time.sleep(0.1)
-    process.terminate()
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 1, errors
-    said = errors.splitlines()[-1]
-    assert said.startswith(f"topo-sweep: {s3.uri('results')}/demo-digits-"), errors
+    monkeypatch.setattr(lease, "_BEAT_SECONDS", 0.1)
+    training = (*DEMO[:-1], "0", *EPOCHS, "--checkpoint-seconds", "0")
+    request = (*training, "--results", s3.uri("results"))
+    has_ended = threading.Event()
+
+    def other_driver() -> None:
+        while not any("/checkpoints/" in name for name in s3.names()):
+            time.sleep(0.02)
+        (path,) = (name for name in s3.names() if name.endswith("/lease.json"))
+        while not has_ended.wait(0.05):
+            with s3.direct.open_output_stream(f"{s3.bucket}/{path}") as stream:
+                stream.write(b'{"owner": "other", "process": 77, "host": "elsewhere"}')
+
+    other = threading.Thread(target=other_driver, daemon=True)
+    other.start()
+    ended = program(tmp_path, *request)
+    has_ended.set()
+    other.join()
+    assert ended.code == 1, ended.errors
+    said = ended.errors.splitlines()[-1]
+    assert said.startswith(f"topo-sweep: {s3.uri('results')}/demo-digits-"), ended.errors
     assert "was taken over by process 77 on elsewhere" in said
-    assert b"other" in s3.read(lease)
+    (path,) = (name for name in s3.names() if name.endswith("/lease.json"))
+    assert b"other" in s3.read(path)
+
+    s3.direct.delete_file(f"{s3.bucket}/{path}")
+    s3.on_machine("other")
+    taken = epochs_taken(monkeypatch)
+    done(tmp_path, *request, "--executor", "inline")
+    assert 0 < len(taken) < int(EPOCHS[1])
+    done(tmp_path, *training, "--executor", "inline")
+    local = comparable(tmp_path / "results")
+    pd.testing.assert_frame_equal(rows_of(s3, "a third"), local, check_exact=True)
 
 
 def test_credentials_are_in_no_file_no_object_and_no_message(s3: S3, tmp_path: Path) -> None:

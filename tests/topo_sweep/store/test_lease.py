@@ -15,7 +15,7 @@ from nas_core.errors import InputError
 from tests.s3 import S3, Fault
 from tests.topo_sweep.conftest import Clock
 from tests.topo_sweep.store.store_rows import append, trial_row
-from topo_sweep.store import lease, remote
+from topo_sweep.store import lease
 from topo_sweep.store.buffered import BufferedWriter
 from topo_sweep.store.lease import LeaseLostError
 from topo_sweep.store.parquet import ResultStore
@@ -184,9 +184,8 @@ def test_a_driver_that_waits_for_its_trials_hears_that_it_lost(
 
 
 def test_a_driver_that_was_cut_off_goes_on_where_nobody_took_its_place(
-    s3: S3, driver: NewDriver, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    s3: S3, driver: NewDriver, clock: Clock
 ) -> None:
-    monkeypatch.setattr(remote, "_PAUSE_SECONDS", 0.0)
     store = driver("one")
     with store.lock():
         clock.now += 3600

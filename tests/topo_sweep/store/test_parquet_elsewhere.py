@@ -11,7 +11,7 @@ import pytest
 from tests.s3 import S3, Fault, Kind
 from tests.topo_sweep.store.store_contract import StoreContract
 from tests.topo_sweep.store.store_rows import NewStore, append, trial_row
-from topo_sweep.store import files, remote
+from topo_sweep.store import files
 from topo_sweep.store.parquet import ResultStore
 from topo_sweep.store.parts import StoreError
 from topo_sweep.store.paths import StorePaths
@@ -123,7 +123,6 @@ def test_what_a_killed_writer_may_have_left_goes_with_the_next(
             raise OSError("no answer")
 
     with monkeypatch.context() as dying:
-        dying.setattr(remote, "_PAUSE_SECONDS", 0.0)
         dying.setattr(Remote, "delete", lambda *_: None)
         dying.setattr(Remote, "_write", lost)
         with pytest.raises(StoreError, match="no answer"):

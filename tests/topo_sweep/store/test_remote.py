@@ -52,10 +52,7 @@ def test_what_is_put_is_there_and_what_is_deleted_is_not(place: Remote, folder: 
 
 
 @pytest.mark.parametrize("kind", ["500", "503", "drop", "lose"])
-def test_what_fails_once_is_tried_again(
-    s3: S3, place: Remote, folder: Path, kind: Kind, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(remote, "_PAUSE_SECONDS", 0.0)
+def test_what_fails_once_is_tried_again(s3: S3, place: Remote, folder: Path, kind: Kind) -> None:
     path = folder / "file"
     s3.proxy.faults += [Fault(kind, "PUT", "file"), Fault(kind, "GET", "file")]
     place.put(path, b"content")
@@ -64,10 +61,9 @@ def test_what_fails_once_is_tried_again(
 
 
 def test_a_file_that_is_replaced_while_it_is_read_is_read_again(
-    s3: S3, place: Remote, folder: Path, monkeypatch: pytest.MonkeyPatch
+    s3: S3, place: Remote, folder: Path
 ) -> None:
     """pyarrow has asked for its size by then, and would return no more bytes than that."""
-    monkeypatch.setattr(remote, "_PAUSE_SECONDS", 0.0)
     place.put(folder / "sweep.json", b"old")
     put = [b"newer, and longer"]
 
