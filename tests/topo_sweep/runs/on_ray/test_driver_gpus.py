@@ -87,6 +87,16 @@ def _declared() -> Iterator[None]:
             yield
 
 
+def test_a_question_is_answered_by_a_process_that_has_what_workers_have() -> None:
+    def asked(number: int) -> tuple[int, int, float]:
+        return number, os.getpid(), ray.get_runtime_context().get_assigned_resources()["GPU"]
+
+    number, process, gpu = cluster.on_worker(Execution(gpus=0.5), asked, 5)
+
+    assert (number, gpu) == (5, 0.5)
+    assert process != os.getpid()
+
+
 def run_there(
     results: Path,
     sweep: TopologySweep,
