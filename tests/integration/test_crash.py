@@ -42,7 +42,7 @@ def test_a_run_on_ray_that_is_stopped_then_killed_with_a_worker_loses_and_repeat
     start: Start, here: Path, whole: Path
 ) -> None:
     results = here / "results"
-    first = start(*SWEEP)
+    first = start(*SWEEP, RAY_OVERRIDE_RESOURCES='{"CPU": 1}')
     wait_until(lambda: stored(results, "searches") >= 1, first)
     command = stopped(first, signal.SIGINT, results)
     assert command == ["topo-sweep", *SWEEP]

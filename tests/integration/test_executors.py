@@ -26,7 +26,7 @@ from topo_sweep.store.paths import StorePaths
 def test_ray_gives_the_rows_of_one_process_and_says_what_it_does_and_nothing_else(
     run: Run, here: Path, whole: Path
 ) -> None:
-    ray = run(*SWEEP, "--test-every", "2")
+    ray = run(*SWEEP, "--test-every", "2", RAY_OVERRIDE_RESOURCES='{"CPU": 1}')
 
     assert (ray.returncode, ray.stdout) == (0, ""), ray.stderr
     assert_same_rows(here / "results", whole)

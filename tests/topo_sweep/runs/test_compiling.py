@@ -260,7 +260,7 @@ def test_a_decision_stays_until_there_is_more_to_do_or_another_device(tmp_path: 
         manifest = manifest_of(tmp_path).model_copy(update={"compiling": known})
         return decided(replace(plan, manifest=manifest), TIMES, execution)[1]
 
-    run(plan_of(tmp_path), replace(HERE, compile="off"))
+    run(plan_of(tmp_path, epochs=1), replace(HERE, compile="off"))
     plan = plan_of(tmp_path / "again")
     settled, _ = decided(plan, TIMES)
     assert settled is not None
@@ -312,14 +312,14 @@ def test_a_run_compiles_what_is_asked_for_and_its_rows_say_so(
     monkeypatch.setattr(torch, "compile", compiler)
     execution = replace(HERE, compile="on", pack_size=pack_size)
 
-    run(plan_of(tmp_path / "on"), execution)
+    run(plan_of(tmp_path / "on", epochs=1), execution)
 
     assert len(compiled) == 1 + (4 if pack_size is None else 2)  # the check, then each network
     compiled_rows = load_results(tmp_path / "on")
     assert all(json.loads(text)["compiled"] is True for text in compiled_rows["execution"])
     assert manifest_of(tmp_path / "on").compiling == Compiling(asked="on", taken=True)
 
-    run(plan_of(tmp_path / "off"), replace(execution, compile="off"))
+    run(plan_of(tmp_path / "off", epochs=1), replace(execution, compile="off"))
     rows = load_results(tmp_path / "off")
     assert "compiled" not in "".join(rows["execution"])
     assert manifest_of(tmp_path / "off").compiling is None
@@ -334,7 +334,7 @@ def test_auto_hands_its_decision_to_the_run(
     monkeypatch.setattr(compiling, "measured_here", lambda _: ("cpu", fast))
     said: list[str] = []
 
-    run(plan_of(tmp_path), HERE, said.append)
+    run(plan_of(tmp_path, epochs=1), HERE, said.append)
 
     assert any(line.startswith("--compile auto: networks are compiled") for line in said)
     kept = manifest_of(tmp_path).compiling

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import ray
 import torch
 
 from nas_core.training.pack import PackTraining
@@ -161,6 +163,7 @@ def test_a_worker_of_ray_gets_the_halves_of_what_did_not_fit(
             Pack.run_epoch = limited  # type: ignore[method-assign,assignment]
             super().setup(*arguments, **values)  # type: ignore[arg-type]
 
+    monkeypatch.setattr(ray, "init", partial(ray.init, num_cpus=1))  # a worker is enough
     monkeypatch.setattr(
         driver, "run_on_ray", lambda *a, **k: run_on_ray(*a, **k, trainable=SmallWorker)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ VARYING += ["node", "execution", "finished_at"]
 
 def spec() -> SearchSweep:
     """Return two searches whose cells are trained with three seeds."""
-    small = search_spec(seeds=(0, 1), evaluation_seeds=(0, 1, 2), search=SEARCHES)
+    small = search_spec(seeds=(0, 1), cells=(1,), evaluation_seeds=(0, 1, 2), search=SEARCHES)
     exact = small.protocol.with_values({"precision": "float64", "epochs": 2, "cells": 2})
     return small.model_copy(update={"protocol": exact})
 
@@ -52,18 +53,30 @@ def test_seeds_of_a_found_cell_are_one_pack_with_the_rows_of_each_alone(
     assert [len(pack) for pack in manifest_of(together).packs] == [3, 3, 2]
 
 
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of a run that was stopped between the searches and the first pack; to be copied."""
+    results = tmp_path_factory.mktemp("found")
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt(patch, after=0)
+        assert swept(results, pack_size=8, sweep=spec()).interrupted
+    return results
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("after", [0, 1, 3])
 def test_a_pack_of_evaluations_that_was_stopped_goes_on_to_the_same_rows(
-    after: int, together: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    after: int, found: Path, together: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patch:
-        interrupt(patch, after=after)
-        assert swept(tmp_path, pack_size=8, sweep=spec()).interrupted
+    results = shutil.copytree(found, tmp_path / "results")
+    if after:
+        with monkeypatch.context() as patch:
+            interrupt(patch, after=after)
+            assert swept(results, pack_size=8, sweep=spec()).interrupted
 
-    assert not swept(tmp_path, pack_size=8, sweep=spec()).interrupted
+    assert not swept(results, pack_size=8, sweep=spec()).interrupted
 
-    pd.testing.assert_frame_equal(comparable(tmp_path), comparable(together), check_exact=True)
+    pd.testing.assert_frame_equal(comparable(results), comparable(together), check_exact=True)
 
 
 def searches(**values: Any) -> SearchSweep:

@@ -101,7 +101,6 @@ def test_the_alphas_of_every_epoch_are_kept_and_are_weights_after_softmax(result
                 assert sum(edge["weights"].values()) == pytest.approx(1)
 
 
-@pytest.mark.slow
 def test_a_second_run_does_nothing_and_writes_no_parquet(results: Path) -> None:
     folder = store_of(SPEC, results).paths.folder
     before = {part: part.stat().st_mtime_ns for part in parts(folder)}

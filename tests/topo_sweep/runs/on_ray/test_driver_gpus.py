@@ -5,9 +5,11 @@ There need be no GPU: its part is Ray's, and workers train on the CPU once they 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,17 +24,17 @@ from nas_core.training.pack import PackTraining
 from nas_core.training.training import Training
 from tests.conftest import comparable
 from tests.topo_sweep.runs.pack_run import manifest_of, spec, swept
-from topo_sweep.runs import gpu_share
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.gpu_share import Memory
 from topo_sweep.runs.on_ray import cluster, driver
 from topo_sweep.runs.on_ray.worker import TrialTrainable
 from topo_sweep.runs.plan import make_plan
 from topo_sweep.runs.sweep import RunResult, run
+from topo_sweep.spec.networks import TopologySweep
 
 pytestmark = pytest.mark.slow
 
-TRIALS, GPUS = 4, 1
+CPUS, GPUS = 4, 1
 NO_ROOM = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
 
 
@@ -73,16 +75,34 @@ class OnItsPart(TrialTrainable):
         kind.run_epoch = limited
 
 
-@pytest.fixture(autouse=True)
-def _declared(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let Ray here have processors for all trials, and a GPU that nobody looks for."""
+@pytest.fixture(scope="module", autouse=True)
+def _declared() -> Iterator[None]:
+    """Let all runs be on one Ray, which has processors and a GPU that nobody looks for."""
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    monkeypatch.setattr(ray, "init", partial(ray.init, num_cpus=TRIALS, num_gpus=GPUS))
-    monkeypatch.setattr(cluster, "_check_cuda", lambda _: None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ray, "init", partial(ray.init, num_cpus=CPUS, num_gpus=GPUS))
+        patch.setattr(cluster, "_check_cuda", lambda _: None)
+        with cluster.connected(cluster=False, address=None, verbose=False) as where:
+            patch.setattr(cluster, "connected", lambda **_: contextlib.nullcontext(where))
+            yield
+
+
+def test_a_question_is_answered_by_a_process_that_has_what_workers_have() -> None:
+    def asked(number: int) -> tuple[int, int, float]:
+        return number, os.getpid(), ray.get_runtime_context().get_assigned_resources()["GPU"]
+
+    number, process, gpu = cluster.on_worker(Execution(gpus=0.5), asked, 5)
+
+    assert (number, gpu) == (5, 0.5)
+    assert process != os.getpid()
 
 
 def run_there(
-    results: Path, monkeypatch: pytest.MonkeyPatch, worker: dict[str, Any], **how: Any
+    results: Path,
+    sweep: TopologySweep,
+    monkeypatch: pytest.MonkeyPatch,
+    worker: dict[str, Any],
+    **how: Any,
 ) -> tuple[RunResult, list[str]]:
     """Run the sweep by such workers; return how it ended, and what it said."""
     trainable = type("OnItsPart", (OnItsPart,), worker)
@@ -90,7 +110,7 @@ def run_there(
     monkeypatch.setattr(driver, "run_on_ray", partial(run_on_ray, trainable=trainable))
     said: list[str] = []
     execution = Execution(checkpoint_seconds=0, retries=0, **how)
-    return run(make_plan(spec(), results), execution, said.append), said
+    return run(make_plan(sweep, results), execution, said.append), said
 
 
 def parts(results: Path) -> list[str]:
@@ -98,44 +118,46 @@ def parts(results: Path) -> list[str]:
     return sorted(path.name.rpartition("-")[0] for path in results.glob("*/part-*"))
 
 
-def assert_rows_of_one_process(results: Path, undisturbed: Path, pack_size: int | None) -> None:
-    swept(undisturbed, pack_size=pack_size, gpus=0.0)
+def assert_rows_of_one_process(
+    results: Path, undisturbed: Path, sweep: TopologySweep, pack_size: int | None
+) -> None:
+    swept(undisturbed, sweep=sweep, pack_size=pack_size, gpus=0.0)
     pd.testing.assert_frame_equal(comparable(results), comparable(undisturbed), check_exact=True)
 
 
-def test_four_quarters_of_a_gpu_are_used_at_once_and_two_halves_where_memory_runs_out(
+def test_two_halves_of_a_gpu_are_used_at_once_and_the_whole_where_memory_runs_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    there = tmp_path / "there"
+    there, two = tmp_path / "there", spec().model_copy(update={"topologies": (0, 17)})
 
-    result, _ = run_there(there, monkeypatch, {"at_once": TRIALS, "needs": 0.5}, gpus=0.25)
+    result, _ = run_there(there, two, monkeypatch, {"at_once": 2, "needs": 1.0}, gpus=0.5)
 
-    assert (result.progress.ok, result.progress.failed, result.errors) == (TRIALS, 0, ())
-    quarters, halves = parts(there)[:TRIALS], parts(there)[TRIALS:]
-    assert quarters == ["part-0.25-of-0"] * TRIALS, "each sees one device"
-    assert set(halves) == {"part-0.5-of-0"}
-    assert_rows_of_one_process(there, tmp_path / "undisturbed", None)
+    assert (result.progress.ok, result.progress.failed, result.errors) == (2, 0, ())
+    halves, whole = parts(there)[:2], parts(there)[2:]
+    assert halves == ["part-0.5-of-0"] * 2, "each sees one device"
+    assert set(whole) == {"part-1-of-0"}
+    assert_rows_of_one_process(there, tmp_path / "undisturbed", two, None)
     sharing = manifest_of(there).sharing
     assert sharing is not None
-    assert (sharing.asked, sharing.packs, sharing.ran_out_at) == (0.25, 2, (4,))
-    assert "memory ran out with up to 4 on a GPU; it goes on with up to 2 (" in caplog.text
+    assert (sharing.asked, sharing.packs, sharing.ran_out_at) == (0.5, 1, (2,))
+    assert "memory ran out with up to 2 on a GPU; it goes on with one to itself (" in caplog.text
     assert "goes on from epoch 2" in caplog.text
 
 
 def test_a_pack_that_runs_out_beside_another_is_not_split_but_gets_the_whole_gpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there = tmp_path / "there"
+    there, four = tmp_path / "there", spec()
     memory = Memory(device="made up", pack_bytes=10, gpu_bytes=50)
-    monkeypatch.setattr(gpu_share, "measured_memory", lambda _: memory)
+    monkeypatch.setattr(cluster, "on_worker", lambda *_: memory)
 
     worker = {"at_once": 2, "needs": 1.0, "has_room_for_images": False}
-    result, said = run_there(there, monkeypatch, worker, gpus="auto", pack_size=2)
+    result, said = run_there(there, four, monkeypatch, worker, gpus="auto", pack_size=2)
 
-    assert (result.progress.ok, result.progress.failed) == (TRIALS, 0)
+    assert (result.progress.ok, result.progress.failed) == (4, 0)
     assert any(line.endswith("2 share a GPU, as there are to train") for line in said), said
     assert set(parts(there)) == {"part-0.5-of-0", "part-1-of-0"}
-    assert_rows_of_one_process(there, tmp_path / "undisturbed", 2)
+    assert_rows_of_one_process(there, tmp_path / "undisturbed", four, 2)
     manifest = manifest_of(there)
     assert (len(manifest.packs), manifest.split_packs) == (2, ())
     assert manifest.sharing is not None

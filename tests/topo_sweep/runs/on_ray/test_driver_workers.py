@@ -17,6 +17,7 @@ from nas_core.data.splits import load_dataset, split
 from nas_core.protocols.training import DataOptions
 from nas_core.training.epochs import EpochMetrics
 from tests.topo_sweep.conftest import FINGERPRINT, make_sweep, small_spec
+from tests.topo_sweep.runs.on_ray.lean_nodes import lean
 from tests.topo_sweep.runs.on_ray.other_versions import with_another_torch
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.execution import Execution
@@ -89,7 +90,7 @@ class Joined(Recorder):
 @pytest.fixture
 def nodes() -> Iterator[Cluster]:
     """A cluster of one node, on this machine."""
-    head = Cluster(initialize_head=True, head_node_args={"num_cpus": CPUS})
+    head = Cluster(initialize_head=True, head_node_args={"num_cpus": CPUS} | lean())
     try:
         yield head
     finally:
@@ -114,8 +115,8 @@ def test_every_worker_that_starts_trains_and_one_of_a_node_that_joins_does_too(
     other = with_another_torch(tmp_path / "packages")
 
     def join() -> None:
-        nodes.add_node(num_cpus=3, env_vars=other)
-        nodes.add_node(num_cpus=1)
+        nodes.add_node(num_cpus=3, **lean(**other))
+        nodes.add_node(num_cpus=1, **lean())
 
     recorder.join = join
     with cluster.connected(cluster=True, address=nodes.address, verbose=False, insecure=True):

@@ -15,6 +15,7 @@ from nas_core.errors import InputError
 from nas_core.protocols.training import DataOptions
 from tests.conftest import comparable
 from tests.nas_core.data.cifar_files import write_cifar10_batches
+from tests.topo_sweep.runs.on_ray.lean_nodes import lean
 from tests.topo_sweep.runs.pack_run import curves, spec
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.plan import make_plan
@@ -47,7 +48,7 @@ def test_a_node_that_cannot_read_the_images_is_named_in_a_table_and_others_read_
 ) -> None:
     folder = tmp_path / "data"
     write_cifar10_batches(folder)
-    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1} | lean())
 
     def run_of(results: str, **how: Any) -> RunResult:
         execution = Execution(gpus=0, checkpoint_seconds=0, data_dir=folder, partial_data=True)
@@ -58,7 +59,7 @@ def test_a_node_that_cannot_read_the_images_is_named_in_a_table_and_others_read_
         return run_of(results, ship_data=False, **there)
 
     try:
-        other = nodes.add_node(num_cpus=1, env_vars=blind(tmp_path / "packages", folder))
+        other = nodes.add_node(num_cpus=1, **lean(**blind(tmp_path / "packages", folder)))
         with pytest.raises(InputError) as refused:
             run_there("none")
         nodes.remove_node(other)

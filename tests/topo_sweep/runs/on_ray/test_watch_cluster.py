@@ -16,6 +16,7 @@ from nas_core.data.splits import load_dataset, split
 from nas_core.errors import InputError
 from nas_core.protocols.training import DataOptions
 from tests.topo_sweep.conftest import FINGERPRINT, make_sweep, small_spec
+from tests.topo_sweep.runs.on_ray.lean_nodes import lean
 from tests.topo_sweep.runs.on_ray.other_versions import with_another_torch
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.execution import Execution
@@ -51,9 +52,9 @@ class Noted(NoTraining):
 def others(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, bool]]:
     """Be connected to the cluster; say of each node whether it is the other one."""
     packages = tmp_path_factory.mktemp("packages")
-    both = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    both = Cluster(initialize_head=True, head_node_args={"num_cpus": 1} | lean())
     try:
-        both.add_node(num_cpus=3, env_vars=OTHER | with_another_torch(packages))
+        both.add_node(num_cpus=3, **lean(**OTHER, **with_another_torch(packages)))
         with cluster.connected(cluster=True, address=both.address, verbose=False, insecure=True):
             yield {node["NodeID"]: node["Resources"]["CPU"] == 3 for node in ray.nodes()}
     finally:
