@@ -33,7 +33,7 @@ from topo_sweep.store.opened import OpenedSweep, sweeps_in
 
 _TINY: Final = (
     *("--dataset", "digits", "--train-limit", "64", "--epochs", "25"),
-    *("--set", "init_channels=2", "--set", "cells=2"),
+    *("--set", "init_channels=2", "--set", "cells=3"),
 )
 _SEARCHES: Final = """
 name: searches
@@ -43,7 +43,7 @@ spaces: [SS3]
 cells: [5]
 search: {init_channels: 2, epochs: 8, images: 32, batch_size: 32, alpha_order: 1}
 seeds: 20-23
-protocol: {preset: demo, cells: 2, init_channels: 2, epochs: 4}
+protocol: {preset: demo, cells: 3, init_channels: 2, epochs: 4}
 evaluation_seeds: 0-1
 data: {dataset: digits, train_limit: 64}
 """
