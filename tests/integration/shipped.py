@@ -26,6 +26,7 @@ SEARCHES = {
     "depth": 40,
     "edarts": 10,
     "edarts_c100": 10,
+    "edarts_controls": 2,
     "search_demo": 1,
     "subspaces": 160,
     "table2": 20,

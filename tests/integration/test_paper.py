@@ -41,6 +41,10 @@ SMALL = {
     "ablation_equal": (*SEARCH, "--set", "search.cells=3"),
     "edarts": (*SEARCH, "--set", "search.cells=3"),
     "edarts_c100": (*SEARCH, "--set", "search.cells=3"),
+    "edarts_controls": (
+        *(*SEARCH, "--set", "search.cells=3", "--random-cells", "1"),
+        *("--holdout", "0", "--train-limit", "16"),
+    ),
     "search_darts_20": ("--set", "init_channels=2", "--set", "alpha_order=1"),
     "search_pcdarts": ("--set", "init_channels=8", "--set", "cells=3"),
     "search_pdarts": ("--set", "init_channels=2"),

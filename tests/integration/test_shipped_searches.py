@@ -18,6 +18,12 @@ from tests.integration.shipped import (
     training_cost,
 )
 from topo_sweep.spec.load import load_spec
+from topo_sweep.spec.searches import SearchSweep
+
+
+def trainings(spec: SearchSweep) -> int:
+    """Return how many cells are trained, found and random ones, with all their seeds."""
+    return (len(spec.searches()) + spec.random_cells) * len(spec.evaluation_seeds)
 
 
 @pytest.mark.parametrize("name", SEARCHES)
@@ -26,7 +32,7 @@ def test_a_shipped_search_loads_with_its_name_its_searches_and_their_evaluations
 
     assert spec.name == name
     assert len(spec.searches()) == SEARCHES[name]
-    assert spec.trial_count == SEARCHES[name] * (1 + len(spec.evaluation_seeds))
+    assert spec.trial_count == SEARCHES[name] + trainings(spec)
 
 
 @pytest.mark.parametrize("name", SEARCHES)
@@ -39,8 +45,7 @@ def test_a_shipped_search_begins_with_what_it_repeats_and_what_it_costs(name: st
     images = {entry.protocol.images for entry in spec.searches()}
     searches = f"{count} search{'' if count == 1 else 'es'} x {epochs} epochs"
     searches += f" x {images.pop():,} images" if len(images) == 1 else ""
-    trainings = f"{count * len(spec.evaluation_seeds)} trainings{training_cost(spec)}"
-    assert cost == f"# Cost: {searches} and {trainings}."
+    assert cost == f"# Cost: {searches} and {trainings(spec)} trainings{training_cost(spec)}."
 
 
 def test_searches_along_a_topology_ask_for_it() -> None:
@@ -88,3 +93,11 @@ def test_the_ablation_of_attention_compares_the_same_seeds_with_and_without() ->
         (seed, attention) for seed in range(10) for attention in ("none", "once")
     }
     assert {e.protocol.topology for e in entries} == {(17, 17)}
+
+
+def test_edarts_with_controls_has_as_many_random_cells_as_let_a_single_one_stand_out() -> None:
+    spec = of_searches("edarts_controls")
+
+    assert [entry.protocol.attention for entry in spec.searches()] == ["once", "none"]
+    assert {entry.protocol.topology for entry in spec.searches()} == {(1, 1)}
+    assert 1 / (spec.random_cells + 1) <= 0.05
