@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -13,12 +13,15 @@ import pytest
 from tests.conftest import Start, comparable
 from tests.integration.processes import children, kill, named, wait_until, wait_until_gone
 from tests.integration.small_searches import SWEEP, assert_same_rows, stored
-from tests.program import comparable_searches, done
+from tests.program import Ended, comparable_searches, done, program
 from tests.topo_sweep.runs.interruptions import epochs_taken
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.plan import make_plan
+from topo_sweep.runs.recorder import Recorder
+from topo_sweep.runs.runner import Report
 from topo_sweep.runs.sweep import run as run_sweep
 from topo_sweep.spec.load import Overrides, load_spec
+from topo_sweep.spec.trials import Runnable
 
 
 def stored_rows(results: Path) -> int:
@@ -26,15 +29,13 @@ def stored_rows(results: Path) -> int:
     return stored(results, "searches") + stored(results, "trials")
 
 
-def stopped(process: subprocess.Popen[str], number: signal.Signals, results: Path) -> list[str]:
-    """Stop a run that is not over by a signal; return the command that it says to go on with."""
-    os.kill(process.pid, number)
-    output, errors = process.communicate(timeout=60)
+def command_after(stopped: Ended, results: Path) -> list[str]:
+    """Expect that a run was stopped and not over; return the command that it says to go on with."""
     kept = stored_rows(results)
-    assert (process.returncode, output) == (130, ""), errors
-    assert f"stopped: {kept} of 12 trials are kept in results/small-digits-" in errors
-    assert kept < 12, "the sweep was over before it was stopped"
-    return errors.splitlines()[-1].split()
+    assert (stopped.code, stopped.output) == (130, ""), stopped.errors
+    assert f"stopped: {kept} of 12 trials are kept in results/small-digits-" in stopped.errors
+    assert 1 <= kept < 12, "the sweep was over before it was stopped"
+    return stopped.errors.splitlines()[-1].split()
 
 
 @pytest.mark.slow
@@ -44,7 +45,9 @@ def test_a_run_on_ray_that_is_stopped_then_killed_with_a_worker_loses_and_repeat
     results = here / "results"
     first = start(*SWEEP, RAY_OVERRIDE_RESOURCES='{"CPU": 1}')
     wait_until(lambda: stored(results, "searches") >= 1, first)
-    command = stopped(first, signal.SIGINT, results)
+    os.kill(first.pid, signal.SIGINT)
+    output, errors = first.communicate(timeout=60)
+    command = command_after(Ended(first.returncode, output, errors), results)
     assert command == ["topo-sweep", *SWEEP]
     kept = stored_rows(results)
 
@@ -68,12 +71,20 @@ def test_a_run_on_ray_that_is_stopped_then_killed_with_a_worker_loses_and_repeat
 
 @pytest.mark.slow
 def test_sigterm_amid_searches_keeps_what_ended_and_says_how_to_go_on(
-    start: Start, here: Path, whole: Path
+    here: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    take = Recorder.take
+
+    def terminated(self: Recorder, trial: Runnable, report: Report) -> bool:
+        if has_ended := take(self, trial, report):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return has_ended
+
     results, request = here / "results", (*SWEEP, "--executor", "inline")
-    process = start(*request)
-    wait_until(lambda: stored(results, "searches") >= 1, process)
-    command = stopped(process, signal.SIGTERM, results)
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "take", terminated)
+        patch.setattr(sys, "argv", ["topo-sweep", *request])
+        command = command_after(program(here, *request), results)
     assert command == ["topo-sweep", *request]
     done(here, *command[1:])
     assert_same_rows(results, whole)
