@@ -171,7 +171,7 @@ def _beside(listener: socketserver.BaseServer) -> Iterator[None]:
 @contextlib.contextmanager
 def moto() -> Iterator[str]:
     """Run an S3 server beside the block; give its host and port."""
-    from moto.server import MotoRequestHandler, create_backend_app
+    from moto.moto_server.werkzeug_app import MotoRequestHandler, create_backend_app
     from werkzeug.serving import make_server
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)

@@ -29,8 +29,8 @@ _OF_NODES: Final = {
     # A worker starts when there is something to do.
     "RAY_enable_worker_prestart": "0",
 }
-_PORT: Final = 6410
 _ME: Final = os.getpid()
+_PORT: Final = 20000 + _ME % 10000
 _BRIDGE: Final = f"ts{_ME}"
 _NETWORK: Final = f"10.{64 + _ME % 64}.{_ME // 64 % 256}"
 """Of this process alone: campaigns may run beside each other."""
@@ -159,7 +159,7 @@ class Cluster:
     def _wait(self, node: Node) -> None:
         deadline = time.monotonic() + _START_SECONDS
         while not node.is_known or node.has_ended:
-            assert time.monotonic() < deadline, f"{node.address} did not come up"
+            assert time.monotonic() < deadline, f"a node did not come up: {node.log.read_text()}"
             if node.process is None or node.has_ended:  # on a busy machine it may give up
                 node.end()
                 node.start()

@@ -238,6 +238,7 @@ def test_a_run_on_ray_whose_place_another_driver_took_ends_in_one_line_and_goes_
     s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease, "_BEAT_SECONDS", 0.1)
+    monkeypatch.setenv("RAY_enable_worker_prestart", "0")
     training = (*DEMO[:-1], "0", *EPOCHS, "--checkpoint-seconds", "0")
     request = (*training, "--results", s3.uri("results"))
     has_ended = threading.Event()
