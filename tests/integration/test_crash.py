@@ -99,7 +99,7 @@ def test_a_trial_stopped_after_any_epoch_goes_on_to_the_same_row(
         topologies="40-41",
         epochs=3,
         train_limit=64,
-        protocol={"init_channels": "2", "cells": "2", "drop_path": "0.2", "crop_padding": "1"},
+        protocol={"init_channels": "2", "cells": "3", "drop_path": "0.2", "crop_padding": "1"},
     )
     spec = load_spec("demo", overrides)
     options = Execution(executor="inline", gpus=0, checkpoint_seconds=0)

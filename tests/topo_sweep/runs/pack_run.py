@@ -28,7 +28,7 @@ Kind = type[PackTraining] | type[PackSearch] | type[Training] | type[Search]
 
 def spec(**values: Any) -> TopologySweep:
     """Return the sweep; `values` replace some of its protocol."""
-    small = {"init_channels": 2, "cells": 2, "epochs": 3, "batch_size": 8, "crop_padding": 1}
+    small = {"init_channels": 2, "cells": 3, "epochs": 3, "batch_size": 8, "crop_padding": 1}
     return small_spec(
         protocol=PRESETS["demo"].with_values(small | {"precision": "float64"} | values),
         data=DataOptions(dataset="digits", train_limit=40, holdout=40),

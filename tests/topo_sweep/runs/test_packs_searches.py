@@ -28,7 +28,7 @@ VARYING += ["node", "execution", "finished_at"]
 def spec() -> SearchSweep:
     """Return two searches whose cells are trained with three seeds."""
     small = search_spec(seeds=(0, 1), cells=(1,), evaluation_seeds=(0, 1, 2), search=SEARCHES)
-    exact = small.protocol.with_values({"precision": "float64", "epochs": 2, "cells": 2})
+    exact = small.protocol.with_values({"precision": "float64", "epochs": 2, "cells": 3})
     return small.model_copy(update={"protocol": exact})
 
 
