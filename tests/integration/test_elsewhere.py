@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -245,7 +244,8 @@ def test_a_run_on_ray_whose_place_another_driver_took_ends_in_one_line_and_goes_
 
     def other_driver() -> None:
         while not any("/checkpoints/" in name for name in s3.names()):
-            time.sleep(0.02)
+            if has_ended.wait(0.02):
+                return
         (path,) = (name for name in s3.names() if name.endswith("/lease.json"))
         while not has_ended.wait(0.05):
             with s3.direct.open_output_stream(f"{s3.bucket}/{path}") as stream:
