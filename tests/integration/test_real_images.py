@@ -42,7 +42,7 @@ def test_a_small_sweep_on_cifar10_learns_and_is_ranked_and_drawn_and_leaves_a_to
     )
     home = tmp_path / "home"
     home.mkdir()
-    swept = run(*request, HOME=str(home))
+    swept = run(*request, HOME=str(home), RAY_OVERRIDE_RESOURCES='{"CPU": 1}')
     assert swept.returncode == 0, swept.stderr
     (token,) = (home / ".ray").iterdir()
     assert (token.name, token.stat().st_mode & 0o777) == ("auth_token", 0o600)
