@@ -23,11 +23,14 @@ demo-search: $(INSTALLED)
 	$(BIN)/topo-sweep rank $(call folder,search_demo --topology-from $(call folder,demo))
 	$(BIN)/topo-sweep plot cell $(call folder,search_demo --topology-from $(call folder,demo))
 
+# Two processes test, and each computes on a core of its own.
+ONE_THREAD := OMP_NUM_THREADS=1
+
 test: lint
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(ONE_THREAD) $(BIN)/pytest -n 2 --dist worksteal
 
 check: lint
-	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
+	$(ONE_THREAD) $(BIN)/pytest -n 2 --dist worksteal -m "not slow"
 
 # A campaign of faults around sweeps that run; as root it also cuts nodes off and fills a disk.
 FAULTS ?= 50

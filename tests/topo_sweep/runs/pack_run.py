@@ -31,7 +31,7 @@ def spec(**values: Any) -> TopologySweep:
     small = {"init_channels": 2, "cells": 3, "epochs": 3, "batch_size": 8, "crop_padding": 1}
     return small_spec(
         protocol=PRESETS["demo"].with_values(small | {"precision": "float64"} | values),
-        data=DataOptions(dataset="digits", train_limit=40, holdout=40),
+        data=DataOptions(dataset="digits", train_limit=24, holdout=24),
         topologies=(0, 17, 60, 99),
         seeds=(0,),
     )
