@@ -302,6 +302,8 @@ def test_other_images_under_the_same_name_are_refused_on_resume(refused: Refused
         assert "the cifar10 images differ" in line
         assert before in line
         assert "use the same files, or another folder with --results" in line
+    open_sweep(Path("results")).store.paths.manifest.unlink()
+    assert before in refused("run", *SMALL, *options, "--seeds", "0")
 
 
 @pytest.mark.parametrize("command", [("status",), ("rank",), ("plot", "surface")])

@@ -17,7 +17,6 @@ from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.plan import Plan
 from topo_sweep.runs.runner import check_trials
 from topo_sweep.spec.trials import Planned
-from topo_sweep.store.manifest import Manifest
 
 
 class OtherImagesError(TopoSweepError):
@@ -120,20 +119,19 @@ def check_same_images(plan: Plan, execution: Execution, say: Callable[[str], Non
     except NoFilesError:
         say(f"data: no {name} is here to compare with that of the sweep")
         return
-    check_fingerprint(plan.manifest, dataset)
+    check_fingerprint(plan, dataset)
 
 
-def check_fingerprint(manifest: Manifest | None, dataset: Dataset) -> None:
+def check_fingerprint(plan: Plan, dataset: Dataset) -> None:
     """Refuse other pixels under the same name: their accuracies cannot be compared.
 
     Raises:
         InputError: names both fingerprints.
 
     """
-    if manifest is not None and manifest.fingerprint != dataset.fingerprint:
+    if others := plan.fingerprints - {dataset.fingerprint}:
         raise InputError(
             f"the {dataset.info.name} images differ from those of this sweep: fingerprint "
             f"{dataset.fingerprint} ({dataset.layout}), but its rows were trained on "
-            f"{manifest.fingerprint} ({manifest.layout}); use the same files, or another folder "
-            "with --results"
+            f"{' and '.join(sorted(others))}; use the same files, or another folder with --results"
         )

@@ -27,7 +27,8 @@ class Plan:
     Args:
         spec: the request.
         store: where its rows are or will be.
-        manifest: what the store says it is; None for a new store.
+        manifest: what the store says it is; None for a new store, and where that was lost.
+        fingerprints: those of the images on which what it has was trained.
         trials: all trials of the request by id, in running order; without the evaluations of
             searches that ended with nothing to evaluate.
         finished: the status of each trial that the store has a row of.
@@ -40,6 +41,7 @@ class Plan:
     spec: SweepSpec
     store: ResultStore
     manifest: Manifest | None
+    fingerprints: frozenset[str]
     trials: Mapping[str, Planned]
     finished: dict[str, str]
     cells_found: dict[str, Genotype]
@@ -99,14 +101,19 @@ def make_plan(spec: SweepSpec, results: Path, *, retry_failed: bool = False) -> 
     """
     store, trials = store_of(spec, results), spec.trials()
     store.refresh()
-    if not store.paths.manifest.exists():
-        return Plan(spec, store, None, trials, {}, {}, {}, retry_failed)
+    path = store.paths.manifest
+    manifest = read_manifest(path) if path.exists() else None
     rows, searches = store.trials(), store.searches()
     ended = found_by_search(searches)
     return Plan(
         spec=spec,
         store=store,
-        manifest=read_manifest(store.paths.manifest),
+        manifest=manifest,
+        fingerprints=frozenset(
+            {*rows["fingerprint"], *searches["fingerprint"]}
+            if manifest is None
+            else {manifest.fingerprint}
+        ),
         trials=without_void(trials, ended),
         finished=endings(rows, searches),
         cells_found={search_id: cell for search_id, cell in ended.items() if cell},

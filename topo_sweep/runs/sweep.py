@@ -117,7 +117,7 @@ def begun(plan: Plan, execution: Execution) -> Iterator[Train]:
             pass
     data = plan.spec.data
     dataset = load_dataset(data.dataset, execution.data_dir, download=execution.download)
-    check_fingerprint(plan.manifest, dataset)
+    check_fingerprint(plan, dataset)
     images = checked_images(data, plan.left.values(), dataset, partial_data=execution.partial_data)
     by_path = None
     if not execution.ship_data:
@@ -182,8 +182,8 @@ def _run_locked(
     plan.store.tidy()
     # Another driver may have finished some of it while this one was starting.
     plan = make_plan(plan.spec, plan.store.paths.folder.parent, retry_failed=plan.retry_failed)
+    check_fingerprint(plan, dataset)
     manifest = plan.manifest or _new_manifest(plan, dataset)
-    check_fingerprint(manifest, dataset)
     # A store of an earlier version does not hold them yet.
     counts = {"train_images": len(dataset.train), "test_images": len(dataset.test)}
     manifest = manifest.model_copy(update=counts).with_request(plan.spec)

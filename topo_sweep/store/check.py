@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from nas_core.errors import InputError
 from topo_sweep.store.files import move
 from topo_sweep.store.manifest import read_manifest
-from topo_sweep.store.parts import DamagedPartError, parts_of, read_part, write_part
+from topo_sweep.store.parts import DamagedPartError, parts_of, read_part, tidy, write_part
 from topo_sweep.store.paths import StorePaths
 from topo_sweep.store.tables import TABLES, Table
 
@@ -45,12 +45,15 @@ def damaged(paths: StorePaths) -> Iterator[Damage]:
 def repair(paths: StorePaths) -> Iterator[Damage]:
     """Move what is damaged aside, a row without its curve too; yield what was moved.
 
-    Call it with the lock held. What was moved has no row any more, so that it runs again.
+    Call it with the lock held. What was moved has no row any more, so that it runs again. What a
+    merge that was killed has left goes first: of its rows those that lost no curve stay once.
 
     Raises:
         OSError: as the file system says; another repair goes on from there.
 
     """
+    for folder in {part.parent for part in all_parts(paths)}:
+        tidy(folder)
     for each in list(_damaged_files(paths)):
         move_aside(paths, each.path)
         yield each

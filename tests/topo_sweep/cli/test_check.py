@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
+import pytest
+
+from tests.conftest import TINY, comparable
+from tests.integration.small_searches import stored
 from tests.program import done, program, refused
 from tests.topo_sweep.conftest import make_sweep, small_spec
 from tests.topo_sweep.store.local_store import parts
@@ -29,6 +34,27 @@ def test_damage_is_named_and_moved_aside_only_where_asked(tmp_path: Path) -> Non
     assert repaired.output == f"{line}; moved aside\n{folder}: 3 files, 1 damaged\n"
     assert "give the command of the sweep again" in repaired.errors
     assert done(tmp_path, "check").output == f"{folder}: 2 files, none damaged\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", ["0", "0-1"])
+def test_a_sweep_that_lost_its_sweep_json_keeps_its_rows_and_gets_another(
+    seeds: str, tmp_path: Path
+) -> None:
+    command = ("run", "demo", *TINY, "--topologies", "0,179", "--executor", "inline")
+    done(tmp_path, *command)
+    before = comparable(tmp_path / "results")
+    (manifest,) = tmp_path.glob("results/*/sweep.json")
+    manifest.write_text("{", encoding="utf-8")
+    done(tmp_path, "check", "--repair")
+    assert not manifest.exists()
+
+    done(tmp_path, *command, "--seeds", seeds)
+
+    rows = comparable(tmp_path / "results")
+    pd.testing.assert_frame_equal(rows[rows["seed"] == 0].reset_index(drop=True), before)
+    assert stored(tmp_path / "results", "trials") == len(rows) == (2 if seeds == "0" else 4)
+    assert done(tmp_path, "rank", "--by", "topology").output.count("\n") > 2
 
 
 def test_a_study_of_an_earlier_version_says_what_cannot_be_seen(tmp_path: Path) -> None:

@@ -57,6 +57,18 @@ def test_everything_is_left_where_there_is_no_store_and_none_is_made(tmp_path: P
     assert not results.exists()
 
 
+def test_rows_whose_manifest_was_lost_are_done_and_say_on_which_images(tmp_path: Path) -> None:
+    store = make_sweep(tmp_path, SPEC)
+    store.append([trial_row(IDS[0], fingerprint="these images")], [])
+    store.paths.manifest.unlink()
+
+    plan = make_plan(SPEC, tmp_path)
+
+    assert plan.manifest is None
+    assert list(plan.left) == IDS[1:]
+    assert plan.fingerprints == {"these images"}
+
+
 def test_planning_writes_nothing(tmp_path: Path) -> None:
     make_sweep(tmp_path, SPEC).append([trial_row(IDS[0])], [])
 

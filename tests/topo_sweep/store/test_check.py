@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -13,6 +14,7 @@ from tests.topo_sweep.store.local_store import ids, parts
 from tests.topo_sweep.store.store_rows import append, trial_row
 from topo_sweep.store.check import damaged, repair
 from topo_sweep.store.parquet import ResultStore
+from topo_sweep.store.parts import read_part, write_part
 from topo_sweep.store.tables import TRIAL_SCHEMA
 
 
@@ -86,6 +88,24 @@ def test_of_a_part_of_several_only_those_without_their_curves_run_again(
     assert [each.path for each in repair(store.paths)] == [rows]
 
     assert ids(store) == ["b", "c"]
+
+
+def test_rows_that_a_killed_merge_left_twice_stand_once_where_one_has_lost_its_curve(
+    store: ResultStore,
+) -> None:
+    left, lost = parts(store.paths.trials), parts(store.paths.epochs)[0]
+    write_part(
+        store.paths.trials,
+        pa.concat_tables(read_part(part, TRIAL_SCHEMA) for part in left),
+        replaces=left,
+    )
+    lost.unlink()
+
+    list(repair(store.paths))
+    store.tidy()
+
+    (rows,) = parts(store.paths.trials)
+    assert read_part(rows, TRIAL_SCHEMA)["trial_id"].to_pylist() == ["b"]
 
 
 def test_a_trial_that_has_no_epochs_has_lost_none(store: ResultStore) -> None:

@@ -53,7 +53,7 @@ def execute(
     if plan.left and plan.blocked:
         say(f"evaluations that wait for a failed search (--retry-failed): {len(plan.blocked)}")
     execution = _execution(options, cells)
-    if not plan.left:
+    if not plan.left and plan.manifest is not None:
         images.check_same_images(plan, execution, say)
         say(f"nothing to do: {_what_is_there(plan)}")
         return _failures_said(plan, plan.count("failed"), ())
