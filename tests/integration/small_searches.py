@@ -17,7 +17,7 @@ kind: search
 methods: [search_subspace]
 spaces: [SS3, SS4]
 cells: [5]
-search: {init_channels: 2, epochs: 3, images: 32, batch_size: 32, alpha_order: 1}
+search: {init_channels: 2, epochs: 2, images: 32, batch_size: 32, alpha_order: 1}
 seeds: 20-21
 protocol: {preset: demo, cells: 3, init_channels: 2, epochs: 1}
 evaluation_seeds: 0-1

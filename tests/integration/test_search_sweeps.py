@@ -33,12 +33,12 @@ def test_what_a_search_found_is_what_its_last_epoch_says(whole: Path) -> None:
     epochs = sweep.search_epochs()
     for search in sweep.searches().to_dict("records"):
         its_epochs = epochs[epochs["search_id"] == search["search_id"]].set_index("epoch")
-        assert list(its_epochs.index) == [0, 1, 2]
-        assert its_epochs["genotype"][2] == search["genotype"]
+        assert list(its_epochs.index) == [0, 1]
+        assert its_epochs["genotype"][1] == search["genotype"]
         cells = Genotype.from_string(search["genotype"])
         assert search["skips_normal"] == str(cells.normal).count("skip_connect")
         assert search["skips_reduction"] == str(cells.reduction).count("skip_connect")
-        assert its_epochs["alphas"].nunique() == 3, "alphas move in every epoch"
+        assert its_epochs["alphas"].nunique() == 2, "alphas move in every epoch"
 
 
 def test_status_counts_searches_and_evaluations(whole: Path) -> None:
