@@ -32,7 +32,7 @@ def main() -> int:
             say=partial(click.echo, err=True),
         )  # fmt: skip
     click.echo(tally.text())
-    return 0 if tally.is_clean else 1
+    return 0 if tally.total.is_clean else 1
 
 
 sys.exit(main())

@@ -6,30 +6,23 @@ Everything random comes from a seed, but for the instants, which depend on the m
 from __future__ import annotations
 
 import contextlib
-import json
 import os
+import signal
 import subprocess
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Final
 
-import numpy as np
-import pandas as pd
 import pyarrow.fs as pafs
-from numpy.typing import NDArray
 
 from tests.chaos.cluster import cluster
 from tests.chaos.driver import Driver
 from tests.chaos.faults import FAULTS, Scene
-from tests.conftest import comparable
-from tests.integration.small_searches import stored
-from tests.program import comparable_alphas, comparable_searches, done
+from tests.chaos.outcome import Outcome, Tally, compared
+from tests.program import done
 from tests.s3 import ENVIRONMENT, Proxy, moto, proxy_of
-from topo_sweep.store.opened import OpenedSweep, sweeps_in
 
 _TINY: Final = (
     *("--dataset", "digits", "--train-limit", "64", "--epochs", "25"),
@@ -58,47 +51,12 @@ REQUESTS: Final = {
     ),
     "trainings on S3": ("run", "demo", "--topologies", "0-11", *_TINY),
 }
-_EXECUTION: Final = ("--gpus-per-pack", "0", "--checkpoint-seconds", "0.2", "--retries", "99")
+_EXECUTION: Final = ("--gpus-per-pack", "0", "--checkpoint-seconds", "0.2")
 _BETWEEN_FAULTS: Final = (0.5, 5.0)
 _MOST_SECONDS: Final = 600.0
 """That a sweep may take, faults included."""
 _DISK: Final = "size=64m"
 _LOCAL: Final = pafs.LocalFileSystem()
-
-
-@dataclass
-class Tally:
-    """What a campaign did, and what came of it."""
-
-    injected: Counter[str] = field(default_factory=Counter)
-    in_vain: Counter[str] = field(default_factory=Counter)
-    """Faults for which there was nothing to hit at their instant."""
-    lost: int = 0
-    doubled: int = 0
-    changed: int = 0
-    split: int = 0
-    """Trials of packs that were halved: their last digits may differ."""
-    failed: int = 0
-    starts: int = 0
-    rounds: int = 0
-    seconds: float = 0.0
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def is_clean(self) -> bool:
-        """Whether nothing was lost, doubled, changed or failed."""
-        return not (self.lost or self.doubled or self.changed or self.failed)
-
-    def text(self) -> str:
-        """Return the tally for people."""
-        lines = [f"{kind:22} {count:4}" for kind, count in sorted(self.injected.items())]
-        lines.append(
-            f"{sum(self.injected.values())} faults in {self.rounds} sweeps, {self.starts} starts "
-            f"of a driver, {self.seconds / 60:.1f} minutes: {self.lost} lost, "
-            f"{self.doubled} doubled, {self.changed} changed, {self.failed} failed; "
-            f"{self.split} in packs that were halved"
-        )
-        return "\n".join([*lines, *self.notes])
 
 
 def campaign(
@@ -126,30 +84,30 @@ def campaign(
         _disk(folder / "disk") as disk,
         _s3(nodes.head.address) as s3,
     ):
-        while sum(tally.injected.values()) < faults:
-            name = list(requests)[tally.rounds % len(requests)]
-            place = disk / f"{tally.rounds}"
+        while tally.faults < faults:
+            number = len(tally.sweeps)
+            name = list(requests)[number % len(requests)]
+            place = disk / f"{number}"
             place.mkdir()
             (place / "searches.yaml").write_text(_SEARCHES, encoding="utf-8")
             request = (*requests[name], *_EXECUTION, "--address", nodes.address)
-            log = folder / f"{tally.rounds} {name}.log"
+            log = folder / f"{number} {name}.log"
             driver, way = Driver(request, place, log), None
             if name.endswith("on S3"):
-                way, bucket = s3, f"bucket-{tally.rounds}"
+                way, bucket = s3, f"bucket-{number}"
                 direct = _made(bucket, s3.server)
                 variables = {
                     "AWS_ENDPOINT_URL": f"http://{s3.endpoint}",
                     "XDG_CACHE_HOME": str(place),
                 }
                 driver = Driver((*request, "--results", f"s3://{bucket}"), place, log, variables)
-            most = min(most_in_a_sweep, faults - sum(tally.injected.values()))
-            hit = _disturbed(Scene(nodes, driver, random, way), tally, most, kinds, say)
+            most = min(most_in_a_sweep, faults - tally.faults)
+            hit, untold = _disturbed(Scene(nodes, driver, random, way), tally, most, kinds, say)
             if way is not None:
                 copied = {"source_filesystem": direct, "destination_filesystem": _LOCAL}
                 pafs.copy_files(bucket, str(place / "results"), **copied)
-            what = f"round {tally.rounds}, {name}: {hit}"
-            _compare(place / "results", whole[requests[name]], what, tally)
-            tally.rounds += 1
+            outcome = compared(place / "results", whole[requests[name]]) + Outcome(untold=untold)
+            tally.sweeps.append((log.stem, hit, outcome))
             tally.starts += driver.starts
             subprocess.run(["rm", "-rf", str(place)], check=True)
     tally.seconds = time.monotonic() - began
@@ -191,15 +149,18 @@ def _undisturbed(place: Path, request: tuple[str, ...]) -> Path:
 
 def _disturbed(
     scene: Scene, tally: Tally, most: int, kinds: Sequence[str], say: Callable[[str], None]
-) -> list[str]:
-    """Run a sweep to its end under so many faults at most; return their kinds."""
+) -> tuple[list[str], int]:
+    """Run a sweep to its end under so many faults at most; return their kinds, and untold ends."""
     hit: list[str] = []
+    untold = 0
     deadline = time.monotonic() + _MOST_SECONDS
     next_fault = time.monotonic() + 8.0
     while True:
         assert time.monotonic() < deadline, f"the sweep does not end, after {hit}"
+        if scene.driver.ended is not None:
+            untold += not _is_told(scene.driver)
         if scene.driver.ended == 0:
-            return hit
+            return hit, untold
         if scene.driver.process is None or scene.driver.ended is not None:
             scene.cluster.start()
             scene.driver.start()
@@ -209,50 +170,20 @@ def _disturbed(
             kind = scene.random.choice(list(kinds))
             if FAULTS[kind](scene):
                 hit.append(kind)
-                tally.injected[kind] += 1
-                say(f"{sum(tally.injected.values())}: {kind}")
+                say(f"{tally.faults + len(hit)}: {kind}")
             else:
                 tally.in_vain[kind] += 1
             next_fault = time.monotonic() + scene.random.uniform(*_BETWEEN_FAULTS)
         time.sleep(0.05)
 
 
-def _compare(results: Path, whole: Path, what: str, tally: Tally) -> None:
-    """Count what a disturbed sweep lost, has twice or has otherwise than the undisturbed one."""
-    (ours,) = sweeps_in(results)
-    halved = _halved(ours)
-    before = tally.lost, tally.doubled, tally.changed, tally.failed
-    tables = ["trials"] if ours.manifest.kind != "search" else ["trials", "searches"]
-    for table in tables:
-        frame = comparable if table == "trials" else comparable_searches
-        key = "trial_id" if table == "trials" else "search_id"
-        got, expected = (frame(each).set_index(key) for each in (results, whole))
-        lost = expected.index.difference(got.index)
-        common = expected.index.intersection(got.index)
-        columns = [c for c in expected if c not in ("attempt", "execution")]
-        failed = got.loc[common, "status"] == "failed"
-        same = _equal_rows(got.loc[common, columns], expected.loc[common, columns])
-        exempt = common.isin(halved)
-        tally.lost += len(lost)
-        tally.failed += int(failed.sum())
-        tally.changed += int((~same & ~failed.to_numpy() & ~exempt).sum())
-        tally.split += int(exempt.sum())
-        tally.doubled += stored(results, table) - len(got)
-    if ours.manifest.kind == "search":
-        same_alphas = comparable_alphas(results).equals(comparable_alphas(whole))
-        tally.changed += not same_alphas and not halved
-    if (tally.lost, tally.doubled, tally.changed, tally.failed) != before:
-        tally.notes.append(what)
-
-
-def _equal_rows(one: pd.DataFrame, other: pd.DataFrame) -> NDArray[np.bool_]:
-    equal = (one == other) | (one.isna() & other.isna())
-    return equal.all(axis=1).to_numpy(bool)
-
-
-def _halved(sweep: OpenedSweep) -> set[str]:
-    manifest = json.loads((sweep.folder / "sweep.json").read_text(encoding="utf-8"))
-    return {trial_id for pack in manifest["split_packs"] for trial_id in pack}
+def _is_told(driver: Driver) -> bool:
+    """Return whether the last end of a driver that was not killed says how to go on, in lines."""
+    if driver.ended in (0, -signal.SIGKILL):
+        return "Traceback" not in driver.said
+    last = driver.said.splitlines()[-1] if driver.said else ""
+    says_how = "topo-sweep run " in driver.said or last.startswith("topo-sweep: ")
+    return says_how and "Traceback" not in driver.said
 
 
 @contextlib.contextmanager

@@ -46,10 +46,12 @@ class Driver:
         """By how many seconds the clock of the driver is off, see `program.py`."""
         self.process: subprocess.Popen[bytes] | None = None
         self.starts = 0
+        self._before = 0
 
     def start(self) -> None:
         """Give the command, also again."""
         self.starts += 1
+        self._before = self._log.stat().st_size if self._log.exists() else 0
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
                 self._command,
@@ -63,6 +65,11 @@ class Driver:
                 stdout=log,
                 stderr=log,
             )
+
+    @property
+    def said(self) -> str:
+        """What it said since its last start."""
+        return self._log.read_bytes()[self._before :].decode(errors="replace")
 
     @property
     def ended(self) -> int | None:

@@ -145,7 +145,7 @@ def disk_full(scene: Scene) -> bool:
     filler = scene.driver.results.parent / "filler"
     try:
         with filler.open("wb", buffering=0) as file:
-            for _ in range(2**14):
+            for _ in range(2**10):  # more than a small disk has, and little of another
                 file.write(bytes(2**16))
     except OSError:
         time.sleep(_FULL_SECONDS)
@@ -197,16 +197,16 @@ def bit_flipped(scene: Scene) -> bool:
 
 
 def _damaged(scene: Scene, change: Callable[[bytes], bytes]) -> bool:
-    scene.driver.kill()
     results = scene.driver.results
+    if scene.s3 is not None or not list(results.glob("*/sweep.json")):
+        return False
+    scene.driver.kill()
     patterns = ("*/trials/*.parquet", "*/epochs/*.parquet", "*/search*/*.parquet")
     files = sorted(
         path
         for pattern in (*patterns, "*/checkpoints/*.safetensors", "*/sweep.json")
         for path in results.glob(pattern)
     )
-    if not list(results.glob("*/sweep.json")):  # moved aside, until the driver is there again
-        return False
     file = scene.random.choice(files)
     file.write_bytes(change(file.read_bytes()))
     done(results.parent, "check", results.name, "--repair")
