@@ -15,6 +15,7 @@ from nas_core.training.pack import Member
 from tests.topo_sweep.conftest import make_sweep, small_spec
 from tests.topo_sweep.runs.pack_run import manifest_of, spec, swept
 from tests.topo_sweep.runs.search_run import search_spec
+from tests.topo_sweep.store.store_rows import trial_row
 from topo_sweep.runs import pack_size
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.pack_size import (
@@ -318,6 +319,19 @@ def test_a_pack_of_which_only_a_member_was_begun_alone_is_planned_anew(tmp_path:
     )
     paths.checkpoint(pack_id(planned[0])).touch()
     assert packs_of_run(make_plan(small_spec(), tmp_path), packing, workers=1) == planned
+
+
+def test_packs_whose_plan_was_lost_are_planned_as_at_first(tmp_path: Path) -> None:
+    sweep, packing = small_spec(topologies=tuple(range(7))), Packing(asked=3, size=3)
+    at_first = packs_of_run(make_plan(sweep, tmp_path), packing, workers=2)
+    store = make_sweep(tmp_path, sweep)
+    store.append([trial_row(key) for key in (*at_first[1], at_first[2][0])], [])
+    store.paths.manifest.unlink()
+
+    plan = make_plan(sweep, tmp_path)
+
+    assert len(plan.left) == 14 - len(at_first[1]) - 1
+    assert packs_of_run(plan, packing, workers=2) == at_first
 
 
 def test_a_new_sweep_has_saved_nothing(tmp_path: Path) -> None:

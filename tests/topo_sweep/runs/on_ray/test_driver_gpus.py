@@ -125,22 +125,22 @@ def assert_rows_of_one_process(
     pd.testing.assert_frame_equal(comparable(results), comparable(undisturbed), check_exact=True)
 
 
-def test_two_halves_of_a_gpu_are_used_at_once_and_the_whole_where_memory_runs_out(
+def test_four_quarters_of_a_gpu_are_used_at_once_and_two_halves_where_memory_runs_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    there, two = tmp_path / "there", spec().model_copy(update={"topologies": (0, 17)})
+    there, four = tmp_path / "there", spec()
 
-    result, _ = run_there(there, two, monkeypatch, {"at_once": 2, "needs": 1.0}, gpus=0.5)
+    result, _ = run_there(there, four, monkeypatch, {"at_once": 4, "needs": 0.5}, gpus=0.25)
 
-    assert (result.progress.ok, result.progress.failed, result.errors) == (2, 0, ())
-    halves, whole = parts(there)[:2], parts(there)[2:]
-    assert halves == ["part-0.5-of-0"] * 2, "each sees one device"
-    assert set(whole) == {"part-1-of-0"}
-    assert_rows_of_one_process(there, tmp_path / "undisturbed", two, None)
+    assert (result.progress.ok, result.progress.failed, result.errors) == (4, 0, ())
+    quarters, halves = parts(there)[:4], parts(there)[4:]
+    assert quarters == ["part-0.25-of-0"] * 4, "each sees one device"
+    assert set(halves) == {"part-0.5-of-0"}
+    assert_rows_of_one_process(there, tmp_path / "undisturbed", four, None)
     sharing = manifest_of(there).sharing
     assert sharing is not None
-    assert (sharing.asked, sharing.packs, sharing.ran_out_at) == (0.5, 1, (2,))
-    assert "memory ran out with up to 2 on a GPU; it goes on with one to itself (" in caplog.text
+    assert (sharing.asked, sharing.packs, sharing.ran_out_at) == (0.25, 2, (4,))
+    assert "memory ran out with up to 4 on a GPU; it goes on with up to 2 (" in caplog.text
     assert "goes on from epoch 2" in caplog.text
 
 
