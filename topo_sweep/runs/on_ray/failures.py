@@ -20,6 +20,7 @@ from ray.exceptions import (
 from ray.tune.experiment import Trial as TuneTrial
 
 from nas_core.files import remove
+from topo_sweep.runs.device import NoGpuError
 from topo_sweep.runs.images import OtherImagesError
 from topo_sweep.runs.on_ray.watch import OtherVersionsError
 from topo_sweep.runs.recorder import failed
@@ -29,6 +30,11 @@ from topo_sweep.store.paths import StorePaths
 _KILLED_FOR_MEMORY: Final = "running low on memory"
 """In Ray's words, of a worker that it killed before the machine would run out."""
 _NODE_DIED: Final = "node has died"
+_LACKS: Final = {
+    OtherImagesError: "does not find the driver's images",
+    NoGpuError: "finds no GPU",
+}
+"""What a machine lacks on which a worker does not begin."""
 
 
 def failure_of(trial: TuneTrial, paths: StorePaths) -> Outcome:
@@ -55,9 +61,10 @@ def failure_from(error: BaseException | None, paths: StorePaths) -> Outcome:
             "driver's",
             failure="machine",
         )
-    if OtherImagesError.__name__ in text:
-        why = text.rpartition(f"{OtherImagesError.__name__}: ")[2].partition("\n")[0]
-        return failed(f"its worker does not find the driver's images: {why}", failure="machine")
+    for kind, lacks in _LACKS.items():
+        if kind.__name__ in text:
+            why = text.rpartition(f"{kind.__name__}: ")[2].partition("\n")[0]
+            return failed(f"its worker {lacks}: {why}", failure="machine")
     if isinstance(error, ActorUnavailableError | NodeDiedError) or _NODE_DIED in text:
         return failed("the machine of its worker was lost", failure="machine")
     raised = ""

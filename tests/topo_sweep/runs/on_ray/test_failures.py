@@ -109,6 +109,17 @@ def paths(tmp_path: Path) -> StorePaths:
             "machine",
             "its worker does not find the driver's images: no cifar10 in data",
         ),
+        (
+            ActorDiedError(
+                RayTaskError(
+                    "__init__",
+                    "Traceback:\ntopo_sweep.runs.device.NoGpuError: a GPU was asked for",
+                    ValueError(),
+                )
+            ),
+            "machine",
+            "its worker finds no GPU: a GPU was asked for",
+        ),
     ],
 )
 def test_a_row_names_the_cause_without_rays_advice(
