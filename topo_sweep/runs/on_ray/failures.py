@@ -30,6 +30,10 @@ from topo_sweep.store.paths import StorePaths
 _KILLED_FOR_MEMORY: Final = "running low on memory"
 """In Ray's words, of a worker that it killed before the machine would run out."""
 _NODE_DIED: Final = "node has died"
+_FAULT: Final = "Fatal Python error: "
+"""As `faulthandler` begins."""
+_KILLED: Final = "killed from outside, as where the machine runs out of memory"
+_UNSEEN: Final = "killed or crashed, this driver sees no word of it in the results folder"
 _LACKS: Final = {
     OtherImagesError: "does not find the driver's images",
     NoGpuError: "finds no GPU",
@@ -113,10 +117,8 @@ def _how_it_died(error: ActorDiedError, paths: StorePaths) -> str:
     left = paths.fault(str(error.actor_id))
     try:
         fault = left.read_text(encoding="utf-8").partition("\n")[0]
-        left.unlink()
     except OSError:
-        fault = ""
-    why = fault.removeprefix("Fatal Python error: ") or (
-        "killed from outside, as where the machine runs out of memory"
-    )
-    return f"its worker, process{where}, died: {why}"
+        return f"its worker, process{where}, died: {_UNSEEN}"
+    with contextlib.suppress(OSError):
+        left.unlink()
+    return f"its worker, process{where}, died: {fault.removeprefix(_FAULT) or _KILLED}"
