@@ -79,7 +79,7 @@ def test_a_table_has_a_line_a_node() -> None:
     assert second.endswith("does not answer in 20 s")
     assert third.split() == ["10.0.0.1", "dead", "8", "0.5", "8.0", "GiB"]
 
-    header, line = nodes_table([alive], {"a": "finds no cifar10 there"}).splitlines()
+    header, line = nodes_table([alive], {"images": {"a": "finds no cifar10 there"}}).splitlines()
     assert header.endswith(" images")
     assert line.endswith(" finds no cifar10 there")
 
@@ -139,7 +139,10 @@ def test_nodes_that_do_not_read_the_images_are_named_after_a_table_of_all(
     ],
 )
 def test_where_workers_get_gpus_a_node_whose_pytorch_finds_none_is_named(
-    answer: str | Exception | None, why: str | None, monkeypatch: pytest.MonkeyPatch
+    answer: str | Exception | None,
+    why: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     addresses = ("10.0.0.1", "10.0.0.2")
     resources = {"Alive": True, "Resources": {"CPU": 2.0, "GPU": 1.0}}
@@ -165,6 +168,38 @@ def test_where_workers_get_gpus_a_node_whose_pytorch_finds_none_is_named(
             check_nodes(Execution(cluster=True, gpus=0.5))
         assert str(refused.value).startswith(f"node 10.0.0.2 {why}: install a PyTorch and")
         assert str(refused.value).endswith("or use --gpus-per-pack 0 to train on CPUs")
+        (record,) = caplog.records
+        header, first, second = record.message.splitlines()
+        assert header.endswith(" CUDA")
+        assert first.endswith(" found")
+        assert second.endswith(f" {why}")
+
+
+def test_nodes_of_other_versions_are_named_after_a_table_of_all(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    there = [
+        {"NodeID": a, "NodeManagerAddress": a, "Alive": True, "Resources": {"CPU": 2.0}}
+        for a in ("10.0.0.1", "10.0.0.2", "10.0.0.3")
+    ]
+    answers = {"10.0.0.1": HERE, "10.0.0.2": {**HERE, "torch": "0.1"}}
+    monkeypatch.setattr("ray.nodes", lambda: there)
+    monkeypatch.setattr(nodes, "ask", lambda node_id, _: node_id)
+    monkeypatch.setattr(nodes, "heard", lambda _asked, _seconds: answers)
+
+    with pytest.raises(InputError) as refused:
+        check_nodes(Execution(cluster=True, gpus=0))
+
+    assert str(refused.value).startswith(
+        "node 10.0.0.2 has torch 0.1; node 10.0.0.3 does not answer in 20 s; this driver has Python"
+    )
+    (record,) = caplog.records
+    header, *lines = record.message.splitlines()
+    assert header.split()[-4:] == list(HERE)
+    assert [line.split()[0] for line in lines] == [node["NodeID"] for node in there]
+    for line, versions in zip(lines, answers.values(), strict=False):
+        assert line.split()[-4:] == list(versions.values())
+    assert lines[2].endswith(" does not answer in 20 s")
 
 
 def test_a_node_holds_workers_by_what_it_has_least_of() -> None:
