@@ -73,7 +73,8 @@ def test_a_declared_gpu_that_pytorch_cannot_use_is_an_error_before_anything_is_w
 
     assert (ended.returncode, ended.stdout) == (2, "")
     assert not (user.folder / "results").exists()
-    (line,) = ended.stderr.splitlines()
+    *_, table, line = ended.stderr.splitlines()
+    assert "finds no CUDA device there" in table
     assert "finds no CUDA device" in line
     assert line.endswith("use --gpus-per-pack 0 to train on CPUs")
 

@@ -14,6 +14,10 @@ from topo_sweep.runs.execution import Execution
 from topo_sweep.spec.trials import Planned
 
 
+class NoGpuError(InputError):
+    """A GPU was asked for, and PyTorch finds none."""
+
+
 def check_precision(trials: Iterable[Planned], device: str) -> None:
     """Refuse a precision that the device does not have.
 
@@ -33,9 +37,14 @@ def settled_here(execution: Execution) -> Execution:
 
 
 def check_device(device: str) -> None:
-    """Refuse a GPU that is not there: no run falls back to the CPU in silence."""
+    """Refuse a GPU that is not there: no run falls back to the CPU in silence.
+
+    Raises:
+        NoGpuError: it is not there.
+
+    """
     if device == "cuda" and not torch.cuda.is_available():
-        raise InputError(
+        raise NoGpuError(
             f"a GPU was asked for, but PyTorch {torch.__version__} finds no CUDA device on "
             f"{platform.node()}: use --gpus-per-pack 0 to train on the CPU"
         )

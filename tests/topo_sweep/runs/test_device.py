@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nas_core.errors import InputError
-from topo_sweep.runs.device import check_device, device_name, settled_here
+from topo_sweep.runs.device import NoGpuError, check_device, device_name, settled_here
 from topo_sweep.runs.execution import Execution
 
 
@@ -23,5 +22,5 @@ def test_a_gpu_that_is_not_there_is_no_cpu(monkeypatch: pytest.MonkeyPatch) -> N
 
     check_device("cpu")
     assert device_name("cpu") == "cpu"
-    with pytest.raises(InputError, match=r"finds no CUDA device on .*: use --gpus-per-pack 0"):
+    with pytest.raises(NoGpuError, match=r"finds no CUDA device on .*: use --gpus-per-pack 0"):
         check_device("cuda")

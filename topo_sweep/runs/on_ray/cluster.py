@@ -106,9 +106,10 @@ def settle(execution: Execution, by_path: ImagesByPath | None = None) -> tuple[E
     cpus = counted(execution.cpus, "CPU")
     if execution.cluster:
         check_nodes(settled, by_path)
+    elif gpus:
+        _check_cuda(gpus)
     each = "trial" if execution.pack_size is None else "pack"
     if gpus:
-        _check_cuda(gpus)
         of_gpu = "a part of a GPU" if settled.gpus == "auto" else f"{gpus:g} GPU"
         return settled, f"{of_gpu} and {cpus} a {each}"
     reason = "" if execution.gpus == 0 else " (the cluster has no GPU)"

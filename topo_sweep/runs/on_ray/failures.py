@@ -20,6 +20,7 @@ from ray.exceptions import (
 from ray.tune.experiment import Trial as TuneTrial
 
 from nas_core.files import remove
+from topo_sweep.runs.device import NoGpuError
 from topo_sweep.runs.images import OtherImagesError
 from topo_sweep.runs.on_ray.watch import OtherVersionsError
 from topo_sweep.runs.recorder import failed
@@ -29,6 +30,15 @@ from topo_sweep.store.paths import StorePaths
 _KILLED_FOR_MEMORY: Final = "running low on memory"
 """In Ray's words, of a worker that it killed before the machine would run out."""
 _NODE_DIED: Final = "node has died"
+_FAULT: Final = "Fatal Python error: "
+"""As `faulthandler` begins."""
+_KILLED: Final = "killed from outside, as where the machine runs out of memory"
+_UNSEEN: Final = "killed or crashed, this driver sees no word of it in the results folder"
+_LACKS: Final = {
+    OtherImagesError: "does not find the driver's images",
+    NoGpuError: "finds no GPU",
+}
+"""What a machine lacks on which a worker does not begin."""
 
 
 def failure_of(trial: TuneTrial, paths: StorePaths) -> Outcome:
@@ -55,9 +65,10 @@ def failure_from(error: BaseException | None, paths: StorePaths) -> Outcome:
             "driver's",
             failure="machine",
         )
-    if OtherImagesError.__name__ in text:
-        why = text.rpartition(f"{OtherImagesError.__name__}: ")[2].partition("\n")[0]
-        return failed(f"its worker does not find the driver's images: {why}", failure="machine")
+    for kind, lacks in _LACKS.items():
+        if kind.__name__ in text:
+            why = text.rpartition(f"{kind.__name__}: ")[2].partition("\n")[0]
+            return failed(f"its worker {lacks}: {why}", failure="machine")
     if isinstance(error, ActorUnavailableError | NodeDiedError) or _NODE_DIED in text:
         return failed("the machine of its worker was lost", failure="machine")
     raised = ""
@@ -106,10 +117,8 @@ def _how_it_died(error: ActorDiedError, paths: StorePaths) -> str:
     left = paths.fault(str(error.actor_id))
     try:
         fault = left.read_text(encoding="utf-8").partition("\n")[0]
-        left.unlink()
     except OSError:
-        fault = ""
-    why = fault.removeprefix("Fatal Python error: ") or (
-        "killed from outside, as where the machine runs out of memory"
-    )
-    return f"its worker, process{where}, died: {why}"
+        return f"its worker, process{where}, died: {_UNSEEN}"
+    with contextlib.suppress(OSError):
+        left.unlink()
+    return f"its worker, process{where}, died: {fault.removeprefix(_FAULT) or _KILLED}"

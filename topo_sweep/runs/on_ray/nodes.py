@@ -20,6 +20,7 @@ from nas_core.errors import InputError, first_line
 from topo_sweep.analysis.text import plain_table
 from topo_sweep.runs.execution import Execution, times_in_one
 from topo_sweep.runs.on_ray.questions import (
+    cuda_function,
     images_function,
     question,
     reading_function,
@@ -33,11 +34,13 @@ if TYPE_CHECKING:
 ANSWER_SECONDS: Final = 20.0
 """A process of Python starts in this time, also where a machine is busy."""
 READ_SECONDS: Final = 60.0
-"""In which a node that reads the images itself has done so."""
+"""In which a node has read the images itself, or has PyTorch look for its GPUs."""
 SILENT: Final = TimeoutError(f"does not answer in {ANSWER_SECONDS:.0f} s")
 """What a node answers that does not."""
 NOT_READ: Final = TimeoutError(f"has not read the images in {READ_SECONDS:.0f} s")
 """Likewise, where it reads them itself."""
+NOT_LOOKED: Final = TimeoutError(f"has not looked for its GPUs in {READ_SECONDS:.0f} s")
+"""Likewise, where workers get GPUs."""
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -93,10 +96,11 @@ def ports_of_now() -> dict[str, int]:
     return {address(node): node["NodeManagerPort"] for node in ray.nodes() if node["Alive"]}
 
 
-def nodes_table(nodes: Sequence[NodeFacts], images: Mapping[str, str] | None = None) -> str:
-    """Return a table with a line a node; `images` says by id which it has."""
-    names = list(versions_here())
-    more = [] if images is None else ["images"]
+def nodes_table(
+    nodes: Sequence[NodeFacts], more: Mapping[str, Mapping[str, str]] | None = None
+) -> str:
+    """Return a table with a line a node, and a column for each of `more`, which has words by id."""
+    names, more = list(versions_here()), more or {}
     rows = [
         (
             node.address,
@@ -106,7 +110,7 @@ def nodes_table(nodes: Sequence[NodeFacts], images: Mapping[str, str] | None = N
             f"{node.memory_bytes / 2**30:.1f} GiB",
             *([node.problem or "", *[""] * (len(names) - 1)] if node.versions is None else []),
             *(() if node.versions is None else [node.versions[name] for name in names]),
-            *(() if images is None else [images[node.node_id]]),
+            *(by_id[node.node_id] for by_id in more.values()),
         )
         for node in nodes
     ]
@@ -128,7 +132,10 @@ def _times(each: float, total: float) -> int:
 def check_nodes(execution: Execution, by_path: ImagesByPath | None = None) -> None:
     """Refuse a cluster in which a node that can hold a worker has not what this driver has.
 
-    Those are versions and, where each node reads the images itself, these.
+    A table of these nodes is logged before.
+
+    Those are versions, GPUs that PyTorch can use, where workers get any, and the images, where each
+    node reads them itself.
 
     Raises:
         InputError: names each such node and what differs, and each that does not answer.
@@ -136,18 +143,40 @@ def check_nodes(execution: Execution, by_path: ImagesByPath | None = None) -> No
     """
     nodes = [node for node in ray.nodes() if node["Alive"] and places(execution, node)]
     answers = _answers(nodes, versions_function())
-    wrong = [named(node, why) for node in nodes if (why := fault(answers[node["NodeID"]]))]
-    if wrong:
-        raise InputError(
-            f"{'; '.join(wrong)}; this driver has {words(versions_here())}: install the same "
-            "there, or stop those nodes (`topo-sweep cluster info` shows all)"
-        )
+    facts = [_facts(node, answers[node["NodeID"]]) for node in nodes]
+    _refuse(
+        facts,
+        [fault_of(node) for node in facts],
+        f"; this driver has {words(versions_here())}: install the same there, or stop those nodes "
+        "(`topo-sweep cluster info` shows all)",
+    )
+    if execution.gpus_of_each:
+        _check_cuda(facts)
     if by_path is not None:
-        _check_images([_facts(node, answers[node["NodeID"]]) for node in nodes], by_path)
+        _check_images(facts, by_path)
+
+
+def _check_cuda(nodes: Sequence[NodeFacts]) -> None:
+    """Refuse nodes whose GPUs PyTorch cannot use.
+
+    Raises:
+        InputError: names each of them.
+
+    """
+    asked = {n.node_id: ask(n.node_id, cuda_function()) for n in nodes}
+    answers = dict.fromkeys(asked, NOT_LOOKED) | heard(asked, READ_SECONDS)
+    _refuse(
+        nodes,
+        [lack(answers[node.node_id], "look for GPUs") for node in nodes],
+        ": install a PyTorch and a driver there that fit, start those nodes with --num-gpus 0, or "
+        "use --gpus-per-pack 0 to train on CPUs",
+        column="CUDA",
+        fine="found",
+    )
 
 
 def _check_images(nodes: Sequence[NodeFacts], by_path: ImagesByPath) -> None:
-    """Refuse nodes that do not read the driver's images, after a table of all.
+    """Refuse nodes that do not read the driver's images.
 
     Raises:
         InputError: names each of them.
@@ -155,16 +184,44 @@ def _check_images(nodes: Sequence[NodeFacts], by_path: ImagesByPath) -> None:
     """
     asked = {n.node_id: ask(n.node_id, images_function(), *question(by_path)) for n in nodes}
     answers = dict.fromkeys(asked, NOT_READ) | heard(asked, READ_SECONDS)
-    faults = {node_id: images_fault(answer) for node_id, answer in answers.items()}
-    wrong = [f"node {n.address} {why}" for n in nodes if (why := faults[n.node_id])]
+    _refuse(
+        nodes,
+        [lack(answers[node.node_id], "read images") for node in nodes],
+        f": with --no-ship-data each node reads {by_path.folder}, where this driver found "
+        f"{by_path.data.dataset} with fingerprint {by_path.fingerprint}; let it see the same files "
+        "there, or leave out --no-ship-data",
+        column="images",
+        fine="as here",
+    )
+
+
+def _refuse(
+    nodes: Sequence[NodeFacts],
+    faults: Sequence[str | None],
+    advice: str,
+    *,
+    column: str = "",
+    fine: str = "",
+) -> None:
+    """Refuse nodes that lack something, after a table of all.
+
+    Args:
+        nodes: those that were asked.
+        faults: what each lacks, if anything.
+        advice: the end of the error.
+        column: of the table, for what they lack; none where their versions say it.
+        fine: stands there where a node lacks nothing.
+
+    Raises:
+        InputError: names each of them.
+
+    """
+    both = list(zip(nodes, faults, strict=True))
+    wrong = [f"node {node.address} {why}" for node, why in both if why]
     if wrong:
-        said = {node_id: why or "as here" for node_id, why in faults.items()}
-        _LOGGER.warning("%s", nodes_table(nodes, said))
-        raise InputError(
-            f"{'; '.join(wrong)}: with --no-ship-data each node reads {by_path.folder}, where this "
-            f"driver found {by_path.data.dataset} with fingerprint {by_path.fingerprint}; let it "
-            "see the same files there, or leave out --no-ship-data"
-        )
+        said = {node.node_id: why or fine for node, why in both}
+        _LOGGER.warning("%s", nodes_table(nodes, {column: said} if column else {}))
+        raise InputError(f"{'; '.join(wrong)}{advice}")
 
 
 def read_each_others_files(folder: Path) -> list[str]:
@@ -197,11 +254,19 @@ def read_each_others_files(folder: Path) -> list[str]:
     return [f"{nodes[node_id]} {why}" for node_id, why in wrong.items()]
 
 
-def images_fault(answer: str | Exception | None) -> str | None:
-    """Return in words why a node of this answer does not read the driver's images, if so."""
+def lack(answer: str | Exception | None, what_for: str) -> str | None:
+    """Return in words what a node of this answer lacks, if anything.
+
+    Args:
+        answer: its own words, or why there are none.
+        what_for: what it was to do, as 'read images'.
+
+    """
     if isinstance(answer, TimeoutError):
         return str(answer)
-    return f"cannot read images ({first_line(answer)})" if isinstance(answer, Exception) else answer
+    if isinstance(answer, Exception):
+        return f"cannot {what_for} ({first_line(answer)})"
+    return answer
 
 
 def ask(node_id: str, function: Callable[..., Any], *arguments: object) -> ray.ObjectRef[Any]:

@@ -31,23 +31,41 @@ def versions_function() -> Callable[[], dict[str, str]]:
     return versions
 
 
-def seeing_function() -> Callable[..., tuple[dict[str, str], bool, str | None]]:
+def cuda_function() -> Callable[[], str | None]:
+    """Return what tells why PyTorch can use no GPU of a node, None where it can."""
+
+    def cuda() -> str | None:
+        try:
+            import torch
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong there is the answer
+            return f"cannot import PyTorch ({' '.join(str(error).split())})"
+        if torch.cuda.is_available():
+            return None
+        return f"lends GPUs to Ray, but PyTorch {torch.__version__} finds no CUDA device there"
+
+    return cuda
+
+
+def seeing_function() -> Callable[..., tuple[dict[str, str], bool, str | None, str | None]]:
     """Return what tells versions, and whether a file of this path has this digest there.
 
-    And, where a `question` follows, what is wrong with the images there.
+    And, where it is asked for GPUs, why none can be used, and where a `question` follows, what is
+    wrong with the images there.
     """
-    versions, reading = versions_function(), images_function()
+    versions, cuda, reading = versions_function(), cuda_function(), images_function()
 
-    def seeing(manifest: str, digest: str, *images: str) -> tuple[dict[str, str], bool, str | None]:
+    def seeing(
+        manifest: str, digest: str, gpus: float, *images: str
+    ) -> tuple[dict[str, str], bool, str | None, str | None]:
         import hashlib
         from pathlib import Path
 
-        wrong = reading(*images) if images else None
+        wrong = cuda() if gpus else None, reading(*images) if images else None
         try:
             content = Path(manifest).read_bytes()
         except OSError:
-            return versions(), False, wrong
-        return versions(), hashlib.sha256(content).hexdigest().startswith(digest), wrong
+            return versions(), False, *wrong
+        return versions(), hashlib.sha256(content).hexdigest().startswith(digest), *wrong
 
     return seeing
 

@@ -17,6 +17,7 @@ from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.images import ImagesByPath
 from topo_sweep.runs.on_ray.nodes import (
     ANSWER_SECONDS,
+    NOT_LOOKED,
     NOT_READ,
     READ_SECONDS,
     SILENT,
@@ -52,8 +53,11 @@ class Watch:
         self._execution = execution
         self._manifest = manifest
         self._by_path = by_path
-        self._seconds = ANSWER_SECONDS if by_path is None else READ_SECONDS
-        self._silent = SILENT if by_path is None else NOT_READ
+        self._seconds, self._silent = ANSWER_SECONDS, SILENT
+        if execution.gpus_of_each:
+            self._seconds, self._silent = READ_SECONDS, NOT_LOOKED
+        if by_path is not None:
+            self._seconds, self._silent = READ_SECONDS, NOT_READ
         self._asked: dict[str, ray.ObjectRef[Any]] = {}
         self._asked_at: dict[str, float] = {}
         self._passed: set[str] = set()
@@ -81,7 +85,8 @@ class Watch:
             if node_id not in known and places(self._execution, node):
                 images = () if self._by_path is None else question(self._by_path)
                 sees = str(self._manifest.absolute()), digest_of_file(self._manifest)
-                self._asked[node_id] = ask(node_id, seeing_function(), *sees, *images)
+                gpus = self._execution.gpus_of_each
+                self._asked[node_id] = ask(node_id, seeing_function(), *sees, gpus, *images)
                 self._asked_at[node_id] = time.monotonic()
         answers = heard(self._asked, seconds)
         latest = time.monotonic() - self._seconds
@@ -92,19 +97,20 @@ class Watch:
             if node_id not in nodes:  # it has left since
                 continue
             is_error = isinstance(answer, Exception)
-            versions, sees_results, lacks_images = (answer, True, None) if is_error else answer
+            versions, sees_results, lacks_gpus, lacks_images = (
+                (answer, True, None, None) if is_error else answer
+            )
+            since = None
             if why := fault(versions):
+                since = f"this driver has {words(versions_here())}"
+            elif why := lacks_gpus:
+                since = "each worker gets a GPU"
+            elif self._by_path is not None and (why := lacks_images):
+                since = f"with --no-ship-data it reads {self._by_path.folder}"
+            if why:
                 self._refused.add(node_id)
-                _LOGGER.warning(
-                    "%s; it gets no trial, since this driver has %s",
-                    *(named(nodes[node_id], why), words(versions_here())),
-                )
-            elif lacks_images and self._by_path is not None:
-                self._refused.add(node_id)
-                _LOGGER.warning(
-                    "%s; it gets no trial, since with --no-ship-data it reads %s",
-                    *(named(nodes[node_id], lacks_images), self._by_path.folder),
-                )
+                named_so = named(nodes[node_id], why)
+                _LOGGER.warning("%s; it gets no trial, since %s", named_so, since)
             else:
                 self._passed.add(node_id)
                 reaches = sees_results or is_elsewhere(self._manifest)

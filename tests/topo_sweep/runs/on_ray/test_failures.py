@@ -32,6 +32,7 @@ EXITED = "Worker exit detail: Worker exits unexpectedly. Worker exits with an ex
 NODE_DIED = "The actor died because its node has died. Node Id: 0123."
 LOW_MEMORY = "1 worker(s) were killed due to the node running low on memory.\nMemory on the node"
 """As Ray 2.60 says it."""
+KILLED = "killed from outside, as where the machine runs out of memory"
 DIED = "its worker, process 4711 on 192.0.2.7, died:"
 
 
@@ -63,7 +64,7 @@ def paths(tmp_path: Path) -> StorePaths:
         (
             died(PROCESS_DIED),
             "error",
-            f"{DIED} killed from outside, as where the machine runs out of memory",
+            f"{DIED} killed or crashed, this driver sees no word of it in the results folder",
         ),
         (
             died(EXITED),
@@ -109,6 +110,17 @@ def paths(tmp_path: Path) -> StorePaths:
             "machine",
             "its worker does not find the driver's images: no cifar10 in data",
         ),
+        (
+            ActorDiedError(
+                RayTaskError(
+                    "__init__",
+                    "Traceback:\ntopo_sweep.runs.device.NoGpuError: a GPU was asked for",
+                    ValueError(),
+                )
+            ),
+            "machine",
+            "its worker finds no GPU: a GPU was asked for",
+        ),
     ],
 )
 def test_a_row_names_the_cause_without_rays_advice(
@@ -137,6 +149,15 @@ def test_a_fatal_signal_is_named_where_the_worker_left_it(paths: StorePaths) -> 
     text = failure_from(error, paths).error
     assert text == f"{DIED} Segmentation fault"
     assert not paths.fault(error.actor_id).exists()
+
+
+def test_only_where_a_worker_could_have_left_a_word_was_it_killed_for_sure(
+    paths: StorePaths,
+) -> None:
+    error = died(PROCESS_DIED)
+    paths.fault(str(error.actor_id)).touch()
+    assert failure_from(error, paths).error == f"{DIED} {KILLED}"
+    assert "killed or crashed" in str(failure_from(error, paths).error), "that word was taken away"
 
 
 class OnRay(TuneTrial):

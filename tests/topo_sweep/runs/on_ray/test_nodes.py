@@ -17,11 +17,12 @@ from topo_sweep.runs.images import ImagesByPath
 from topo_sweep.runs.on_ray import nodes
 from topo_sweep.runs.on_ray.nodes import (
     ANSWER_SECONDS,
+    NOT_LOOKED,
     NOT_READ,
     NodeFacts,
     check_nodes,
     fault,
-    images_fault,
+    lack,
     nodes_table,
     places,
     versions_here,
@@ -54,10 +55,10 @@ def test_what_differs_is_named_and_nothing_else(
 
 
 def test_why_a_node_does_not_read_the_images_is_said_in_words() -> None:
-    assert images_fault(None) is None
-    assert images_fault("finds no cifar10 there") == "finds no cifar10 there"
-    assert images_fault(NOT_READ) == "has not read the images in 60 s"
-    assert images_fault(ValueError("bad\nand more")) == "cannot read images (bad)"
+    assert lack(None, "read images") is None
+    assert lack("finds no cifar10 there", "read images") == "finds no cifar10 there"
+    assert lack(NOT_READ, "read images") == "has not read the images in 60 s"
+    assert lack(ValueError("bad\nand more"), "read images") == "cannot read images (bad)"
 
 
 def test_a_table_has_a_line_a_node() -> None:
@@ -78,7 +79,7 @@ def test_a_table_has_a_line_a_node() -> None:
     assert second.endswith("does not answer in 20 s")
     assert third.split() == ["10.0.0.1", "dead", "8", "0.5", "8.0", "GiB"]
 
-    header, line = nodes_table([alive], {"a": "finds no cifar10 there"}).splitlines()
+    header, line = nodes_table([alive], {"images": {"a": "finds no cifar10 there"}}).splitlines()
     assert header.endswith(" images")
     assert line.endswith(" finds no cifar10 there")
 
@@ -116,7 +117,7 @@ def test_nodes_that_do_not_read_the_images_are_named_after_a_table_of_all(
     else:
         with pytest.raises(InputError) as refused:
             check_nodes(execution, by_path)
-        why = images_fault(blind)
+        why = lack(blind, "read images")
         assert str(refused.value).startswith(
             f"node 10.0.0.2 {why}: with --no-ship-data each node reads /data, where this driver "
             "found cifar10 with fingerprint abc; "
@@ -126,6 +127,79 @@ def test_nodes_that_do_not_read_the_images_are_named_after_a_table_of_all(
         assert first.endswith(" as here")
         assert second.endswith(f" {why}")
     assert asked[-1] == ("cifar10", "/data", "abc")
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ("finds no CUDA device there", "finds no CUDA device there"),
+        (NOT_LOOKED, "has not looked for its GPUs in 60 s"),
+        (OSError("no library\nand more"), "cannot look for GPUs (no library)"),
+        (None, None),
+    ],
+)
+def test_where_workers_get_gpus_a_node_whose_pytorch_finds_none_is_named(
+    answer: str | Exception | None,
+    why: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    addresses = ("10.0.0.1", "10.0.0.2")
+    resources = {"Alive": True, "Resources": {"CPU": 2.0, "GPU": 1.0}}
+    there = [{"NodeID": a, "NodeManagerAddress": a, **resources} for a in addresses]
+    waited: list[float] = []
+
+    def heard(_asked: object, seconds: float) -> dict[str, Any]:
+        waited.append(seconds)
+        if seconds == ANSWER_SECONDS:  # of versions
+            return dict.fromkeys(addresses, HERE)
+        return {"10.0.0.1": None} | ({} if answer is NOT_LOOKED else {"10.0.0.2": answer})
+
+    monkeypatch.setattr("ray.nodes", lambda: there)
+    monkeypatch.setattr(nodes, "ask", lambda node_id, _: node_id)
+    monkeypatch.setattr(nodes, "heard", heard)
+
+    check_nodes(Execution(cluster=True, gpus=0))
+    assert waited == [ANSWER_SECONDS], "no GPU is looked for where none is used"
+    if why is None:
+        check_nodes(Execution(cluster=True, gpus=0.5))
+    else:
+        with pytest.raises(InputError) as refused:
+            check_nodes(Execution(cluster=True, gpus=0.5))
+        assert str(refused.value).startswith(f"node 10.0.0.2 {why}: install a PyTorch and")
+        assert str(refused.value).endswith("or use --gpus-per-pack 0 to train on CPUs")
+        (record,) = caplog.records
+        header, first, second = record.message.splitlines()
+        assert header.endswith(" CUDA")
+        assert first.endswith(" found")
+        assert second.endswith(f" {why}")
+
+
+def test_nodes_of_other_versions_are_named_after_a_table_of_all(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    there = [
+        {"NodeID": a, "NodeManagerAddress": a, "Alive": True, "Resources": {"CPU": 2.0}}
+        for a in ("10.0.0.1", "10.0.0.2", "10.0.0.3")
+    ]
+    answers = {"10.0.0.1": HERE, "10.0.0.2": {**HERE, "torch": "0.1"}}
+    monkeypatch.setattr("ray.nodes", lambda: there)
+    monkeypatch.setattr(nodes, "ask", lambda node_id, _: node_id)
+    monkeypatch.setattr(nodes, "heard", lambda _asked, _seconds: answers)
+
+    with pytest.raises(InputError) as refused:
+        check_nodes(Execution(cluster=True, gpus=0))
+
+    assert str(refused.value).startswith(
+        "node 10.0.0.2 has torch 0.1; node 10.0.0.3 does not answer in 20 s; this driver has Python"
+    )
+    (record,) = caplog.records
+    header, *lines = record.message.splitlines()
+    assert header.split()[-4:] == list(HERE)
+    assert [line.split()[0] for line in lines] == [node["NodeID"] for node in there]
+    for line, versions in zip(lines, answers.values(), strict=False):
+        assert line.split()[-4:] == list(versions.values())
+    assert lines[2].endswith(" does not answer in 20 s")
 
 
 def test_a_node_holds_workers_by_what_it_has_least_of() -> None:

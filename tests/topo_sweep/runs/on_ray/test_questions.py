@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from ray import cloudpickle
 
 from nas_core.data.splits import load_dataset
@@ -15,6 +16,7 @@ from tests.nas_core.data.cifar_files import write_cifar10_batches
 from topo_sweep.runs.images import ImagesByPath
 from topo_sweep.runs.on_ray.nodes import versions_here
 from topo_sweep.runs.on_ray.questions import (
+    cuda_function,
     images_function,
     question,
     reading_function,
@@ -29,7 +31,7 @@ sys.modules["topo_sweep"] = sys.modules["nas_core"] = None
 from ray import cloudpickle
 functions = cloudpickle.loads(sys.stdin.buffer.read())
 functions[1](sys.argv[1])
-print(functions[0](), functions[2](sys.argv[1], "no digest")[1], functions[3]([sys.argv[1]]))
+print(functions[0](), functions[2](sys.argv[1], "no digest", 0)[1], functions[3]([sys.argv[1]]))
 print(functions[4]("digits", "data", "a fingerprint"))
 """
 
@@ -74,6 +76,21 @@ def test_a_node_reads_the_images_of_the_driver_or_says_what_is_wrong(tmp_path: P
 def test_whoever_sees_the_results_is_asked_for_the_images_too(tmp_path: Path) -> None:
     seeing = seeing_function()
 
-    assert seeing(str(tmp_path / "none"), "digest") == (versions_here(), False, None)
-    *_, wrong = seeing(str(tmp_path / "none"), "digest", "cifar10", str(tmp_path), "fingerprint")
+    asked = (str(tmp_path / "none"), "digest", 0)
+    assert seeing(*asked) == (versions_here(), False, None, None)
+    *_, wrong = seeing(*asked, "cifar10", str(tmp_path), "fingerprint")
     assert wrong == "finds no cifar10 there"
+
+
+def test_a_node_that_lends_gpus_is_asked_whether_pytorch_finds_any(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = (str(tmp_path / "none"), "digest", 0.5)
+    why = f"lends GPUs to Ray, but PyTorch {torch.__version__} finds no CUDA device there"
+
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert seeing_function()(*asked)[2:] == (why, None)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert seeing_function()(*asked)[2:] == (None, None)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert str(cuda_function()()).startswith("cannot import PyTorch (")

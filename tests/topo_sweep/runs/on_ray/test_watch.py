@@ -26,13 +26,19 @@ class MadeUp:
 
     def __init__(self) -> None:
         self.cpus: dict[str, float] = {}
+        self.gpus = 0.0
         self.answers: dict[str, Any] = {}
         self.asked: list[str] = []
         self.questions: dict[str, tuple[object, ...]] = {}
 
     def nodes(self) -> list[dict[str, Any]]:
         return [
-            {"NodeID": name, "Alive": True, "Resources": {"CPU": cpus}, "NodeManagerAddress": name}
+            {
+                "NodeID": name,
+                "Alive": True,
+                "Resources": {"CPU": cpus, "GPU": self.gpus},
+                "NodeManagerAddress": name,
+            }
             for name, cpus in self.cpus.items()
         ]
 
@@ -71,7 +77,7 @@ def test_a_sweep_that_lies_elsewhere_needs_no_folder_that_nodes_share(
     manifest = working_copy("s3://bucket/results/sweep") / "sweep.json"
     manifest.parent.mkdir(parents=True)
     manifest.write_text("{}", encoding="utf-8")
-    made_up.cpus, made_up.answers = {"first": 2}, {"first": (HERE, False, None)}
+    made_up.cpus, made_up.answers = {"first": 2}, {"first": (HERE, False, None, None)}
     assert set(Watch(Execution(cluster=True, gpus=0), manifest).passed) == {"first"}
     assert caplog.records == []
 
@@ -79,7 +85,7 @@ def test_a_sweep_that_lies_elsewhere_needs_no_folder_that_nodes_share(
 def test_a_node_that_joins_counts_when_it_has_passed_and_not_before(
     made_up: MadeUp, manifest: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    made_up.cpus, made_up.answers = {"first": 2}, {"first": (HERE, True, None)}
+    made_up.cpus, made_up.answers = {"first": 2}, {"first": (HERE, True, None, None)}
     nodes = Watch(Execution(cluster=True, gpus=0), manifest)
     assert (set(nodes.passed), set(nodes.refused)) == ({"first"}, set())
 
@@ -88,8 +94,8 @@ def test_a_node_that_joins_counts_when_it_has_passed_and_not_before(
     assert (set(nodes.passed), set(nodes.refused)) == ({"first"}, {"late", "other", "broken"})
 
     made_up.answers |= {
-        "late": (HERE, False, None),
-        "other": (OTHER, True, None),
+        "late": (HERE, False, None, None),
+        "other": (OTHER, True, None, None),
         "broken": ValueError("no module"),
     }
     nodes.look()
@@ -128,7 +134,8 @@ def test_a_node_that_does_not_read_the_images_gets_no_trial_where_they_are_not_s
     folder, data = Path("/data"), DataOptions(dataset="cifar10")
     by_path = ImagesByPath(folder=folder, data=data, fingerprint="a fingerprint")
     made_up.cpus = {"reads": 2, "blind": 2, "slow": 2}
-    made_up.answers = {"reads": (HERE, True, None), "blind": (HERE, True, "finds no cifar10 there")}
+    blind_answer = (HERE, True, None, "finds no cifar10 there")
+    made_up.answers = {"reads": (HERE, True, None, None), "blind": blind_answer}
 
     nodes = Watch(Execution(cluster=True, gpus=0), manifest, by_path)
     clock.now += 59
@@ -144,6 +151,27 @@ def test_a_node_that_does_not_read_the_images_gets_no_trial_where_they_are_not_s
     ]
     assert slow[0] == "node slow has not read the images in 60 s"
     assert made_up.questions["reads"][-3:] == ("cifar10", "/data", "a fingerprint")
+
+
+def test_a_node_on_which_pytorch_finds_no_gpu_gets_no_trial(
+    made_up: MadeUp, manifest: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    made_up.gpus = 1.0
+    made_up.cpus = {"sees": 2, "blind": 2, "slow": 2}
+    why = "lends GPUs to Ray, but PyTorch 2.0 finds no CUDA device there"
+    made_up.answers = {"sees": (HERE, True, None, None), "blind": (HERE, True, why, None)}
+
+    nodes = Watch(Execution(cluster=True, gpus=0.5), manifest)
+    clock.now += 59
+    nodes.look()
+    assert (set(nodes.passed), set(nodes.refused)) == ({"sees"}, {"blind", "slow"})
+    clock.now += 2
+    nodes.look()
+
+    blind, slow = (record.message.split("; it gets no trial, ") for record in caplog.records)
+    assert blind == [f"node blind {why}", "since each worker gets a GPU"]
+    assert slow[0] == "node slow has not looked for its GPUs in 60 s"
+    assert made_up.questions["sees"][-1] == 0.5
 
 
 def test_a_node_that_leaves_before_it_answers_is_forgotten(
