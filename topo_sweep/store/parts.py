@@ -137,13 +137,15 @@ def _whole(part: Path, rows: pa.Table, schema: pa.Schema) -> pa.Table:
 def merge(folder: Path, schema: pa.Schema, *, smaller_than: int) -> None:
     """Merge parts of fewer bytes than that into one.
 
-    It appears before they go, and readers drop repeated rows: at no instant is a row missing.
+    It appears before they go, and readers drop repeated rows: at no instant is a row missing. What
+    an earlier merge could not remove goes first, so that no row is merged twice.
 
     Raises:
         OSError: as the file system says.
         DamagedPartError: one of them is not what was written; nothing is merged.
 
     """
+    _remove_merged(folder)
     small = [part for part in parts_of(folder) if part.lstat().st_size < smaller_than]
     if len(small) > 1:
         rows = pa.concat_tables(read_part(part, schema) for part in small)
@@ -161,6 +163,10 @@ def tidy(folder: Path) -> None:
     """
     for temporary in folder.glob(f".*{TEMPORARY}"):
         remove(temporary)
+    _remove_merged(folder)
+
+
+def _remove_merged(folder: Path) -> None:
     for part in parts_of(folder):
         left = [replaced for replaced in _replaced_by(part) if replaced.exists()]
         if left and digest_of_file(part) in part.name:
