@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -99,6 +101,15 @@ def listening(pids: list[int]) -> set[str]:
     return {row[1].partition(":")[0] for row in rows if f"socket:[{row[9]}]" in sockets}
 
 
+def listed_processes() -> set[bytes]:
+    """Return the command lines of all processes of this machine, as anybody can list them."""
+    lines = set()
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended since
+            lines.add(path.read_bytes())
+    return lines
+
+
 def test_nobody_gets_in_without_the_token_or_with_another_and_no_task_of_theirs_runs(
     started: Started,
 ) -> None:
@@ -128,10 +139,14 @@ def test_a_sweep_joins_it_by_itself_with_the_same_rows_and_the_token_is_nowhere_
     started: Started, whole: Path
 ) -> None:
     (started.folder / "small.yaml").write_text(SPEC, encoding="utf-8")
-    sweep = started.program(*SWEEP, "--seeds", "20", "--cluster", "--address", started.address)
-    command_lines = [
-        path.read_bytes() for pid in started.pids() for path in [Path(f"/proc/{pid}/cmdline")]
-    ]
+    command_lines: set[bytes] = set()
+    with ThreadPoolExecutor() as pool:
+        arguments = (*SWEEP, "--seeds", "20", "--cluster", "--address", started.address)
+        running = pool.submit(started.program, *arguments)
+        while not running.done():
+            command_lines |= listed_processes()
+            time.sleep(0.1)
+    sweep = running.result()
     info = started.program("cluster", "info", "--address", started.address)
     others = {**started.environment, "RAY_AUTH_TOKEN": WRONG}
     refused = ran(("-m", "topo_sweep", "cluster", "info"), started.folder, others)
@@ -150,6 +165,8 @@ def test_a_sweep_joins_it_by_itself_with_the_same_rows_and_the_token_is_nowhere_
         if path.is_file() and path.name != "auth_token"
     ]
     assert len(written) > 20, "the logs of Ray are among them"
+    for process in (b"gcs_server", b"raylet", b"small.yaml", b"ray::", b"GcsClient"):
+        assert any(process in each for each in command_lines), process
     for secret in (started.token, WRONG):
         for content in (*command_lines, *written, *(each.encode() for each in said)):
             assert secret.encode() not in content

@@ -1,7 +1,8 @@
-"""Sweeps whose disk cannot be written for a while, or never again."""
+"""Sweeps whose disk cannot be written for a while, or never again; and who may read their files."""
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import tempfile
@@ -14,9 +15,10 @@ import pandas as pd
 import pytest
 
 from nas_core.training.checkpoint import Checkpoint
+from nas_core.training.training import Training
 from tests.disk import fill, full_disk
 from tests.topo_sweep.runs.interruptions import epochs_taken
-from tests.topo_sweep.runs.pack_run import curves, spec, swept
+from tests.topo_sweep.runs.pack_run import curves, interrupt, spec, swept
 from tests.topo_sweep.runs.search_run import search_spec
 from tests.topo_sweep.store.local_store import rows_in
 from topo_sweep.runs.execution import Execution
@@ -170,3 +172,19 @@ def test_a_disk_that_became_read_only_does_not_hide_where_the_rows_are(
 
     with pytest.raises(StoreError, match="Read-only file system; rows in memory: 4, they are"):
         swept(results, pack_size=None, sweep=SPEC)
+
+
+def test_who_may_read_the_files_of_a_sweep_is_said_by_the_umask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt(monkeypatch, after=4, kind=Training)
+    results = tmp_path / "results"
+    before = os.umask(0o027)
+    try:
+        assert swept(results, pack_size=None).interrupted
+    finally:
+        os.umask(before)
+
+    modes = {path: path.stat().st_mode & 0o777 for path in (results, *results.rglob("*"))}
+    assert {path.suffix for path in modes} > {".parquet", ".json", ".safetensors"}
+    assert modes == {path: 0o750 if path.is_dir() else 0o640 for path in modes}

@@ -1,19 +1,24 @@
 from __future__ import annotations
 
+import builtins
+import io
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from nas_core.cells.genotype import KNOWN_CELLS, OPERATION_NAMES
 from nas_core.cells.topology import Topology, isomorphism_classes
 from nas_core.errors import InputError
+from nas_core.protocols.search import SearchProtocol
 from nas_core.protocols.training import PRESETS, DataOptions, DatasetName, Protocol
 from tests.topo_sweep.spec.refusals import refused
 from topo_sweep.spec.load import SweepSpec, load_spec, spec_from_json_value
@@ -324,3 +329,41 @@ def test_planning_imports_neither_torch_nor_ray_nor_pandas() -> None:
 @pytest.mark.parametrize("methods", [None, 7, [["search_edarts"]], [{}, None]])
 def test_methods_that_are_none_are_refused_in_what_a_store_holds(methods: object) -> None:
     refused(spec_from_json_value, {"kind": "search", "name": "a", "methods": methods})
+
+
+@pytest.mark.parametrize("kind", ["topologies", "genotypes", "search", "random"])
+@pytest.mark.parametrize("form", ["{}", "file://{}", "@{}", "found:{}", "$(cat {})"])
+def test_a_sweep_reads_no_file_but_its_own_whatever_its_values_name(
+    kind: str, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("other.yaml").write_text("epochs: 1")
+    value = form.format("other.yaml")
+    sections: dict[str, type[BaseModel]] = {
+        "protocol": Protocol,
+        "data": DataOptions,
+        "search": SearchProtocol,
+    }
+    keys = {name for model in get_args(SweepSpec) for name in model.model_fields}
+    written: dict[str, Any] = dict.fromkeys(keys, value) | {
+        name: {"preset": value} | dict.fromkeys(model.model_fields, value)
+        for name, model in sections.items()
+    }
+    opened: list[str] = []
+    for module, name in ((builtins, "open"), (io, "open"), (os, "open")):
+        monkeypatch.setattr(module, name, noting(getattr(module, name), opened))
+
+    for values in (written, {name: [each] for name, each in written.items()}):
+        Path("sweep.yaml").write_text(json.dumps(values | {"kind": kind}))
+        opened.clear()
+        assert value in refused(load_spec, "sweep.yaml")
+        assert opened == ["sweep.yaml"]
+
+
+def noting(opens: Callable[..., Any], opened: list[str]) -> Callable[..., Any]:
+    """Return what opens files and notes which."""
+
+    def noted(file: object, *arguments: Any, **options: Any) -> Any:
+        opened.append(str(file))
+        return opens(file, *arguments, **options)
+
+    return noted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import os
@@ -9,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
@@ -19,7 +20,7 @@ import pytest
 
 from nas_core.errors import InputError
 from tests.disk import fill, full_disk
-from tests.topo_sweep.store.local_store import ids, make_store
+from tests.topo_sweep.store.local_store import ids, make_store, rows_in
 from tests.topo_sweep.store.store_rows import (
     another_process,
     append,
@@ -37,57 +38,78 @@ def store(tmp_path: Path) -> ResultStore:
     return make_store(tmp_path / "sweep")
 
 
-# Crashes
+# Crashes, and operations that fail
+
+FILE_OPERATIONS = {"open", "write", "fsync", "replace", "rename", "unlink", "remove"}
 
 
-def _killed_at(
-    operation: int, folder: Path, change: Callable[[ResultStore], None], connection: Connection
-) -> None:
-    """Do the change, but end this process by SIGKILL before its file operation of this number."""
+@contextlib.contextmanager
+def at_operation(number: int, act: Callable[[], None]) -> Iterator[None]:
+    """Do something before the file operation of this number; opening to read is none."""
     numbers = itertools.count()
 
-    def profile(_: FrameType, event: str, called: Any) -> None:
-        changes_files = event == "c_call" and called.__name__ in {
-            "write",
-            "fsync",
-            "replace",
-            "rename",
-            "unlink",
-            "remove",
-        }
-        if changes_files and next(numbers) == operation:
-            os.kill(os.getpid(), signal.SIGKILL)
+    def profile(frame: FrameType, event: str, called: Any) -> None:
+        is_one = event == "c_call" and called.__name__ in FILE_OPERATIONS
+        if is_one and frame.f_locals.get("mode") != "rb" and next(numbers) == number:
+            act()
 
-    connection.send("ready")
+    before = sys.getprofile()
     sys.setprofile(profile)
-    change(ResultStore(StorePaths(folder)))
-    sys.setprofile(None)
+    try:
+        yield
+    finally:
+        sys.setprofile(before)
 
 
-def _append_two(store: ResultStore) -> None:
-    append(store, [trial_row("new 1"), trial_row("new 2")])
+def make_change(change: str, folder: Path) -> None:
+    store = ResultStore(StorePaths(folder))
+    if change == "append":
+        append(store, [trial_row("new 1"), trial_row("new 2")])
+    else:
+        store.compact()
 
 
-def _compact(store: ResultStore) -> None:
-    store.compact()
+def end_this_process() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _killed_at(number: int, folder: Path, change: str, connection: Connection) -> None:
+    connection.send("ready")
+    with at_operation(number, end_this_process):
+        make_change(change, folder)
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a store of two parts; only to be copied."""
+    folder = tmp_path_factory.mktemp("before")
+    store = make_store(folder)
+    append(store, [trial_row("old 1")])
+    append(store, [trial_row("old 2")])
+    return folder
+
+
+OLD, NEW = ["old 1", "old 2"], ["new 1", "new 2", "old 1", "old 2"]
+
+
+def checked_ids(store: ResultStore) -> list[str]:
+    """Return which trials there are, each with its curve."""
+    trials = ids(store)
+    assert sorted(store.epochs()["trial_id"]) == sorted(2 * trials)
+    return trials
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("change", [_append_two, _compact])
+@pytest.mark.parametrize("change", ["append", "compact"])
 def test_a_kill_before_any_file_operation_leaves_a_readable_store(
-    tmp_path: Path, change: Callable[[ResultStore], None]
+    tmp_path: Path, before: Path, change: str
 ) -> None:
-    before = tmp_path / "before"
-    store = make_store(before)
-    append(store, [trial_row("old 1")])
-    append(store, [trial_row("old 2")])
     states: list[list[str]] = []
     leftovers = 0
-    for operation in range(100):
-        folder = tmp_path / str(operation)
-        shutil.copytree(before, folder)
+    for number in range(100):
+        folder = shutil.copytree(before, tmp_path / str(number))
         store = ResultStore(StorePaths(folder))
-        with another_process(_killed_at, operation, folder, change) as (process, _):
+        with another_process(_killed_at, number, folder, change) as (process, _):
             process.join()
             ended = process.exitcode
         if ended == 0:
@@ -95,17 +117,40 @@ def test_a_kill_before_any_file_operation_leaves_a_readable_store(
 
         assert ended == -signal.SIGKILL
         leftovers += sum(path.suffix == ".tmp" for path in folder.rglob("*"))
-        states.append(ids(store))
-        assert sorted(store.epochs()["trial_id"]) == sorted(2 * states[-1])
+        states.append(checked_ids(store))
         append(store, [trial_row("next")])
         store.compact()
         assert set(ids(store)) == {*states[-1], "next"}
 
-    assert len(states) >= 6  # two files are written, synced and named
+    assert len(states) >= 10  # two files are opened, written, synced, named, and their folders
     assert leftovers
-    old, new = ["old 1", "old 2"], ["new 1", "new 2", "old 1", "old 2"]
-    assert states[0] == old
-    assert all(state == old or (state == new and change is _append_two) for state in states)
+    assert states[0] == OLD
+    assert all(state == OLD or (state == NEW and change == "append") for state in states)
+
+
+@pytest.mark.parametrize(("change", "code"), [("append", errno.EDQUOT), ("compact", errno.ENOSPC)])
+def test_whichever_file_operation_fails_the_store_reads_and_another_try_leaves_each_row_once(
+    tmp_path: Path, before: Path, change: str, code: int
+) -> None:
+    def fail() -> None:
+        raise OSError(code, os.strerror(code))
+
+    after = NEW if change == "append" else OLD
+    for number in range(100):
+        folder = shutil.copytree(before, tmp_path / str(number))
+        store = ResultStore(StorePaths(folder))
+        with at_operation(number, fail), contextlib.suppress(StoreError, OSError):
+            make_change(change, folder)
+            break
+        assert checked_ids(store) == OLD
+
+        make_change(change, folder)
+        assert checked_ids(store) == after
+        in_files = (rows_in(store.paths.trials), rows_in(store.paths.epochs))
+        assert in_files == (len(after), 2 * len(after)), number
+        assert not list(folder.rglob("*.tmp"))
+
+    assert number >= 10
 
 
 # Full and read-only disks
