@@ -184,6 +184,10 @@ def test_the_doctor_looks_at_it_from_inside(started: Started) -> None:
     assert {level for level, _ in levels.values()} == {"ok"}
     assert levels["cluster"][1] == "Ray cluster with 1 node, 1 CPUs, 0 GPUs"
     assert levels["entry"][1] == "the cluster asks for a token"
+    (node,) = (found for check, (_, found) in levels.items() if check.startswith("node "))
+    assert all(f"{check} {levels[check][1]}" in node for check in ("GPUs", "CUDA"))
+    assert " ms on the " in node
+    assert f" free for {results}" in node
     assert levels["results folder"][1] == "each node reads what the others write there"
     assert sorted(results.iterdir()) == before
     assert started.token not in ended.stdout + ended.stderr

@@ -34,12 +34,17 @@ _FEW_BYTES: Final = 2**31
 _REACH_SECONDS: Final = 3.0
 
 
+Level = Literal["ok", "warn", "fail"]
+_LEVELS: Final[Sequence[Level]] = ("ok", "warn", "fail")
+"""From the best to the worst."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """What a check found."""
 
     check: str
-    level: Literal["ok", "warn", "fail"]
+    level: Level
     found: str
     advice: str = ""
     """What to do, where something is wrong."""
@@ -65,11 +70,8 @@ def machine_findings(results: Path) -> Iterator[Finding]:
     """Check this machine; `results` is the folder of sweeps, which may not be there yet."""
     from topo_sweep.runs.on_ray.nodes import versions_here
 
-    gpus = gpus_here()
     yield versions_finding(versions_here())
-    yield gpus_finding(gpus)
-    yield kernel_finding(len(gpus.seen))
-    yield step_finding("cuda" if gpus.seen else "cpu")
+    yield from _device_findings()
     yield disk_finding(results)
     if is_elsewhere(results):
         yield place_finding(results)
@@ -84,10 +86,16 @@ def cluster_findings(results: Path, address: str | None) -> list[Finding]:
         with cluster.connected(cluster=True, address=address, verbose=False, insecure=True) as what:
             found = nodes.nodes_of_now()
             alive = [node for node in found if node.is_alive]
+            fit = [node for node in alive if nodes.fault_of(node) is None]
+            folder = str(results.absolute())
+            asked = {n.node_id: nodes.ask(n.node_id, findings_there, folder, n.gpus) for n in fit}
+            answers = dict.fromkeys(asked, nodes.NOT_LOOKED)
+            answers |= nodes.heard(asked, nodes.READ_SECONDS)
             return [
                 Finding("cluster", "ok", what),
                 open_finding(asks=cluster.asks_for_token()),
                 nodes_finding({node.address: nodes.fault_of(node) for node in alive}),
+                *(node_finding(node.address, answers[node.node_id]) for node in fit),
                 ports_finding(nodes.ports_of_now()),
                 folder_finding(results, nodes.read_each_others_files),
             ]
@@ -243,6 +251,36 @@ def nodes_finding(faults: Mapping[str, str | None]) -> Finding:
     return Finding("nodes", "ok", f"{counted(len(faults), 'node')} with the versions of this one")
 
 
+def findings_there(results: str, gpus: float) -> list[Finding]:
+    """Check the machine of a node, on it.
+
+    Args:
+        results: an absolute path; its disk counts only where the node sees that folder.
+        gpus: that the node lends.
+
+    """
+    from topo_sweep.runs.on_ray.questions import cuda_function
+
+    found = list(_device_findings())
+    if gpus and (why := cuda_function()()):
+        advice = "start it with --num-gpus 0, or install a PyTorch and a driver that fit"
+        found.append(Finding("CUDA", "fail", why, advice))
+    return [*found, disk_finding(Path(results))] if Path(results).is_dir() else found
+
+
+def node_finding(address: str, answer: Sequence[Finding] | Exception) -> Finding:
+    """Tell in one line what a node found on its machine, and how bad the worst of it is."""
+    if isinstance(answer, Exception):
+        words = str(answer) if isinstance(answer, TimeoutError) else first_line(answer)
+        return Finding(f"node {address}", "fail", words, "look at it there by `topo-sweep doctor`")
+    return Finding(
+        f"node {address}",
+        max((each.level for each in answer), key=_LEVELS.index),
+        "; ".join(f"{each.check} {each.found}" for each in answer),
+        "; ".join(each.advice for each in answer if each.advice),
+    )
+
+
 def ports_finding(ports: Mapping[str, int]) -> Finding:
     """Tell which nodes cannot be reached from here; the ports are those of their raylets."""
     closed = [f"{host}:{port}" for host, port in ports.items() if not _reaches(host, port)]
@@ -265,6 +303,13 @@ def folder_finding(
         advice = "rows are kept all the same, but what is interrupted there starts over"
         return Finding("results folder", "warn", "; ".join(wrong), advice)
     return Finding("results folder", "ok", "each node reads what the others write there")
+
+
+def _device_findings() -> Iterator[Finding]:
+    gpus = gpus_here()
+    yield gpus_finding(gpus)
+    yield kernel_finding(len(gpus.seen))
+    yield step_finding("cuda" if gpus.seen else "cpu")
 
 
 def _reaches(host: str, port: int) -> bool:

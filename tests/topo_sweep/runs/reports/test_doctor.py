@@ -18,11 +18,13 @@ from topo_sweep.runs.reports.doctor import (
     Gpus,
     cluster_findings,
     disk_finding,
+    findings_there,
     folder_finding,
     gpus_finding,
     gpus_here,
     kernel_finding,
     machine_findings,
+    node_finding,
     nodes_finding,
     open_finding,
     place_finding,
@@ -36,6 +38,9 @@ from topo_sweep.store.remote import Remote
 from topo_sweep.store.uris import working_copy
 
 VERSIONS = {"Python": "3.11", "ray": "2.60.0", "torch": "2.14.1", "topo-sweep": "0.1.0"}
+NONE, MUCH = Finding("GPUs", "ok", "none"), Finding("disk", "ok", "9 GiB")
+LITTLE = Finding("disk", "warn", "1 GiB", "make room")
+LOST = Finding("CUDA", "fail", "lost", "start again")
 H200 = ("NVIDIA H200", 139 * 2**30)
 
 
@@ -61,6 +66,11 @@ def _no_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (open_finding(asks=False), "warn", "anybody who reaches it can run any code as you"),
         (nodes_finding({"a": None, "b": None}), "ok", "2 nodes with the versions of this one"),
         (nodes_finding({"a": None, "b": "has torch 0.1"}), "fail", "b has torch 0.1: install"),
+        (node_finding("a", TimeoutError("is silent")), "fail", "is silent: look at it there by"),
+        (node_finding("a", ValueError("bad\nmore")), "fail", "bad: look at it there by `topo-s"),
+        (node_finding("a", [MUCH, NONE]), "ok", "disk 9 GiB; GPUs none"),
+        (node_finding("a", [LITTLE, NONE]), "warn", "disk 1 GiB; GPUs none: make room"),
+        (node_finding("a", [LOST, LITTLE]), "fail", "CUDA lost; disk 1 GiB: start again; make r"),
         (ports_finding({}), "ok", "0 machines reached from here"),
     ],
 )
@@ -211,3 +221,22 @@ def test_this_machine_gets_every_check_and_a_step_on_its_gpu(
 
     assert found == ["versions", "GPUs", "CUDA", "training step", "disk", "token"]
     assert devices == ["cuda"]
+
+
+def test_a_node_looks_at_its_own_gpus_and_at_the_disk_of_a_folder_that_it_sees(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "gpus_here", lambda: Gpus(None, "12.8", []))
+    monkeypatch.setattr(doctor, "step_finding", lambda device: Finding("step", "ok", device))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+
+    alone = findings_there(str(tmp_path / "none"), 0.0)
+    assert [(each.check, each.level) for each in alone] == [
+        ("GPUs", "ok"),
+        ("CUDA", "ok"),
+        ("step", "ok"),
+    ]
+    *_, lends, disk = findings_there(str(tmp_path), 1.0)
+    assert (lends.check, lends.level) == ("CUDA", "fail")
+    assert lends.found.startswith("lends GPUs to Ray, but PyTorch ")
+    assert disk == disk_finding(tmp_path)
