@@ -1,21 +1,25 @@
 """Sweeps that were recorded once are made again: ids, hashes and numbers stay what they were.
 
-`tests/golden/` holds the stores as version 0.1's first layout wrote them, and what it printed of
-the kept studies. A number that is meant to change needs a new recording and a line in the change
-log; a refactoring needs neither.
+`tests/golden/` holds the stores as version 0.1's first layout wrote them, one in packs as it was
+written before files had digests, and what was printed of the kept studies. A number that is meant
+to change needs a new recording and a line in the change log; a refactoring needs neither.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from nas_core.training.pack import PackTraining
 from tests.conftest import Once
 from tests.program import done, program
+from tests.topo_sweep.runs.pack_run import swept
+from topo_sweep.spec.load import load_spec
 from topo_sweep.store.manifest import hardware, library_versions
 from topo_sweep.store.opened import OpenedSweep, open_sweep
 
@@ -138,6 +142,32 @@ def test_accuracies_and_losses_are_near_the_recorded_ones_on_any_processor(
         for column in LOSSES & set(before):
             difference = ((after[column] - before[column]) / before[column]).abs().max()
             assert not difference > TOLERANCE, (name, column)
+
+
+@pytest.mark.slow
+def test_packs_of_a_store_without_digests_go_on_from_their_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (recorded,) = GOLDEN.glob("packed-digits-*")
+    sweep = open_sweep(shutil.copytree(recorded, tmp_path / recorded.name))
+    before, packs = tables(sweep), sweep.manifest.packs
+    trained: list[int] = []
+    run_epoch = PackTraining.run_epoch
+
+    def watched(self: PackTraining, epoch: int) -> object:
+        trained.append(epoch)
+        return run_epoch(self, epoch)
+
+    monkeypatch.setattr(PackTraining, "run_epoch", watched)
+    result = swept(tmp_path, pack_size=2, sweep=load_spec(str(GOLDEN / "packed.yaml")))
+
+    assert (result.progress.ok, trained) == (4, [1, 2])
+    now = open_sweep(sweep.folder)
+    assert now.manifest.packs == packs
+    for name, rows in before.items():
+        after = tables(now)[name]
+        kept = after[after[rows.columns[0]].isin(rows.iloc[:, 0])].reset_index(drop=True)
+        pd.testing.assert_frame_equal(kept, rows, check_exact=True, obj=name)
 
 
 @pytest.mark.parametrize("text", sorted(GOLDEN.glob("studies/*.txt")), ids=lambda path: path.stem)

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from pathlib import Path
 from typing import Annotated
 
 import pytest
 from pydantic import AfterValidator, BaseModel, ValidationError
 
-from nas_core.errors import InputError, TopoSweepError, first_line, nearest, valid_keys_hint
+from nas_core.errors import (
+    InputError,
+    TopoSweepError,
+    first_line,
+    nearest,
+    unwritable,
+    valid_keys_hint,
+)
 
 KEYS = {"epochs", "batch_size", "init_channels", "drop_path"}
 
@@ -64,3 +74,22 @@ def test_of_another_error_its_first_line_is_told_or_its_kind(error: Exception, l
 
 def test_a_message_is_one_line_whatever_it_quotes() -> None:
     assert str(InputError("no key a\nb\x1b[0m\udc80é here")) == r"no key a\nb\x1b[0m\udc80é here"
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (errno.ENOSPC, TopoSweepError),
+        (errno.EDQUOT, TopoSweepError),
+        (errno.EIO, TopoSweepError),
+        (errno.EACCES, InputError),
+        (errno.EROFS, InputError),
+    ],
+)
+def test_a_full_disk_or_quota_is_no_mistake_of_the_user(
+    code: int, kind: type[TopoSweepError]
+) -> None:
+    error = unwritable(Path("there"), OSError(code, os.strerror(code)))
+
+    assert type(error) is kind
+    assert str(error) == f"cannot write there: {os.strerror(code)}"

@@ -37,6 +37,11 @@ def locked(paths: StorePaths) -> Iterator[None]:
                 f"{paths.folder} is in use by {file.read().strip() or 'another run'}: "
                 "wait for it or stop it (reading with status, rank and plot is fine)"
             ) from None
+        except OSError as error:  # as on some network file systems
+            raise InputError(
+                f"cannot lock {paths.lock}: {error.strerror or error}: a sweep's folder needs "
+                "locks (flock); mount it with them, or choose another folder with --results"
+            ) from None
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()

@@ -1,8 +1,9 @@
-"""The lock of a store in a folder: what it is on a disk, and what may lie in its place."""
+"""The lock of a store in a folder: what it is on a disk, and where there can be none."""
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import io
 import os
 from pathlib import Path
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from nas_core.errors import InputError
-from tests.topo_sweep.store.local_store import make_store
+from tests.topo_sweep.store.local_store import ids, make_store
+from tests.topo_sweep.store.store_rows import append, trial_row
 from topo_sweep.store import lock
 from topo_sweep.store.parquet import ResultStore
 from topo_sweep.store.parts import StoreError
@@ -52,3 +54,24 @@ def test_a_lock_that_is_a_link_is_not_followed(store: ResultStore, tmp_path: Pat
 
     assert precious.read_bytes() == b"content"
     assert not store.is_locked
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_refused_in_one_line_and_its_rows_are_read(
+    store: ResultStore, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(store, [trial_row()])
+
+    def refuse(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(InputError) as refusal, store.lock():
+        pass
+
+    assert str(refusal.value) == (
+        f"cannot lock {store.paths.lock}: {os.strerror(code)}: a sweep's folder needs locks "
+        "(flock); mount it with them, or choose another folder with --results"
+    )
+    assert not store.is_locked
+    assert ids(store) == ["trial"]
