@@ -206,7 +206,8 @@ def packs_of_run(plan: Plan, packing: Packing, *, workers: int) -> Packs:
     """Return the packs of a run: those that were planned before and stay, then new ones.
 
     Where trainings were put together in another way before, only packs that were begun stay. What
-    was begun alone goes on alone, unless a checkpoint of its pack is there too.
+    was begun alone goes on alone, unless a checkpoint of its pack is there too. Where it was lost
+    which there were, all are planned again as at first, also of what has ended.
     """
     known, saved = () if plan.manifest is None else plan.manifest.packs, saved_keys(plan)
     # None is in stores of earlier versions.
@@ -214,7 +215,7 @@ def packs_of_run(plan: Plan, packing: Packing, *, workers: int) -> Packs:
         known = begun_packs(known, plan.left, saved)
     known = tuple(pack for pack in known if pack_id(pack) in saved or saved.isdisjoint(pack))
     return planned_packs(
-        plan.left,
+        plan.trials if plan.manifest is None else plan.left,
         plan.trials,
         known,
         packing.size,

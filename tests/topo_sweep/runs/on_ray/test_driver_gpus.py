@@ -1,12 +1,16 @@
 """Packs that share a GPU of which Ray is told: how many are there at once, and what each sees.
 
+And workers that have one to themselves, which die or raise.
+
 There need be no GPU: its part is Ray's, and workers train on the CPU once they have it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -31,6 +35,7 @@ from topo_sweep.runs.on_ray.worker import TrialTrainable
 from topo_sweep.runs.plan import make_plan
 from topo_sweep.runs.sweep import RunResult, run
 from topo_sweep.spec.networks import TopologySweep
+from topo_sweep.store.opened import load_results
 
 pytestmark = pytest.mark.slow
 
@@ -109,7 +114,7 @@ def run_there(
     run_on_ray = driver.run_on_ray
     monkeypatch.setattr(driver, "run_on_ray", partial(run_on_ray, trainable=trainable))
     said: list[str] = []
-    execution = Execution(checkpoint_seconds=0, retries=0, **how)
+    execution = Execution(**{"checkpoint_seconds": 0, "retries": 0} | how)
     return run(make_plan(sweep, results), execution, said.append), said
 
 
@@ -163,3 +168,52 @@ def test_a_pack_that_runs_out_beside_another_is_not_split_but_gets_the_whole_gpu
     assert manifest.sharing is not None
     assert (manifest.sharing.asked, manifest.sharing.device) == ("auto", "made up")
     assert (manifest.sharing.packs, manifest.sharing.ran_out_at) == (1, (2,))
+
+
+def begin(worker: Any, config: dict[str, Any]) -> bool:
+    """Begin a trial, and note whether it is the first of the sweep."""
+    worker.has_the_first = config["trial"].name == "topology 0"
+    return TrialTrainable.reset_config(worker, config)
+
+
+def step_or_die(worker: Any) -> dict[str, Any]:
+    """Die of a segmentation fault in each step of the first trial."""
+    if worker.has_the_first:
+        getattr(faulthandler, "_sigsegv")()  # noqa: B009 - of no stub
+    return TrialTrainable.step(worker)
+
+
+def step_or_raise(worker: Any) -> dict[str, Any]:
+    """Raise in each step of the first trial."""
+    if worker.has_the_first:
+        raise ValueError("bad")
+    return TrialTrainable.step(worker)
+
+
+def test_a_trial_that_kills_its_worker_each_time_fails_with_the_signal_and_the_rest_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    three = spec(epochs=1).model_copy(update={"topologies": (0, 17, 60)})
+    worker = {"reset_config": begin, "step": step_or_die}
+
+    result, _ = run_there(tmp_path, three, monkeypatch, worker, gpus=1.0, retries=1)
+
+    assert (result.progress.ok, result.progress.failed, result.interrupted) == (2, 1, False)
+    rows = load_results(tmp_path).set_index("topology")
+    assert rows["status"].to_dict() == {0: "failed", 17: "ok", 60: "ok"}
+    died = r"its worker, process \d+ on [\d.]+, died: Segmentation fault"
+    assert re.fullmatch(died, str(rows.loc[0, "error"]))
+    assert len(re.findall(died, caplog.text)) == 1, "it was tried again once"
+    assert not list(tmp_path.glob("*/.fault-*"))
+
+
+def test_a_run_ends_at_the_first_failure_where_that_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = {"reset_config": begin, "step": step_or_raise}
+
+    result, _ = run_there(tmp_path, spec(), monkeypatch, worker, gpus=1.0, fail_fast=True)
+
+    assert (result.interrupted, len(result.errors)) == (True, 1)
+    rows = load_results(tmp_path)
+    assert list(zip(rows["topology"], rows["error"], strict=True)) == [(0, "ValueError: bad")]
