@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ import pyarrow.fs as pafs
 from tests.chaos.cluster import cluster
 from tests.chaos.driver import Driver
 from tests.chaos.faults import FAULTS, Scene
-from tests.chaos.outcome import Outcome, Tally, compared
+from tests.chaos.outcome import Outcome, Tally, compared, is_told
 from tests.program import done
 from tests.s3 import ENVIRONMENT, Proxy, moto, proxy_of
 
@@ -158,7 +157,7 @@ def _disturbed(
     while True:
         assert time.monotonic() < deadline, f"the sweep does not end, after {hit}"
         if scene.driver.ended is not None:
-            untold += not _is_told(scene.driver)
+            untold += not is_told(scene.driver.ended, scene.driver.said)
         if scene.driver.ended == 0:
             return hit, untold
         if scene.driver.process is None or scene.driver.ended is not None:
@@ -175,15 +174,6 @@ def _disturbed(
                 tally.in_vain[kind] += 1
             next_fault = time.monotonic() + scene.random.uniform(*_BETWEEN_FAULTS)
         time.sleep(0.05)
-
-
-def _is_told(driver: Driver) -> bool:
-    """Return whether the last end of a driver that was not killed says how to go on, in lines."""
-    if driver.ended in (0, -signal.SIGKILL):
-        return "Traceback" not in driver.said
-    last = driver.said.splitlines()[-1] if driver.said else ""
-    says_how = "topo-sweep run " in driver.said or last.startswith("topo-sweep: ")
-    return says_how and "Traceback" not in driver.said
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -93,6 +94,15 @@ class Tally:
             if not outcome.is_clean
         ]
         return "\n".join(lines)
+
+
+def is_told(code: int, said: str) -> bool:
+    """Return whether a driver that was not killed says in lines how to go on after its end."""
+    if "Traceback" in said:
+        return False
+    *_, last = ["", *said.splitlines()]
+    says_how = "topo-sweep run " in said or last.startswith("topo-sweep: ")
+    return code in (0, -signal.SIGKILL) or says_how
 
 
 def compared(results: Path, whole: Path) -> Outcome:

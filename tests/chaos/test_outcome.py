@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.outcome import Outcome, Tally, compared
+from tests.chaos.outcome import Outcome, Tally, compared, is_told
 from tests.topo_sweep.conftest import make_sweep, small_spec
 from tests.topo_sweep.store.store_rows import curve_of, trial_row
 
@@ -41,6 +41,24 @@ def test_what_is_lost_twice_other_or_failed_is_counted(
 
     assert compared(disturbed(tmp_path / "disturbed"), whole) == expected
     assert expected.is_clean == (expected == Outcome())
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "expected"),
+    [
+        (0, "done: 4 of 4 trials are kept", True),
+        (0, "Traceback (most recent call last):\ndone", False),
+        (-9, "", True),
+        (130, "stopped\ngo on with\n  topo-sweep run demo", True),
+        (2, "topo-sweep: cannot make results: No space left on device", True),
+        (1, "Ray's own last words", False),
+        (1, "", False),
+    ],
+)
+def test_an_end_is_told_in_lines_that_say_how_to_go_on(
+    code: int, said: str, *, expected: bool
+) -> None:
+    assert is_told(code, said) == expected
 
 
 def test_a_fault_is_survived_where_all_came_right_in_its_sweep() -> None:

@@ -104,10 +104,8 @@ def settle(execution: Execution, by_path: ImagesByPath | None = None) -> tuple[E
             "use --gpus-per-pack 0 to train on CPUs"
         )
     cpus = counted(execution.cpus, "CPU")
-    if execution.cluster:
+    if execution.cluster or gpus:  # else the only node is this machine, which has all of it
         check_nodes(settled, by_path)
-    elif gpus:
-        _check_cuda(gpus)
     each = "trial" if execution.pack_size is None else "pack"
     if gpus:
         of_gpu = "a part of a GPU" if settled.gpus == "auto" else f"{gpus:g} GPU"
@@ -144,25 +142,6 @@ def most_on_a_gpu(execution: Execution) -> int:
 def asks_for_token() -> bool:
     """Return whether the connected cluster was shown a token."""
     return os.environ.get(MODE) == "token"
-
-
-def _check_cuda(gpus: float) -> None:
-    """Ask a worker that holds a GPU whether PyTorch sees it."""
-
-    @ray.remote(num_cpus=0, num_gpus=gpus, max_retries=0)
-    def cuda() -> tuple[bool, str, str]:
-        import platform
-
-        import torch
-
-        return torch.cuda.is_available(), platform.node(), torch.__version__
-
-    available, node, version = ray.get(cuda.remote())
-    if not available:
-        raise InputError(
-            f"Ray says that {node} has GPUs, but PyTorch {version} finds no CUDA device there: "
-            "use --gpus-per-pack 0 to train on CPUs"
-        )
 
 
 def on_worker(execution: Execution, function: Callable[[A], R], argument: A) -> R:

@@ -237,7 +237,7 @@ def test_what_a_worker_with_a_gpu_has_is_said_of_what_it_trains(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     nodes(monkeypatch, {"CPU": 8.0, "GPU": 1.0})
-    monkeypatch.setattr("topo_sweep.runs.on_ray.cluster._check_cuda", lambda _: None)
+    monkeypatch.setattr("topo_sweep.runs.on_ray.cluster.check_nodes", lambda *_: None)
 
     assert settle(Execution(pack_size=30))[1] == "1 GPU and 1 CPU a pack"
     assert settle(Execution(gpus=0.5))[1] == "0.5 GPU and 1 CPU a trial"

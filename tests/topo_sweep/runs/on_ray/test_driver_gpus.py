@@ -86,7 +86,7 @@ def _declared() -> Iterator[None]:
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ray, "init", partial(ray.init, num_cpus=CPUS, num_gpus=GPUS))
-        patch.setattr(cluster, "_check_cuda", lambda _: None)
+        patch.setattr(cluster, "check_nodes", lambda *_: None)
         with cluster.connected(cluster=False, address=None, verbose=False) as where:
             patch.setattr(cluster, "connected", lambda **_: contextlib.nullcontext(where))
             yield
