@@ -25,7 +25,7 @@ from topo_sweep.bench.ray_cost import plan_of, with_ray
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.on_ray import cluster
 from topo_sweep.runs.on_ray.no_training import NoTraining
-from topo_sweep.runs.packs import Pack
+from topo_sweep.runs.packing.packs import Pack
 from topo_sweep.runs.plan import Plan
 from topo_sweep.spec.trials import Trial
 

@@ -21,7 +21,7 @@ from topo_sweep.bench.ray_cost import check_all_are_there, plan_of, with_ray, wi
 from topo_sweep.bench.record import keep, record, typed
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.on_ray import cluster
-from topo_sweep.runs.packs import Pack
+from topo_sweep.runs.packing.packs import Pack
 from topo_sweep.runs.plan import Plan
 from topo_sweep.runs.progress import Progress, reported
 from topo_sweep.runs.recorder import Recorder

@@ -19,7 +19,7 @@ from topo_sweep.bench.turns import Tell, in_turn, ratio, sides_table, spread
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.interrupts import Interrupts
-from topo_sweep.runs.packs import Pack
+from topo_sweep.runs.packing.packs import Pack
 from topo_sweep.runs.plan import Plan, make_plan
 from topo_sweep.runs.progress import Progress
 from topo_sweep.runs.recorder import Recorder

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 
 from nas_core.cells.genotype import Genotype
-from topo_sweep.runs.packs import Pack, WaitingPack
+from topo_sweep.runs.packing.packs import Pack, WaitingPack
 from topo_sweep.spec.trials import Evaluation, Planned, Runnable, Trial
 
 

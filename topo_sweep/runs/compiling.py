@@ -16,8 +16,8 @@ from nas_core.protocols.data import DATASETS
 from nas_core.training.compiled import MOST_GRAPHS, usual_steps
 from topo_sweep.runs.device import device_name
 from topo_sweep.runs.execution import Execution
-from topo_sweep.runs.pack_size import Ask, Candidates, candidates_of
-from topo_sweep.runs.packs import Packs, fitting
+from topo_sweep.runs.packing.packs import Packs, fitting
+from topo_sweep.runs.packing.size import Ask, Candidates, candidates_of
 from topo_sweep.runs.plan import Plan
 from topo_sweep.runs.runner import is_out_of_memory
 from topo_sweep.runs.timing.step_time import TrainingSteps, settled

@@ -15,7 +15,7 @@ from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.images import ImagesByPath
 from topo_sweep.runs.inline import run_inline
 from topo_sweep.runs.interrupts import Interrupts
-from topo_sweep.runs.pack_size import Ask, ask_here
+from topo_sweep.runs.packing.size import Ask, ask_here
 from topo_sweep.runs.recorder import Recorder
 from topo_sweep.runs.runner import TrialRunner
 from topo_sweep.store.paths import StorePaths

@@ -12,8 +12,8 @@ from nas_core.cells.genotype import Genotype
 from nas_core.training.epochs import Steps
 from topo_sweep.analysis.text import counted
 from topo_sweep.runs.agenda import Agenda
-from topo_sweep.runs.gpu_share import GpuShare
-from topo_sweep.runs.packs import Pack, key_of
+from topo_sweep.runs.packing.gpu_share import GpuShare
+from topo_sweep.runs.packing.packs import Pack, key_of
 from topo_sweep.runs.plan import Plan
 from topo_sweep.runs.progress import Progress
 from topo_sweep.runs.retries import Retries

@@ -28,7 +28,7 @@ from nas_core.training.search_state import check_searchable
 from nas_core.training.training import Training, check_trainable
 from topo_sweep.runs.device import check_device, device_name
 from topo_sweep.runs.execution import Execution
-from topo_sweep.runs.packs import Pack, cell_of
+from topo_sweep.runs.packing.packs import Pack, cell_of
 from topo_sweep.spec.trials import Evaluation, Planned, Runnable, SearchTrial, Trial
 from topo_sweep.store.files import fetch, write_durably
 from topo_sweep.store.paths import StorePaths

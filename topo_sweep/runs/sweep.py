@@ -15,16 +15,16 @@ from topo_sweep.runs.compiling import check_compiler, settled_compiling
 from topo_sweep.runs.device import check_precision
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.executor import Executor, connected_executor
-from topo_sweep.runs.gpu_share import GpuShare, settled_sharing
 from topo_sweep.runs.images import ImagesByPath, check_fingerprint, checked_images
 from topo_sweep.runs.interrupts import Interrupts
-from topo_sweep.runs.pack_size import (
+from topo_sweep.runs.packing.gpu_share import GpuShare, settled_sharing
+from topo_sweep.runs.packing.packs import Packs, pack_id, with_packs
+from topo_sweep.runs.packing.size import (
     bfloat16_remark,
     packs_of_run,
     saved_keys,
     settled_packing,
 )
-from topo_sweep.runs.packs import Packs, pack_id, with_packs
 from topo_sweep.runs.plan import Plan, endings, make_plan
 from topo_sweep.runs.progress import Progress, reported
 from topo_sweep.runs.recorder import Recorder

@@ -13,7 +13,7 @@ from tests.topo_sweep.conftest import FINGERPRINT, make_sweep
 from tests.topo_sweep.runs.recorder_run import Recording
 from tests.topo_sweep.store.store_rows import T0
 from topo_sweep.runs.agenda import Agenda
-from topo_sweep.runs.packs import Pack
+from topo_sweep.runs.packing.packs import Pack
 from topo_sweep.runs.plan import make_plan
 from topo_sweep.runs.progress import Progress
 from topo_sweep.runs.recorder import Recorder

@@ -11,7 +11,7 @@ from tests.topo_sweep.analysis.ranking_rows import uniform
 from tests.topo_sweep.conftest import Clock, small_spec
 from tests.topo_sweep.runs.search_run import FOUND, OTHER, search_spec
 from topo_sweep.runs.agenda import Agenda
-from topo_sweep.runs.packs import Pack, planned_packs, with_packs
+from topo_sweep.runs.packing.packs import Pack, planned_packs, with_packs
 from topo_sweep.spec.trials import Evaluation, Planned, Runnable, SearchTrial, Trial
 
 PLANNED = dict(search_spec(seeds=(0, 1), evaluation_seeds=(0, 1)).trials())

@@ -25,7 +25,7 @@ from topo_sweep.runs.compiling import (
     work_left,
 )
 from topo_sweep.runs.execution import Execution
-from topo_sweep.runs.pack_size import ask_here, candidates_of
+from topo_sweep.runs.packing.size import ask_here, candidates_of
 from topo_sweep.runs.plan import Plan, make_plan
 from topo_sweep.runs.sweep import run
 from topo_sweep.runs.timing.step_time import TrainingSteps

@@ -15,7 +15,7 @@ from nas_core.protocols.training import DataOptions
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.executor import connected_executor
 from topo_sweep.runs.on_ray import cluster
-from topo_sweep.runs.pack_size import ask_here
+from topo_sweep.runs.packing.size import ask_here
 from topo_sweep.store.paths import StorePaths
 
 IMAGES = split(load_dataset("digits"), DataOptions(dataset="digits", train_limit=20))

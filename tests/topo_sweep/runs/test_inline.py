@@ -14,7 +14,7 @@ from tests.topo_sweep.runs.recorder_run import IDS, Run, ended, metrics
 from topo_sweep.runs import retries
 from topo_sweep.runs.inline import run_inline
 from topo_sweep.runs.interrupts import Interrupts
-from topo_sweep.runs.packs import Pack
+from topo_sweep.runs.packing.packs import Pack
 from topo_sweep.runs.runner import Report, TrialRunner
 from topo_sweep.spec.trials import Runnable
 

@@ -10,8 +10,8 @@ from tests.disk import full_disk
 from tests.topo_sweep.conftest import FINGERPRINT
 from tests.topo_sweep.runs.recorder_run import IDS, SPEC, Run, ended, metrics
 from topo_sweep.runs.agenda import Agenda
-from topo_sweep.runs.gpu_share import GpuShare
-from topo_sweep.runs.packs import Pack
+from topo_sweep.runs.packing.gpu_share import GpuShare
+from topo_sweep.runs.packing.packs import Pack
 from topo_sweep.runs.recorder import Recorder, failed
 from topo_sweep.runs.runner import Resumed, Together
 from topo_sweep.store.manifest import Sharing, read_manifest

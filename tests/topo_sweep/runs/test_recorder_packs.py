@@ -9,7 +9,7 @@ import pytest
 from tests.disk import full_disk
 from tests.topo_sweep.conftest import Clock
 from tests.topo_sweep.runs.recorder_run import IDS, SPEC, Run, ended, metrics
-from topo_sweep.runs.packs import Pack
+from topo_sweep.runs.packing.packs import Pack
 from topo_sweep.runs.recorder import failed
 from topo_sweep.runs.runner import Resumed, Together
 from topo_sweep.store.manifest import read_manifest

@@ -20,7 +20,7 @@ from nas_core.training.search import Search
 from tests.topo_sweep.conftest import small_spec
 from tests.topo_sweep.runs.search_run import search_of, search_spec
 from topo_sweep.runs.execution import Execution
-from topo_sweep.runs.packs import Pack
+from topo_sweep.runs.packing.packs import Pack
 from topo_sweep.runs.runner import (
     Outcome,
     Together,

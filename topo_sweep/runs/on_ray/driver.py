@@ -33,7 +33,7 @@ from topo_sweep.runs.on_ray.cluster import workers_that_fit
 from topo_sweep.runs.on_ray.failures import failure_of
 from topo_sweep.runs.on_ray.watch import Watch, checked, places_but
 from topo_sweep.runs.on_ray.worker import TrialTrainable
-from topo_sweep.runs.packs import Pack
+from topo_sweep.runs.packing.packs import Pack
 from topo_sweep.runs.recorder import Recorder
 from topo_sweep.spec.trials import Runnable
 from topo_sweep.store.paths import StorePaths

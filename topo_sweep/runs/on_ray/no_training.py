@@ -8,7 +8,7 @@ from typing import Any
 
 from nas_core.training.epochs import EpochMetrics
 from topo_sweep.runs.on_ray.worker import TrialTrainable
-from topo_sweep.runs.packs import Pack
+from topo_sweep.runs.packing.packs import Pack
 from topo_sweep.runs.runner import Outcome, Report, Together
 from topo_sweep.spec.trials import Runnable
 

@@ -21,7 +21,7 @@ from nas_core.protocols.data import DatasetInfo
 from nas_core.protocols.search import SearchProtocol
 from nas_core.protocols.training import Protocol
 from nas_core.training.pack import Member
-from topo_sweep.runs.packs import Pack, WaitingPack, cell_of, members_of
+from topo_sweep.runs.packing.packs import Pack, WaitingPack, cell_of, members_of
 from topo_sweep.runs.runner import is_out_of_memory
 from topo_sweep.runs.timing.step_time import (
     TIMED_TOGETHER,

@@ -21,8 +21,8 @@ from nas_core.training.training import measured_after
 from topo_sweep.analysis.text import counted
 from topo_sweep.runs.device import settled_here
 from topo_sweep.runs.execution import Execution
-from topo_sweep.runs.pack_size import ask_here, packs_of_run, settled_packing
-from topo_sweep.runs.packs import members_of, with_packs
+from topo_sweep.runs.packing.packs import members_of, with_packs
+from topo_sweep.runs.packing.size import ask_here, packs_of_run, settled_packing
 from topo_sweep.runs.plan import Plan
 from topo_sweep.runs.timing.at_once import MOST_PROCESSES, Kind, kind_of, time_kinds
 from topo_sweep.runs.timing.pace import Pace

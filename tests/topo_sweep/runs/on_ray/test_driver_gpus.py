@@ -29,9 +29,9 @@ from nas_core.training.training import Training
 from tests.conftest import comparable
 from tests.topo_sweep.runs.pack_run import manifest_of, spec, swept
 from topo_sweep.runs.execution import Execution
-from topo_sweep.runs.gpu_share import Memory
 from topo_sweep.runs.on_ray import cluster, driver
 from topo_sweep.runs.on_ray.worker import TrialTrainable
+from topo_sweep.runs.packing.gpu_share import Memory
 from topo_sweep.runs.plan import make_plan
 from topo_sweep.runs.sweep import RunResult, run
 from topo_sweep.spec.networks import TopologySweep

@@ -12,7 +12,7 @@ from tests.topo_sweep.conftest import small_spec
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.on_ray import driver
 from topo_sweep.runs.on_ray.driver import _Queue
-from topo_sweep.runs.packs import Pack
+from topo_sweep.runs.packing.packs import Pack
 
 TRIALS = small_spec(topologies=(0, 17), seeds=(0, 1, 2)).trials()
 

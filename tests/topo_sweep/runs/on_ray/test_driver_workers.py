@@ -25,7 +25,7 @@ from topo_sweep.runs.interrupts import Interrupts
 from topo_sweep.runs.on_ray import cluster
 from topo_sweep.runs.on_ray.driver import run_on_ray
 from topo_sweep.runs.on_ray.worker import TrialTrainable
-from topo_sweep.runs.packs import Pack
+from topo_sweep.runs.packing.packs import Pack
 from topo_sweep.runs.plan import make_plan
 from topo_sweep.runs.progress import Progress
 from topo_sweep.runs.recorder import Recorder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.topo_sweep.conftest import small_spec
 from topo_sweep.runs.on_ray.no_training import NoTraining
-from topo_sweep.runs.packs import Pack
+from topo_sweep.runs.packing.packs import Pack
 from topo_sweep.runs.runner import Outcome, Together
 
 

@@ -15,7 +15,7 @@ from tests.topo_sweep.conftest import small_spec
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.images import ImagesByPath, OtherImagesError
 from topo_sweep.runs.on_ray.worker import TrialTrainable
-from topo_sweep.runs.packs import Pack
+from topo_sweep.runs.packing.packs import Pack
 from topo_sweep.runs.runner import Outcome, Together, TrialRunner
 from topo_sweep.store.paths import StorePaths
 

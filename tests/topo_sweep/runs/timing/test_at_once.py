@@ -19,7 +19,7 @@ from nas_core.protocols.training import Protocol
 from nas_core.training.pack import Member
 from tests.topo_sweep.conftest import small_spec
 from tests.topo_sweep.runs.search_run import search_spec
-from topo_sweep.runs.packs import Pack
+from topo_sweep.runs.packing.packs import Pack
 from topo_sweep.runs.timing import at_once
 from topo_sweep.runs.timing.at_once import Kind, kind_of, time_batches, time_kind, time_kinds
 from topo_sweep.runs.timing.step_time import StepTime

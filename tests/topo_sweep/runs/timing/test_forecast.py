@@ -19,7 +19,7 @@ from tests.topo_sweep.conftest import make_sweep, small_spec
 from tests.topo_sweep.runs.search_run import search_spec
 from tests.topo_sweep.store.store_rows import trial_row
 from topo_sweep.runs.execution import Execution
-from topo_sweep.runs.pack_size import packs_of_run
+from topo_sweep.runs.packing.size import packs_of_run
 from topo_sweep.runs.plan import Plan, make_plan
 from topo_sweep.runs.reports.dry_run import outline
 from topo_sweep.runs.timing import forecast as module

@@ -13,9 +13,9 @@ import torch
 from nas_core.protocols.data import DATASETS
 from tests.topo_sweep.conftest import make_sweep, small_spec
 from tests.topo_sweep.runs.search_run import search_spec
-from topo_sweep.runs import gpu_share
 from topo_sweep.runs.execution import Execution, times_in_one
-from topo_sweep.runs.gpu_share import (
+from topo_sweep.runs.packing import gpu_share
+from topo_sweep.runs.packing.gpu_share import (
     GpuShare,
     Memory,
     Work,
@@ -23,7 +23,7 @@ from topo_sweep.runs.gpu_share import (
     part_of_gpu,
     settled_sharing,
 )
-from topo_sweep.runs.packs import Pack, Packs
+from topo_sweep.runs.packing.packs import Pack, Packs
 from topo_sweep.runs.plan import Plan, make_plan
 from topo_sweep.runs.timing.at_once import Kind, kind_of
 from topo_sweep.spec.load import SweepSpec

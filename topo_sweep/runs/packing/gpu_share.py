@@ -14,8 +14,8 @@ from nas_core.protocols.data import DATASETS, DatasetInfo
 from nas_core.protocols.search import SearchProtocol
 from topo_sweep.runs.device import device_name
 from topo_sweep.runs.execution import Execution, times_in_one
-from topo_sweep.runs.pack_size import Ask
-from topo_sweep.runs.packs import Pack, Packs, WaitingPack, key_of, members_of, with_packs
+from topo_sweep.runs.packing.packs import Pack, Packs, WaitingPack, key_of, members_of, with_packs
+from topo_sweep.runs.packing.size import Ask
 from topo_sweep.runs.plan import Plan
 from topo_sweep.runs.runner import is_out_of_memory
 from topo_sweep.runs.timing.at_once import Kind, kind_of, time_batches

@@ -19,7 +19,7 @@ from nas_core.training.pack import Member
 from topo_sweep.analysis.text import counted
 from topo_sweep.runs.device import device_name
 from topo_sweep.runs.execution import Execution
-from topo_sweep.runs.packs import (
+from topo_sweep.runs.packing.packs import (
     Packs,
     alike,
     begun_packs,

@@ -16,9 +16,10 @@ from tests.topo_sweep.conftest import make_sweep, small_spec
 from tests.topo_sweep.runs.pack_run import manifest_of, spec, swept
 from tests.topo_sweep.runs.search_run import search_spec
 from tests.topo_sweep.store.store_rows import trial_row
-from topo_sweep.runs import pack_size
 from topo_sweep.runs.execution import Execution
-from topo_sweep.runs.pack_size import (
+from topo_sweep.runs.packing import size
+from topo_sweep.runs.packing.packs import Packs, pack_id
+from topo_sweep.runs.packing.size import (
     Candidates,
     ask_here,
     bfloat16_remark,
@@ -30,7 +31,6 @@ from topo_sweep.runs.pack_size import (
     seconds_by_size,
     settled_packing,
 )
-from topo_sweep.runs.packs import Packs, pack_id
 from topo_sweep.runs.plan import Plan, make_plan
 from topo_sweep.runs.timing.step_time import StepTime
 from topo_sweep.spec.load import SweepSpec
@@ -76,7 +76,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Asked]:
                 peak_memory_bytes=(memory or {}).get(size, MEGABYTE),
             )
 
-        monkeypatch.setattr(pack_size, "time_steps", timed)
+        monkeypatch.setattr(size, "time_steps", timed)
         return asked
 
     return pretended
@@ -121,7 +121,7 @@ def test_half_of_the_memory_is_the_limit(
     pretend: Callable[..., Asked],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pack_size, "_memory_bytes", lambda _: 100 * MEGABYTE)
+    monkeypatch.setattr(size, "_memory_bytes", lambda _: 100 * MEGABYTE)
     pretend({0: 90, 1: 100, 2: 200} | speeds, memory=memory)
 
     _, times = measured_sizes(candidates(64))
@@ -150,7 +150,7 @@ def test_a_network_that_does_not_fit_into_memory_is_left_to_fail(
 
 
 def test_real_steps_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pack_size, "_AT_MOST_SECONDS", 0.05)
+    monkeypatch.setattr(size, "_AT_MOST_SECONDS", 0.05)
     tiny = small_spec().protocol.with_values({"cells": 1, "init_channels": 2, "batch_size": 4})
     alone, pack = (
         replace(candidates(2), protocol=tiny).timed(size, packed=size > 1) for size in (1, 2)

@@ -11,7 +11,7 @@ from nas_core.cells.genotype import KNOWN_CELLS
 from nas_core.protocols.training import PRESETS
 from tests.topo_sweep.conftest import small_spec
 from tests.topo_sweep.runs.search_run import FOUND, search_spec
-from topo_sweep.runs.packs import (
+from topo_sweep.runs.packing.packs import (
     Pack,
     Packs,
     WaitingPack,

@@ -13,8 +13,8 @@ from nas_core.training.training import Training
 from tests.conftest import comparable
 from tests.topo_sweep.runs.pack_run import curves, interrupt, spec, swept
 from topo_sweep.runs import sweep
-from topo_sweep.runs.pack_size import saved_keys
-from topo_sweep.runs.packs import pack_id
+from topo_sweep.runs.packing.packs import pack_id
+from topo_sweep.runs.packing.size import saved_keys
 from topo_sweep.runs.plan import make_plan
 from topo_sweep.runs.sweep import RunResult
 from topo_sweep.store.manifest import read_manifest
