@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
@@ -12,6 +13,8 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
+import pyarrow.parquet as pq
+
 from tests.chaos.cluster import Cluster
 from tests.chaos.driver import Driver
 from tests.integration.processes import kill
@@ -21,6 +24,7 @@ from tests.s3 import Kind, Proxy
 
 _CUT_SECONDS: Final = 7.0
 _FULL_SECONDS: Final = 3.0
+_HALFWAY_SECONDS: Final = 20.0
 _STOPPED_SECONDS: Final = (0.5, 2.0)
 _S3_SECONDS: Final = (0.5, 10.0)
 
@@ -86,6 +90,34 @@ def worker_out_of_memory(scene: Scene) -> bool:
     except (OSError, StopIteration):
         return False
     return True
+
+
+def pack_killed_halfway(scene: Scene) -> bool:
+    """Kill all that trains once some members of a pack have a row, and others have none."""
+    deadline = time.monotonic() + _HALFWAY_SECONDS
+    while _has_unequal_packs(scene.driver.results) and time.monotonic() < deadline:
+        if _is_halfway(scene.driver.results):
+            pids = scene.workers()
+            kill(*pids)
+            return bool(pids)
+        time.sleep(0.05)
+    return False
+
+
+def _has_unequal_packs(results: Path) -> bool:
+    """Return whether members of a pack may end at different times, as those of searches do."""
+    manifests = [json.loads(path.read_text("utf-8")) for path in results.glob("*/sweep.json")]
+    return any(each["kind"] == "search" and each["packs"] for each in manifests)
+
+
+def _is_halfway(results: Path) -> bool:
+    for path in results.glob("*/sweep.json"):
+        parts = path.parent.glob("searches/part-*.parquet")
+        ended = {key for part in parts for key in pq.read_table(part)["search_id"].to_pylist()}
+        packs = json.loads(path.read_text("utf-8"))["packs"]
+        if any(ended.intersection(pack) and not ended.issuperset(pack) for pack in packs):
+            return True
+    return False
 
 
 def node_killed(scene: Scene) -> bool:
@@ -216,7 +248,7 @@ def _damaged(scene: Scene, change: Callable[[bytes], bytes]) -> bool:
 FAULTS: Final[dict[str, Fault]] = {
     each.__name__.replace("_", " "): each
     for each in (
-        *(worker_killed, worker_stopped, worker_out_of_memory),
+        *(worker_killed, worker_stopped, worker_out_of_memory, pack_killed_halfway),
         *(node_killed, node_stopped, node_cut_off, head_killed, head_stopped),
         *(driver_killed, driver_stopped, ctrl_c),
         *(clock_jumped, disk_full, file_torn, bit_flipped),

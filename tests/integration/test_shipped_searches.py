@@ -12,6 +12,7 @@ from nas_core.protocols.search import SEARCH_PRESETS
 from nas_core.protocols.training import PRESETS
 from tests.integration.shipped import (
     ALONG_A_TOPOLOGY,
+    IMAGES,
     SEARCHES,
     first_lines,
     of_searches,
@@ -101,3 +102,11 @@ def test_edarts_with_controls_has_as_many_random_cells_as_let_a_single_one_stand
     assert [entry.protocol.attention for entry in spec.searches()] == ["once", "none"]
     assert {entry.protocol.topology for entry in spec.searches()} == {(1, 1)}
     assert 1 / (spec.random_cells + 1) <= 0.05
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_a_shipped_search_has_all_the_images_that_it_asks_for(name: str) -> None:
+    spec = of_searches(name)
+    training = spec.data.train_limit or IMAGES[spec.data.dataset] - spec.data.holdout
+
+    assert all(2 * entry.protocol.images <= training for entry in spec.searches())
