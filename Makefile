@@ -1,6 +1,7 @@
 # Two commands matter: `make demo` and `make test`. Both make .venv and install first, and so do
-# `make demo-search`, which goes on where the demo ended (and runs it first where it did not), and
-# `make check`, which leaves out the slow tests: run it after every edit.
+# `make demo-search`, which goes on where the demo ended (and runs it first where it did not),
+# `make check`, which leaves out the slow tests: run it after every edit, and
+# `make test-long`, the few that take as long as all others together: CI runs it after `make test`.
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 # The folder of a sweep, as a dry run of it prints it; there may be others of its name.
 folder = "$$($(BIN)/topo-sweep run $(1) --dry-run --no-measure 2>/dev/null | awk '$$1 == "results" {print $$2}')"
 
-.PHONY: demo demo-search test check chaos fuzz lint install clean
+.PHONY: demo demo-search test test-long check chaos fuzz lint install clean
 
 demo: $(INSTALLED)
 	$(BIN)/topo-sweep run demo --pack 30
@@ -26,11 +27,16 @@ demo-search: $(INSTALLED)
 # Two processes test, and each computes on a core of its own.
 ONE_THREAD := OMP_NUM_THREADS=1
 
+PYTEST = $(ONE_THREAD) $(BIN)/pytest -n 2 --dist worksteal
+
 test: lint
-	$(ONE_THREAD) $(BIN)/pytest -n 2 --dist worksteal
+	$(PYTEST) -m "not long"
+
+test-long: $(INSTALLED)
+	$(PYTEST) -m long
 
 check: lint
-	$(ONE_THREAD) $(BIN)/pytest -n 2 --dist worksteal -m "not slow"
+	$(PYTEST) -m "not slow and not long"
 
 # A campaign of faults around sweeps that run; as root it also cuts nodes off and fills a disk.
 FAULTS ?= 50

@@ -39,17 +39,18 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.update(AS_FAST)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    settings.load_profile("quick" if config.option.markexpr == "not slow" else "all")
+    settings.load_profile("quick" if "not slow" in config.option.markexpr else "all")
 
 
+@pytest.hookimpl(trylast=True)  # of those that -m leaves
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let each process begin with its share of slow tests, so that all finish together.
 
     pytest-xdist gives each as many tests, in this order, and those at the end to whoever is free.
     """
     processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    slow = [item for item in items if item.get_closest_marker("slow")]
-    fast = [item for item in items if not item.get_closest_marker("slow")]
+    slow = [item for item in items if _is_slow(item)]
+    fast = [item for item in items if not _is_slow(item)]
     shares: list[pytest.Item] = []
     for number in range(processes):
         size = len(items) * (number + 1) // processes - len(shares)
@@ -57,6 +58,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         shares += [*share, *fast[: size - len(share)]]
         del fast[: size - len(share)]
     items[:] = shares
+
+
+def _is_slow(item: pytest.Item) -> bool:
+    return any(item.get_closest_marker(name) for name in ("slow", "long"))
 
 
 Once = Callable[[str, Callable[[Path], object]], Path]

@@ -98,6 +98,7 @@ def test_enumerate_and_the_shipped_sweeps_need_little_and_no_checkout(
     counts = dict(line.split() for line in loaded.stdout.splitlines())
     assert counts == {
         "classes": "79",
+        "classes_small": "237",
         "demo": "180",
         "digits": "1800",
         "known_cells": "40",

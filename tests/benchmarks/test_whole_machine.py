@@ -11,7 +11,7 @@ from tests.benchmarks.conftest import RunScript
 from topo_sweep.bench.record import figures_of
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("one_thread")
 def test_ratios_are_medians_over_the_repeats_of_packs_and_each_plain_side(
     run_script: RunScript, tmp_path: Path, capsys: pytest.CaptureFixture[str]

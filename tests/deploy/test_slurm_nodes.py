@@ -22,7 +22,7 @@ RAY = f'exec {sys.executable} -m ray.scripts.scripts "$@"'
 REASON = why_not()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(bool(REASON), reason=REASON)
 def test_a_sweep_on_two_nodes_ends_with_every_row_and_given_again_has_nothing_to_do(
     tmp_path: Path,

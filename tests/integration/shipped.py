@@ -12,6 +12,7 @@ from topo_sweep.spec.searches import SearchSweep
 # With topologies by option where a sweep needs them.
 COUNTS = {
     "classes": 79,
+    "classes_small": 237,
     "demo": 180,
     "digits": 1800,
     "known_cells": 40,

@@ -63,7 +63,7 @@ def user() -> Iterator[User]:
         shutil.rmtree(user.folder, ignore_errors=True)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @ON_LINUX
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_declared_gpu_that_pytorch_cannot_use_is_an_error_before_anything_is_written(

@@ -135,6 +135,7 @@ def test_nobody_gets_in_without_the_token_or_with_another_and_no_task_of_theirs_
     assert not any(started.token in said for said, _ in ended.values())
 
 
+@pytest.mark.long
 def test_a_sweep_joins_it_by_itself_with_the_same_rows_and_the_token_is_nowhere_to_be_read(
     started: Started, whole: Path
 ) -> None:

@@ -38,7 +38,7 @@ def command_after(stopped: Ended, results: Path) -> list[str]:
     return stopped.errors.splitlines()[-1].split()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_on_ray_that_is_stopped_then_killed_with_a_worker_loses_and_repeats_nothing(
     start: Start, here: Path, whole: Path
 ) -> None:

@@ -232,7 +232,7 @@ def test_a_stopped_run_goes_on_from_its_checkpoints_on_another_machine(
     assert not any("/checkpoints/" in name for name in s3.names())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_on_ray_whose_place_another_driver_took_ends_in_one_line_and_goes_on_there(
     s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -84,7 +84,7 @@ def small(command: str, folder: Path) -> list[str]:
     return [*arguments, *TRAIN, *(("--seeds", "6") if name == "promote" else ())]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_experiment_runs_at_small_size_fills_its_table_and_can_be_drawn(
     tmp_path: Path,
 ) -> None:

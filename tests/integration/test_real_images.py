@@ -29,7 +29,7 @@ def few_images(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_small_sweep_on_cifar10_learns_and_is_ranked_and_drawn_and_leaves_a_token_of_ray(
     run: Run, few_images: Path, tmp_path: Path
 ) -> None:

@@ -72,9 +72,9 @@ def test_the_topology_sweeps_are_the_papers() -> None:
 
 
 def test_classes_has_one_topology_of_each_class() -> None:
-    class_ids = [g.normal.topology.class_id for g in of_networks("classes").genotype_list()]
-
-    assert class_ids == list(range(79))
+    for name in ("classes", "classes_small"):
+        class_ids = [g.normal.topology.class_id for g in of_networks(name).genotype_list()]
+        assert class_ids == list(range(79))
 
 
 def test_unified_trains_one_wiring_in_both_cells_all_separable() -> None:

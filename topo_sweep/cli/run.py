@@ -57,8 +57,8 @@ def run(request: RunRequest, spec: str) -> None:
     """Train what is left of a sweep; what is done is never done again.
 
     SPEC is a YAML file or the name of a shipped sweep: topologies (the paper's 180, the
-    default), classes, unified, known_cells, random_cells, demo or digits; of searches:
-    subspaces, depth, table2, edarts, edarts_c100, edarts_controls, ablation_deep,
+    default), classes, classes_small, unified, known_cells, random_cells, demo or digits; of
+    searches: subspaces, depth, table2, edarts, edarts_c100, edarts_controls, ablation_deep,
     ablation_equal or search_demo; table4 evaluates cells.
 
     \b

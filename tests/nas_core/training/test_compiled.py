@@ -129,7 +129,7 @@ def test_a_graph_of_the_plain_network_is_the_network() -> None:
     assert graphs_made() == 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("traced")
 def test_packs_of_other_topologies_share_one_graph() -> None:
     three_cells = EXACT.with_values({"cells": 3, "drop_path": 0.0, "epochs": 1})
@@ -143,7 +143,7 @@ def test_packs_of_other_topologies_share_one_graph() -> None:
     assert graphs_made() == 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_compiled_steps_are_those_of_the_network_as_it_is_written() -> None:
     torch.compiler.reset()
     one = EXACT.with_values({"drop_path": 0.0})

@@ -13,7 +13,7 @@ from topo_sweep.runs.progress import Progress
 from topo_sweep.runs.recorder import Recorder
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_both_ways_are_measured_by_the_trial() -> None:
     figures = ray_cost.ray_figures(trials=3, repeats=1, tell=lambda _: None)
 

@@ -127,7 +127,7 @@ def test_a_race_goes_on_where_a_run_fails_and_ends_with_1(
     assert "It took 6 runs in 2 rounds" in ended.output
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_race_runs_on_ray_in_packs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray, "init", partial(ray.init, num_cpus=1))  # a worker is enough
     there = [option for option in RACE if option not in ("--executor", "inline")]

@@ -130,6 +130,7 @@ def assert_rows_of_one_process(
     pd.testing.assert_frame_equal(comparable(results), comparable(undisturbed), check_exact=True)
 
 
+@pytest.mark.long
 def test_four_quarters_of_a_gpu_are_used_at_once_and_two_halves_where_memory_runs_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -149,6 +150,7 @@ def test_four_quarters_of_a_gpu_are_used_at_once_and_two_halves_where_memory_run
     assert "goes on from epoch 2" in caplog.text
 
 
+@pytest.mark.long
 def test_a_pack_that_runs_out_beside_another_is_not_split_but_gets_the_whole_gpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -97,7 +97,7 @@ def nodes() -> Iterator[Cluster]:
         head.shutdown()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_worker_that_starts_trains_and_one_of_a_node_that_joins_does_too(
     nodes: Cluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

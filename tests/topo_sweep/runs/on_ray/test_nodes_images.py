@@ -42,7 +42,7 @@ def blind(packages: Path, folder: Path) -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join([str(packages), os.environ.get("PYTHONPATH", "")])}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_node_that_cannot_read_the_images_is_named_in_a_table_and_others_read_the_same(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
