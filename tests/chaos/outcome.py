@@ -31,7 +31,7 @@ class Outcome:
     untold: int = 0
     """Ends of a driver that said no way to go on, or showed a traceback."""
     split: int = 0
-    """Trials of packs that were halved: their last digits may differ."""
+    """Trials of packs that were halved, and of what such searches found: last digits may differ."""
 
     @property
     def is_clean(self) -> bool:
@@ -151,5 +151,8 @@ def _equal_rows(one: pd.DataFrame, other: pd.DataFrame) -> NDArray[np.bool_]:
 
 
 def _halved(sweep: OpenedSweep) -> list[str]:
+    """Return the members of packs that were halved, and trainings of what such searches found."""
     manifest = json.loads((sweep.folder / "sweep.json").read_text(encoding="utf-8"))
-    return [trial_id for pack in manifest["split_packs"] for trial_id in pack]
+    members = [key for pack in manifest["split_packs"] for key in pack]
+    trials = sweep.trials()
+    return [*members, *trials.loc[trials["search_id"].isin(members), "trial_id"]]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.chaos.outcome import Outcome, Tally, compared, is_told
-from tests.topo_sweep.conftest import make_sweep, small_spec
+from tests.topo_sweep.conftest import make_sweep, new_manifest, small_spec
 from tests.topo_sweep.store.store_rows import curve_of, trial_row
 
 A, B = trial_row("a", test_accuracy=0.5), trial_row("b", test_accuracy=0.6)
@@ -41,6 +41,18 @@ def test_what_is_lost_twice_other_or_failed_is_counted(
 
     assert compared(disturbed(tmp_path / "disturbed"), whole) == expected
     assert expected.is_clean == (expected == Outcome())
+
+
+def test_of_what_was_halved_and_what_it_found_last_digits_may_differ(tmp_path: Path) -> None:
+    found = trial_row("found", search_id="halved")
+    whole = sweep(tmp_path / "whole", [A, B, found])
+    other = [A | {"parameters": 1}, B, found | {"parameters": 1}]
+    disturbed = sweep(tmp_path / "disturbed", other, train_loss=9.0)
+    store = make_sweep(disturbed, small_spec())
+    split = new_manifest(small_spec()).with_split(("halved", "other"), [("halved",), ("other",)])
+    split.write(store.paths.manifest)
+
+    assert compared(disturbed, whole) == Outcome(changed=1, split=1)
 
 
 @pytest.mark.parametrize(
