@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from tests.chaos.campaign import campaign
+from tests.chaos.campaign import REQUESTS, campaign
 from tests.chaos.faults import FAULTS
 
 
@@ -21,6 +21,8 @@ def main() -> int:
     parser.add_argument("--faults", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kinds", nargs="+", choices=list(FAULTS), default=list(FAULTS))
+    parser.add_argument("--sweeps", nargs="+", choices=list(REQUESTS), default=list(REQUESTS))
+    parser.add_argument("--most", type=int, default=10, help="faults in a sweep")
     parser.add_argument("--keep", type=Path, help="a folder for the logs of the drivers")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was begun is ended
@@ -29,7 +31,8 @@ def main() -> int:
         folder.mkdir(exist_ok=True)
         tally = campaign(
             folder, faults=options.faults, seed=options.seed, kinds=options.kinds,
-            say=partial(click.echo, err=True),
+            requests={name: REQUESTS[name] for name in options.sweeps},
+            most_in_a_sweep=options.most, say=partial(click.echo, err=True),
         )  # fmt: skip
     click.echo(tally.text())
     return 0 if tally.total.is_clean else 1
