@@ -19,8 +19,9 @@ from nas_core.errors import InputError
 from topo_sweep.analysis.text import counted
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.on_ray.local_nodes import is_loopback_only
-from topo_sweep.runs.on_ray.nodes import check_nodes, places
+from topo_sweep.runs.on_ray.nodes import check_nodes
 from topo_sweep.runs.on_ray.quiet import quiet_ray
+from topo_sweep.runs.on_ray.room import places, remarks
 from topo_sweep.runs.on_ray.tokens import MODE, OPEN_WARNING, ensure_token, mode_for
 
 if TYPE_CHECKING:
@@ -104,6 +105,9 @@ def settle(execution: Execution, by_path: ImagesByPath | None = None) -> tuple[E
             "use --gpus-per-pack 0 to train on CPUs"
         )
     cpus = counted(execution.cpus, "CPU")
+    if execution.cluster:
+        for remark in remarks(settled, ray.nodes()):
+            _LOGGER.warning("%s", remark)
     if execution.cluster or gpus:  # else the only node is this machine, which has all of it
         check_nodes(settled, by_path)
     each = "trial" if execution.pack_size is None else "pack"

@@ -26,11 +26,11 @@ from topo_sweep.runs.on_ray.nodes import (
     fault,
     heard,
     named,
-    places,
     versions_here,
     words,
 )
 from topo_sweep.runs.on_ray.questions import question, seeing_function
+from topo_sweep.runs.on_ray.room import places
 from topo_sweep.store.files import is_elsewhere
 
 _LOGGER = logging.getLogger(__name__)
