@@ -5,6 +5,7 @@ How it decides is in `rule.py`. Pure.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,7 +14,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from topo_sweep.analysis.accuracy import METRICS
-from topo_sweep.analysis.adaptive.rule import Ending, Race, Standing, next_groups, standing
+from topo_sweep.analysis.adaptive.rule import (
+    MOST_FAILED,
+    Ending,
+    Race,
+    Standing,
+    next_groups,
+    race_table,
+    standing,
+)
 from topo_sweep.analysis.design import Design
 from topo_sweep.analysis.inference.findings import Finding
 from topo_sweep.analysis.text import counted, points
@@ -97,42 +106,54 @@ def race_line(race: Race) -> str:
     return f"round {race.round}: {racing} of {groups} classes still race{doubt}; {wanted}"
 
 
-def adaptive_finding(design: Design, settings: Adaptive | None = None) -> Finding:
+def adaptive_finding(
+    design: Design, trials: pd.DataFrame, settings: Adaptive | None = None
+) -> Finding:
     """Return what a race would do next with the seeds that there are.
 
     Args:
         design: what was measured.
-        settings: how many of the best are looked for, and how surely; None is the default.
+        trials: the rows that it is made of; of each class those of its smallest member would race.
+        settings: how many of the best are looked for, and how surely; None is the default, with
+            fewer than that where there are no more classes.
 
     """
-    settings = settings or Adaptive()
-    title, table = "what a race would do next", design.table
-    groups = table.shape[1]
-    if groups <= settings.top or len(table) < 2:
+    title = "what a race would do next"
+    if design.kind != "topologies" or design.by != "class":
+        sentence = "Nothing to race: `run --adaptive` takes sweeps of topologies, class by class."
+        return Finding(title=title, sentence=sentence)
+    results, failed = race_table(trials, design.groups["genotype"].tolist(), design.metric)
+    table, groups = results.to_numpy(dtype=float), len(design.groups)
+    failures = Counter(group for group, _ in failed)
+    out = {group for group, count in failures.items() if count >= MOST_FAILED}
+    racing = groups - len(out)
+    settings = settings or Adaptive(top=max(min(Adaptive().top, racing - 1), 1))
+    if racing <= settings.top or len(table) < 2:
         needed = f"{settings.top + 1} classes and 2 seeds"
-        found = f"{groups} and {len(table)}"
+        found = f"{racing} and {len(table)}"
         return Finding(title=title, sentence=f"A race needs {needed}; there are {found}.")
-    now = standing(table.to_numpy(dtype=float), settings)
+    now = standing(table, settings, out=out)
+    seeds = results.notna().sum().to_numpy()
     option = "best" if settings.top == 1 else f"top={settings.top}"
     unlike = "" if np.isinf(now.reach) else f" (what is shown so far: {points(now.reach)} points)"
     goal = f"{settings.goal} to within {points(settings.delta)} points"
     sure = f"{100 * settings.confidence:g}% confidence"
+    opening = f"By {design.metric_name} the seeds at hand"
     if len(now.doubtful):
-        counts = table.notna().sum().to_numpy()
-        following = len(next_groups(now, counts))
+        following = len(next_groups(now, seeds))
         sentence = (
-            f"The seeds at hand do not tell {goal} from the rest with {sure}{unlike}: "
+            f"{opening} do not tell {goal} from the rest with {sure}{unlike}: "
             f"`run --adaptive {option}` would give the next seed to {following} of {groups}."
         )
     else:
-        sentence = f"The seeds at hand tell {goal} from the rest with {sure}: nothing more is due."
-    names = [design.name_of(int(group)) for group in table.columns]
+        sentence = f"{opening} tell {goal} from the rest with {sure}: nothing more is due."
+    names = [design.name_of(int(group)) for group in design.groups.index]
     rows = pd.DataFrame(
         {
             "name": names,
             "chosen": np.isin(np.arange(groups), now.top),
             "in_doubt": now.doubt > 0,
-            "seeds": table.notna().sum().to_numpy(),
+            "seeds": seeds,
         }
     )
     return Finding(
@@ -146,6 +167,7 @@ def adaptive_finding(design: Design, settings: Adaptive | None = None) -> Findin
             "delta": settings.delta,
             "reach": _finite(now),
             "in_doubt": now.still_racing,
+            "metric": design.metric,
         },
         tables={"classes": rows},
     )

@@ -81,7 +81,8 @@ def analyze(
     yield 8, controls_finding(found, pd.concat(controls), metric=metric)
     yield 9, supernet_finding(searches, pd.concat(trained), metric=metric)
     yield 10, power_finding(design, confidence=confidence)
-    yield 10, adaptive_finding(design_of(everything, by=by, metric=metric), settings)
+    # A race has no other metric than that of its data.
+    yield 10, adaptive_finding(design_of(everything, by=by), everything, settings)
 
 
 def adaptive_remarks(sweep: OpenedSweep) -> list[str]:

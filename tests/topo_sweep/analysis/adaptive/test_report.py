@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 import pandas as pd
+import pytest
 
 from tests.topo_sweep.analysis.adaptive.races import FIRST, results, run_race
+from tests.topo_sweep.analysis.ranking_rows import frame, row
 from topo_sweep.analysis.adaptive.report import (
     adaptive_finding,
     race_finding,
     race_line,
 )
-from topo_sweep.analysis.adaptive.rule import race
-from topo_sweep.analysis.design import Design
+from topo_sweep.analysis.adaptive.rule import race, standing
+from topo_sweep.analysis.design import design_of
+from topo_sweep.analysis.inference.findings import Finding
 from topo_sweep.spec.adaptive import Adaptive
 
 BEST = Adaptive(top=1, delta_points=0.4)
@@ -86,41 +92,80 @@ def test_what_failed_is_named() -> None:
     assert "Out of the race, for their runs failed: class 4." in said
 
 
-def design(table: pd.DataFrame) -> Design:
-    runs = table.rename_axis(index="seed").reset_index()
-    runs = runs.melt("seed", var_name="group", value_name="accuracy").astype({"group": int})
-    groups = pd.DataFrame({"class_id": table.columns, "topology": table.columns, "genotype": ""})
-    return Design(
-        runs=runs.assign(member=runs["group"], status="ok"),
-        groups=groups,
-        by="class",
-        unit="class",
-        metric="test",
-        failed=0,
-        kind="topologies",
-        nodes=4,
-        data="digits",
-        protocol_hash="x",
-        phase="",
+CLASSES = (0, 1, 4, 7, 11, 12)
+"""A topology of each of six classes."""
+
+
+def next_of(
+    table: pd.DataFrame,
+    settings: Adaptive | None = None,
+    *,
+    by: str = "class",
+    status: Mapping[tuple[int, int], str] = MappingProxyType({}),
+    **values: object,
+) -> Finding:
+    """Return what a race would do next; `status` is by group and seed of what did not end ok."""
+    trials = frame(
+        [
+            row(CLASSES[group], seed, table.loc[seed, group])
+            | {"status": status.get((group, seed), "ok")}
+            | values
+            for group in table
+            for seed in table.index
+            if not np.isnan(table.loc[seed, group])
+        ]
     )
+    return adaptive_finding(design_of(trials, by=by), trials, settings)
 
 
 def test_of_any_design_it_says_who_would_get_the_next_seed() -> None:
-    table = results().loc[:3]
+    table = results().loc[:3] - 0.2
     table[0] += 0.1
     table[1] += 0.1
-    first = adaptive_finding(design(table), Adaptive(top=1, delta_points=0.01))
+    first = next_of(table, Adaptive(top=1, delta_points=0.01))
     assert first.sentence.startswith(
-        "The seeds at hand do not tell the best class to within 0.01 points from the rest with "
-        "95% confidence (what is shown so far: 0."
+        "By last-epoch test accuracy the seeds at hand do not tell the best class to within 0.01 "
+        "points from the rest with 95% confidence (what is shown so far: 0."
     )
     assert "`run --adaptive best` would give the next seed to 2 of 6" in first.sentence
 
     table[1] -= 0.05
-    clear = adaptive_finding(design(table), BEST)
+    clear = next_of(table, BEST)
     assert clear.sentence == (
-        "The seeds at hand tell the best class to within 0.40 points from the rest with 95% "
-        "confidence: nothing more is due."
+        "By last-epoch test accuracy the seeds at hand tell the best class to within 0.40 points "
+        "from the rest with 95% confidence: nothing more is due."
     )
-    few = adaptive_finding(design(table))
-    assert few.sentence == "A race needs 21 classes and 2 seeds; there are 6 and 4."
+
+
+def test_of_few_classes_it_looks_for_all_but_one() -> None:
+    few = next_of(results().loc[:3] - 0.2)
+    assert "tell the 5 best classes to within" in few.sentence
+    assert "`run --adaptive top=5` would" in few.sentence
+    one = next_of(results().loc[:3, [0]])
+    assert one.sentence == "A race needs 2 classes and 2 seeds; there are 1 and 4."
+
+
+def test_only_what_run_can_race_is_said_to_race() -> None:
+    nothing = "Nothing to race: `run --adaptive` takes sweeps of topologies, class by class."
+    table = results().loc[:3]
+    assert next_of(table, BEST, kind="genotypes").sentence == nothing
+    assert next_of(table, BEST, by="topology").sentence == nothing
+
+
+def test_what_diverged_or_failed_counts_as_the_race_itself_counts_it() -> None:
+    table = results(lead=0.004).loc[:5]
+    status = {(0, 1): "diverged", (1, 2): "failed", (1, 3): "failed"}
+    table.loc[1, 0] = 0.1
+    said = next_of(table, BEST, status=status)
+
+    failed = table.copy()
+    failed.loc[[2, 3], 1] = np.nan
+    worst = failed.copy()
+    worst.loc[1, 0] = table.loc[1].drop(0).min()
+    now = standing(worst.to_numpy(), BEST, out={1})
+    assert said.numbers["reach"] == pytest.approx(now.reach)
+    assert said.numbers["in_doubt"] == now.still_racing
+    by_itself = standing(failed.to_numpy(), BEST, out={1})
+    assert said.numbers["reach"] != pytest.approx(by_itself.reach)
+    in_doubt = said.tables["classes"].set_index("name")["in_doubt"]
+    assert not in_doubt["class 1"], "it is out of the race"
