@@ -6,14 +6,14 @@ How it decides is in `rule.py`. Pure.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from topo_sweep.analysis.accuracy import METRICS
+from nas_core.cells.topology import Topology
+from topo_sweep.analysis.accuracy import METRICS, chosen_metric
 from topo_sweep.analysis.adaptive.rule import (
     MOST_FAILED,
     Ending,
@@ -27,14 +27,15 @@ from topo_sweep.analysis.design import Design
 from topo_sweep.analysis.inference.findings import Finding
 from topo_sweep.analysis.text import counted, points
 from topo_sweep.spec.adaptive import Adaptive
+from topo_sweep.spec.networks import TopologySweep
 
 _METHOD: Final = (
     "race of paired differences, normal-mixture confidence sequences, Bonferroni over pairs"
 )
+FLATTERED: Final = "the accuracies that chose flatter what they chose, so claims need fresh seeds"
 _ASSUMES: Final = (
     "that a seed adds alike to all classes and that the rest is about normal; a diverged run "
-    "counts as the worst of its seed. The accuracies that chose flatter what they chose, so claims "
-    "need fresh seeds, or the intervals of rank"
+    f"counts as the worst of its seed; {FLATTERED}, or the intervals of rank"
 )
 _OPENINGS: Final[dict[Ending, str]] = {
     "": "The race goes on",
@@ -43,30 +44,29 @@ _OPENINGS: Final[dict[Ending, str]] = {
 }
 
 
-def race_finding(race: Race, settings: Adaptive, names: Sequence[str], metric: str) -> Finding:
+def race_finding(race: Race, spec: TopologySweep) -> Finding:
     """Return the statement of a race and what it spent.
 
     Args:
         race: how far it is.
-        settings: how many were wanted, and how surely.
-        names: of each group, such as 'class 3'.
-        metric: 'val' or 'test', which accuracy decided.
+        spec: the request, with its `adaptive` settings; see `TopologySweep.racing`.
 
     """
-    results, now = np.array(race.results), race.standing
+    results, now, names = np.array(race.results), race.standing, _names(spec)
+    settings = spec.adaptive or Adaptive()
     chosen = np.isin(np.arange(len(names)), now.top) if now else np.zeros(len(names), bool)
     spent = f"It took {_runs_in_rounds(race)}"
     equal = int(results.max(initial=0)) * len(names)
     if equal > race.spent:
         spent += f"; as many seeds for every class as for the class with most are {equal:,}"
-    sentences = [_statement(race, settings, names, metric), f"{spent}."]
+    sentences = [race_statement(race, spec), f"{spent}."]
     if race.out:
         failed = ", ".join(names[group] for group in sorted(race.out))
         sentences.append(f"Out of the race, for their runs failed: {failed}.")
     means = now.means if now else np.full(len(names), np.nan)
     table = pd.DataFrame(
         {
-            "name": list(names),
+            "name": names,
             "chosen": chosen,
             "in_doubt": now.doubt > 0 if now else np.ones(len(names), bool),
             "runs": results,
@@ -88,7 +88,7 @@ def race_finding(race: Race, settings: Adaptive, names: Sequence[str], metric: s
             "rounds": race.round,
             "runs_with_equal_seeds": equal,
             "in_doubt": now.still_racing if now else len(names),
-            "metric": metric,
+            "metric": chosen_metric(None, holdout=spec.data.holdout),
         },
         tables={"classes": table},
         shown={"what was spent": _spent(results, chosen)},
@@ -173,13 +173,14 @@ def adaptive_finding(
     )
 
 
-def _statement(race: Race, settings: Adaptive, names: Sequence[str], metric: str) -> str:
-    """Return what may be said of the chosen groups, and no more."""
-    now, sure = race.standing, f"With {100 * settings.confidence:g}% confidence"
+def race_statement(race: Race, spec: TopologySweep) -> str:
+    """Return what may be said of the chosen classes, and no more; arguments as `race_finding`."""
+    now, names, settings = race.standing, _names(spec), spec.adaptive or Adaptive()
+    sure = f"With {100 * settings.confidence:g}% confidence"
     if now is None:
         return f"{_OPENINGS[race.ended]}: its first seeds are not all there, so nothing is claimed."
     chosen = ", ".join(names[group] for group in now.top)
-    measured = METRICS[metric]
+    measured = METRICS[chosen_metric(None, holdout=spec.data.holdout)]
     of_one = "it" if settings.top == 1 else "one of these"
     if race.ended == "told apart":
         more = f" by more than {points(settings.delta)} points" if settings.delta else ""
@@ -191,6 +192,13 @@ def _statement(race: Race, settings: Adaptive, names: Sequence[str], metric: str
     shown = f"no other class is better than {of_one} by more than {points(now.reach)} points"
     asked = f"{points(settings.delta)} points were asked for"
     return f"{opening}: {racing}. {sure}, {shown} in {measured}, where {asked}: {chosen}."
+
+
+def _names(spec: TopologySweep) -> list[str]:
+    return [
+        f"class {Topology.from_index(index).class_id} (topology {index})"
+        for index in spec.topologies
+    ]
 
 
 def _runs_in_rounds(race: Race) -> str:
