@@ -224,8 +224,9 @@ def equal_seeds_caution(table: pd.DataFrame) -> list[str]:
 class Estimate:
     """A mean over `n` seeds with its spread.
 
-    `low` and `high` are as `t_interval` gives them, `sd` has ddof 1, `p_value` is the two-sided one
-    of a mean of zero. With one seed there is no `sd`, and where there is no interval no `p_value`.
+    `low` and `high` are as `t_interval` gives them unless another was asked for, `sd` has ddof 1,
+    `p_value` is the two-sided one of a mean of zero. With one seed there is no `sd`, and where
+    there is no interval no `p_value`.
     """
 
     n: int
@@ -236,8 +237,13 @@ class Estimate:
     p_value: float | None = None
 
 
-def estimate(values: Iterable[float], *, within: Range = ANY) -> Estimate | None:
-    """Return mean, SD and interval over values that each belong to one seed; None for none."""
+def estimate(
+    values: Iterable[float], *, within: Range = ANY, interval: Interval | None = None
+) -> Estimate | None:
+    """Return mean, SD and interval over values that each belong to one seed; None for none.
+
+    Another `interval` than `t_interval` comes without a `p_value`.
+    """
     seeds = np.asarray(list(values), dtype=float)
     n = len(seeds)
     if n == 0:
@@ -246,9 +252,11 @@ def estimate(values: Iterable[float], *, within: Range = ANY) -> Estimate | None
     if n == 1:
         return Estimate(n=n, mean=mean)
     sd = float(seeds.std(ddof=1))
-    low, high = map(float, t_interval(mean, sd, n, within=within))
+    low, high = map(float, (interval or t_interval)(mean, sd, n, within=within))
     if np.isnan(low):
         return Estimate(n=n, mean=mean, sd=sd)
+    if interval:
+        return Estimate(n=n, mean=mean, sd=sd, low=low, high=high)
     p_value = 2 * float(stdtr(n - 1, -abs(mean) * n**0.5 / sd))
     return Estimate(n=n, mean=mean, sd=sd, low=low, high=high, p_value=p_value)
 

@@ -59,7 +59,9 @@ def analyze(
     """
     settings = sweep.manifest.adaptive
     everything = sweep.trials(random_cells=False)
-    trials = everything if settings is None else _asked_beforehand(sweep, everything)
+    trials = everything
+    if settings is not None:
+        trials = everything[everything["seed"].isin(sweep.manifest.seeds_beforehand)]
     design = design_of(trials, by=by, metric=metric)
     yield 1, design_finding(design)
     yield 2, omnibus_finding(design, confidence=confidence)
@@ -81,25 +83,17 @@ def analyze(
     yield 8, controls_finding(found, pd.concat(controls), metric=metric)
     yield 9, supernet_finding(searches, pd.concat(trained), metric=metric)
     yield 10, power_finding(design, confidence=confidence)
-    yield 10, adaptive_finding(design_of(everything, by=by, metric=metric), settings)
+    # A race has no other metric than that of its data.
+    yield 10, adaptive_finding(design_of(everything, by=by), everything, settings)
 
 
 def adaptive_remarks(sweep: OpenedSweep) -> list[str]:
     """Say what an analysis of an adaptive sweep leaves out; nothing of another."""
     if sweep.manifest.adaptive is None:
         return []
-    seeds = format_int_set(_seeds_asked_for(sweep))
+    seeds = format_int_set(sweep.manifest.seeds_beforehand)
     remark = "Results decided who got more seeds (an adaptive sweep), which would bias most of this"
     return [f"{remark}: all sections but the last are on seeds {seeds}, asked for beforehand."]
-
-
-def _asked_beforehand(sweep: OpenedSweep, trials: pd.DataFrame) -> pd.DataFrame:
-    return trials[trials["seed"].isin(_seeds_asked_for(sweep))]
-
-
-def _seeds_asked_for(sweep: OpenedSweep) -> list[int]:
-    """Return the seeds that requests name themselves, whatever results added."""
-    return sorted({seed for spec in sweep.manifest.specs() for seed in spec.seeds})
 
 
 def _designs(others: Sequence[OpenedSweep], like: Design) -> Iterator[tuple[str, Design]]:
