@@ -256,6 +256,30 @@ def test_it_is_said_of_a_single_trial_too(run: Run, caplog: pytest.LogCaptureFix
     ]
 
 
+@pytest.mark.parametrize("is_torn", [False, True], ids=["removed", "torn"])
+def test_where_sweep_json_is_lost_meanwhile_it_is_written_again_with_what_is_new(
+    is_torn: bool, run: Run
+) -> None:
+    path = run.store.paths.manifest
+    before = read_manifest(path)
+
+    def lose() -> None:
+        path.write_bytes(path.read_bytes()[:100]) if is_torn else path.unlink()
+
+    lose()
+    run.recorder.take(PACK, NO_ROOM)
+    halved = before.with_split(PACK.trial_ids, [half.trial_ids for half in PACK.halves])
+    assert read_manifest(path) == halved
+
+    lose()
+    run.report(IDS[3], metrics(0), *ended("ok"))
+    assert read_manifest(path) == halved
+
+    lose()
+    run.recorder.close()
+    assert read_manifest(path) == halved
+
+
 def test_that_a_pack_was_split_is_written_when_it_can_be(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

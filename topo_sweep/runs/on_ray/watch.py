@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Collection, Mapping
@@ -84,7 +85,7 @@ class Watch:
         for node_id, node in nodes.items():
             if node_id not in known and places(self._execution, node):
                 images = () if self._by_path is None else question(self._by_path)
-                sees = str(self._manifest.absolute()), digest_of_file(self._manifest)
+                sees = str(self._manifest.absolute()), self._digest()
                 gpus = self._execution.gpus_of_each
                 self._asked[node_id] = ask(node_id, seeing_function(), *sees, gpus, *images)
                 self._asked_at[node_id] = time.monotonic()
@@ -113,7 +114,8 @@ class Watch:
                 _LOGGER.warning("%s; it gets no trial, since %s", named_so, since)
             else:
                 self._passed.add(node_id)
-                reaches = sees_results or is_elsewhere(self._manifest)
+                reaches = sees_results or not self._manifest.exists()  # gone, it tells nothing
+                reaches |= is_elsewhere(self._manifest)
                 unseen += [] if reaches else [address(nodes[node_id])]
         if unseen:
             _LOGGER.warning(
@@ -121,6 +123,12 @@ class Watch:
                 "and what is interrupted there starts over",
                 ", ".join(unseen),
             )
+
+    def _digest(self) -> str:
+        """Return the digest of the manifest; where it is gone for now, what each begins with."""
+        with contextlib.suppress(OSError):
+            return digest_of_file(self._manifest)
+        return ""
 
 
 class _Places(tune.PlacementGroupFactory):

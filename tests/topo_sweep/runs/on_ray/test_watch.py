@@ -82,6 +82,18 @@ def test_a_sweep_that_lies_elsewhere_needs_no_folder_that_nodes_share(
     assert caplog.records == []
 
 
+def test_while_sweep_json_is_gone_nodes_join_and_nothing_is_said_of_their_folders(
+    made_up: MadeUp, manifest: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    nodes = Watch(Execution(cluster=True, gpus=0), manifest)
+    manifest.unlink()
+
+    made_up.cpus, made_up.answers = {"late": 2}, {"late": (HERE, False, None, None)}
+    nodes.look()
+
+    assert (set(nodes.passed), caplog.messages) == ({"late"}, [])
+
+
 def test_a_node_that_joins_counts_when_it_has_passed_and_not_before(
     made_up: MadeUp, manifest: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
