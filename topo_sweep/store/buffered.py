@@ -28,7 +28,8 @@ _AGAIN_SECONDS: Final = 5.0
 """Between two tries to write what could not be written."""
 _SAY_SECONDS: Final = 60.0
 _LAST_SECONDS: Final = 10
-"""Of last tries, one a second: a run that was asked to stop is ended twice as long after."""
+"""In which last tries begin, one a second: a run that was asked to stop is ended twice as long
+after."""
 _RESCUED: Final = "topo-sweep-rescued-"
 _IN_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - of Linux; what is saved there has its own folder
 
@@ -95,12 +96,14 @@ class BufferedWriter:
         """Write everything and merge small parts; return the ids of the rows that became durable.
 
         Where merging fails nothing is lost: another run will merge, and reading says what is wrong.
+        What could not be written before is saved elsewhere first: a try may last longer than this
+        process.
 
         Raises:
             StoreError: rows could not be written; says where they are saved and how they come back.
 
         """
-        written = self.flush()
+        written = self.flush() if self._failure is None else []
         if self._failure is not None:
             written += self._last_tries()
         if self._has_written:
@@ -118,8 +121,11 @@ class BufferedWriter:
         failure = f"{self._failure}; {rows}, {where}"
         _LOGGER.warning("%s; trying for %d s more", failure, _LAST_SECONDS)
         written: list[str] = []
+        ends = time.monotonic() + _LAST_SECONDS
         for _ in range(_LAST_SECONDS):
             time.sleep(1.0)
+            if time.monotonic() > ends:
+                break
             written += self.flush()
             if self._failure is None:
                 if saved is not None:
