@@ -14,7 +14,7 @@ from nas_core.training.epochs import Steps
 from topo_sweep.analysis.text import counted
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.packing.gpu_share import GpuShare
-from topo_sweep.runs.packing.packs import Pack, key_of
+from topo_sweep.runs.packing.packs import Pack, key_of, members_of
 from topo_sweep.runs.plan import Plan
 from topo_sweep.runs.progress import Progress
 from topo_sweep.runs.retries import Retries
@@ -159,7 +159,8 @@ class Recorder:
         if beside > 1:
             self._share_less(trial, outcome, beside)
             return True
-        seconds = self._retries.seconds_until(key_of(trial), is_lost=is_lost)
+        epochs = max(len(self._epochs.get(each.trial_id, ())) for each in members_of(trial))
+        seconds = self._retries.seconds_until(key_of(trial), epochs=epochs, is_lost=is_lost)
         if seconds is None:
             return False
         self._put_back(trial)
@@ -196,7 +197,7 @@ class Recorder:
         _LOGGER.warning("%s: %s", _named(trial), where)
 
     def _put_back(self, trial: Runnable | Pack) -> None:
-        for each in trial.members if isinstance(trial, Pack) else (trial,):
+        for each in members_of(trial):
             self._epochs.pop(each.trial_id, None)
             self._progress.put_back(each.trial_id)
 
