@@ -22,7 +22,7 @@ from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.on_ray.local_nodes import is_loopback_only
 from topo_sweep.runs.on_ray.nodes import check_nodes, places
 from topo_sweep.runs.on_ray.quiet import quiet_ray
-from topo_sweep.runs.on_ray.tokens import MODE, OPEN_WARNING, ensure_token, mode_for
+from topo_sweep.runs.on_ray.tokens import MODE, ensure_token, mode_for, open_warning
 
 if TYPE_CHECKING:
     from topo_sweep.runs.images import ImagesByPath
@@ -69,6 +69,8 @@ def connected(
         else:
             if os.environ.get(MODE, "token").lower() == "token":
                 ensure_token()  # Ray would make it for all to read
+            elif not insecure:
+                _LOGGER.warning("%s", open_warning("Ray on this machine", f"unset {MODE}"))
             ray.init(address="local", include_dashboard=False, **printing)
         try:
             yield _described(cluster=cluster)
@@ -211,7 +213,7 @@ def _join(
             f"the Ray cluster at {where} ({origin}) would let this client in, but: {why}"
         ) from None
     if mode[MODE] != "token" and not insecure:
-        _LOGGER.warning(OPEN_WARNING.format(where))
+        _LOGGER.warning("%s", open_warning(f"the cluster at {where}"))
 
 
 @contextlib.contextmanager
