@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -297,29 +296,3 @@ def test_a_disk_that_cannot_be_written_is_tried_every_five_seconds_and_named_eve
     assert caplog.messages == [f"{store.paths.folder} can be written again, no row is lost"]
     clock.now += 1
     assert writer.add(trial_row("c"), []) == [], "a burst waits again as it did"
-
-
-def test_of_a_store_that_was_silent_before_rows_are_saved_elsewhere_before_it_is_tried_again(
-    store: ResultStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(time, "sleep", lambda _: None)
-    append_rows = ResultStore.append
-    saved: list[list[str]] = []
-
-    def append_late(self: ResultStore, *rows: Any, **options: Any) -> None:
-        if self.paths.folder != store.paths.folder:
-            append_rows(self, *rows, **options)
-            return
-        rescued = (ResultStore(StorePaths(path)) for path in tmp_path.glob("topo-sweep-rescued-*"))
-        saved.append([trial_id for each in rescued for trial_id in ids(each)])
-        clock.now += 13
-        raise StoreError("cannot write to there: no answer")
-
-    monkeypatch.setattr(ResultStore, "append", append_late)
-    writer = BufferedWriter(store)
-    assert writer.add(trial_row("a"), []) == []
-    with pytest.raises(StoreError, match="brings them back"):
-        writer.close()
-
-    assert saved == [[], ["a"]], "one try when the row came, and one that began in time"
