@@ -52,6 +52,8 @@ REQUESTS: Final = {
 }
 _EXECUTION: Final = ("--gpus-per-pack", "0", "--checkpoint-seconds", "0.2")
 _BETWEEN_FAULTS: Final = (0.5, 5.0)
+_AFTER_SAID: Final = {"": (0.5, 5.0), "results: ": (0.5, 15.0)}
+"""Seconds to the first fault from a start of the driver, or from what it says as its run begins."""
 _MOST_SECONDS: Final = 600.0
 """That a sweep may take, faults included."""
 _DISK: Final = "size=64m"
@@ -153,6 +155,8 @@ def disturbed(
 ) -> tuple[list[str], Outcome]:
     """Run a sweep to its end under so many faults at most.
 
+    Half of the starts are left alone until the run has begun, however busy the machine is.
+
     Returns:
         The kinds that came; the ends of its driver that were untold, and whether it did not end in
         time: then its driver and the cluster are killed.
@@ -160,8 +164,9 @@ def disturbed(
     """
     hit: list[str] = []
     untold = 0
-    deadline = time.monotonic() + _MOST_SECONDS
-    next_fault = time.monotonic() + 8.0
+    awaited: str | None = None
+    """What the driver has to say before the next fault is drawn."""
+    next_fault = deadline = time.monotonic() + _MOST_SECONDS
     while time.monotonic() < deadline:
         ended = scene.driver.ended
         if ended is not None:
@@ -171,7 +176,10 @@ def disturbed(
         if scene.driver.process is None or ended is not None:
             scene.cluster.start()
             scene.driver.start()
-            next_fault = time.monotonic() + scene.random.uniform(*_BETWEEN_FAULTS)
+            awaited, next_fault = scene.random.choice(list(_AFTER_SAID)), deadline
+        if awaited is not None and awaited in scene.driver.said:
+            next_fault = time.monotonic() + scene.random.uniform(*_AFTER_SAID[awaited])
+            awaited = None
         scene.cluster.come_again()
         if len(hit) < most and time.monotonic() > next_fault:
             kind = scene.random.choice(list(kinds))

@@ -170,7 +170,7 @@ def _compared_table(table: str, results: Path, whole: Path, halved: Collection[s
 
 
 def _curves_by(key: str, epochs: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    return {each: curve.reset_index(drop=True) for each, curve in epochs.groupby(key)}
+    return {str(each): curve.reset_index(drop=True) for each, curve in epochs.groupby(key)}
 
 
 def _equal_rows(one: pd.DataFrame, other: pd.DataFrame) -> NDArray[np.bool_]:
