@@ -8,6 +8,7 @@ checkpoints lie in the results folder, and are kept where a node sees it.
 from __future__ import annotations
 
 import logging
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,9 @@ NOT_READ: Final = TimeoutError(f"has not read the images in {READ_SECONDS:.0f} s
 """Likewise, where it reads them itself."""
 NOT_LOOKED: Final = TimeoutError(f"has not looked for its GPUs in {READ_SECONDS:.0f} s")
 """Likewise, where workers get GPUs."""
+
+_MOST_LETTERS: Final = 60
+"""Of a problem in a table; an error has all of it."""
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -109,13 +113,17 @@ def nodes_table(
             f"{node.cpus:g}",
             f"{node.gpus:g}",
             f"{node.memory_bytes / 2**30:.1f} GiB",
-            *([node.problem or "", *[""] * (len(names) - 1)] if node.versions is None else []),
+            *([_short(node.problem), *[""] * (len(names) - 1)] if node.versions is None else []),
             *(() if node.versions is None else [node.versions[name] for name in names]),
             *(by_id[node.node_id] for by_id in more.values()),
         )
         for node in nodes
     ]
     return plain_table(["node", "state", "CPUs", "GPUs", "memory", *names, *more], rows)
+
+
+def _short(problem: str | None) -> str:
+    return textwrap.shorten(problem or "", _MOST_LETTERS, placeholder="...")
 
 
 def check_nodes(execution: Execution, by_path: ImagesByPath | None = None) -> None:
@@ -192,7 +200,7 @@ def _refuse(
     column: str = "",
     fine: str = "",
 ) -> None:
-    """Refuse nodes that lack something, after a table of all.
+    """Refuse nodes that lack something, after a table of all; those that left since count no more.
 
     Args:
         nodes: those that were asked.
@@ -205,11 +213,13 @@ def _refuse(
         InputError: names each of them.
 
     """
-    both = list(zip(nodes, faults, strict=True))
+    alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+    both = [each for each in zip(nodes, faults, strict=True) if each[0].node_id in alive]
     wrong = [f"node {node.address} {why}" for node, why in both if why]
     if wrong:
         said = {node.node_id: why or fine for node, why in both}
-        _LOGGER.warning("%s", nodes_table(nodes, {column: said} if column else {}))
+        there = [node for node, _ in both]
+        _LOGGER.warning("%s", nodes_table(there, {column: said} if column else {}))
         raise InputError(f"{'; '.join(wrong)}{advice}")
 
 

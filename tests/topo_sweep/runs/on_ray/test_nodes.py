@@ -78,6 +78,9 @@ def test_a_table_has_a_line_a_node() -> None:
     assert second.endswith("does not answer in 20 s")
     assert third.split() == ["10.0.0.1", "dead", "8", "0.5", "8.0", "GiB"]
 
+    *_, long = nodes_table([replace(silent, problem="cannot say " * 30)]).splitlines()
+    assert long.endswith("...")
+    assert len(long) < 120
     header, line = nodes_table([alive], {"images": {"a": "finds no cifar10 there"}}).splitlines()
     assert header.endswith(" images")
     assert line.endswith(" finds no cifar10 there")
@@ -199,3 +202,17 @@ def test_nodes_of_other_versions_are_named_after_a_table_of_all(
     for line, versions in zip(lines, answers.values(), strict=False):
         assert line.split()[-4:] == list(versions.values())
     assert lines[2].endswith(" does not answer in 20 s")
+
+
+def test_a_node_that_left_before_it_answered_is_no_reason_to_refuse(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    node = {"NodeID": "a", "NodeManagerAddress": "a", "Resources": {"CPU": 2.0}}
+    looks = iter([[{**node, "Alive": True}], [{**node, "Alive": False}]])
+    monkeypatch.setattr("ray.nodes", lambda: next(looks))
+    monkeypatch.setattr(nodes, "ask", lambda *_: None)
+    monkeypatch.setattr(nodes, "heard", lambda asked, _: dict.fromkeys(asked, ValueError("gone")))
+
+    check_nodes(Execution(cluster=True, gpus=0))
+
+    assert next(looks, None) is None
