@@ -43,7 +43,7 @@ class AnalysisRequest:
         type=click.FloatRange(0.5, 1.0, min_open=True, max_open=True),
         default=0.95,
         show_default=True,
-        help="Of intervals and tests.",
+        help="Of intervals and tests; what a race would do next has that of races.",
     )
     output_format: str = option("--format", "output_format", **TEXT_OR_JSON)
     output: Path | None = option("-o", "--output", type=OUTPUT, help="File to write.")

@@ -148,11 +148,11 @@ def places_finding(design: Design, *, confidence: float = 0.95) -> Finding:
     elif len(best) == 1:
         sentence = (
             f"{listed(design, best).capitalize()} is the best of {len(known)} with "
-            f"{confidence:.0%} confidence ({design.seed_words})."
+            f"{100 * confidence:g}% confidence ({design.seed_words})."
         )
     else:
         sentence = (
-            f"With {confidence:.0%} confidence the best of {units} is one of {len(best)}: "
+            f"With {100 * confidence:g}% confidence the best of {units} is one of {len(best)}: "
             f"{listed(design, best)} ({design.seed_words})."
         )
     sentence += f" {narrow} of {len(known)} ranks are narrower than 1 to {len(rows)}, all at once."

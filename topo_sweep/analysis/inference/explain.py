@@ -161,7 +161,7 @@ def explain_finding(
     trials: pd.DataFrame,
     *,
     permutations: int = 9_999,
-    alpha: float = 0.05,
+    confidence: float = 0.95,
     seed: int = 0,
 ) -> Finding:
     """Say which features of wirings and networks go with the ranking.
@@ -170,7 +170,8 @@ def explain_finding(
         design: the groups and their accuracies.
         trials: the rows that it is made of.
         permutations: as in `rank_correlations`.
-        alpha: a feature counts as one that goes with the ranking where its adjusted p is below.
+        confidence: of the intervals; a feature counts as one that goes with the ranking where its
+            adjusted p is below 1 less that.
         seed: of the permutations.
 
     """
@@ -185,10 +186,10 @@ def explain_finding(
         sentence = f"Nothing to correlate: the {what} {same}."
         return Finding(title=title, sentence=sentence, numbers={"groups": groups})
     table = rank_correlations(
-        means, features, permutations=permutations, confidence=1 - alpha, seed=seed
+        means, features, permutations=permutations, confidence=confidence, seed=seed
     )
     setting = f"over {what}, {design.seed_words} seeds"
-    goes = table[table["p_holm"] < alpha].sort_values("p_holm", kind="stable")
+    goes = table[table["p_holm"] < 1 - confidence].sort_values("p_holm", kind="stable")
     tried = counted(len(table), "feature")
     if goes.empty:
         sentence = (
@@ -212,10 +213,10 @@ def explain_finding(
             "features": len(table),
             "found": len(goes),
             "permutations": permutations,
-            "alpha": alpha,
+            "alpha": 1 - confidence,
         },
         tables={"features": table},
-        shown={"rank correlations": _shown(table, f"{100 * (1 - alpha):g}% interval")},
+        shown={"rank correlations": _shown(table, f"{100 * confidence:g}% interval")},
     )
 
 

@@ -156,13 +156,13 @@ def pairs_finding(design: Design, *, confidence: float = 0.95) -> Finding:
     surely, mostly = (int((known[column] <= alpha).sum()) for column in ("p_holm", "p_bh"))
     if surely:
         sentence = (
-            f"{surely:,} of {counted(len(known), 'pair')} differ surely (Holm, {alpha:.0%} for all "
-            f"pairs at once); {mostly:,} where {alpha:.0%} of them may be wrong "
+            f"{surely:,} of {counted(len(known), 'pair')} differ surely (Holm, {100 * alpha:g}% "
+            f"for all pairs at once); {mostly:,} where {100 * alpha:g}% of them may be wrong "
             "(Benjamini-Hochberg)."
         )
     else:
         sentence = (
-            f"No two of {units} differ surely ({design.seed_words}; Holm, {alpha:.0%} for all "
+            f"No two of {units} differ surely ({design.seed_words}; Holm, {100 * alpha:g}% for all "
             f"{counted(len(known), 'pair')} at once)."
         )
     apart = int((~known["paired"]).sum())
@@ -185,7 +185,16 @@ def pairs_finding(design: Design, *, confidence: float = 0.95) -> Finding:
         },
         shown={
             "the pairs that differ most": [
-                ("first", "second", "n", "points", f"{confidence:.0%} alone", "p", "Holm", "BH"),
+                (
+                    "first",
+                    "second",
+                    "n",
+                    "points",
+                    f"{100 * confidence:g}% alone",
+                    "p",
+                    "Holm",
+                    "BH",
+                ),
                 *(
                     (
                         label(design, pair["first"]),

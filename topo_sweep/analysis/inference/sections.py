@@ -51,7 +51,7 @@ def analyze(
         by: 'topology' or 'class'; None is by class where normal operations are all equal.
         metric: 'val' or 'test'; None is 'val' where there is a hold-out, else 'test'.
         select_seeds: those that select, where the others are to judge; None splits by halves.
-        confidence: of intervals and tests.
+        confidence: of intervals and tests; what a race would do next has that of races.
 
     Raises:
         InputError: nothing finished, what must not be mixed, or seeds that there are not.
@@ -69,17 +69,17 @@ def analyze(
     yield 4, pairs_finding(design, confidence=confidence)
     yield 5, winner_finding(design, select_seeds=select_seeds, confidence=confidence)
     yield 5, shrinkage_finding(design, confidence=confidence)
-    yield 6, explain_finding(design, trials)
+    yield 6, explain_finding(design, trials, confidence=confidence)
     curves, rankings = load_curves(sweep.folder), list(_designs(others, design))
-    yield 7, proxies_finding(design, trials, curves, rankings)
+    yield 7, proxies_finding(design, trials, curves, rankings, confidence=confidence)
     searches, trained = sweep.searches(), [each.trials() for each in (sweep, *others)]
     controls = [
         random_cells(rows, each.populations())
         for rows, each in zip(trained, (sweep, *others), strict=True)
     ]
     found = found_cells(trained[0], searches)
-    yield 8, controls_finding(found, pd.concat(controls), metric=metric)
-    yield 9, supernet_finding(searches, pd.concat(trained), metric=metric)
+    yield 8, controls_finding(found, pd.concat(controls), metric=metric, confidence=confidence)
+    yield 9, supernet_finding(searches, pd.concat(trained), metric=metric, confidence=confidence)
     yield 10, power_finding(design, confidence=confidence)
     yield 10, adaptive_finding(design_of(everything, by=by, metric=metric), settings)
 

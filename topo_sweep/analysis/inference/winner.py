@@ -46,8 +46,10 @@ class Winner:
     chosen_again: float | None = None
 
 
-def winner_on(table: pd.DataFrame, select_seeds: Collection[int]) -> Winner:
-    """Select on some seeds, and estimate on all others.
+def winner_on(
+    table: pd.DataFrame, select_seeds: Collection[int], *, confidence: float = 0.95
+) -> Winner:
+    """Select on some seeds, and estimate on all others, with an interval of this confidence.
 
     Raises:
         InputError: none of the seeds is in the table, or no other is.
@@ -68,7 +70,7 @@ def winner_on(table: pd.DataFrame, select_seeds: Collection[int]) -> Winner:
             "no group has results both on the seeds that select and on others: name other seeds"
         )
     best = int(means.index[int(means.argmax())])
-    others = estimate(judged.loc[~selecting, best].dropna(), within=FRACTION)
+    others = estimate(judged.loc[~selecting, best].dropna(), within=FRACTION, confidence=confidence)
     assert others is not None, "a judged group has a seed that does not select"  # noqa: S101
     return Winner(group=best, selected=float(means[best]), others=others)
 
@@ -116,7 +118,7 @@ def winner_finding(
     Args:
         design: what was measured.
         select_seeds: those that select; None selects on halves, over all splits.
-        confidence: of the shrunken interval; that over seeds which did not select is 95%.
+        confidence: of the shrunken interval, and of that over seeds which did not select.
         seed: of the splits that are drawn.
 
     Raises:
@@ -128,7 +130,7 @@ def winner_finding(
     won = (
         winner_by_halves(table, seed=seed)
         if select_seeds is None
-        else winner_on(table, select_seeds)
+        else winner_on(table, select_seeds, confidence=confidence)
     )
     units = counted(len(design.groups), design.unit)
     if won is None:
@@ -154,11 +156,11 @@ def winner_finding(
         row = {name: float(column[won.group]) for name, column in drawn.table.items()}
         numbers |= {"shrunken": row["shrunk"], "low": row["low"], "high": row["high"]}
         sentences[0] += (
-            f"; shrunken {points(row['shrunk'])}%, {confidence:.0%} interval "
+            f"; shrunken {points(row['shrunk'])}%, {100 * confidence:g}% interval "
             f"{interval_words(row['low'], row['high'])}"
         )
     sentences[0] += "."
-    sentences += _judged(design, won, table)
+    sentences += _judged(design, won, table, confidence)
     sentences.append(
         f"Seeds that did not select undo the luck of seeds alone, not a selection made on the same "
         f"{images} images."
@@ -172,7 +174,7 @@ def winner_finding(
     )
 
 
-def _judged(design: Design, won: Winner, table: pd.DataFrame) -> list[str]:
+def _judged(design: Design, won: Winner, table: pd.DataFrame, confidence: float) -> list[str]:
     """Say what seeds that did not select have of the winner."""
     away = won.selected - won.others.mean
     luck = f"{points(abs(away))} points {'below' if away >= 0 else 'above'} that"
@@ -188,7 +190,9 @@ def _judged(design: Design, won: Winner, table: pd.DataFrame) -> list[str]:
         return [judged]
     interval = "without an interval"
     if won.others.low is not None and won.others.high is not None:
-        interval = f"95% interval {interval_words(won.others.low, won.others.high)}"
+        interval = (
+            f"{100 * confidence:g}% interval {interval_words(won.others.low, won.others.high)}"
+        )
     return [
         (
             f"On {counted(won.others.n, 'seed')} that did not select it has "

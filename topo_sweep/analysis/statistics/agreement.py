@@ -94,8 +94,8 @@ def _taus(first: Floats, second: Floats) -> tuple[float, Floats]:
     return float(whole), each
 
 
-def tau_text(found: Agreement | None) -> str:
-    """Return '0.45 (95% interval 0.30 to 0.58)', as the interval of `mean_agreement` is by default.
+def tau_text(found: Agreement | None, *, confidence: float = 0.95) -> str:
+    """Return '0.45 (95% interval 0.30 to 0.58)', where the interval has that confidence.
 
     '-' where there is no tau.
     """
@@ -103,4 +103,5 @@ def tau_text(found: Agreement | None) -> str:
         return "-"
     if found.low is None:
         return f"{found.tau:.2f} (no interval)"
-    return f"{found.tau:.2f} (95% interval {found.low:.2f} to {found.high:.2f})"
+    interval = f"{100 * confidence:g}% interval {found.low:.2f} to {found.high:.2f}"
+    return f"{found.tau:.2f} ({interval})"
