@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from nas_core.errors import InputError
-from topo_sweep.analysis.accuracy import FRACTION, Estimate, estimate
+from topo_sweep.analysis.accuracy import FRACTION, ROUNDING, Estimate, estimate
 from topo_sweep.analysis.design import Design
 from topo_sweep.analysis.inference.findings import Finding
 from topo_sweep.analysis.inference.noise import members
@@ -159,6 +159,12 @@ def winner_finding(
             f"; shrunken {points(row['shrunk'])}%, {100 * confidence:g}% interval "
             f"{interval_words(row['low'], row['high'])}"
         )
+        leader = int(drawn.table["shrunk"].idxmax())
+        lead = float(drawn.table["shrunk"].max())
+        numbers["shrunken_winner"] = name
+        if lead > row["shrunk"] + ROUNDING:
+            numbers["shrunken_winner"] = design.name_of(leader)
+            sentences[0] += f", where {design.name_of(leader)} leads with {points(lead)}%"
     sentences[0] += "."
     sentences += _judged(design, won, table, confidence)
     sentences.append(

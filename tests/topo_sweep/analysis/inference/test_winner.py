@@ -81,6 +81,27 @@ def test_one_seed_has_no_other() -> None:
     assert winner_by_halves(pd.DataFrame({0: [0.9, np.nan], 1: [np.nan, 0.8]})) is None
 
 
+def test_another_group_that_leads_after_shrinking_is_named() -> None:
+    measured = {
+        0: [0.99, 0.81, 0.98, 0.84],
+        1: [0.891, 0.893, 0.891, 0.893],
+        4: [0.851, 0.853, 0.853, 0.851],
+        7: [0.831, 0.833, 0.833, 0.831],
+        11: [0.811, 0.811, 0.813, 0.813],
+    }
+
+    found = winner_finding(design(measured, by="topology"))
+
+    assert found.sentence.startswith("Topology 0, the best of 5 topologies, has 90.50%; shrunken ")
+    assert ", where topology 1 leads with 89." in found.sentence
+    assert found.numbers["shrunken_winner"] == "topology 1"
+
+    measured[0] = [0.911, 0.913, 0.913, 0.911]
+    alike = winner_finding(design(measured, by="topology"))
+    assert "leads" not in alike.sentence
+    assert alike.numbers["shrunken_winner"] == "topology 0"
+
+
 def test_the_finding_says_what_other_seeds_say_and_what_they_do_not_undo() -> None:
     measured = {t: SMALL[n].tolist() for n, t in enumerate((0, 1))}
 
