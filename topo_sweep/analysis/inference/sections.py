@@ -10,7 +10,7 @@ import pandas as pd
 from topo_sweep.analysis.adaptive.report import adaptive_finding
 from topo_sweep.analysis.control_rows import found_cells, random_cells
 from topo_sweep.analysis.design import Design, design_of
-from topo_sweep.analysis.inference.balance import design_finding
+from topo_sweep.analysis.inference.balance import design_finding, missing_from
 from topo_sweep.analysis.inference.best import places_finding
 from topo_sweep.analysis.inference.controls import controls_finding
 from topo_sweep.analysis.inference.explain import explain_finding
@@ -24,10 +24,12 @@ from topo_sweep.analysis.inference.supernet import supernet_finding
 from topo_sweep.analysis.inference.variance import variance_finding
 from topo_sweep.analysis.inference.winner import winner_finding
 from topo_sweep.spec.int_sets import format_int_set
+from topo_sweep.spec.trials import Trial
 from topo_sweep.store.opened import load_curves
 
 if TYPE_CHECKING:
     from topo_sweep.analysis.inference.findings import Finding
+    from topo_sweep.spec.trials import Planned
     from topo_sweep.store.opened import OpenedSweep
 
 
@@ -61,7 +63,7 @@ def analyze(
     everything = sweep.trials(random_cells=False)
     trials = everything if settings is None else _asked_beforehand(sweep, everything)
     design = design_of(trials, by=by, metric=metric)
-    yield 1, design_finding(design)
+    yield 1, design_finding(design, missing_from(design, trials, _trainings_planned(sweep)))
     yield 2, omnibus_finding(design, confidence=confidence)
     yield 3, variance_finding(design, confidence=confidence)
     yield 4, places_finding(design, confidence=confidence)
@@ -100,6 +102,15 @@ def _asked_beforehand(sweep: OpenedSweep, trials: pd.DataFrame) -> pd.DataFrame:
 def _seeds_asked_for(sweep: OpenedSweep) -> list[int]:
     """Return the seeds that requests name themselves, whatever results added."""
     return sorted({seed for spec in sweep.manifest.specs() for seed in spec.seeds})
+
+
+def _trainings_planned(sweep: OpenedSweep) -> dict[str, Planned]:
+    """Return the trainings that were asked for, without random cells beside searches."""
+    return {
+        key: trial
+        for key, trial in sweep.planned().items()
+        if trial.table == "trials" and not (sweep.holds_searches and isinstance(trial, Trial))
+    }
 
 
 def _designs(others: Sequence[OpenedSweep], like: Design) -> Iterator[tuple[str, Design]]:

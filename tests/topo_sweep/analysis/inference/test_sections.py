@@ -44,6 +44,18 @@ def test_the_same_store_gives_the_same_text_and_every_section_its_number(
     assert {each["section"] for each in to_json_value(analyze(sweep))} == set(range(1, 11))
 
 
+def test_what_was_asked_for_and_is_not_there_is_said_at_once(tmp_path: Path) -> None:
+    accuracies = dict.fromkeys(CLASSES[:3], (0.5, 0.6))
+    whole = topologies(tmp_path / "whole", accuracies, topologies=CLASSES[:3])
+    part = topologies(tmp_path / "part", accuracies, topologies=CLASSES[:4])
+
+    first, second = (next(analyze(sweep))[1].sentence for sweep in (whole, part))
+
+    assert ": every seed is there. Last-epoch" in first
+    assert ": each of these classes has each. Without any result: 1 class (class 3)." in second
+    assert "Asked for and not run: 2 runs." in second
+
+
 def test_a_metric_that_there_is_not_is_refused(sweep: OpenedSweep) -> None:
     with pytest.raises(InputError, match="no images were held out"):
         list(analyze(sweep, metric="val"))
