@@ -75,17 +75,20 @@ def analyze(request: AnalysisRequest, results: Path) -> None:
         if request.select_seeds is None
         else parse_int_set(request.select_seeds, what="--select-seeds")
     )
+    others = [open_sweep(other) for other in request.against]
     findings = list(
         sections.analyze(
             sweep,
-            [open_sweep(other) for other in request.against],
+            others,
             by=request.by,
             metric=request.metric,
             select_seeds=select_seeds,
             confidence=request.confidence,
         )
     )
-    remarks = chosen_on_test_images(sweep.manifest.origins) + sections.adaptive_remarks(sweep)
+    remarks = chosen_on_test_images(sweep.manifest.origins) + sections.adaptive_remarks(
+        sweep, others
+    )
     value = {
         "sweep": sweep.folder.name,
         "remarks": remarks,

@@ -5,6 +5,7 @@ One comparison is made in `chance.py`; the rows come from `control_rows.py`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +15,7 @@ from nas_core.errors import InputError
 from topo_sweep.analysis.accuracy import ROUNDING, accuracies, chosen_metric
 from topo_sweep.analysis.comparable import EXPERIMENT, texts_of
 from topo_sweep.analysis.control_rows import ANY_WIRING
-from topo_sweep.analysis.inference.findings import Finding
+from topo_sweep.analysis.inference.findings import Finding, left_out
 from topo_sweep.analysis.statistics.chance import Control, beside_random
 from topo_sweep.analysis.statistics.corrections import holm
 from topo_sweep.analysis.text import counted, interval_words
@@ -42,6 +43,7 @@ def controls_finding(
     found: pd.DataFrame,
     random: pd.DataFrame,
     *,
+    beside: Sequence[tuple[str, pd.DataFrame]] = (),
     metric: str | None = None,
     confidence: float = 0.95,
 ) -> Finding:
@@ -52,7 +54,8 @@ def controls_finding(
 
     Args:
         found: see `found_cells`.
-        random: see `random_cells`; may be of several sweeps.
+        random: see `random_cells`, of the same sweep.
+        beside: those of other sweeps, with names; what was trained otherwise is left out.
         metric: 'val' or 'test'; None is 'val' where there is a hold-out, else 'test'.
         confidence: of the intervals, and 1 less the chance to call any comparison a difference
             where there is none.
@@ -62,15 +65,24 @@ def controls_finding(
             do not have that accuracy.
 
     """
-    failed = int((found["status"] == "failed").sum() + (random["status"] == "failed").sum())
-    found, random = (rows[rows["status"] != "failed"] for rows in (found, random))
-    if found.empty or random.empty:
+    everything = [found, random, *(rows for _, rows in beside)]
+    failed = sum(int((rows["status"] == "failed").sum()) for rows in everything)
+    found, random, *others = (rows[rows["status"] != "failed"] for rows in everything)
+    if found.empty or not any(map(len, (random, *others))):
         sentence = _NOTHING_FOUND if found.empty else NO_CONTROL
         return Finding(title=TITLE, sentence=sentence, numbers={"failed": failed})
-    _check_trained_alike(found, random)
     metric = chosen_metric(metric, holdout=int(found["holdout"].iloc[0]))
-    found, random = (rows.assign(accuracy=accuracies(rows, metric)) for rows in (found, random))
+    found, random = _measured(found, found, metric), _measured(random, found, metric)
+    unsuitable = []
+    for (name, _), rows in zip(beside, others, strict=True):
+        try:
+            random = pd.concat([random, _measured(rows, found, metric)])
+        except InputError as error:
+            unsuitable.append(left_out(name, error))
+    if random.empty:
+        return Finding(title=TITLE, sentence=" ".join([NO_CONTROL, *unsuitable]))
     controls, notes = _matched(found, random, confidence)
+    notes += unsuitable
     if failed:
         notes.append(f"{counted(failed, 'failed training')} left out.")
     if diverged := sum(int((rows["status"] == "diverged").sum()) for rows in (found, random)):
@@ -92,6 +104,12 @@ def controls_finding(
         tables={"comparisons": table, "found_cells": _cells(controls)},
         shown={"found minus random cells, points": _shown(table, confidence)},
     )
+
+
+def _measured(rows: pd.DataFrame, found: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Return rows that were trained like the found cells with the `accuracy` that counts."""
+    _check_trained_alike(found, rows)
+    return rows.assign(accuracy=accuracies(rows, metric))
 
 
 def _check_trained_alike(found: pd.DataFrame, random: pd.DataFrame) -> None:

@@ -32,6 +32,7 @@ def proxies_finding(
     curves: pd.DataFrame | None = None,
     others: Sequence[tuple[str, Design]] = (),
     *,
+    unsuitable: Sequence[str] = (),
     confidence: float = 0.95,
 ) -> Finding:
     """Say how far the ranking agrees with itself, and other rankings with it.
@@ -42,6 +43,7 @@ def proxies_finding(
         curves: their learning curves as `topo_sweep.load_curves` gives them; None leaves out the
             comparison of epochs.
         others: designs of other sweeps with what they are, such as ('the final evaluation', ...).
+        unsuitable: sentences on those that are left out.
         confidence: of the intervals.
 
     """
@@ -66,7 +68,7 @@ def proxies_finding(
     shown = {"Kendall's tau": _shown(comparisons, confidence)}
     return Finding(
         title="what stands for what",
-        sentence=_sentence(design, halves, recall, confidence),
+        sentence=" ".join([_sentence(design, halves, recall, confidence), *unsuitable]),
         method="Kendall's tau-b, its interval by leaving out each group in turn; recall by "
         "simulation from the variance between groups and within",
         assumes="groups as a sample; for recall normal true values and equal, independent noise",

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nas_core.errors import InputError
 from topo_sweep.analysis.accuracy import estimate
 from topo_sweep.analysis.design import Design, design_of
 from topo_sweep.analysis.inference.comparisons import of_halves
-from topo_sweep.analysis.inference.findings import Finding, Number
+from topo_sweep.analysis.inference.findings import Finding, Number, left_out
 from topo_sweep.analysis.statistics.additive import adjusted_means
 from topo_sweep.analysis.statistics.agreement import Agreement, agreement, tau_text
 from topo_sweep.analysis.text import counted, n_words
@@ -79,6 +80,7 @@ def supernet_finding(
     searches: pd.DataFrame,
     trials: pd.DataFrame,
     *,
+    beside: Sequence[tuple[str, pd.DataFrame]] = (),
     metric: str | None = None,
     confidence: float = 0.95,
 ) -> Finding:
@@ -86,7 +88,8 @@ def supernet_finding(
 
     Args:
         searches: one row a search, as `OpenedSweep.searches` gives them.
-        trials: one row a training, of the same sweep or another; those of other cells are left out.
+        trials: one row a training of the same sweep; those of other cells are left out.
+        beside: trainings of other sweeps, with names; what was trained otherwise is left out.
         metric: 'val' or 'test' of the trainings; None is 'val' where there is a hold-out.
         confidence: of the intervals.
 
@@ -98,16 +101,26 @@ def supernet_finding(
     if cells.empty:
         why = "no search here has measured any: ask for some with one_hot_cells"
         return Finding(title=_TITLE, sentence=f"Nothing to compare: {why}.")
-    # Random or found, in a list or by a search: the same network by the same protocol.
-    same = trials[trials["genotype"].isin(cells["genotype"])].assign(kind="genotypes")
-    if not (same["status"] != "failed").any():
+    same, unsuitable = _of_cells(trials, cells), []
+    for name, rows in beside:
+        both = pd.concat([same, _of_cells(rows, cells)])
+        try:
+            if _has_results(both):
+                design_of(both, by="topology", metric=metric)
+            same = both
+        except InputError as error:
+            unsuitable.append(left_out(name, error))
+    if not _has_results(same):
         count = counted(cells["genotype"].nunique(), "cell")
         why = f"none of the {count} that searches have measured was trained alone"
-        return Finding(title=_TITLE, sentence=f"Nothing to compare: {why}.")
+        sentence = " ".join([f"Nothing to compare: {why}.", *unsuitable])
+        return Finding(title=_TITLE, sentence=sentence)
     alone = design_of(same, by="topology", metric=metric)
     table = supernet_agreement(searches, alone, confidence=confidence)
     settings = _settings(table, confidence)
     ceiling = of_halves(alone, confidence=confidence).across
+    without = len(searches) - len(table)
+    said = _sentence(settings, table, alone, without=without, confidence=confidence)
     numbers: dict[str, Number] = {
         "searches": len(table),
         "cells": len(alone.groups),
@@ -116,9 +129,7 @@ def supernet_finding(
     }
     return Finding(
         title=_TITLE,
-        sentence=_sentence(
-            settings, table, alone, without=len(searches) - len(table), confidence=confidence
-        ),
+        sentence=" ".join([said, *unsuitable]),
         method="Kendall's tau-b of shared weights with trainings alone, its mean over seeds of "
         "searches with a t interval; of one search by leaving out each cell in turn",
         assumes="random cells as a sample of the space; batch norms of the shared weights "
@@ -127,6 +138,15 @@ def supernet_finding(
         tables={"searches": table, "settings": settings},
         shown={"Kendall's tau": _shown(settings, confidence)},
     )
+
+
+def _of_cells(trials: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the trainings of these cells, random or found, in a list or by a search, alike."""
+    return trials[trials["genotype"].isin(cells["genotype"])].assign(kind="genotypes")
+
+
+def _has_results(trials: pd.DataFrame) -> bool:
+    return bool((trials["status"] != "failed").any())
 
 
 def _texts(searches: pd.DataFrame) -> Sequence[object]:
