@@ -23,11 +23,9 @@ from topo_sweep.analysis.inference.naming import (
 )
 from topo_sweep.analysis.inference.noise import members
 from topo_sweep.analysis.inference.pairs import Pairs, all_pairs
+from topo_sweep.analysis.statistics.agreement import MOST_PAIRED
 from topo_sweep.analysis.statistics.moderated import moderated
 from topo_sweep.analysis.text import counted, points
-
-MOST_PAIRED: Final = 400
-"""More groups than these are not compared pair by pair."""
 
 PLACES: Final = ("rank_low", "rank_high", "in_best_set")
 

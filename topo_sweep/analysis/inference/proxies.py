@@ -21,7 +21,7 @@ from topo_sweep.analysis.inference.comparisons import (
     of_sweeps,
 )
 from topo_sweep.analysis.inference.findings import Finding, Number
-from topo_sweep.analysis.statistics.agreement import Agreement, tau_text
+from topo_sweep.analysis.statistics.agreement import MOST_PAIRED, Agreement, tau_text
 from topo_sweep.analysis.statistics.recall import recalls, shown_recalls
 from topo_sweep.analysis.text import counted
 
@@ -82,10 +82,8 @@ def _sentence(design: Design, halves: Comparison, recall: pd.DataFrame, confiden
     if halves.across is None:
         why = halves.note or "all means are equal"
         return f"How far this ranking agrees with itself is unknown: {why}."
-    groups, tau = (
-        counted(halves.across.n, design.unit),
-        tau_text(halves.across, confidence=confidence),
-    )
+    groups = counted(halves.across.n, design.unit)
+    tau = tau_text(halves.across, confidence=confidence)
     ceiling = (
         f"Half of the seeds ranks like the other half with Kendall's tau = {tau} over {groups}, "
         f"{halves.seeds} seeds; a repetition with as many would agree as well"
@@ -95,9 +93,14 @@ def _sentence(design: Design, halves: Comparison, recall: pd.DataFrame, confiden
         return f"{ceiling}."
     row = next((row for row in most if row["best"] == 10), most[-1])
     best = int(row["best"])
+    many = (
+        f" Intervals of tau compare all pairs, and are left out above {MOST_PAIRED} groups."
+        if halves.across.n > MOST_PAIRED
+        else ""
+    )
     return (
         f"{ceiling}; {row['recall'] * best:.1f} of the true best {best} are expected among the "
-        f"{best} best means at hand ({row['chance'] * best:.1f} by chance)."
+        f"{best} best means at hand ({row['chance'] * best:.1f} by chance).{many}"
     )
 
 

@@ -25,7 +25,6 @@ from topo_sweep.analysis.inference.variance import variance_finding
 from topo_sweep.analysis.inference.winner import winner_finding
 from topo_sweep.spec.int_sets import format_int_set
 from topo_sweep.spec.trials import Trial
-from topo_sweep.store.opened import load_curves
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,7 +75,7 @@ def analyze(
     yield 5, shrinkage_finding(design, confidence=confidence)
     yield 6, explain_finding(design, trials, confidence=confidence)
     rankings, unsuitable = _designs(others, design)
-    curves = load_curves(sweep.folder)
+    curves = sweep.store.epochs(columns=[f"{design.metric}_accuracy"])
     yield (
         7,
         proxies_finding(

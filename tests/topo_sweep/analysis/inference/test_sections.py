@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from nas_core.cells.genotype import KNOWN_CELLS
@@ -20,6 +22,7 @@ from topo_sweep.analysis.inference.sections import (
 from topo_sweep.spec.adaptive import Adaptive
 from topo_sweep.spec.networks import GenotypeSweep
 from topo_sweep.store.opened import OpenedSweep, open_sweep
+from topo_sweep.store.parquet import ResultStore
 
 CLASSES = (0, 1, 4, 7, 11, 12, 13, 14)
 
@@ -62,6 +65,24 @@ def test_random_cells_of_another_sweep_stand_beside_what_was_found(tmp_path: Pat
 
     assert alone["comparisons"]["random"].tolist() == [2]
     assert beside["comparisons"]["random"].tolist() == [6]
+
+
+def test_of_curves_only_the_accuracy_that_counts_is_read(
+    sweep: OpenedSweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[set[str]] = []
+    whole = ResultStore.epochs
+
+    def noted(store: ResultStore, **options: Any) -> pd.DataFrame:
+        rows = whole(store, **options)
+        read.append(set(rows))
+        return rows
+
+    monkeypatch.setattr(ResultStore, "epochs", noted)
+
+    list(analyze(sweep))
+
+    assert read == [{"trial_id", "epoch", "finished_at", "test_accuracy"}]
 
 
 def test_the_same_store_gives_the_same_text_and_every_section_its_number(
