@@ -125,7 +125,7 @@ def rank_correlations(
     ranked = np.asarray(means.round(DIGITS).rank(), dtype=np.float64)
     n, names = len(ranked), [str(name) for name in features]
     order = _orders(n, permutations, seed)
-    held = [number for number, name in enumerate(names) if not name.startswith("node_")]
+    held = [number for number, name in enumerate(names) if _is_held(name)]
     rows = []
     for number, name in enumerate(names):
         given = [other for other in held if other != number]
@@ -205,7 +205,8 @@ def explain_finding(
         title=title,
         sentence=sentence,
         method="Spearman's rank correlation of means with each feature, alone and given the "
-        f"others; p by {permutations:,} permutations, adjusted by Holm's method",
+        f"others of {_listed_held(features)}; p by {permutations:,} permutations, adjusted by "
+        "Holm's method",
         assumes="groups that could stand in any order if a feature did not matter; it tells what "
         "goes together and nothing of why, and noise between seeds pulls it towards 0",
         numbers={
@@ -218,6 +219,17 @@ def explain_finding(
         tables={"features": table},
         shown={"rank correlations": _shown(table, f"{100 * confidence:g}% interval")},
     )
+
+
+def _is_held(feature: str) -> bool:
+    """Return whether a feature is held fixed where others are correlated: not those of a node."""
+    return not feature.startswith("node_")
+
+
+def _listed_held(features: pd.DataFrame) -> str:
+    """Return the features that are held fixed, each but where it is looked at itself."""
+    *first, last = [_words(str(name)) for name in features if _is_held(str(name))] or ["none"]
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _differs(values: pd.Series[float]) -> bool:
