@@ -184,7 +184,7 @@ def winner_finding(
             f"; shrunken {points(row['shrunk'])}%, {100 * confidence:g}% interval "
             f"{interval_words(row['low'], row['high'])}"
         )
-        leader = int(drawn.table["shrunk"].idxmax())
+        leader = int(drawn.table.index[int(drawn.table["shrunk"].argmax())])
         lead = float(drawn.table["shrunk"].max())
         numbers["shrunken_winner"] = name
         if lead > row["shrunk"] + ROUNDING:

@@ -75,7 +75,7 @@ def test_of_curves_only_the_accuracy_that_counts_is_read(
 
     def noted(store: ResultStore, **options: Any) -> pd.DataFrame:
         rows = whole(store, **options)
-        read.append(set(rows))
+        read.append(set(map(str, rows)))
         return rows
 
     monkeypatch.setattr(ResultStore, "epochs", noted)
