@@ -110,7 +110,7 @@ def test_enumerate_and_the_shipped_sweeps_need_little_and_no_checkout(
         "depth": "80",
         "edarts": "20",
         "edarts_c100": "20",
-        "edarts_controls": "44",
+        "edarts_controls": "84",
         "search_demo": "4",
         "subspaces": "320",
         "table2": "40",

@@ -18,8 +18,8 @@ import pyarrow.fs as pafs
 
 from tests.chaos.cluster import cluster
 from tests.chaos.driver import Driver
-from tests.chaos.faults import FAULTS, Scene
-from tests.chaos.outcome import Outcome, Tally, compared, is_told
+from tests.chaos.faults import FAULTS, Scene, possible
+from tests.chaos.outcome import Outcome, Tally, compared, is_over, is_told
 from tests.program import done
 from tests.s3 import ENVIRONMENT, Proxy, moto, proxy_of
 
@@ -52,6 +52,8 @@ REQUESTS: Final = {
 }
 _EXECUTION: Final = ("--gpus-per-pack", "0", "--checkpoint-seconds", "0.2")
 _BETWEEN_FAULTS: Final = (0.5, 5.0)
+_AFTER_SAID: Final = {"": (0.5, 5.0), "results: ": (0.5, 15.0)}
+"""Seconds to the first fault from a start of the driver, or from what it says as its run begins."""
 _MOST_SECONDS: Final = 600.0
 """That a sweep may take, faults included."""
 _DISK: Final = "size=64m"
@@ -70,7 +72,8 @@ def campaign(
 ) -> Tally:
     """Run sweeps until so many faults have come, then let the last end; return the tally.
 
-    A sweep that `most_in_a_sweep` have come to is left alone until it ends.
+    Kinds that take rights which this process does not have are left out of the draw. A sweep that
+    `most_in_a_sweep` have come to is left alone until it ends.
     """
     random = Random(seed)  # noqa: S311 - no secret
     tally, began = Tally(), time.monotonic()
@@ -83,6 +86,7 @@ def campaign(
         _disk(folder / "disk") as disk,
         _s3(nodes.head.address) as s3,
     ):
+        kinds = possible(kinds, can_cut=nodes.can_cut, can_fill=disk.is_mount(), say=say)
         while tally.faults < faults:
             number = len(tally.sweeps)
             name = list(requests)[number % len(requests)]
@@ -101,12 +105,12 @@ def campaign(
                 }
                 driver = Driver((*request, "--results", f"s3://{bucket}"), place, log, variables)
             most = min(most_in_a_sweep, faults - tally.faults)
-            hit, untold = _disturbed(Scene(nodes, driver, random, way), tally, most, kinds, say)
+            hit, ends = disturbed(Scene(nodes, driver, random, way), tally, most, kinds, say)
             if way is not None:
                 copied = {"source_filesystem": direct, "destination_filesystem": _LOCAL}
                 pafs.copy_files(bucket, str(place / "results"), **copied)
-            outcome = compared(place / "results", whole[requests[name]]) + Outcome(untold=untold)
-            tally.sweeps.append((log.stem, hit, outcome))
+            outcome = compared(place / "results", whole[requests[name]])
+            tally.sweeps.append((log.stem, hit, outcome + ends))
             tally.starts += driver.starts
             subprocess.run(["rm", "-rf", str(place)], check=True)
     tally.seconds = time.monotonic() - began
@@ -146,24 +150,36 @@ def _undisturbed(place: Path, request: tuple[str, ...]) -> Path:
     return place / "results"
 
 
-def _disturbed(
+def disturbed(
     scene: Scene, tally: Tally, most: int, kinds: Sequence[str], say: Callable[[str], None]
-) -> tuple[list[str], int]:
-    """Run a sweep to its end under so many faults at most; return their kinds, and untold ends."""
+) -> tuple[list[str], Outcome]:
+    """Run a sweep to its end under so many faults at most.
+
+    Half of the starts are left alone until the run has begun, however busy the machine is.
+
+    Returns:
+        The kinds that came; the ends of its driver that were untold, and whether it did not end in
+        time: then its driver and the cluster are killed.
+
+    """
     hit: list[str] = []
     untold = 0
-    deadline = time.monotonic() + _MOST_SECONDS
-    next_fault = time.monotonic() + 8.0
-    while True:
-        assert time.monotonic() < deadline, f"the sweep does not end, after {hit}"
-        if scene.driver.ended is not None:
-            untold += not is_told(scene.driver.ended, scene.driver.said)
-        if scene.driver.ended == 0:
-            return hit, untold
-        if scene.driver.process is None or scene.driver.ended is not None:
+    awaited: str | None = None
+    """What the driver has to say before the next fault is drawn."""
+    next_fault = deadline = time.monotonic() + _MOST_SECONDS
+    while time.monotonic() < deadline:
+        ended = scene.driver.ended
+        if ended is not None:
+            untold += not is_told(ended, scene.driver.said)
+            if is_over(ended, scene.driver.said):
+                return hit, Outcome(untold=untold)
+        if scene.driver.process is None or ended is not None:
             scene.cluster.start()
             scene.driver.start()
-            next_fault = time.monotonic() + scene.random.uniform(*_BETWEEN_FAULTS)
+            awaited, next_fault = scene.random.choice(list(_AFTER_SAID)), deadline
+        if awaited is not None and awaited in scene.driver.said:
+            next_fault = time.monotonic() + scene.random.uniform(*_AFTER_SAID[awaited])
+            awaited = None
         scene.cluster.come_again()
         if len(hit) < most and time.monotonic() > next_fault:
             kind = scene.random.choice(list(kinds))
@@ -174,6 +190,10 @@ def _disturbed(
                 tally.in_vain[kind] += 1
             next_fault = time.monotonic() + scene.random.uniform(*_BETWEEN_FAULTS)
         time.sleep(0.05)
+    say(f"the sweep does not end, after {hit}")
+    scene.driver.kill()
+    scene.cluster.end()
+    return hit, Outcome(untold=untold, unended=1)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -96,9 +97,10 @@ class Driver:
         return True
 
     def interrupt(self) -> bool:
-        """Do what Ctrl-C does, and wait for its end."""
+        """Do what Ctrl-C does, and wait for its end, up to two minutes."""
         if self.process is None or self.process.poll() is not None:
             return False
         os.kill(self.process.pid, signal.SIGINT)
-        self.process.wait(timeout=120)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=120)
         return True

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
 import signal
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -25,7 +26,8 @@ from tests.s3 import Kind, Proxy
 _CUT_SECONDS: Final = 7.0
 _FULL_SECONDS: Final = 3.0
 _HALFWAY_SECONDS: Final = 20.0
-_STOPPED_SECONDS: Final = (0.5, 2.0)
+_STOPPED_SECONDS: Final = (0.5, 10.0)
+"""Some so long that what was stopped is thought dead, and comes back."""
 _S3_SECONDS: Final = (0.5, 10.0)
 
 
@@ -96,7 +98,7 @@ def pack_killed_halfway(scene: Scene) -> bool:
     """Kill all that trains once some members of a pack have a row, and others have none."""
     deadline = time.monotonic() + _HALFWAY_SECONDS
     while _has_unequal_packs(scene.driver.results) and time.monotonic() < deadline:
-        if _is_halfway(scene.driver.results):
+        if is_halfway(scene.driver.results):
             pids = scene.workers()
             kill(*pids)
             return bool(pids)
@@ -110,13 +112,18 @@ def _has_unequal_packs(results: Path) -> bool:
     return any(each["kind"] == "search" and each["packs"] for each in manifests)
 
 
-def _is_halfway(results: Path) -> bool:
-    for path in results.glob("*/sweep.json"):
-        parts = path.parent.glob("searches/part-*.parquet")
-        ended = {key for part in parts for key in pq.read_table(part)["search_id"].to_pylist()}
-        packs = json.loads(path.read_text("utf-8"))["packs"]
-        if any(ended.intersection(pack) and not ended.issuperset(pack) for pack in packs):
-            return True
+def is_halfway(results: Path) -> bool:
+    """Return whether some members of a pack have a row and others have none.
+
+    False too where that cannot be read just now, since parts are being merged or written.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        for path in results.glob("*/sweep.json"):
+            parts = path.parent.glob("searches/part-*.parquet")
+            ended = {key for part in parts for key in pq.read_table(part)["search_id"].to_pylist()}
+            packs = json.loads(path.read_text("utf-8"))["packs"]
+            if any(ended.intersection(pack) and not ended.issuperset(pack) for pack in packs):
+                return True
     return False
 
 
@@ -134,8 +141,6 @@ def node_stopped(scene: Scene) -> bool:
 
 def node_cut_off(scene: Scene) -> bool:
     """Cut a node off for so long that it is thought dead, and let it come back."""
-    if not scene.cluster.can_cut:
-        return False
     node = scene.random.choice(scene.cluster.workers)
     scene.cluster.cut(node)
     time.sleep(_CUT_SECONDS)
@@ -145,6 +150,13 @@ def node_cut_off(scene: Scene) -> bool:
 
 def head_killed(scene: Scene) -> bool:
     pids = scene.cluster.head.pids("gcs_server")
+    kill(*pids)
+    return bool(pids)
+
+
+def head_raylet_killed(scene: Scene) -> bool:
+    """Kill what ties the driver to the cluster, which ends both; the next start finds a new one."""
+    pids = scene.cluster.head.pids("raylet/raylet")
     kill(*pids)
     return bool(pids)
 
@@ -249,10 +261,29 @@ FAULTS: Final[dict[str, Fault]] = {
     each.__name__.replace("_", " "): each
     for each in (
         *(worker_killed, worker_stopped, worker_out_of_memory, pack_killed_halfway),
-        *(node_killed, node_stopped, node_cut_off, head_killed, head_stopped),
+        *(node_killed, node_stopped, node_cut_off),
+        *(head_killed, head_raylet_killed, head_stopped),
         *(driver_killed, driver_stopped, ctrl_c),
         *(clock_jumped, disk_full, file_torn, bit_flipped),
         *(s3_down, s3_answers_lost, s3_silent),
     )
 }
 """Every fault by its name in a tally."""
+
+
+def possible(
+    kinds: Sequence[str], *, can_cut: bool, can_fill: bool, say: Callable[[str], None]
+) -> list[str]:
+    """Return the kinds of faults that can come here; say of each other one what it takes."""
+    takes: dict[str, str] = {}
+    if not can_cut:
+        takes["node cut off"] = "network namespaces, which root makes with `ip`"
+    if not can_fill:
+        takes["disk full"] = "a small disk, which root mounts"
+    for kind in kinds:
+        if kind in takes:
+            say(f"{kind}: left out, it takes {takes[kind]}")
+    left = [kind for kind in kinds if kind not in takes]
+    if not left:
+        raise SystemExit("no kind of fault is left")
+    return left

@@ -96,12 +96,12 @@ def test_the_ablation_of_attention_compares_the_same_seeds_with_and_without() ->
     assert {e.protocol.topology for e in entries} == {(17, 17)}
 
 
-def test_edarts_with_controls_has_as_many_random_cells_as_let_a_single_one_stand_out() -> None:
+def test_edarts_with_controls_has_as_many_random_cells_as_let_one_of_two_stand_out() -> None:
     spec = of_searches("edarts_controls")
 
     assert [entry.protocol.attention for entry in spec.searches()] == ["once", "none"]
     assert {entry.protocol.topology for entry in spec.searches()} == {(1, 1)}
-    assert 1 / (spec.random_cells + 1) <= 0.05
+    assert 2 / (spec.random_cells + 1) <= 0.05  # Holm halves the level for the better of two
 
 
 @pytest.mark.parametrize("name", SEARCHES)

@@ -122,7 +122,7 @@ def test_a_suffix_names_a_file() -> None:
     ("source", "expected"),
     [
         ("topologis", "neither a file nor a shipped sweep (did you mean topologies?): shipped"),
-        ("topologis", "shipped are ablation_deep, ablation_equal, classes, demo, depth,"),
+        ("topologis", "shipped are ablation_deep, ablation_equal, classes, classes_small, demo,"),
         ("known", "(did you mean known_cells?)"),
         ("", "'' is neither a file nor a shipped sweep"),
         ("x" * 5000, "is neither a file nor a shipped sweep"),

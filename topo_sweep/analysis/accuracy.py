@@ -186,7 +186,13 @@ class Interval(Protocol):
     """Gives the ends of intervals of means, as `t_interval` does."""
 
     def __call__(
-        self, mean: ArrayLike, sd: ArrayLike, n: ArrayLike, *, within: Range
+        self,
+        mean: ArrayLike,
+        sd: ArrayLike,
+        n: ArrayLike,
+        *,
+        within: Range,
+        confidence: float = 0.95,
     ) -> tuple[Floats, Floats]:
         """Return the lower and the upper ends."""
 
@@ -224,8 +230,9 @@ def equal_seeds_caution(table: pd.DataFrame) -> list[str]:
 class Estimate:
     """A mean over `n` seeds with its spread.
 
-    `low` and `high` are as `t_interval` gives them, `sd` has ddof 1, `p_value` is the two-sided one
-    of a mean of zero. With one seed there is no `sd`, and where there is no interval no `p_value`.
+    `low` and `high` are as `t_interval` gives them unless another was asked for, `sd` has ddof 1,
+    `p_value` is the two-sided one of a mean of zero. With one seed there is no `sd`, and where
+    there is no interval no `p_value`.
     """
 
     n: int
@@ -237,9 +244,16 @@ class Estimate:
 
 
 def estimate(
-    values: Iterable[float], *, within: Range = ANY, confidence: float = 0.95
+    values: Iterable[float],
+    *,
+    within: Range = ANY,
+    interval: Interval | None = None,
+    confidence: float = 0.95,
 ) -> Estimate | None:
-    """Return mean, SD and interval over values that each belong to one seed; None for none."""
+    """Return mean, SD and interval over values that each belong to one seed; None for none.
+
+    Another `interval` than `t_interval` comes without a `p_value`.
+    """
     seeds = np.asarray(list(values), dtype=float)
     n = len(seeds)
     if n == 0:
@@ -248,9 +262,12 @@ def estimate(
     if n == 1:
         return Estimate(n=n, mean=mean)
     sd = float(seeds.std(ddof=1))
-    low, high = map(float, t_interval(mean, sd, n, within=within, confidence=confidence))
+    ends = interval or t_interval
+    low, high = map(float, ends(mean, sd, n, within=within, confidence=confidence))
     if np.isnan(low):
         return Estimate(n=n, mean=mean, sd=sd)
+    if interval:
+        return Estimate(n=n, mean=mean, sd=sd, low=low, high=high)
     p_value = 2 * float(stdtr(n - 1, -abs(mean) * n**0.5 / sd))
     return Estimate(n=n, mean=mean, sd=sd, low=low, high=high, p_value=p_value)
 

@@ -24,7 +24,7 @@ def phase_two(
     """Return the sweep of the chosen topologies as the wiring of both cells.
 
     Both cells have the operation of the first sweep's normal cell, the paper's sep_conv_3x3.
-    Seeds default to as many as selected, but others: those that selected would flatter.
+    Seeds default to `fresh_seeds`: those that selected would flatter.
     `settings` replace those of the first sweep's protocol.
     """
     operation = choice.genotypes[0].normal.uniform_operation
@@ -37,7 +37,7 @@ def phase_two(
         normal_operation=operation,
         reduction_operation=operation,
         reduction_topology="same",
-        seeds=tuple(seeds or fresh_seeds(choice.seeds)),
+        seeds=tuple(seeds or fresh_seeds(choice)),
         origin=choice.origin,
     )
 
@@ -60,14 +60,14 @@ def final_evaluation(
     if repeated := sorted(set(seeds or ()) & set(choice.seeds)):
         raise InputError(
             f"seeds {format_int_set(repeated)} selected these networks and cannot judge them as "
-            f"well: use others, such as --seeds {format_int_set(fresh_seeds(choice.seeds))}"
+            f"well: use others, such as --seeds {format_int_set(fresh_seeds(choice))}"
         )
     return GenotypeSweep(
         name=f"{_short(manifest)}-final",
         protocol=protocol,
         data=manifest.data,
         genotypes=tuple(str(genotype) for genotype in choice.genotypes),
-        seeds=tuple(seeds or fresh_seeds(choice.seeds)),
+        seeds=tuple(seeds or fresh_seeds(choice)),
         origin=choice.origin,
     )
 
@@ -85,10 +85,10 @@ def on_dataset(manifest: Manifest, dataset: str | None) -> Manifest:
     return manifest.model_copy(update={"data": data})
 
 
-def fresh_seeds(used: Sequence[int]) -> tuple[int, ...]:
-    """Return as many seeds as were used, and none of those."""
-    first = max(used) + 1
-    return tuple(range(first, first + len(set(used))))
+def fresh_seeds(choice: Choice) -> tuple[int, ...]:
+    """Return seeds that did not select: as many as did, or as each class of a race began with."""
+    first = max(choice.seeds) + 1
+    return tuple(range(first, first + (choice.first_seeds or len(choice.seeds))))
 
 
 def _short(manifest: Manifest) -> str:

@@ -16,11 +16,15 @@ import pandas as pd
 
 from nas_core.cells.genotype import Genotype
 from nas_core.errors import InputError
-from topo_sweep.analysis.accuracy import METRICS, accuracies, estimate, per_seed
+from topo_sweep.analysis.accuracy import METRICS, chosen_metric
+from topo_sweep.analysis.adaptive.report import FLATTERED, race_statement
+from topo_sweep.analysis.adaptive.rule import race_of
 from topo_sweep.analysis.ranking import Ranking, diverged_runs, rank
 from topo_sweep.analysis.searches import join_evaluations
-from topo_sweep.analysis.sureness import sureness
+from topo_sweep.analysis.sureness import margin, sureness
 from topo_sweep.analysis.text import counted
+from topo_sweep.spec.adaptive import Adaptive
+from topo_sweep.spec.networks import TopologySweep
 from topo_sweep.spec.trials import network_name
 from topo_sweep.store.opened import OpenedSweep, by_newest_row, sweeps_in
 
@@ -41,6 +45,8 @@ class Choice:
         origin: where the choice came from, for the record of the next sweep; it ends in
             '(optimistic)' where test accuracy chose.
         remarks: sentences on how sure the choice is, warnings first.
+        first_seeds: of an adaptive sweep how many seeds each class began with, before results
+            chose who got more; None of another.
 
     """
 
@@ -48,6 +54,7 @@ class Choice:
     seeds: tuple[int, ...]
     origin: str
     remarks: tuple[str, ...] = ()
+    first_seeds: int | None = None
 
 
 def best_topologies(sweep: OpenedSweep, top: int = 1, *, by: str = "class") -> Choice:
@@ -60,6 +67,9 @@ def best_topologies(sweep: OpenedSweep, top: int = 1, *, by: str = "class") -> C
             one, with all their trainings, and returns the smallest that was trained; 'topology'
             counts each by itself, as the paper does.
 
+    Of an adaptive sweep they are the best of its race, by the means that decide there: the clearly
+    best get the fewest seeds. A race has one topology of each class, so `by` makes no difference.
+
     Raises:
         InputError: a sweep of another kind, or fewer finished classes or topologies than asked for;
             those of which every trial diverged are not finished.
@@ -71,19 +81,15 @@ def best_topologies(sweep: OpenedSweep, top: int = 1, *, by: str = "class") -> C
             "topologies: name the folder of one of kind topologies, such as `topo-sweep run demo`"
         )
     units = {"class": "classes", "topology": "topologies"}[by]
+    if race := sweep.manifest.race:
+        return _best_of_race(sweep, race, top, units)
     trials, remarks = _without_lost(sweep, "class_id" if by == "class" else "genotype")
     ranking = rank(trials, by=by)
-    finished = len(ranking.table)
-    if finished < top:
-        reason = "".join(f" ({remark})" for remark in remarks)
-        raise InputError(
-            f"{sweep.folder} has {finished} finished {units}{reason}, and the best {top} were "
-            f"asked for: use --top {finished}, or finish the sweep first"
-        )
+    _check_enough(sweep, len(ranking.table), top, units, remarks)
     # Means over fewer seeds scatter more, so the luckiest of them would win.
     seeds = int(ranking.table["n"].sort_values(ascending=False).iloc[top - 1])
     ranking = rank(trials, by=by, min_seeds=seeds)
-    which = f"the best{f' {top}' * (top > 1)} of {len(ranking.table)}"
+    which = _best_of(len(ranking.table), top)
     if ranking.left_out:
         remarks.append(f"left out with fewer than {seeds} seeds: {ranking.left_out}")
     chosen = ranking.table["genotype"].head(top)
@@ -91,8 +97,46 @@ def best_topologies(sweep: OpenedSweep, top: int = 1, *, by: str = "class") -> C
         trials, pooled = _pooled(trials, ranking)
         remarks += pooled
     remarks += _diverged_among(trials, chosen)
-    remarks += [*sureness(ranking, chosen), _margin(trials, ranking)]
+    remarks += [*sureness(ranking, chosen), margin(trials, ranking)]
     return _chosen(sweep, ranking.design.metric, which, chosen, remarks, what=units)
+
+
+def _best_of_race(sweep: OpenedSweep, asked: TopologySweep, top: int, units: str) -> Choice:
+    """Return the first `top` of a race, with its own statement in place of ordinary intervals."""
+    race = race_of(asked, sweep.trials())
+    if race.standing is None:
+        raise InputError(
+            f"{sweep.folder} is an adaptive sweep that tells nothing of its {units} yet: run it "
+            "again first, with --retry-failed where trials failed"
+        )
+    trials, remarks = _without_lost(sweep)
+    means = pd.Series(race.standing.means, [str(each) for each in asked.genotype_list()]).dropna()
+    means = means[means.index.isin(trials["genotype"])].sort_values(ascending=False, kind="stable")
+    _check_enough(sweep, len(means), top, units, remarks)
+    chosen = means.index[:top]
+    if others := trials.loc[~trials["genotype"].isin(means.index), "genotype"].nunique():
+        remarks.append(f"left out since they are not in the race: {counted(others, 'topology')}")
+    remarks += _diverged_among(trials, chosen)
+    goal = (asked.adaptive or Adaptive()).goal
+    remarks += [f"of a race for {goal}: {race_statement(race, asked)}", FLATTERED]
+    metric = chosen_metric(None, holdout=asked.data.holdout)
+    return _chosen(sweep, metric, _best_of(len(means), top), chosen, remarks, what=units)
+
+
+def _best_of(count: int, top: int) -> str:
+    return f"the best{f' {top}' * (top > 1)} of {count}"
+
+
+def _check_enough(
+    sweep: OpenedSweep, finished: int, top: int, units: str, remarks: Sequence[str]
+) -> None:
+    """Refuse to choose more than are finished."""
+    if finished < top:
+        reason = "".join(f" ({remark})" for remark in remarks)
+        raise InputError(
+            f"{sweep.folder} has {finished} finished {units}{reason}, and the best {top} were "
+            f"asked for: use --top {finished}, or finish the sweep first"
+        )
 
 
 def _pooled(trials: pd.DataFrame, ranking: Ranking) -> tuple[pd.DataFrame, list[str]]:
@@ -274,37 +318,11 @@ def _chosen(
         "warning: no images were held out, so test accuracy selects, and the test accuracy of "
         "what is selected is optimistic; a sweep with --holdout avoids that"
     )
-    caution = "" if metric == "val" else " (optimistic)"
+    caution, race = "" if metric == "val" else " (optimistic)", sweep.manifest.race
     return Choice(
         genotypes=_parsed(genotypes),
         seeds=_seeds(sweep.trials(random_cells=False)),
         origin=f"{which} {what} of {sweep.folder.name} by {METRICS[metric]}{caution}",
         remarks=(*([] if metric == "val" else [optimistic]), *remarks),
-    )
-
-
-def _margin(trials: pd.DataFrame, ranking: Ranking) -> str:
-    """Say how far the best is ahead of the second, with an interval over common seeds."""
-    table = ranking.table
-    if len(table) < 2:
-        return "there is one topology, so nothing was chosen"
-    trials = trials[trials["status"] != "failed"]
-    trials = trials.assign(accuracy=accuracies(trials, ranking.design.metric))
-    points = per_seed(trials, ("genotype",), "accuracy").set_index("seed")
-    first, second = (
-        points.loc[points["genotype"] == genotype, "value"]
-        for genotype in table["genotype"].head(2)
-    )
-    best, next_best = table["topology"].head(2)
-    ahead = estimate(100 * (first - second).dropna())
-    if ahead is None:
-        return f"topologies {best} and {next_best} share no seed, so neither is known to be better"
-    opening = f"topology {best} is ahead of topology {next_best} by {ahead.mean:.2f} points"
-    if ahead.low is None:
-        where = "on one seed" if ahead.n == 1 else f"on each of {ahead.n} common seeds"
-        return f"{opening} {where}: without an interval that is no evidence"
-    sure = "clear of zero" if ahead.low > 0 else "not clear of zero"
-    return (
-        f"{opening}, 95% interval {ahead.low:.2f} to {ahead.high:.2f} over {ahead.n} common seeds: "
-        f"{sure}, and the best of {len(table)} looks better than it is"
+        first_seeds=len(race.seeds) if race else None,
     )

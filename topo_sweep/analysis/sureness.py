@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from topo_sweep.analysis.accuracy import accuracies, estimate, per_seed
 from topo_sweep.analysis.inference.naming import listed
 from topo_sweep.analysis.inference.noise import members
 from topo_sweep.analysis.inference.pairs import all_pairs
@@ -26,6 +27,33 @@ def sureness(ranking: Ranking, chosen: Iterable[str]) -> list[str]:
 
     """
     return [*_beside_left_out(ranking, set(chosen)), *_best_set(ranking)]
+
+
+def margin(trials: pd.DataFrame, ranking: Ranking) -> str:
+    """Say how far the best is ahead of the second, with an interval over common seeds."""
+    table = ranking.table
+    if len(table) < 2:
+        return "there is one topology, so nothing was chosen"
+    trials = trials[trials["status"] != "failed"]
+    trials = trials.assign(accuracy=accuracies(trials, ranking.design.metric))
+    points = per_seed(trials, ("genotype",), "accuracy").set_index("seed")
+    first, second = (
+        points.loc[points["genotype"] == genotype, "value"]
+        for genotype in table["genotype"].head(2)
+    )
+    best, next_best = table["topology"].head(2)
+    ahead = estimate(100 * (first - second).dropna())
+    if ahead is None:
+        return f"topologies {best} and {next_best} share no seed, so neither is known to be better"
+    opening = f"topology {best} is ahead of topology {next_best} by {ahead.mean:.2f} points"
+    if ahead.low is None:
+        where = "on one seed" if ahead.n == 1 else f"on each of {ahead.n} common seeds"
+        return f"{opening} {where}: without an interval that is no evidence"
+    sure = "clear of zero" if ahead.low > 0 else "not clear of zero"
+    return (
+        f"{opening}, 95% interval {ahead.low:.2f} to {ahead.high:.2f} over {ahead.n} common seeds: "
+        f"{sure}, and the best of {len(table)} looks better than it is"
+    )
 
 
 def _beside_left_out(ranking: Ranking, chosen: set[str]) -> list[str]:

@@ -55,7 +55,7 @@ def start(request: StartRequest) -> None:
       topo-sweep cluster start --join HOST:6379 --num-cpus 8
     """
     from topo_sweep.runs.on_ray.local_nodes import NodeRequest, start_node
-    from topo_sweep.runs.on_ray.tokens import OPEN_WARNING
+    from topo_sweep.runs.on_ray.tokens import open_warning
 
     if request.head == (request.join is not None):
         raise InputError("give --head to begin a cluster, or --join HOST:PORT to join one")
@@ -70,7 +70,7 @@ def start(request: StartRequest) -> None:
         )
     )
     if node.token is None and not request.insecure:
-        say(OPEN_WARNING.format(node.address))
+        say(open_warning(f"the cluster at {node.address}"))
     if node.token is not None:
         say(f"token: {node.token}; whoever has it can run code as you")
     if request.host is not None:

@@ -90,6 +90,8 @@ def promote(request: PromoteRequest, source: Path) -> None:
     choice, spec = _promoted(sweep, request)
     say_which(sweep, source)  # only now: what is refused gets one line
     say(*choice.remarks, f"{spec.name}: {choice.origin}")
+    if choice.first_seeds and request.seeds is None:
+        say(f"{spec.name}: as many fresh seeds as each class began its race with, see --seeds")
     results = request.run.results or beside(sweep)
     sys.exit(execute(spec, replace(request.run, results=results), request.cells))
 

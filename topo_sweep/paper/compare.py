@@ -107,4 +107,5 @@ def _source(sweep: OpenedSweep) -> Source:
         search_protocols=sweep.search_protocols(),
         layout=manifest.layout,
         origins=manifest.origins,
+        seeds_beforehand=manifest.seeds_beforehand if manifest.race else None,
     )

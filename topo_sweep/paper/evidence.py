@@ -50,6 +50,8 @@ class Source:
         search_protocols: of its searches, by hash.
         layout: the form in which its images were found.
         origins: where its networks or wirings come from, as its requests say.
+        seeds_beforehand: of an adaptive sweep those that were asked for before any result was
+            there; None of another, in which results chose none.
 
     """
 
@@ -60,11 +62,18 @@ class Source:
     search_protocols: Mapping[str, SearchProtocol]
     layout: str
     origins: Sequence[str] = ()
+    seeds_beforehand: Sequence[int] | None = None
 
     def marked(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Return rows of this sweep with the columns `source`, `layout` and `chosen`."""
-        chosen = " ".join(chosen_on_test_images(self.origins))
-        return rows.assign(source=self.name, layout=self.layout, chosen=chosen)
+        """Return rows of this sweep with the columns that `Evidence` names for both."""
+        beforehand = self.seeds_beforehand
+        return rows.assign(
+            source=self.name,
+            layout=self.layout,
+            chosen=" ".join(chosen_on_test_images(self.origins)),
+            adaptive=beforehand is not None,
+            beforehand=True if beforehand is None else rows["seed"].isin(beforehand),
+        )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -97,8 +106,9 @@ class Evaluated:
 class Evidence:
     """The rows of several sweeps, each training and each search once.
 
-    Both have the further columns `source`, `layout` and `chosen` (a sentence if test accuracy chose
-    what the sweep trains, else ''); `searches` also has `pooling` ('max' or
+    Both have the further columns `source`, `layout`, `chosen` (a sentence if test accuracy chose
+    what the sweep trains, else ''), `adaptive` (whether results chose who got more seeds there) and
+    `beforehand` (whether they did not choose this seed); `searches` also has `pooling` ('max' or
     'avg', by its operations); `trials` also has `role` ('shallow' or
     'final'), `accuracy` (test accuracy of the last epoch in percent, NaN for a failed training, 0
     for a diverged one without any) and `search_seed` of the search that it evaluates.

@@ -6,8 +6,18 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from nas_core.cells.genotype import Genotype
-from topo_sweep.analysis.accuracy import PERCENT, Estimate, difference, estimate, group_means
+from topo_sweep.analysis.accuracy import (
+    PERCENT,
+    Estimate,
+    chosen_metric,
+    difference,
+    estimate,
+    group_means,
+)
+from topo_sweep.analysis.adaptive.rule import race_table
 from topo_sweep.analysis.inference.best import places
+from topo_sweep.analysis.statistics.additive import adjusted_means
+from topo_sweep.analysis.statistics.anytime import anytime_interval
 from topo_sweep.analysis.text import counted
 from topo_sweep.paper.differences import evaluation_differences
 from topo_sweep.paper.evidence import (
@@ -48,12 +58,19 @@ _CAUTIONS: Final = (
 )
 
 
+_ADAPTIVE: Final = (
+    "seeds went where they told most (an adaptive sweep), so the interval is an anytime-valid one "
+    "and the race alone says which may be the best"
+)
+
+
 def phases(evidence: Evidence) -> list[ComparedTable]:
     """Compare the best, the worst and the range of both phases.
 
     Whether the paper trained each network once is not said. Its figures stand beside those of one
     seed: highest, lowest and range among the topologies of each seed are averaged over seeds. Only
-    seeds that trained the most topologies count, for the highest of more is higher.
+    seeds that trained the most topologies count, for the highest of more is higher; of an adaptive
+    sweep only among those that results did not choose.
     """
     trials = evidence.trials
     rows = trials[(trials["role"] == "shallow") & (trials["kind"] == "topologies")]
@@ -83,7 +100,7 @@ def _phases(evidence: Evidence, rows: pd.DataFrame) -> ComparedTable:
     highest: dict[str, list[pd.Series[float]]] = {name: [] for name in PHASES}
     for name in PHASES:
         for sweep in groups(kept[kept["phase"] == name], ("source",)):
-            seeds = _by_seed(sweep)
+            seeds = _by_seed(sweep[sweep["beforehand"]])
             highest[name].append(seeds["highest"])
             entries += _entries(name, sweep, seeds)
     if all(len(sweeps) == 1 for sweeps in highest.values()):
@@ -119,7 +136,7 @@ def _by_seed(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _entries(name: str, rows: pd.DataFrame, seeds: pd.DataFrame) -> Iterator[Entry]:
     """Yield what one sweep reached in a phase."""
-    count = int(seeds["topologies"].max())
+    count = int(seeds["topologies"].max()) if len(seeds) else rows["topology"].nunique()
     networks = "topology" if count == 1 else "topologies"
     quantity = f"{name}, test accuracy, %: {count} {networks} of {rows['source'].iloc[0]}"
     fewer = "" if count == _TOPOLOGIES[name] else f"paper: of {_TOPOLOGIES[name]}"
@@ -137,7 +154,9 @@ def _entries(name: str, rows: pd.DataFrame, seeds: pd.DataFrame) -> Iterator[Ent
             **paper,
         )
     topology, ours = _best(rows)
-    note = "; ".join(["a mean over seeds; the paper's may be of one", *_best_set(rows)])
+    is_adaptive = bool(rows["adaptive"].any())
+    how_sure = [_ADAPTIVE] if is_adaptive else _best_set(rows)
+    note = "; ".join(["a mean over seeds; the paper's may be of one", *how_sure])
     yield entry(quantity, f"best mean: topology {topology}", ours, note=note)
 
 
@@ -145,15 +164,27 @@ def _best(rows: pd.DataFrame) -> tuple[int, Estimate | None]:
     """Return the best topology and the estimate of its test accuracy.
 
     Best is the highest mean over seeds of validation accuracy where there is a hold-out, else of
-    test accuracy; only topologies with the most seeds compete, the first of equals wins.
+    test accuracy; only topologies with the most seeds compete, the first of equals wins. Of an
+    adaptive sweep it is the highest mean as its race has it, and the interval holds at any time.
     """
-    metric = _metric(rows)
-    topologies = group_means(rows, ["topology", "seed"], metric).groupby("topology")["value"]
-    counts = topologies.size()
-    means = topologies.mean()[counts == counts.max()]
+    metric, interval = _metric(rows), None
+    if rows["adaptive"].any():
+        means, interval = _race_means(rows), anytime_interval
+    else:
+        topologies = group_means(rows, ["topology", "seed"], metric).groupby("topology")["value"]
+        counts = topologies.size()
+        means = topologies.mean()[counts == counts.max()]
     best = means.sort_values(ascending=False, kind="stable").index[0]
     seeds = group_means(rows[rows["topology"] == best], ["seed"], "accuracy")
-    return int(best), estimate(seeds["value"], within=PERCENT)
+    return int(best), estimate(seeds["value"], within=PERCENT, interval=interval)
+
+
+def _race_means(rows: pd.DataFrame) -> pd.Series[float]:
+    """Return the mean of each topology by which a race orders them: without what seeds add."""
+    networks = rows.drop_duplicates("genotype").sort_values("topology", kind="stable")
+    metric = chosen_metric(None, holdout=int(rows["holdout"].iloc[0]))
+    table, _ = race_table(rows, networks["genotype"].tolist(), metric)
+    return adjusted_means(table).set_axis(networks["topology"])
 
 
 def _best_set(rows: pd.DataFrame) -> list[str]:

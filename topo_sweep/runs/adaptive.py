@@ -12,15 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from nas_core.cells.topology import Topology
-from topo_sweep.analysis.accuracy import chosen_metric
 from topo_sweep.analysis.adaptive.report import race_finding, race_line
-from topo_sweep.analysis.adaptive.rule import Race, race, race_table
+from topo_sweep.analysis.adaptive.rule import Race, race_of
 from topo_sweep.analysis.inference.findings import Finding
 from topo_sweep.runs import sweep
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.plan import Plan, make_plan, store_of
-from topo_sweep.spec.adaptive import Adaptive
 from topo_sweep.spec.networks import TopologySweep
 
 SECONDS_AN_HOUR: Final = 3600
@@ -46,12 +43,11 @@ NO_LIMIT: Final = Budget()
 
 @dataclass(frozen=True)
 class Round:
-    """What a store says of a race, and the plan of what it asks for next."""
+    """What a store says of a race, the request for all that was decided, and the plan of it."""
 
     race: Race
+    spec: TopologySweep
     plan: Plan
-    settings: Adaptive
-    metric: str
 
     @property
     def line(self) -> str:
@@ -61,11 +57,7 @@ class Round:
     @property
     def finding(self) -> Finding:
         """What the race came to so far."""
-        names = [
-            f"class {Topology.from_index(index).class_id} (topology {index})"
-            for index in _topologies(self.plan)
-        ]
-        return race_finding(self.race, self.settings, names, self.metric)
+        return race_finding(self.race, self.spec)
 
 
 def next_round(
@@ -87,25 +79,20 @@ def next_round(
         InputError: the store was made by a newer version or is damaged.
 
     """
-    settings = spec.adaptive or Adaptive()
-    metric = chosen_metric(None, holdout=spec.data.holdout)
     rows = store_of(spec, results).trials()
-    genotypes = [str(genotype) for genotype in spec.genotype_list()]
-    table, failed = race_table(rows, genotypes, metric)
 
-    def decided(runs: int | None) -> tuple[Race, Plan]:
-        now = race(
-            table, settings, seeds=spec.seeds, failed=() if retry_failed else failed, budget=runs
-        )
-        return now, make_plan(_with_given(spec, now), results, retry_failed=retry_failed)
+    def decided(runs: int | None) -> Round:
+        now = race_of(spec, rows, budget=runs, retry_failed=retry_failed)
+        given = _with_given(spec, now)
+        return Round(now, given, make_plan(given, results, retry_failed=retry_failed))
 
-    now, plan = decided(budget.runs)
-    if budget.hours is not None and now.standing is not None:
-        seconds = rows.loc[rows["trial_id"].isin(plan.trials), "train_seconds"]
+    coming = decided(budget.runs)
+    if budget.hours is not None and coming.race.standing is not None:
+        seconds = rows.loc[rows["trial_id"].isin(coming.plan.trials), "train_seconds"]
         room = (budget.hours * SECONDS_AN_HOUR - seconds.sum()) / max(seconds.mean(), 1e-9)
-        runs = now.spent + max(int(room), 0)
-        now, plan = decided(runs if budget.runs is None else min(runs, budget.runs))
-    return Round(now, plan, settings, metric)
+        runs = coming.race.spent + max(int(room), 0)
+        coming = decided(runs if budget.runs is None else min(runs, budget.runs))
+    return coming
 
 
 @dataclass(frozen=True)
@@ -171,11 +158,6 @@ def run_adaptive(
             run = train(current.plan, say_once)
             errors, seconds = (*errors, *run.errors), seconds + run.progress.worker_seconds
             retry_failed = False
-
-
-def _topologies(plan: Plan) -> tuple[int, ...]:
-    spec = plan.spec
-    return spec.topologies if isinstance(spec, TopologySweep) else ()
 
 
 def _with_given(spec: TopologySweep, now: Race) -> TopologySweep:

@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from nas_core.cells.genotype import Genotype
+from nas_core.errors import InputError
 from nas_core.training.epochs import Steps
 from topo_sweep.analysis.text import counted
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.packing.gpu_share import GpuShare
-from topo_sweep.runs.packing.packs import Pack, key_of
+from topo_sweep.runs.packing.packs import Pack, key_of, members_of
 from topo_sweep.runs.plan import Plan
 from topo_sweep.runs.progress import Progress
 from topo_sweep.runs.retries import Retries
@@ -32,7 +33,7 @@ class Recorder:
     """Takes the reports of one run, in whatever order they come.
 
     Args:
-        plan: what runs.
+        plan: what runs, with what `sweep.json` says now.
         fingerprint: names the exact data in every row.
         progress: kept up to date.
         agenda: is told what searches found, so that it can be evaluated, and what to try again.
@@ -60,8 +61,8 @@ class Recorder:
         self._retries = Retries(retries)
         self.share = share or GpuShare()
         """Tells an executor what part of a GPU a pack gets."""
-        self._sharing = self.share.sharing
-        """What `sweep.json` says of it."""
+        self._manifest = plan.manifest
+        """What `sweep.json` should say."""
         self._on_failure = on_failure
         self._writer = BufferedWriter(plan.store)
         self._epochs: dict[str, list[AnyEpoch]] = {}
@@ -75,8 +76,6 @@ class Recorder:
         self._durable = set(self._written)
         self._found: dict[str, tuple[Genotype | None, bool]] = {}
         """Of each search whose row is not durable: its cell, and whether it failed."""
-        self._splits: list[tuple[tuple[str, ...], list[tuple[str, ...]]]] = []
-        """Packs with their halves of which `sweep.json` does not say so yet."""
         self.errors: list[str] = []
         """One line for each trial that failed in this run."""
 
@@ -160,7 +159,8 @@ class Recorder:
         if beside > 1:
             self._share_less(trial, outcome, beside)
             return True
-        seconds = self._retries.seconds_until(key_of(trial), is_lost=is_lost)
+        epochs = max(len(self._epochs.get(each.trial_id, ())) for each in members_of(trial))
+        seconds = self._retries.seconds_until(key_of(trial), epochs=epochs, is_lost=is_lost)
         if seconds is None:
             return False
         self._put_back(trial)
@@ -173,7 +173,10 @@ class Recorder:
     def _share_less(self, trial: Runnable | Pack, outcome: Outcome, beside: int) -> None:
         """Let what ran out of memory beside others go on where fewer share a GPU."""
         self.share.ran_out(beside)
-        self._write_changes()
+        if self._manifest is not None:
+            sharing = {"sharing": self.share.sharing}
+            self._manifest = self._manifest.model_copy(update=sharing)
+        self._write_manifest()
         self._put_back(trial)
         self._tried_again.add(key_of(trial))
         self._agenda.again(trial, after=0.0)
@@ -194,7 +197,7 @@ class Recorder:
         _LOGGER.warning("%s: %s", _named(trial), where)
 
     def _put_back(self, trial: Runnable | Pack) -> None:
-        for each in trial.members if isinstance(trial, Pack) else (trial,):
+        for each in members_of(trial):
             self._epochs.pop(each.trial_id, None)
             self._progress.put_back(each.trial_id)
 
@@ -206,8 +209,9 @@ class Recorder:
         """
         paths, halves = self._plan.store.paths, pack.halves
         ids = [half.trial_ids for half in halves]
-        self._splits.append((pack.trial_ids, ids))
-        self._write_changes()
+        if self._manifest is not None:
+            self._manifest = self._manifest.with_split(pack.trial_ids, ids)
+        self._write_manifest()
         remove(paths.checkpoint(pack.pack_id))
         self._put_back(pack)
         left = [half for half in halves if not self._written.issuperset(half.trial_ids)]
@@ -265,7 +269,7 @@ class Recorder:
 
         """
         self._are_durable(self._writer.close())
-        self._write_changes()
+        self._write_manifest()
 
     def _note(self, trial: Runnable, outcome: Outcome, columns: Row) -> None:
         """Let the progress know how the trial ended; keep the error, or a new best accuracy."""
@@ -285,25 +289,26 @@ class Recorder:
     def _are_durable(self, trial_ids: list[str]) -> None:
         """Do what waited for these rows: the store can be written, and evaluations may start."""
         if trial_ids:
-            self._write_changes()
+            self._write_manifest()
         self._forget_checkpoints(trial_ids)
         for trial_id in filter(self._found.__contains__, trial_ids):
             genotype, has_failed = self._found.pop(trial_id)
             left_out = self._agenda.search_ended(trial_id, genotype)
             self._progress.drop(left_out, will_come=has_failed)
 
-    def _write_changes(self) -> None:
-        """Let `sweep.json` say which packs were split, and share a GPU, if it can be written."""
-        path, sharing = self._plan.store.paths.manifest, self.share.sharing
+    def _write_manifest(self) -> None:
+        """Let `sweep.json` say which packs were split, and share a GPU, if it can be written.
+
+        And all else again, where it was removed or damaged while the sweep runs.
+        """
+        if self._manifest is None:
+            return
+        path = self._plan.store.paths.manifest
+        with contextlib.suppress(InputError):
+            if read_manifest(path) == self._manifest:
+                return
         with contextlib.suppress(OSError):
-            if self._splits or sharing != self._sharing:
-                manifest = read_manifest(path)
-                manifest = manifest.model_copy(update={"sharing": sharing or manifest.sharing})
-                for pack, halves in self._splits:
-                    manifest = manifest.with_split(pack, halves)
-                manifest.write(path)
-                self._splits.clear()
-                self._sharing = sharing
+            self._manifest.write(path)
 
     def _forget_checkpoints(self, trial_ids: list[str]) -> None:
         """Remove what durable rows have replaced; `--retry-failed` goes on from the others.

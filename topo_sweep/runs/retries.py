@@ -13,6 +13,8 @@ _MOST_SECONDS: Final = 60.0
 class Retries:
     """Counts the failures of each trial or pack; a lost machine counts only for how long to wait.
 
+    Both counts begin anew where one has got further than in any try before.
+
     Args:
         most: retries of each.
 
@@ -22,8 +24,10 @@ class Retries:
         self._most = most
         self._failures: Counter[str] = Counter()
         self._losses: Counter[str] = Counter()
+        self._epochs: Counter[str] = Counter()
+        """As far as each got in any try."""
 
-    def seconds_until(self, key: str, *, is_lost: bool) -> float | None:
+    def seconds_until(self, key: str, *, epochs: int, is_lost: bool) -> float | None:
         """Note a failure; return after how many seconds to try again, None where that was enough.
 
         What lost its machine goes on elsewhere at once. Where it loses each one, it may be what
@@ -31,9 +35,13 @@ class Retries:
 
         Args:
             key: names the trial or the pack.
+            epochs: that it had behind it.
             is_lost: whether its machine was lost.
 
         """
+        if epochs > self._epochs[key]:
+            self._epochs[key] = epochs
+            self._failures[key] = self._losses[key] = 0
         counts = self._losses if is_lost else self._failures
         counts[key] += 1
         if is_lost:

@@ -219,7 +219,7 @@ def _run_locked(
     agenda = Agenda(plan.left, plan.cells_found, with_packs(plan.left, plan.trials, packs))
     interrupts, interrupted = Interrupts(), False
     recorder = Recorder(
-        plan,
+        replace(plan, manifest=manifest),
         agenda,
         progress,
         fingerprint=dataset.fingerprint,

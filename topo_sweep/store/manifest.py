@@ -23,6 +23,7 @@ from nas_core.files import digest, is_regular
 from nas_core.protocols.training import DataOptions, Protocol
 from topo_sweep.spec.adaptive import Adaptive
 from topo_sweep.spec.load import SweepSpec, spec_from_json_value
+from topo_sweep.spec.networks import TopologySweep
 from topo_sweep.store.files import write_durably
 
 STORE_VERSION: Final = 1
@@ -155,10 +156,20 @@ class Manifest(BaseModel):
         return [spec_from_json_value(request.spec) for request in self.requests]
 
     @property
+    def race(self) -> TopologySweep | None:
+        """The newest adaptive request, with what was decided; None where none was made."""
+        asked = (spec for spec in reversed(self.specs()) if isinstance(spec, TopologySweep))
+        return next((spec for spec in asked if spec.adaptive), None)
+
+    @property
     def adaptive(self) -> Adaptive | None:
         """How the newest adaptive request chose who got more seeds; None where none was made."""
-        races = (_race(request) for request in reversed(self.requests))
-        return next((race for race in races if race), None)
+        return self.race.adaptive if self.race else None
+
+    @property
+    def seeds_beforehand(self) -> list[int]:
+        """The seeds that requests name themselves, whatever results added to them."""
+        return sorted({seed for spec in self.specs() for seed in spec.seeds})
 
     @property
     def origins(self) -> list[str]:

@@ -15,6 +15,11 @@ from nas_core.cells.genotype import KNOWN_CELLS, Genotype
 from nas_core.cells.topology import Topology, isomorphism_classes
 from nas_core.errors import InputError
 from tests.pages import blocks
+from tests.topo_sweep.analysis.inference.random_beside import (
+    FOUND_ACCURACIES,
+    RANDOM_ACCURACIES,
+    searched_with_random_cells,
+)
 from tests.topo_sweep.conftest import make_sweep, small_spec
 from tests.topo_sweep.store.store_rows import curve_of, trial_row
 from topo_sweep.analysis.lookup import Benchmark
@@ -154,6 +159,18 @@ def test_a_wiring_that_several_networks_share_says_which_are_meant(tmp_path: Pat
     assert [str(genotype) for genotype in found] == sorted(cells)
     with pytest.raises(InputError, match="2 different networks here are wired like topology 0"):
         found.query(Topology.from_index(0, nodes=1))
+
+
+def test_cells_that_searches_found_and_random_ones_beside_them_are_looked_up_alike(
+    tmp_path: Path,
+) -> None:
+    both = Benchmark.load(searched_with_random_cells(tmp_path))
+
+    reached = [both.query(genotype).test_accuracy for genotype in both]
+    found = sum(FOUND_ACCURACIES) / 2  # both searches found the same cell
+    assert sorted(map(float, filter(None, reached))) == pytest.approx(
+        sorted([*RANDOM_ACCURACIES, found])
+    )
 
 
 def test_failed_trainings_are_left_out_and_diverged_ones_count(tmp_path: Path) -> None:

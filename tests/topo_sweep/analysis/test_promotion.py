@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from nas_core.cells.genotype import KNOWN_CELLS
 from nas_core.errors import InputError
 from nas_core.protocols.training import PRESETS
+from tests.topo_sweep.analysis.adaptive.races import FIRST, stored_race
 from tests.topo_sweep.analysis.choice_rows import topologies
 from tests.topo_sweep.analysis.ranking_rows import uniform
 from tests.topo_sweep.conftest import new_manifest, small_spec
 from tests.topo_sweep.runs.search_run import search_spec
 from topo_sweep.analysis.promotion import final_evaluation, fresh_seeds, phase_two
-from topo_sweep.analysis.selection import Choice, best_topologies
+from topo_sweep.analysis.selection import Choice, above, best_topologies
 from topo_sweep.spec.load import spec_from_json_value
 
 SPEC = small_spec(name="shallow", seeds=(0, 1, 2))
@@ -56,6 +57,19 @@ def test_phase_two_has_the_operation_of_the_sweep_that_chose() -> None:
 def test_phase_two_trains_on_as_many_other_seeds_or_on_those_given() -> None:
     assert phase_two(new_manifest(SPEC), CHOICE, None).seeds == (3, 4, 5)
     assert phase_two(new_manifest(SPEC), CHOICE, (100, 101)).seeds == (100, 101)
+
+
+def test_phase_two_of_a_race_has_as_many_seeds_as_it_began_with(tmp_path: Path) -> None:
+    sweep = stored_race(tmp_path)
+    used = set(sweep.trials()["seed"])
+    assert len(used) > len(FIRST)
+
+    spec = phase_two(sweep.manifest, best_topologies(sweep, 2), None)
+    assert (spec.topologies, len(spec.seeds)) == ((1, 7), len(FIRST))
+    assert not used.intersection(spec.seeds)
+
+    final = final_evaluation(sweep.manifest, above(sweep, 0.7), None)
+    assert final.seeds == spec.seeds
 
 
 def test_single_settings_of_phase_two_can_be_replaced() -> None:
@@ -120,10 +134,11 @@ def test_seeds_that_selected_cannot_judge() -> None:
 # Seeds
 
 
-@given(used=st.lists(st.integers(0, 1000), min_size=1))
-def test_fresh_seeds_are_as_many_and_none_of_those_used(used: list[int]) -> None:
-    fresh = fresh_seeds(used)
+@given(used=st.lists(st.integers(0, 1000), min_size=1, unique=True), first=st.integers(1, 9))
+def test_fresh_seeds_are_as_many_and_none_of_those_used(used: list[int], first: int) -> None:
+    for expected, begun in ((len(used), None), (first, first)):
+        fresh = fresh_seeds(Choice((), tuple(used), "", first_seeds=begun))
 
-    assert len(set(fresh)) == len(fresh) == len(set(used))
-    assert not set(fresh) & set(used)
-    assert min(fresh) >= 0
+        assert len(set(fresh)) == len(fresh) == expected
+        assert not set(fresh) & set(used)
+        assert min(fresh) >= 0

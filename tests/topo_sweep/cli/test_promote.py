@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.topo_sweep.analysis.adaptive.races import stored_race
 from tests.topo_sweep.analysis.choice_rows import finished, topologies
 from tests.topo_sweep.cli.program import Program
 from tests.topo_sweep.conftest import small_spec
@@ -40,6 +41,16 @@ def test_members_of_a_class_go_on_as_one_unless_each_is_asked_for(
     assert "2 stand for 3 topologies\n" in program.errors
     assert "topologies 12,21, seeds 1" in program(*request, "--by", "topology")
     assert "small-top2: the best 2 of 3 topologies of small-digits-" in program.errors
+
+
+def test_of_a_race_it_says_how_many_fresh_seeds_there_are(program: Program, tmp_path: Path) -> None:
+    request = ("promote", str(stored_race(tmp_path).folder), "--top", "1", "--dry-run")
+
+    assert "topologies 7, seeds 9-11" in program(*request)
+    said = "small-top1: as many fresh seeds as each class began its race with, see --seeds\n"
+    assert said in program.errors
+    program(*request, "--seeds", "100")
+    assert "fresh seeds as" not in program.errors
 
 
 @pytest.mark.parametrize("options", [("--top", "1"), ("--final", "--above", "0.3")])

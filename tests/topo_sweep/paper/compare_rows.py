@@ -128,6 +128,7 @@ def source(
     search_protocols: Sequence[SearchProtocol] = (),
     layout: str = "torchvision layout (cifar-10-batches-py)",
     origins: Sequence[str] = (),
+    seeds_beforehand: Sequence[int] | None = None,
 ) -> Source:
     """A sweep with these rows; it knows these protocols and those that searches' columns tell."""
     of_searches = [*map(search_protocol, searches), *search_protocols]
@@ -139,6 +140,7 @@ def source(
         search_protocols={protocol.protocol_hash: protocol for protocol in of_searches},
         layout=layout,
         origins=origins,
+        seeds_beforehand=seeds_beforehand,
     )
 
 

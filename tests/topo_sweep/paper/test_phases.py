@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from scipy.stats import ttest_ind
 
+from tests.topo_sweep.analysis.adaptive.races import FIRST, stored_race
 from tests.topo_sweep.paper.compare_rows import (
     find,
     only,
     source,
     topology,
 )
+from topo_sweep.analysis.statistics.anytime import anytime_interval
+from topo_sweep.paper.compare import open_sources
 
 
 def test_phases_compare_the_best_of_each_seed_with_the_papers() -> None:
@@ -64,6 +68,33 @@ def test_the_best_mean_says_how_many_classes_may_be_the_best() -> None:
 
     one = find(only([source(rows[::4])], "phases"), "phase 1", "best mean")
     assert one.note == "a mean over seeds; the paper's may be of one"
+
+
+def test_of_a_race_the_best_is_its_own_and_nothing_ordinary_is_claimed(tmp_path: Path) -> None:
+    sweep = stored_race(tmp_path)
+    compared = only(open_sources([sweep.folder]), "phases")
+
+    trials = sweep.trials()
+    accuracies = 100 * trials.loc[trials["topology"] == 7, "test_accuracy"]
+    best = find(compared, "phase 1", "best mean: topology 7")
+    assert (best.n, best.ours) == pytest.approx((3, accuracies.mean()))
+    low, high = anytime_interval(accuracies.mean(), accuracies.std(), 3)
+    assert (best.low, best.high) == pytest.approx((float(low), float(high)))
+    assert "the race alone says which may be the best" in best.note
+    assert "95% confidence" not in compared.text
+    first = trials[trials["seed"].isin(FIRST)].groupby("seed")["test_accuracy"]
+    for row, values in (("highest", first.max()), ("lowest", first.min())):
+        assert find(compared, "phase 1", row).ours == pytest.approx(100 * values.mean())
+
+
+def test_where_all_of_a_race_went_on_only_its_first_seeds_show_highest_and_range() -> None:
+    rows = [topology(i, seed, 0.90 + 0.01 * i + 0.02 * seed) for i in (0, 1) for seed in range(4)]
+    comparison = only([source(rows, seeds_beforehand=(0, 1))], "phases")
+    assert find(comparison, "phase 1", "highest").n == 2
+
+    chosen = only([source(rows, seeds_beforehand=())], "phases")
+    assert find(chosen, "phase 1", "highest").ours is None
+    assert find(chosen, "phase 1", "best mean: topology 1").n == 4
 
 
 def test_a_phase_2_of_what_test_accuracy_chose_says_so() -> None:

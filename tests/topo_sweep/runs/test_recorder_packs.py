@@ -226,6 +226,22 @@ def test_a_pack_that_crashed_is_tried_again_whole_before_it_is_split(tmp_path: P
     assert read_manifest(run.store.paths.manifest).split_packs == (PACK.trial_ids,)
 
 
+def test_a_pack_that_gets_further_each_time_is_tried_again_however_often(tmp_path: Path) -> None:
+    run = Run(tmp_path, retries=1)
+    for epoch in range(5):
+        run.recorder.start(PACK)
+        saved = tuple(metrics(number) for number in range(epoch))
+        run.recorder.take(PACK, Together(tuple((n, Resumed(saved)) for n in range(3))))
+        run.recorder.take(PACK, together(0, 1, 2, epoch=epoch))
+        run.recorder.take(PACK, failed("it was killed"))
+    assert not read_manifest(run.store.paths.manifest).split_packs
+
+    run.recorder.start(PACK)
+    run.recorder.take(PACK, failed("it was killed"))
+
+    assert read_manifest(run.store.paths.manifest).split_packs == (PACK.trial_ids,)
+
+
 @pytest.mark.parametrize(("saved", "where"), [(2, "goes on from epoch 3"), (0, "starts over")])
 def test_it_is_said_where_what_failed_goes_on(
     saved: int, where: str, run: Run, caplog: pytest.LogCaptureFixture
@@ -244,6 +260,19 @@ def test_it_is_said_where_what_failed_goes_on(
     assert record.message.startswith(f"3 trainings: {where}")
 
 
+def test_a_trial_that_gets_further_each_time_is_tried_again_however_often(tmp_path: Path) -> None:
+    run = Run(tmp_path, retries=1)
+    for epoch in range(4):
+        run.start(IDS[0])
+        saved = tuple(metrics(number) for number in range(epoch))
+        run.report(IDS[0], Resumed(saved), metrics(epoch), failed("it was killed"))
+    assert run.recorder.errors == []
+
+    run.report(IDS[0], failed("it was killed"))
+
+    assert run.recorder.errors == ["topology 0, seed 0: it was killed"]
+
+
 def test_it_is_said_of_a_single_trial_too(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     trial = TRIALS[0]
     run.recorder.start(trial)
@@ -254,6 +283,30 @@ def test_it_is_said_of_a_single_trial_too(run: Run, caplog: pytest.LogCaptureFix
     assert [record.message for record in caplog.records[2:]] == [
         f"{trial.name}, seed 0: goes on from epoch 2"
     ]
+
+
+@pytest.mark.parametrize("is_torn", [False, True], ids=["removed", "torn"])
+def test_where_sweep_json_is_lost_meanwhile_it_is_written_again_with_what_is_new(
+    is_torn: bool, run: Run
+) -> None:
+    path = run.store.paths.manifest
+    before = read_manifest(path)
+
+    def lose() -> None:
+        path.write_bytes(path.read_bytes()[:100]) if is_torn else path.unlink()
+
+    lose()
+    run.recorder.take(PACK, NO_ROOM)
+    halved = before.with_split(PACK.trial_ids, [half.trial_ids for half in PACK.halves])
+    assert read_manifest(path) == halved
+
+    lose()
+    run.report(IDS[3], metrics(0), *ended("ok"))
+    assert read_manifest(path) == halved
+
+    lose()
+    run.recorder.close()
+    assert read_manifest(path) == halved
 
 
 def test_that_a_pack_was_split_is_written_when_it_can_be(

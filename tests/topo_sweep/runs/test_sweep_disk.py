@@ -18,7 +18,7 @@ from nas_core.training.checkpoint import Checkpoint
 from nas_core.training.training import Training
 from tests.disk import fill, full_disk
 from tests.topo_sweep.runs.interruptions import epochs_taken
-from tests.topo_sweep.runs.pack_run import curves, interrupt, spec, swept
+from tests.topo_sweep.runs.pack_run import curves, interrupt, manifest_of, spec, swept
 from tests.topo_sweep.runs.search_run import search_spec
 from tests.topo_sweep.store.local_store import rows_in
 from topo_sweep.runs.execution import Execution
@@ -118,6 +118,19 @@ def test_a_sweep_whose_disk_stays_full_leaves_its_rows_elsewhere_and_goes_on_wit
     assert len(make_plan(SPEC, results).left) == (2 if stopped else 0)
     swept(results, pack_size=None, sweep=SPEC)
     check_complete(results, undisturbed)
+
+
+def test_a_sweep_whose_sweep_json_is_removed_meanwhile_has_it_again(
+    tmp_path: Path, undisturbed: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_plan(SPEC, tmp_path).store.paths.manifest
+    after_outcomes(monkeypatch, {2: path.unlink})
+
+    result = swept(tmp_path, pack_size=None, sweep=SPEC)
+
+    assert (result.progress.done, result.errors) == (4, ())
+    assert manifest_of(tmp_path).specs() == [SPEC]
+    check_complete(tmp_path, undisturbed)
 
 
 def test_evaluations_wait_until_their_search_is_written(

@@ -6,13 +6,17 @@ import shlex
 import stat
 import subprocess
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nas_core.files import write_durably
 from tests.disk import full_disk
+from tests.topo_sweep.conftest import Clock
 from tests.topo_sweep.runs.search_run import search_curve_of, stored_search
 from tests.topo_sweep.store.local_store import ids, make_store, rows_in
 from tests.topo_sweep.store.store_rows import curve_of, trial_row
@@ -20,6 +24,7 @@ from topo_sweep.store import buffered
 from topo_sweep.store.buffered import BufferedWriter
 from topo_sweep.store.parquet import ResultStore
 from topo_sweep.store.parts import StoreError
+from topo_sweep.store.paths import StorePaths
 from topo_sweep.store.tables import SEARCHES
 
 
@@ -86,11 +91,9 @@ def test_what_cannot_be_written_when_a_run_ends_is_saved_elsewhere_and_the_way_b
     ]
     begin = f"cannot write to {store.paths.folder}: the disk is full; rows in memory: 2, they are "
     copy = f"cp -r {shlex.quote(f'{saved}/.')} {store.paths.folder}/"
-    assert str(failure.value) == (
-        f"{begin}saved in {saved}: once there is room, `{copy}` brings them back, and another run "
-        "goes on from there"
-    )
-    assert caplog.messages == [f"{begin}saved in {saved}; trying for 10 s more"]
+    back = f"`{copy}` brings them back, and another run goes on from there"
+    assert str(failure.value) == f"{begin}saved in {saved}: once there is room, {back}"
+    assert caplog.messages == [f"{begin}saved in {saved}; trying for 10 s more, then {back}"]
     assert sleeps == [1.0] * 10
     assert not ids(store)
 
@@ -147,3 +150,81 @@ def test_where_rows_can_be_saved_nowhere_that_is_said(
         f"cannot write to {store.paths.folder}: the disk is full; rows in memory: 2, they can be "
         "saved nowhere else: once there is room, run the sweep again, which trains them again"
     )
+
+
+@pytest.mark.usefixtures("sleeps")
+def test_of_a_store_that_was_silent_before_rows_are_saved_elsewhere_before_it_is_tried_again(
+    store: ResultStore, elsewhere: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    append_rows = ResultStore.append
+    saved: list[list[str]] = []
+
+    def append_late(self: ResultStore, *rows: Any, **options: Any) -> None:
+        if self.paths.folder != store.paths.folder:
+            append_rows(self, *rows, **options)
+            return
+        rescued = (ResultStore(StorePaths(path)) for path in elsewhere.iterdir())
+        saved.append([trial_id for each in rescued for trial_id in ids(each)])
+        clock.now += 13
+        raise StoreError("cannot write to there: no answer")
+
+    monkeypatch.setattr(ResultStore, "append", append_late)
+    writer = BufferedWriter(store)
+    assert writer.add(trial_row("a"), []) == []
+    with pytest.raises(StoreError, match="brings them back"):
+        writer.close()
+
+    assert saved == [[], ["a"]], "one try when the row came, and one that began in time"
+
+
+@pytest.fixture
+def answers(store: ResultStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Let the store be one elsewhere that is silent until it answers."""
+    monkeypatch.setattr(buffered, "is_elsewhere", store.paths.folder.__eq__)
+    monkeypatch.setattr(buffered, "_ANSWER_SECONDS", 0.01)
+    append_rows, event = ResultStore.append, threading.Event()
+
+    def append_late(self: ResultStore, *rows: Any, **options: Any) -> None:
+        assert self.paths != store.paths or event.wait(timeout=60)
+        append_rows(self, *rows, **options)
+
+    monkeypatch.setattr(ResultStore, "append", append_late)
+    yield event
+    event.set()
+
+
+def test_a_store_that_is_silent_holds_nobody_up_and_has_each_row_once_when_it_answers(
+    store: ResultStore, answers: threading.Event, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer = BufferedWriter(store)
+    row = trial_row("a")
+    assert writer.add(row, curve_of(row)) == []
+    other = trial_row("b")
+    assert writer.add(other, curve_of(other)) == writer.flush() == []
+    folder = store.paths.folder
+    assert caplog.messages == [
+        f"cannot write to {folder}: no answer in 0.01 s; rows that wait in memory: 1"
+    ]
+
+    answers.set()
+    written: list[str] = []
+    while len(written) < 2:
+        written += writer.flush()
+
+    assert written == ids(store) == ["a", "b"]
+    assert (rows_in(store.paths.trials), rows_in(store.paths.epochs)) == (2, 4)
+
+
+@pytest.mark.usefixtures("sleeps", "answers")
+def test_where_it_stays_silent_all_rows_are_saved_elsewhere(
+    store: ResultStore, elsewhere: Path
+) -> None:
+    writer = BufferedWriter(store)
+    writer.add(trial_row("a"), [])
+    writer.add(trial_row("b"), [])
+
+    with pytest.raises(StoreError, match="; rows in memory: 2, they are saved in"):
+        writer.close()
+
+    (saved,) = elsewhere.iterdir()
+    assert ids(ResultStore(StorePaths(saved))) == ["a", "b"]

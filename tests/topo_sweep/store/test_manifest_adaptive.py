@@ -23,11 +23,13 @@ def race(more: More = (), **values: object) -> TopologySweep:
 
 def test_only_a_store_of_which_a_race_was_asked_is_adaptive(tmp_path: Path) -> None:
     plain = new_manifest(small_spec()).with_request(small_spec())
-    assert plain.adaptive is None
+    assert (plain.adaptive, plain.race) == (None, None)
     both = plain.with_request(race(FIRST)).with_request(small_spec(seeds=(7,)))
     both.write(tmp_path / "sweep.json")
 
     assert both.adaptive == race(FIRST).adaptive
+    assert both.race == race(FIRST)
+    assert both.seeds_beforehand == [0, 1, 2, 7], "not seed 3, which results chose"
     assert read_manifest(tmp_path / "sweep.json") == both
 
 

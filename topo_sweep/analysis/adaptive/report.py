@@ -5,27 +5,37 @@ How it decides is in `rule.py`. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
 from typing import Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from topo_sweep.analysis.accuracy import METRICS
-from topo_sweep.analysis.adaptive.rule import Ending, Race, Standing, next_groups, standing
+from nas_core.cells.topology import Topology
+from topo_sweep.analysis.accuracy import METRICS, chosen_metric
+from topo_sweep.analysis.adaptive.rule import (
+    MOST_FAILED,
+    Ending,
+    Race,
+    Standing,
+    next_groups,
+    race_table,
+    standing,
+)
 from topo_sweep.analysis.design import Design
 from topo_sweep.analysis.inference.findings import Finding
 from topo_sweep.analysis.text import counted, points
 from topo_sweep.spec.adaptive import Adaptive
+from topo_sweep.spec.networks import TopologySweep
 
 _METHOD: Final = (
     "race of paired differences, normal-mixture confidence sequences, Bonferroni over pairs"
 )
+FLATTERED: Final = "the accuracies that chose flatter what they chose, so claims need fresh seeds"
 _ASSUMES: Final = (
     "that a seed adds alike to all classes and that the rest is about normal; a diverged run "
-    "counts as the worst of its seed. The accuracies that chose flatter what they chose, so claims "
-    "need fresh seeds, or the intervals of rank"
+    f"counts as the worst of its seed; {FLATTERED}, or the intervals of rank"
 )
 _OPENINGS: Final[dict[Ending, str]] = {
     "": "The race goes on",
@@ -34,30 +44,29 @@ _OPENINGS: Final[dict[Ending, str]] = {
 }
 
 
-def race_finding(race: Race, settings: Adaptive, names: Sequence[str], metric: str) -> Finding:
+def race_finding(race: Race, spec: TopologySweep) -> Finding:
     """Return the statement of a race and what it spent.
 
     Args:
         race: how far it is.
-        settings: how many were wanted, and how surely.
-        names: of each group, such as 'class 3'.
-        metric: 'val' or 'test', which accuracy decided.
+        spec: the request, with its `adaptive` settings; see `TopologySweep.racing`.
 
     """
-    results, now = np.array(race.results), race.standing
+    results, now, names = np.array(race.results), race.standing, _names(spec)
+    settings = spec.adaptive or Adaptive()
     chosen = np.isin(np.arange(len(names)), now.top) if now else np.zeros(len(names), bool)
     spent = f"It took {_runs_in_rounds(race)}"
     equal = int(results.max(initial=0)) * len(names)
     if equal > race.spent:
         spent += f"; as many seeds for every class as for the class with most are {equal:,}"
-    sentences = [_statement(race, settings, names, metric), f"{spent}."]
+    sentences = [race_statement(race, spec), f"{spent}."]
     if race.out:
         failed = ", ".join(names[group] for group in sorted(race.out))
         sentences.append(f"Out of the race, for their runs failed: {failed}.")
     means = now.means if now else np.full(len(names), np.nan)
     table = pd.DataFrame(
         {
-            "name": list(names),
+            "name": names,
             "chosen": chosen,
             "in_doubt": now.doubt > 0 if now else np.ones(len(names), bool),
             "runs": results,
@@ -79,7 +88,7 @@ def race_finding(race: Race, settings: Adaptive, names: Sequence[str], metric: s
             "rounds": race.round,
             "runs_with_equal_seeds": equal,
             "in_doubt": now.still_racing if now else len(names),
-            "metric": metric,
+            "metric": chosen_metric(None, holdout=spec.data.holdout),
         },
         tables={"classes": table},
         shown={"what was spent": _spent(results, chosen)},
@@ -97,42 +106,54 @@ def race_line(race: Race) -> str:
     return f"round {race.round}: {racing} of {groups} classes still race{doubt}; {wanted}"
 
 
-def adaptive_finding(design: Design, settings: Adaptive | None = None) -> Finding:
+def adaptive_finding(
+    design: Design, trials: pd.DataFrame, settings: Adaptive | None = None
+) -> Finding:
     """Return what a race would do next with the seeds that there are.
 
     Args:
         design: what was measured.
-        settings: how many of the best are looked for, and how surely; None is the default.
+        trials: the rows that it is made of; of each class those of its smallest member would race.
+        settings: how many of the best are looked for, and how surely; None is the default, with
+            fewer than that where there are no more classes.
 
     """
-    settings = settings or Adaptive()
-    title, table = "what a race would do next", design.table
-    groups = table.shape[1]
-    if groups <= settings.top or len(table) < 2:
+    title = "what a race would do next"
+    if design.kind != "topologies" or design.by != "class":
+        sentence = "Nothing to race: `run --adaptive` takes sweeps of topologies, class by class."
+        return Finding(title=title, sentence=sentence)
+    results, failed = race_table(trials, design.groups["genotype"].tolist(), design.metric)
+    table, groups = results.to_numpy(dtype=float), len(design.groups)
+    failures = Counter(group for group, _ in failed)
+    out = {group for group, count in failures.items() if count >= MOST_FAILED}
+    racing = groups - len(out)
+    settings = settings or Adaptive(top=max(min(Adaptive().top, racing - 1), 1))
+    if racing <= settings.top or len(table) < 2:
         needed = f"{settings.top + 1} classes and 2 seeds"
-        found = f"{groups} and {len(table)}"
+        found = f"{racing} and {len(table)}"
         return Finding(title=title, sentence=f"A race needs {needed}; there are {found}.")
-    now = standing(table.to_numpy(dtype=float), settings)
+    now = standing(table, settings, out=out)
+    seeds = results.notna().sum().to_numpy()
     option = "best" if settings.top == 1 else f"top={settings.top}"
     unlike = "" if np.isinf(now.reach) else f" (what is shown so far: {points(now.reach)} points)"
     goal = f"{settings.goal} to within {points(settings.delta)} points"
     sure = f"{100 * settings.confidence:g}% confidence"
+    opening = f"By {design.metric_name} the seeds at hand"
     if len(now.doubtful):
-        counts = table.notna().sum().to_numpy()
-        following = len(next_groups(now, counts))
+        following = len(next_groups(now, seeds))
         sentence = (
-            f"The seeds at hand do not tell {goal} from the rest with {sure}{unlike}: "
+            f"{opening} do not tell {goal} from the rest with {sure}{unlike}: "
             f"`run --adaptive {option}` would give the next seed to {following} of {groups}."
         )
     else:
-        sentence = f"The seeds at hand tell {goal} from the rest with {sure}: nothing more is due."
-    names = [design.name_of(int(group)) for group in table.columns]
+        sentence = f"{opening} tell {goal} from the rest with {sure}: nothing more is due."
+    names = [design.name_of(int(group)) for group in design.groups.index]
     rows = pd.DataFrame(
         {
             "name": names,
             "chosen": np.isin(np.arange(groups), now.top),
             "in_doubt": now.doubt > 0,
-            "seeds": table.notna().sum().to_numpy(),
+            "seeds": seeds,
         }
     )
     return Finding(
@@ -146,18 +167,20 @@ def adaptive_finding(design: Design, settings: Adaptive | None = None) -> Findin
             "delta": settings.delta,
             "reach": _finite(now),
             "in_doubt": now.still_racing,
+            "metric": design.metric,
         },
         tables={"classes": rows},
     )
 
 
-def _statement(race: Race, settings: Adaptive, names: Sequence[str], metric: str) -> str:
-    """Return what may be said of the chosen groups, and no more."""
-    now, sure = race.standing, f"With {100 * settings.confidence:g}% confidence"
+def race_statement(race: Race, spec: TopologySweep) -> str:
+    """Return what may be said of the chosen classes, and no more; arguments as `race_finding`."""
+    now, names, settings = race.standing, _names(spec), spec.adaptive or Adaptive()
+    sure = f"With {100 * settings.confidence:g}% confidence"
     if now is None:
         return f"{_OPENINGS[race.ended]}: its first seeds are not all there, so nothing is claimed."
     chosen = ", ".join(names[group] for group in now.top)
-    measured = METRICS[metric]
+    measured = METRICS[chosen_metric(None, holdout=spec.data.holdout)]
     of_one = "it" if settings.top == 1 else "one of these"
     if race.ended == "told apart":
         more = f" by more than {points(settings.delta)} points" if settings.delta else ""
@@ -169,6 +192,13 @@ def _statement(race: Race, settings: Adaptive, names: Sequence[str], metric: str
     shown = f"no other class is better than {of_one} by more than {points(now.reach)} points"
     asked = f"{points(settings.delta)} points were asked for"
     return f"{opening}: {racing}. {sure}, {shown} in {measured}, where {asked}: {chosen}."
+
+
+def _names(spec: TopologySweep) -> list[str]:
+    return [
+        f"class {Topology.from_index(index).class_id} (topology {index})"
+        for index in spec.topologies
+    ]
 
 
 def _runs_in_rounds(race: Race) -> str:

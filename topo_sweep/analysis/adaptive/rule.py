@@ -29,10 +29,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from topo_sweep.analysis.accuracy import Floats, accuracies
+from topo_sweep.analysis.accuracy import Floats, accuracies, chosen_metric
 from topo_sweep.analysis.statistics.additive import additive
 from topo_sweep.analysis.statistics.anytime import anytime_pairs
 from topo_sweep.spec.adaptive import Adaptive
+from topo_sweep.spec.networks import TopologySweep
 
 Run = tuple[int, int]
 """A group's number and a seed."""
@@ -230,6 +231,34 @@ def race(
         results=tuple((~np.isnan(results)).sum(axis=0).tolist()),
         out=out,
         standing=now,
+    )
+
+
+def race_of(
+    spec: TopologySweep,
+    trials: pd.DataFrame,
+    *,
+    budget: int | None = None,
+    retry_failed: bool = False,
+) -> Race:
+    """Return how far the race of an adaptive sweep is, from the rows of its store.
+
+    Args:
+        spec: the request, with its `adaptive` settings; see `TopologySweep.racing`.
+        trials: one row a trial.
+        budget: as in `race`.
+        retry_failed: whether failed runs are asked for again.
+
+    """
+    genotypes = [str(genotype) for genotype in spec.genotype_list()]
+    metric = chosen_metric(None, holdout=spec.data.holdout)
+    table, failed = race_table(trials, genotypes, metric)
+    return race(
+        table,
+        spec.adaptive or Adaptive(),
+        seeds=spec.seeds,
+        failed=() if retry_failed else failed,
+        budget=budget,
     )
 
 

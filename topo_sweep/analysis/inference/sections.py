@@ -97,22 +97,23 @@ def analyze(
         supernet_finding(searches, trained, beside=beside, metric=metric, confidence=confidence),
     )
     yield 10, power_finding(design, confidence=confidence)
-    yield 10, adaptive_finding(design_of(everything, by=by, metric=metric), settings)
+    # A race has no other metric than that of its data.
+    yield 10, adaptive_finding(design_of(everything, by=by), everything, settings)
 
 
 def adaptive_remarks(sweep: OpenedSweep, others: Sequence[OpenedSweep] = ()) -> list[str]:
     """Say what an analysis leaves out of adaptive sweeps; nothing of others."""
     remarks = []
     if sweep.manifest.adaptive is not None:
-        seeds = format_int_set(_seeds_asked_for(sweep))
+        seeds = format_int_set(sweep.manifest.seeds_beforehand)
         remarks.append(
             "Results decided who got more seeds (an adaptive sweep), which would bias most of "
             f"this: all sections but the last are on seeds {seeds}, asked for beforehand."
         )
     remarks += [
-        f"Of {other.folder.name} only seeds {format_int_set(_seeds_asked_for(other))} count, which "
-        "were asked for beforehand: results decided who got more (an adaptive sweep), which "
-        "biases means over all of them."
+        f"Of {other.folder.name} only seeds {format_int_set(other.manifest.seeds_beforehand)} "
+        "count, which were asked for beforehand: results decided who got more (an adaptive "
+        "sweep), which biases means over all of them."
         for other in others
         if other.manifest.adaptive is not None
     ]
@@ -123,12 +124,7 @@ def _asked_beforehand(sweep: OpenedSweep, trials: pd.DataFrame) -> pd.DataFrame:
     """Return the trials of an adaptive sweep that no result asked for; of another all."""
     if sweep.manifest.adaptive is None:
         return trials
-    return trials[trials["seed"].isin(_seeds_asked_for(sweep))]
-
-
-def _seeds_asked_for(sweep: OpenedSweep) -> list[int]:
-    """Return the seeds that requests name themselves, whatever results added."""
-    return sorted({seed for spec in sweep.manifest.specs() for seed in spec.seeds})
+    return trials[trials["seed"].isin(sweep.manifest.seeds_beforehand)]
 
 
 def _trainings_planned(sweep: OpenedSweep) -> dict[str, Planned]:

@@ -11,11 +11,13 @@ import contextlib
 import os
 import shlex
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any, Final, NoReturn
 
+from nas_core.errors import first_line
 from topo_sweep.cli.shared.common import INTERRUPTED, say
 from topo_sweep.runs.processes import adopt_orphans, children_of, die_with_parent
 
@@ -24,6 +26,7 @@ _HERE_ALONE: Final = {"--dry-run", "--help", "-h", "inline", "--executor=inline"
 _ELSEWHERE: Final = ("--cluster", "--address")
 _FAILED: Final = 1
 _MOST_DEATHS: Final = 5
+"""Of Ray in a local run, which so is started again once less."""
 _STOP_SECONDS: Final = 20.0
 """A run that was asked to stop and does not is ended after so long: its cluster may be dead."""
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -38,7 +41,7 @@ def supervised(arguments: Sequence[str], command: Callable[[], NoReturn]) -> int
     """Run a command in a child and return its exit code; where Ray's end was its end, go on.
 
     A Ray of this machine is started anew, since a run goes on from its store; where a cluster was
-    joined, a line says how to go on.
+    joined, a line says how to go on. What a command raises is a failure, and no end of Ray.
 
     Args:
         arguments: of the program.
@@ -50,7 +53,7 @@ def supervised(arguments: Sequence[str], command: Callable[[], NoReturn]) -> int
     joins = any(argument.startswith(_ELSEWHERE) for argument in arguments)
     again = shlex.join(["topo-sweep", *arguments])
     with parent.passing_signals_on():
-        for _ in range(_MOST_DEATHS):
+        for death in range(1, _MOST_DEATHS + 1):
             code = parent.run(command)
             _end_orphans()
             if code is not None:
@@ -58,13 +61,13 @@ def supervised(arguments: Sequence[str], command: Callable[[], NoReturn]) -> int
             if parent.was_stopped:
                 say(f"stopped: what had ended is kept, go on with `{again}`")
                 return INTERRUPTED
-            if joins:
+            if joins or death == _MOST_DEATHS:
                 break
             say("Ray died on this machine: what had ended is kept, starting it again")
-    say(
-        "topo-sweep: Ray ended this run, its node or the head of its cluster is gone: what had "
-        f"ended is kept, go on with `{again}`"
-    )
+    why = f"it died {_MOST_DEATHS} times on this machine"
+    if joins:
+        why = "its node or the head of its cluster is gone"
+    say(f"topo-sweep: Ray ended this run, {why}: what had ended is kept, go on with `{again}`")
     return _FAILED
 
 
@@ -116,6 +119,13 @@ class _Parent:
             code = end.code if isinstance(end.code, int) else 0 if end.code is None else _FAILED
             os.write(write, bytes([code]))
             raise
+        except Exception as error:
+            if _says_that_ray_died(error):
+                say(f"topo-sweep: {first_line(error)}")
+                sys.exit(_FAILED)  # the parent is told nothing, as where Ray ends the process
+            say("topo-sweep: an error in the program itself ended it; what had ended is kept")
+            os.write(write, bytes([_FAILED]))
+            raise
 
     def _wait(self) -> None:
         assert self._child is not None  # noqa: S101 - there is one
@@ -131,6 +141,14 @@ class _Parent:
         if self._child:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._child, number)
+
+
+def _says_that_ray_died(error: Exception) -> bool:
+    """Return whether Ray itself raised an error, and not a function that a worker called."""
+    if (of_ray := sys.modules.get("ray.exceptions")) is None:
+        return False
+    is_of_ray = isinstance(error, of_ray.RayError)
+    return is_of_ray and not isinstance(error, of_ray.RayTaskError)
 
 
 def _end_orphans() -> None:

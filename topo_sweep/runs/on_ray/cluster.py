@@ -9,19 +9,21 @@ import socket
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import ray
 from ray._private import ray_constants, services  # there is no public way to ask where `auto` is
 from ray._raylet import Config  # type: ignore[attr-defined] # it is in C
+from ray.exceptions import RayError, RayTaskError
 
-from nas_core.errors import InputError
+from nas_core.errors import InputError, TopoSweepError, first_line
 from topo_sweep.analysis.text import counted
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.on_ray.local_nodes import is_loopback_only
-from topo_sweep.runs.on_ray.nodes import check_nodes, places
+from topo_sweep.runs.on_ray.nodes import check_nodes
 from topo_sweep.runs.on_ray.quiet import quiet_ray
-from topo_sweep.runs.on_ray.tokens import MODE, OPEN_WARNING, ensure_token, mode_for
+from topo_sweep.runs.on_ray.room import places, remarks
+from topo_sweep.runs.on_ray.tokens import MODE, ensure_token, mode_for, open_warning
 
 if TYPE_CHECKING:
     from topo_sweep.runs.images import ImagesByPath
@@ -36,6 +38,8 @@ _HOW_TO_START = (
 )
 _LOOK_SECONDS = 1.0
 """Between two looks for a first machine."""
+_MOST_WORKERS: Final = 3
+"""That may be lost over one question."""
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -66,6 +70,8 @@ def connected(
         else:
             if os.environ.get(MODE, "token").lower() == "token":
                 ensure_token()  # Ray would make it for all to read
+            elif not insecure:
+                _LOGGER.warning("%s", open_warning("Ray on this machine", f"unset {MODE}"))
             ray.init(address="local", include_dashboard=False, **printing)
         try:
             yield _described(cluster=cluster)
@@ -104,6 +110,9 @@ def settle(execution: Execution, by_path: ImagesByPath | None = None) -> tuple[E
             "use --gpus-per-pack 0 to train on CPUs"
         )
     cpus = counted(execution.cpus, "CPU")
+    if execution.cluster:
+        for remark in remarks(settled, ray.nodes()):
+            _LOGGER.warning("%s", remark)
     if execution.cluster or gpus:  # else the only node is this machine, which has all of it
         check_nodes(settled, by_path)
     each = "trial" if execution.pack_size is None else "pack"
@@ -145,11 +154,33 @@ def asks_for_token() -> bool:
 
 
 def on_worker(execution: Execution, function: Callable[[A], R], argument: A) -> R:
-    """Call a function in a process that has what a worker of a settled execution has."""
+    """Call a function in a process that has what a worker of a settled execution has.
+
+    Where that process or its machine is lost, another one is asked. What the function raises is
+    raised here.
+
+    Raises:
+        TopoSweepError: each of them was lost.
+
+    """
+    # Not by Ray's own retries: of what it ends for want of memory it makes no end.
     remote = ray.remote(
         num_cpus=execution.cpus, num_gpus=execution.gpus_of_each, max_retries=0, max_calls=1
     )(function)
-    return ray.get(remote.remote(argument))
+    lost = ""
+    for _ in range(_MOST_WORKERS):
+        try:
+            return ray.get(remote.remote(argument))
+        except RayTaskError as error:
+            raise error.cause from error
+        except RayError as error:
+            lost = first_line(error)
+            _LOGGER.warning("a worker was lost that was to measure something (%s)", lost)
+    raise TopoSweepError(
+        f"{_MOST_WORKERS} workers were lost, one after another, that were to measure something "
+        f"({lost}): look at the memory of their machines, or leave nothing to measure: numbers in "
+        "the place of 'auto', and --compile off"
+    )
 
 
 def _address(address: str | None) -> tuple[str, str]:
@@ -180,13 +211,13 @@ def _join(
     left.enter_context(_authenticated_as(mode[MODE]))
     try:
         ray.init(address=where, **printing)
-    except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+    except (ConnectionError, ValueError, RuntimeError, RayError) as error:
         why = " ".join(str(error).split())[:300] or type(error).__name__
         raise InputError(
             f"the Ray cluster at {where} ({origin}) would let this client in, but: {why}"
         ) from None
     if mode[MODE] != "token" and not insecure:
-        _LOGGER.warning(OPEN_WARNING.format(where))
+        _LOGGER.warning("%s", open_warning(f"the cluster at {where}"))
 
 
 @contextlib.contextmanager

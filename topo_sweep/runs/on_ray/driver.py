@@ -25,6 +25,7 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from nas_core.data.splits import Split
+from nas_core.errors import TopoSweepError
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.images import ImagesByPath
@@ -35,6 +36,7 @@ from topo_sweep.runs.on_ray.watch import Watch, checked, places_but
 from topo_sweep.runs.on_ray.worker import TrialTrainable
 from topo_sweep.runs.packing.packs import Pack
 from topo_sweep.runs.recorder import Recorder
+from topo_sweep.runs.runner import Report, Together
 from topo_sweep.spec.trials import Runnable
 from topo_sweep.store.paths import StorePaths
 
@@ -245,6 +247,8 @@ class _Reports(tune.Callback):
         self._paths = paths
         self._interrupts = interrupts
         self._queue = queue
+        self._error: TopoSweepError | None = None
+        """What ends the run at the end of this step."""
 
     def on_trial_start(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object
@@ -262,13 +266,13 @@ class _Reports(tune.Callback):
     ) -> None:
         """Record an epoch or the outcome; Tune's own results at the end hold none."""
         if "report" in result:
-            self._recorder.take(trial.config["trial"], result["report"])
+            self._take(trial, result["report"])
 
     def on_trial_error(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object
     ) -> None:
         """Take note of a trial whose worker died or raised: it may be tried again."""
-        self._recorder.take(trial.config["trial"], failure_of(trial, self._paths))
+        self._take(trial, failure_of(trial, self._paths))
         trial.config.clear()
 
     def on_trial_complete(
@@ -279,11 +283,25 @@ class _Reports(tune.Callback):
         trial.run_metadata = type(trial.run_metadata)()
 
     def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: object) -> None:
-        """Write rows that are due; stop here, between two events, if all ended or on Ctrl-C."""
+        """Write rows that are due; stop here, between two events, if all ended or on Ctrl-C.
+
+        Raises:
+            TopoSweepError: the recorder cannot go on.
+
+        """
+        if self._error is not None:
+            raise self._error
         self._recorder.tick()
         self._interrupts.check()
         if self._queue.all_ended:
             raise _AllEnded
+
+    def _take(self, trial: TuneTrial, report: Report | Together) -> None:
+        """Let the recorder take a report; keep an error, of which Tune would make a traceback."""
+        try:
+            self._recorder.take(trial.config["trial"], report)
+        except TopoSweepError as error:
+            self._error = error
 
     def __getstate__(self) -> dict[str, Any]:
         """Give Tune nothing to pickle: its saved state is never read back."""

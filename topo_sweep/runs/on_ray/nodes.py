@@ -18,7 +18,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from nas_core.errors import InputError, first_line
 from topo_sweep.analysis.text import plain_table
-from topo_sweep.runs.execution import Execution, times_in_one
+from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.on_ray.questions import (
     cuda_function,
     images_function,
@@ -27,6 +27,7 @@ from topo_sweep.runs.on_ray.questions import (
     versions_function,
     writing_function,
 )
+from topo_sweep.runs.on_ray.room import places
 
 if TYPE_CHECKING:
     from topo_sweep.runs.images import ImagesByPath
@@ -115,18 +116,6 @@ def nodes_table(
         for node in nodes
     ]
     return plain_table(["node", "state", "CPUs", "GPUs", "memory", *names, *more], rows)
-
-
-def places(execution: Execution, node: Mapping[str, Any]) -> int:
-    """Return how many workers of a settled execution one of Ray's nodes can hold."""
-    wanted = {"CPU": float(execution.cpus), "GPU": execution.gpus_of_each}
-    total = node["Resources"]
-    return min(_times(each, total.get(name, 0)) for name, each in wanted.items() if each)
-
-
-def _times(each: float, total: float) -> int:
-    """Return how often a node has this of one resource; a part of a GPU is of a single one."""
-    return int(total / each) if each >= 1 else int(total) * times_in_one(each)
 
 
 def check_nodes(execution: Execution, by_path: ImagesByPath | None = None) -> None:

@@ -36,11 +36,16 @@ except AuthenticationError:
 
 _LOGGER = logging.getLogger(__name__)
 
-OPEN_WARNING: Final = (
-    "warning: the cluster at {} asks for no token: anybody who reaches it over the network can run "
-    "any code as you on its nodes, and read and change your files there; start it with "
-    "`topo-sweep cluster start --head`, or add --insecure if that is meant"
-)
+
+def open_warning(
+    what: str, instead: str = "start it with `topo-sweep cluster start --head`"
+) -> str:
+    """Return what it means that a cluster asks for no token, and what to do `instead`."""
+    return (
+        f"warning: {what} asks for no token: anybody who reaches it over the network can run any "
+        "code as you on its nodes, and read and change your files there; "
+        f"{instead}, or add --insecure if that is meant"
+    )
 
 
 def token_file() -> Path:

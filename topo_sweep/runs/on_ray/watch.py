@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Collection, Mapping
@@ -26,11 +27,11 @@ from topo_sweep.runs.on_ray.nodes import (
     fault,
     heard,
     named,
-    places,
     versions_here,
     words,
 )
 from topo_sweep.runs.on_ray.questions import question, seeing_function
+from topo_sweep.runs.on_ray.room import places
 from topo_sweep.store.files import is_elsewhere
 
 _LOGGER = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class Watch:
             self._seconds, self._silent = READ_SECONDS, NOT_READ
         self._asked: dict[str, ray.ObjectRef[Any]] = {}
         self._asked_at: dict[str, float] = {}
+        """Of those that have not answered, and of which that was not said yet."""
         self._passed: set[str] = set()
         self._refused: set[str] = set()
         self.look(seconds=self._seconds)
@@ -77,23 +79,15 @@ class Watch:
     def look(self, *, seconds: float = 0.0) -> None:
         """Ask nodes that are new; hear what is answered in so many seconds, and say what is wrong.
 
-        Each node is named once.
+        Each node is named once, and one that answers late once more.
         """
         nodes = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
-        known = self._passed | self._refused | self._asked.keys()
-        for node_id, node in nodes.items():
-            if node_id not in known and places(self._execution, node):
-                images = () if self._by_path is None else question(self._by_path)
-                sees = str(self._manifest.absolute()), digest_of_file(self._manifest)
-                gpus = self._execution.gpus_of_each
-                self._asked[node_id] = ask(node_id, seeing_function(), *sees, gpus, *images)
-                self._asked_at[node_id] = time.monotonic()
+        self._ask_who_is_new(nodes)
         answers = heard(self._asked, seconds)
-        latest = time.monotonic() - self._seconds
-        silent = {node_id for node_id in self._asked if self._asked_at[node_id] <= latest}
         unseen = []
-        for node_id, answer in (dict.fromkeys(silent, self._silent) | answers).items():
-            del self._asked[node_id], self._asked_at[node_id]
+        for node_id, answer in answers.items():
+            del self._asked[node_id]
+            is_late = self._asked_at.pop(node_id, None) is None
             if node_id not in nodes:  # it has left since
                 continue
             is_error = isinstance(answer, Exception)
@@ -113,7 +107,10 @@ class Watch:
                 _LOGGER.warning("%s; it gets no trial, since %s", named_so, since)
             else:
                 self._passed.add(node_id)
-                reaches = sees_results or is_elsewhere(self._manifest)
+                if is_late:
+                    _LOGGER.warning("%s", named(nodes[node_id], "has answered; it gets trials"))
+                reaches = sees_results or not self._manifest.exists()  # gone, it tells nothing
+                reaches |= is_elsewhere(self._manifest)
                 unseen += [] if reaches else [address(nodes[node_id])]
         if unseen:
             _LOGGER.warning(
@@ -121,6 +118,32 @@ class Watch:
                 "and what is interrupted there starts over",
                 ", ".join(unseen),
             )
+        self._say_who_is_silent(nodes)
+
+    def _ask_who_is_new(self, nodes: Mapping[str, Mapping[str, Any]]) -> None:
+        known = self._passed | self._refused | self._asked.keys()
+        for node_id, node in nodes.items():
+            if node_id not in known and places(self._execution, node):
+                images = () if self._by_path is None else question(self._by_path)
+                sees = str(self._manifest.absolute()), self._digest()
+                gpus = self._execution.gpus_of_each
+                self._asked[node_id] = ask(node_id, seeing_function(), *sees, gpus, *images)
+                self._asked_at[node_id] = time.monotonic()
+
+    def _say_who_is_silent(self, nodes: Mapping[str, Mapping[str, Any]]) -> None:
+        """Name once who has not answered in time; what it was asked stays open."""
+        latest = time.monotonic() - self._seconds
+        for node_id in [each for each, asked_at in self._asked_at.items() if asked_at <= latest]:
+            del self._asked_at[node_id]
+            if node_id in nodes:
+                named_so = named(nodes[node_id], str(self._silent))
+                _LOGGER.warning("%s; it gets no trial before it answers", named_so)
+
+    def _digest(self) -> str:
+        """Return the digest of the manifest; where it is gone for now, what each begins with."""
+        with contextlib.suppress(OSError):
+            return digest_of_file(self._manifest)
+        return ""
 
 
 class _Places(tune.PlacementGroupFactory):

@@ -30,6 +30,7 @@ sys.exit(supervised.supervised(sys.argv[1:], command))
 """
 DIES = "os._exit(1)  # as Ray's C++ does"
 DIES_ONCE = "len(runs.read_text().split()) == 1 and os._exit(1); sys.exit(0)"
+RAISES = "import ray; raise {error}"
 SLEEPS = "time.sleep(60); sys.exit(0)"
 SLEEPS_WELL = (
     "signal.signal(signal.SIGTERM, lambda *_: sys.exit(130)); print('ready', flush=True); " + SLEEPS
@@ -87,10 +88,40 @@ def test_a_run_that_dies_each_time_ends_in_one_line_with_the_command(tmp_path: P
     code, errors = ended(start(tmp_path, DIES, "run", "a sweep"))
 
     assert code == 1
-    last = errors.splitlines()[-1]
-    assert last.startswith("topo-sweep: Ray ended this run")
+    *others, last = errors.splitlines()
+    assert others == ["Ray died on this machine: what had ended is kept, starting it again"] * 4
+    assert last.startswith("topo-sweep: Ray ended this run, it died 5 times on this machine: ")
     assert last.endswith("go on with `topo-sweep run 'a sweep'`")
     assert len(children(tmp_path)) == 5
+
+
+@pytest.mark.parametrize("option", ["--yes", "--cluster"])
+@pytest.mark.parametrize(
+    "error", ["KeyError('bug')", "ray.exceptions.RayTaskError('f', 'KeyError: bug', KeyError())"]
+)
+def test_what_a_command_raises_is_told_once_as_its_own_fault(
+    error: str, option: str, tmp_path: Path
+) -> None:
+    code, errors = ended(start(tmp_path, RAISES.format(error=error), "run", "demo", option))
+
+    assert code == 1
+    assert len(children(tmp_path)) == 1
+    first, *traceback = errors.splitlines()
+    assert first == "topo-sweep: an error in the program itself ended it; what had ended is kept"
+    assert errors.count("Traceback (most recent call last)") == 1
+    assert "bug" in traceback[-1]
+    assert "Ray died" not in errors
+    assert "is gone" not in errors
+
+
+def test_what_ray_itself_raises_is_its_end_and_told_in_a_line(tmp_path: Path) -> None:
+    raises = RAISES.format(error="ray.exceptions.RaySystemError('no answer')")
+    code, errors = ended(start(tmp_path, raises, "run", "demo", "--cluster"))
+
+    assert code == 1
+    reason, last = errors.splitlines()
+    assert reason == "topo-sweep: System error: no answer"
+    assert last.startswith("topo-sweep: Ray ended this run, its node or the head of its cluster")
 
 
 @pytest.mark.parametrize("option", ["--cluster", "--address=host:1"])

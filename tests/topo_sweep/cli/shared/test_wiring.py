@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from nas_core.errors import InputError
+from tests.topo_sweep.analysis.adaptive.races import stored_race
 from tests.topo_sweep.analysis.choice_rows import topologies
 from topo_sweep.cli.shared.options import WiringChoice
 from topo_sweep.cli.shared.wiring import Wiring, chosen_wiring
@@ -34,6 +35,13 @@ def test_the_best_of_a_sweep_comes_with_its_origin_and_how_sure_it_is(
     assert capsys.readouterr().err == "", "not before the whole request is checked"
     assert wiring.remarks[0].startswith("warning: no images were held out")
     assert wiring.remarks[-1] == f"topology 17: {wiring.origin}"
+
+
+def test_the_best_of_a_race_is_its_own_with_its_statement(tmp_path: Path) -> None:
+    wiring = chosen(folder=stored_race(tmp_path).folder)
+
+    assert wiring.settings == {"topology": 7}
+    assert any("of a race for the 2 best classes: With 95%" in said for said in wiring.remarks)
 
 
 @pytest.mark.parametrize("text", ["topology=3", "search.topology=3"])

@@ -130,9 +130,14 @@ def test_what_ray_says_of_a_cluster_that_it_cannot_use_is_told_in_a_line(
     assert line.endswith("was started with: Ray: 2.50.0")
 
 
+@pytest.mark.parametrize("insecure", [False, True])
 @pytest.mark.parametrize("mode", [None, "token", "disabled"])
 def test_a_token_of_this_machine_is_closed_to_others_before_ray_looks_for_one(
-    mode: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mode: str | None,
+    insecure: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     path, modes = tmp_path / ".ray" / "auth_token", []
     for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
@@ -148,10 +153,14 @@ def test_a_token_of_this_machine_is_closed_to_others_before_ray_looks_for_one(
     monkeypatch.setattr("ray.shutdown", lambda: None)
     monkeypatch.setattr(cluster, "_described", lambda **_: "here")
 
-    with connected(cluster=False, address=None, verbose=False):
+    with connected(cluster=False, address=None, verbose=False, insecure=insecure):
         pass
 
     assert modes == [None if mode == "disabled" else 0o600]
+    assert len(caplog.messages) == (mode == "disabled" and not insecure)
+    for message in caplog.messages:
+        assert message.startswith("warning: Ray on this machine asks for no token: anybody")
+        assert "; unset RAY_AUTH_MODE, or add --insecure" in message
 
 
 def test_a_head_without_cpus_waits_for_a_machine(

@@ -20,6 +20,8 @@ from tests.topo_sweep.runs.search_run import FOUND, search_spec
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.interrupts import Interrupts
 from topo_sweep.runs.on_ray.driver import _AllEnded, _AsHandedOut, _Queue, _Reports
+from topo_sweep.store.lease import LeaseLostError
+from topo_sweep.store.parquet import ResultStore
 
 
 class OnRay(TuneTrial):
@@ -92,6 +94,27 @@ def test_a_trial_whose_worker_died_is_a_row(tmp_path: Path) -> None:
 
     assert (run.row(IDS[0])["status"], run.row(IDS[0])["error"]) == ("failed", "its worker died")
     assert trial.config == {}
+
+
+@pytest.mark.parametrize("died", [False, True])
+def test_what_the_recorder_cannot_go_on_after_ends_the_run_as_it_is_between_two_events(
+    died: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports, trial = reports_of(Run(tmp_path)), OnRay(IDS[0])
+    lost = LeaseLostError("the sweep was taken over by process 7")
+
+    def append(*_: object, **__: object) -> None:
+        raise lost
+
+    monkeypatch.setattr(ResultStore, "append", append)
+    if died:
+        reports.on_trial_error(0, [], trial)
+    else:
+        reports.on_trial_result(0, [], trial, {"report": ended("diverged")[-1]})
+
+    with pytest.raises(LeaseLostError) as failure:
+        reports.on_step_end(0, [])
+    assert failure.value is lost
 
 
 def test_ctrl_c_ends_the_run_between_two_events(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import contextlib
 import faulthandler
 import os
 import re
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ import pytest
 import ray
 import torch
 
+from nas_core.errors import InputError, TopoSweepError
 from nas_core.training.pack import PackTraining
 from nas_core.training.training import Training
 from tests.conftest import comparable
@@ -100,6 +102,37 @@ def test_a_question_is_answered_by_a_process_that_has_what_workers_have() -> Non
 
     assert (number, gpu) == (5, 0.5)
     assert process != os.getpid()
+
+
+@pytest.mark.parametrize("deaths", [1, 3])
+def test_where_the_process_that_is_asked_dies_another_one_is_a_few_times(
+    deaths: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def asked(folder: Path) -> int:
+        died = len(list(folder.iterdir()))
+        if died < deaths:
+            (folder / str(died)).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return died
+
+    if deaths == 1:
+        assert cluster.on_worker(Execution(gpus=0.5), asked, tmp_path) == 1
+    else:
+        with pytest.raises(TopoSweepError, match="3 workers were lost, one after another"):
+            cluster.on_worker(Execution(gpus=0.5), asked, tmp_path)
+    assert len(list(tmp_path.iterdir())) == len(caplog.records) == deaths
+    assert all("a worker was lost that was to measure" in line for line in caplog.messages)
+
+
+def test_what_a_question_raises_is_raised_as_it_is_and_not_asked_again(tmp_path: Path) -> None:
+    def asked(folder: Path) -> None:
+        (folder / str(os.getpid())).touch()
+        raise InputError("bad")
+
+    with pytest.raises(InputError) as failure:
+        cluster.on_worker(Execution(gpus=0.5), asked, tmp_path)
+    assert str(failure.value) == "bad"
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def run_there(

@@ -24,7 +24,6 @@ from topo_sweep.runs.on_ray.nodes import (
     fault,
     lack,
     nodes_table,
-    places,
     versions_here,
 )
 
@@ -200,10 +199,3 @@ def test_nodes_of_other_versions_are_named_after_a_table_of_all(
     for line, versions in zip(lines, answers.values(), strict=False):
         assert line.split()[-4:] == list(versions.values())
     assert lines[2].endswith(" does not answer in 20 s")
-
-
-def test_a_node_holds_workers_by_what_it_has_least_of() -> None:
-    node = {"Resources": {"CPU": 8.0, "GPU": 1.0}}
-    assert places(Execution(gpus=0, cpus=3), node) == 2
-    assert places(Execution(gpus=0.25, cpus=1), node) == 4
-    assert places(Execution(gpus=0, cpus=1), {"Resources": {}}) == 0

@@ -82,6 +82,18 @@ def test_a_sweep_that_lies_elsewhere_needs_no_folder_that_nodes_share(
     assert caplog.records == []
 
 
+def test_while_sweep_json_is_gone_nodes_join_and_nothing_is_said_of_their_folders(
+    made_up: MadeUp, manifest: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    nodes = Watch(Execution(cluster=True, gpus=0), manifest)
+    manifest.unlink()
+
+    made_up.cpus, made_up.answers = {"late": 2}, {"late": (HERE, False, None, None)}
+    nodes.look()
+
+    assert (set(nodes.passed), caplog.messages) == ({"late"}, [])
+
+
 def test_a_node_that_joins_counts_when_it_has_passed_and_not_before(
     made_up: MadeUp, manifest: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -125,7 +137,28 @@ def test_a_node_that_stays_silent_is_named_and_gets_nothing(
     nodes.look()
     assert (set(nodes.passed), set(nodes.refused)) == (set(), {"silent"})
     (record,) = caplog.records
-    assert record.message.startswith("node silent does not answer in 20 s; it gets no trial")
+    silent = "node silent does not answer in 20 s; it gets no trial before it answers"
+    assert record.message == silent
+
+
+def test_a_node_that_answers_late_gets_trials_from_then_on(
+    made_up: MadeUp, manifest: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    made_up.cpus = {"late": 2, "other": 2}
+    nodes = Watch(Execution(cluster=True, gpus=0), manifest)
+    clock.now += 300
+    nodes.look()
+    caplog.clear()
+
+    made_up.answers = {"late": (HERE, True, None, None), "other": (OTHER, True, None, None)}
+    nodes.look()
+    nodes.look()
+
+    assert (set(nodes.passed), set(nodes.refused)) == ({"late"}, {"other"})
+    assert made_up.asked == ["late", "other"]
+    answered, differs = caplog.messages
+    assert answered == "node late has answered; it gets trials"
+    assert differs.startswith("node other has torch 0.1; it gets no trial, since")
 
 
 def test_a_node_that_does_not_read_the_images_gets_no_trial_where_they_are_not_sent(
@@ -144,12 +177,11 @@ def test_a_node_that_does_not_read_the_images_gets_no_trial_where_they_are_not_s
     clock.now += 2
     nodes.look()
 
-    blind, slow = (record.message.split("; it gets no trial, ") for record in caplog.records)
-    assert blind == [
-        "node blind finds no cifar10 there",
-        "since with --no-ship-data it reads /data",
+    why = "since with --no-ship-data it reads /data"
+    assert caplog.messages == [
+        f"node blind finds no cifar10 there; it gets no trial, {why}",
+        "node slow has not read the images in 60 s; it gets no trial before it answers",
     ]
-    assert slow[0] == "node slow has not read the images in 60 s"
     assert made_up.questions["reads"][-3:] == ("cifar10", "/data", "a fingerprint")
 
 
@@ -168,9 +200,10 @@ def test_a_node_on_which_pytorch_finds_no_gpu_gets_no_trial(
     clock.now += 2
     nodes.look()
 
-    blind, slow = (record.message.split("; it gets no trial, ") for record in caplog.records)
-    assert blind == [f"node blind {why}", "since each worker gets a GPU"]
-    assert slow[0] == "node slow has not looked for its GPUs in 60 s"
+    assert caplog.messages == [
+        f"node blind {why}; it gets no trial, since each worker gets a GPU",
+        "node slow has not looked for its GPUs in 60 s; it gets no trial before it answers",
+    ]
     assert made_up.questions["sees"][-1] == 0.5
 
 
