@@ -186,7 +186,13 @@ class Interval(Protocol):
     """Gives the ends of intervals of means, as `t_interval` does."""
 
     def __call__(
-        self, mean: ArrayLike, sd: ArrayLike, n: ArrayLike, *, within: Range
+        self,
+        mean: ArrayLike,
+        sd: ArrayLike,
+        n: ArrayLike,
+        *,
+        within: Range,
+        confidence: float = 0.95,
     ) -> tuple[Floats, Floats]:
         """Return the lower and the upper ends."""
 
@@ -238,7 +244,11 @@ class Estimate:
 
 
 def estimate(
-    values: Iterable[float], *, within: Range = ANY, interval: Interval | None = None
+    values: Iterable[float],
+    *,
+    within: Range = ANY,
+    interval: Interval | None = None,
+    confidence: float = 0.95,
 ) -> Estimate | None:
     """Return mean, SD and interval over values that each belong to one seed; None for none.
 
@@ -252,7 +262,8 @@ def estimate(
     if n == 1:
         return Estimate(n=n, mean=mean)
     sd = float(seeds.std(ddof=1))
-    low, high = map(float, (interval or t_interval)(mean, sd, n, within=within))
+    ends = interval or t_interval
+    low, high = map(float, ends(mean, sd, n, within=within, confidence=confidence))
     if np.isnan(low):
         return Estimate(n=n, mean=mean, sd=sd)
     if interval:
@@ -262,9 +273,14 @@ def estimate(
 
 
 def t_interval(
-    mean: ArrayLike, sd: ArrayLike, n: ArrayLike, *, within: Range = ANY
+    mean: ArrayLike,
+    sd: ArrayLike,
+    n: ArrayLike,
+    *,
+    within: Range = ANY,
+    confidence: float = 0.95,
 ) -> tuple[Floats, Floats]:
-    """Return the ends of 95% Student t intervals of means.
+    """Return the ends of Student t intervals of means.
 
     NaN where there is none: n is 1, or all values are equal, which shows no spread and not that
     there is none.
@@ -275,16 +291,19 @@ def t_interval(
         n: how many they are.
         within: what no mean can leave; the ends are cut there, which takes nothing away from how
             often an interval holds the true mean.
+        confidence: of each interval.
 
     """
     centre, spread, count = (np.asarray(part, dtype=float) for part in (mean, sd, n))
-    half = stdtrit(count - 1.0, 0.975) * np.where(spread > ROUNDING, spread, np.nan)
+    half = stdtrit(count - 1.0, (1 + confidence) / 2) * np.where(spread > ROUNDING, spread, np.nan)
     half = half / np.sqrt(count)
     low, high = within
     return np.maximum(centre - half, low), np.minimum(centre + half, high)
 
 
-def difference(first: Iterable[float], second: Iterable[float]) -> Estimate | None:
+def difference(
+    first: Iterable[float], second: Iterable[float], *, confidence: float = 0.95
+) -> Estimate | None:
     """Return the mean of `first` minus that of `second`, each over seeds of its own.
 
     The interval and the p-value are those of Welch's t test, which takes no variances for equal.
@@ -300,5 +319,5 @@ def difference(first: Iterable[float], second: Iterable[float]) -> Estimate | No
     if min(map(len, sides)) == 1 or max(side.std() for side in sides) < ROUNDING:
         return Estimate(n=n, mean=mean)
     test = ttest_ind(*sides, equal_var=False)
-    low, high = map(float, test.confidence_interval())
+    low, high = map(float, test.confidence_interval(confidence))
     return Estimate(n=n, mean=mean, low=low, high=high, p_value=float(test.pvalue))

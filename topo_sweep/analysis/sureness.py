@@ -7,11 +7,11 @@ from collections.abc import Iterable
 import pandas as pd
 
 from topo_sweep.analysis.accuracy import accuracies, estimate, per_seed
-from topo_sweep.analysis.inference.best import MOST_PAIRED
 from topo_sweep.analysis.inference.naming import listed
 from topo_sweep.analysis.inference.noise import members
 from topo_sweep.analysis.inference.pairs import all_pairs
 from topo_sweep.analysis.ranking import Ranking
+from topo_sweep.analysis.statistics.agreement import MOST_PAIRED
 from topo_sweep.analysis.text import counted
 
 

@@ -43,7 +43,7 @@ class AnalysisRequest:
         type=click.FloatRange(0.5, 1.0, min_open=True, max_open=True),
         default=0.95,
         show_default=True,
-        help="Of intervals and tests.",
+        help="Of intervals and tests; what a race would do next has that of races.",
     )
     output_format: str = option("--format", "output_format", **TEXT_OR_JSON)
     output: Path | None = option("-o", "--output", type=OUTPUT, help="File to write.")
@@ -75,17 +75,20 @@ def analyze(request: AnalysisRequest, results: Path) -> None:
         if request.select_seeds is None
         else parse_int_set(request.select_seeds, what="--select-seeds")
     )
+    others = [open_sweep(other) for other in request.against]
     findings = list(
         sections.analyze(
             sweep,
-            [open_sweep(other) for other in request.against],
+            others,
             by=request.by,
             metric=request.metric,
             select_seeds=select_seeds,
             confidence=request.confidence,
         )
     )
-    remarks = chosen_on_test_images(sweep.manifest.origins) + sections.adaptive_remarks(sweep)
+    remarks = chosen_on_test_images(sweep.manifest.origins) + sections.adaptive_remarks(
+        sweep, others
+    )
     value = {
         "sweep": sweep.folder.name,
         "remarks": remarks,

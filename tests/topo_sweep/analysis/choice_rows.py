@@ -9,12 +9,13 @@ from typing import Any
 
 from nas_core.cells.genotype import Genotype
 from nas_core.protocols.training import DataOptions
-from tests.topo_sweep.analysis.ranking_rows import row
+from tests.topo_sweep.analysis.ranking_rows import row, uniform
 from tests.topo_sweep.conftest import FINGERPRINT, make_sweep, small_spec
 from tests.topo_sweep.runs.search_run import search_spec, stored_search
 from tests.topo_sweep.store.store_rows import T0, trial_row
 from topo_sweep.spec.networks import GenotypeSweep, TopologySweep
 from topo_sweep.spec.searches import SearchSweep
+from topo_sweep.spec.trials import Trial
 from topo_sweep.store.opened import OpenedSweep, open_sweep
 from topo_sweep.store.tables import SEARCHES
 
@@ -40,6 +41,7 @@ def finished(
         trial_row(
             **row(network, seed, 1 - value if held_out else value)
             | {
+                "trial_id": Trial(_cell(network), spec.protocol, spec.data, seed).trial_id,
                 "kind": spec.kind,
                 "dataset": spec.data.dataset,
                 "holdout": held_out,
@@ -57,6 +59,10 @@ def finished(
     store = make_sweep(results, spec)
     store.append(trials, [])
     return open_sweep(store.paths.folder)
+
+
+def _cell(network: int | Genotype) -> Genotype:
+    return uniform(network) if isinstance(network, int) else network
 
 
 def topologies(

@@ -23,11 +23,9 @@ from topo_sweep.analysis.inference.naming import (
 )
 from topo_sweep.analysis.inference.noise import members
 from topo_sweep.analysis.inference.pairs import Pairs, all_pairs
+from topo_sweep.analysis.statistics.agreement import MOST_PAIRED
 from topo_sweep.analysis.statistics.moderated import moderated
 from topo_sweep.analysis.text import counted, points
-
-MOST_PAIRED: Final = 400
-"""More groups than these are not compared pair by pair."""
 
 PLACES: Final = ("rank_low", "rank_high", "in_best_set")
 
@@ -148,11 +146,11 @@ def places_finding(design: Design, *, confidence: float = 0.95) -> Finding:
     elif len(best) == 1:
         sentence = (
             f"{listed(design, best).capitalize()} is the best of {len(known)} with "
-            f"{confidence:.0%} confidence ({design.seed_words})."
+            f"{100 * confidence:g}% confidence ({design.seed_words})."
         )
     else:
         sentence = (
-            f"With {confidence:.0%} confidence the best of {units} is one of {len(best)}: "
+            f"With {100 * confidence:g}% confidence the best of {units} is one of {len(best)}: "
             f"{listed(design, best)} ({design.seed_words})."
         )
     sentence += f" {narrow} of {len(known)} ranks are narrower than 1 to {len(rows)}, all at once."

@@ -98,7 +98,7 @@ def across_halves(
     return mean_agreement(pairs, confidence=confidence)
 
 
-def of_halves(design: Design) -> Comparison:
+def of_halves(design: Design, *, confidence: float = 0.95) -> Comparison:
     """Compare half of the seeds with the other half: how far a ranking agrees with itself."""
     table = balanced(design.table)
     what, seeds = "half of the seeds against the other half", len(table)
@@ -110,12 +110,14 @@ def of_halves(design: Design) -> Comparison:
         what=what,
         joined=design.unit,
         seeds=f"n = {seeds // 2} against {seeds - seeds // 2}",
-        across=across_halves(table, table),
+        across=across_halves(table, table, confidence=confidence),
         note=_left_out(design.table, table) if left_out else "",
     )
 
 
-def of_members(design: Design, *, draws: int = _DRAWS, seed: int = 0) -> Comparison:
+def of_members(
+    design: Design, *, draws: int = _DRAWS, confidence: float = 0.95, seed: int = 0
+) -> Comparison:
     """Compare members of a class with each other: two of each class, the mean over random draws.
 
     They are the same experiment, so this is the agreement of a ranking with its own repetition.
@@ -140,11 +142,13 @@ def of_members(design: Design, *, draws: int = _DRAWS, seed: int = 0) -> Compari
         what=what,
         joined="class",
         seeds=n_words(runs.groupby("member")["seed"].nunique()),
-        across=mean_agreement(drawn),
+        across=mean_agreement(drawn, confidence=confidence),
     )
 
 
-def of_epochs(design: Design, trials: pd.DataFrame, curves: pd.DataFrame) -> list[Comparison]:
+def of_epochs(
+    design: Design, trials: pd.DataFrame, curves: pd.DataFrame, *, confidence: float = 0.95
+) -> list[Comparison]:
     """Compare accuracies after some of the epochs with those after the last.
 
     A training that had diverged by then counts as in `design_of`.
@@ -154,6 +158,7 @@ def of_epochs(design: Design, trials: pd.DataFrame, curves: pd.DataFrame) -> lis
         trials: one row a trial.
         curves: of the same trainings, with the columns `trial_id`, `epoch` (from 0) and that of
             the design's metric.
+        confidence: of the intervals.
 
     """
     column = f"{design.metric}_accuracy"
@@ -174,11 +179,11 @@ def of_epochs(design: Design, trials: pd.DataFrame, curves: pd.DataFrame) -> lis
         at = trials.assign(**{column: trials["trial_id"].map(then)})
         early = design_of(at, by=design.by, metric=design.metric)
         what = f"after {epoch + 1} of {total} epochs against all"
-        comparisons.append(_of_same_trainings(what, early, design))
+        comparisons.append(_of_same_trainings(what, early, design, confidence))
     return comparisons
 
 
-def of_images(design: Design, trials: pd.DataFrame) -> Comparison:
+def of_images(design: Design, trials: pd.DataFrame, *, confidence: float = 0.95) -> Comparison:
     """Compare accuracies on the validation images with those on the test images."""
     metric = "test" if design.metric == "val" else "val"
     what = f"{METRICS['val']} against {METRICS['test']}"
@@ -188,10 +193,10 @@ def of_images(design: Design, trials: pd.DataFrame) -> Comparison:
         why = f"not all trainings have {METRICS[metric]}" if held_out else "no images were held out"
         return Comparison(what=what, joined=design.unit, note=why)
     other = design_of(trials, by=design.by, metric=metric)
-    return _of_same_trainings(what, design, other)
+    return _of_same_trainings(what, design, other, confidence)
 
 
-def of_sweeps(first: Design, second: Design, what: str) -> Comparison:
+def of_sweeps(first: Design, second: Design, what: str, *, confidence: float = 0.95) -> Comparison:
     """Compare two sweeps by what they have in common.
 
     That is classes where both are by class, else genotypes, and where they share fewer than two
@@ -201,7 +206,7 @@ def of_sweeps(first: Design, second: Design, what: str) -> Comparison:
     if joined is None:
         return Comparison(what=what, joined="class", note="they have no two groups in common")
     seeds = f"{first.seed_words} against {second.seed_words}"
-    compared = agreement(*sides)
+    compared = agreement(*sides, confidence=confidence)
     left_out = max(map(len, sides)) - (0 if compared is None else compared.n)
     note = f"{left_out} of {max(map(len, sides))} have no partner" if left_out else ""
     return Comparison(what=what, joined=joined, seeds=seeds, same=compared, note=note)
@@ -214,7 +219,7 @@ def _left_out(whole: pd.DataFrame, part: pd.DataFrame) -> str:
     return f"{what} with missing trainings left out"
 
 
-def _of_same_trainings(what: str, first: Design, second: Design) -> Comparison:
+def _of_same_trainings(what: str, first: Design, second: Design, confidence: float) -> Comparison:
     whole = second.table
     table = balanced(whole)
     part = first.table.loc[table.index, table.columns]
@@ -222,8 +227,8 @@ def _of_same_trainings(what: str, first: Design, second: Design) -> Comparison:
         what=what,
         joined=first.unit,
         seeds=first.seed_words,
-        same=agreement(adjusted_means(first.table), adjusted_means(whole)),
-        across=across_halves(part, table),
+        same=agreement(adjusted_means(first.table), adjusted_means(whole), confidence=confidence),
+        across=across_halves(part, table, confidence=confidence),
         note=_left_out(whole, table) if table.size < whole.size and len(table) > 1 else "",
     )
 

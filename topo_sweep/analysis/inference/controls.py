@@ -5,16 +5,17 @@ One comparison is made in `chance.py`; the rows come from `control_rows.py`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from nas_core.errors import InputError
-from topo_sweep.analysis.accuracy import accuracies, chosen_metric
+from topo_sweep.analysis.accuracy import ROUNDING, accuracies, chosen_metric
 from topo_sweep.analysis.comparable import EXPERIMENT, texts_of
 from topo_sweep.analysis.control_rows import ANY_WIRING
-from topo_sweep.analysis.inference.findings import Finding
+from topo_sweep.analysis.inference.findings import Finding, left_out
 from topo_sweep.analysis.statistics.chance import Control, beside_random
 from topo_sweep.analysis.statistics.corrections import holm
 from topo_sweep.analysis.text import counted, interval_words
@@ -39,7 +40,12 @@ _ASSUMES: Final = (
 
 
 def controls_finding(
-    found: pd.DataFrame, random: pd.DataFrame, *, metric: str | None = None, alpha: float = 0.05
+    found: pd.DataFrame,
+    random: pd.DataFrame,
+    *,
+    beside: Sequence[tuple[str, pd.DataFrame]] = (),
+    metric: str | None = None,
+    confidence: float = 0.95,
 ) -> Finding:
     """Return whether searches do better than chance.
 
@@ -48,34 +54,45 @@ def controls_finding(
 
     Args:
         found: see `found_cells`.
-        random: see `random_cells`; may be of several sweeps.
+        random: see `random_cells`, of the same sweep.
+        beside: those of other sweeps, with names; what was trained otherwise is left out.
         metric: 'val' or 'test'; None is 'val' where there is a hold-out, else 'test'.
-        alpha: the chance to call any comparison a difference, where there is none.
+        confidence: of the intervals, and 1 less the chance to call any comparison a difference
+            where there is none.
 
     Raises:
         InputError: found and random cells were not trained by one protocol on the same images, or
             do not have that accuracy.
 
     """
-    failed = int((found["status"] == "failed").sum() + (random["status"] == "failed").sum())
-    found, random = (rows[rows["status"] != "failed"] for rows in (found, random))
-    if found.empty or random.empty:
+    everything = [found, random, *(rows for _, rows in beside)]
+    failed = sum(int((rows["status"] == "failed").sum()) for rows in everything)
+    found, random, *others = (rows[rows["status"] != "failed"] for rows in everything)
+    if found.empty or not any(map(len, (random, *others))):
         sentence = _NOTHING_FOUND if found.empty else NO_CONTROL
         return Finding(title=TITLE, sentence=sentence, numbers={"failed": failed})
-    _check_trained_alike(found, random)
     metric = chosen_metric(metric, holdout=int(found["holdout"].iloc[0]))
-    found, random = (rows.assign(accuracy=accuracies(rows, metric)) for rows in (found, random))
-    controls, notes = _matched(found, random)
+    found, random = _measured(found, found, metric), _measured(random, found, metric)
+    unsuitable = []
+    for (name, _), rows in zip(beside, others, strict=True):
+        try:
+            random = pd.concat([random, _measured(rows, found, metric)])
+        except InputError as error:
+            unsuitable.append(left_out(name, error))
+    if random.empty:
+        return Finding(title=TITLE, sentence=" ".join([NO_CONTROL, *unsuitable]))
+    controls, notes = _matched(found, random, confidence)
+    notes += unsuitable
     if failed:
         notes.append(f"{counted(failed, 'failed training')} left out.")
     if diverged := sum(int((rows["status"] == "diverged").sum()) for rows in (found, random)):
         notes.append(f"{counted(diverged, 'diverged training')} counted, with the last accuracy.")
     if not controls:
         return Finding(title=TITLE, sentence=" ".join([NO_CONTROL, *notes]))
-    table = _judged(controls, alpha)
+    table = _judged(controls, 1 - confidence)
     return Finding(
         title=TITLE,
-        sentence=" ".join([_sentence(table), *notes]),
+        sentence=" ".join([_sentence(table, confidence), *notes]),
         method=_METHOD,
         assumes=_ASSUMES,
         numbers={
@@ -85,8 +102,14 @@ def controls_finding(
             "failed": failed,
         },
         tables={"comparisons": table, "found_cells": _cells(controls)},
-        shown={"found minus random cells, points": _shown(table)},
+        shown={"found minus random cells, points": _shown(table, confidence)},
     )
+
+
+def _measured(rows: pd.DataFrame, found: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Return rows that were trained like the found cells with the `accuracy` that counts."""
+    _check_trained_alike(found, rows)
+    return rows.assign(accuracy=accuracies(rows, metric))
 
 
 def _check_trained_alike(found: pd.DataFrame, random: pd.DataFrame) -> None:
@@ -104,7 +127,9 @@ _Key = tuple[str, str, str, str]
 """Of a comparison: the search, its space, its wiring, and the wiring of the random cells."""
 
 
-def _matched(found: pd.DataFrame, random: pd.DataFrame) -> tuple[dict[_Key, Control], list[str]]:
+def _matched(
+    found: pd.DataFrame, random: pd.DataFrame, confidence: float
+) -> tuple[dict[_Key, Control], list[str]]:
     """Return the comparisons, and sentences on what is in none of them or only in part."""
     controls: dict[_Key, Control] = {}
     alone, used = [], set()
@@ -114,7 +139,9 @@ def _matched(found: pd.DataFrame, random: pd.DataFrame) -> tuple[dict[_Key, Cont
         fits = [one for one in (wiring, ANY_WIRING) if (of_space["wiring"] == one).any()]
         for one in dict.fromkeys(fits):
             chance = of_space[of_space["wiring"] == one]
-            controls[search, space, wiring, one] = beside_random(cells, chance)
+            controls[search, space, wiring, one] = beside_random(
+                cells, chance, confidence=confidence
+            )
             used.add((space, one))
         if not fits:
             alone.append(f"{search} in {space}, {wiring}")
@@ -161,7 +188,7 @@ def _judged(controls: dict[_Key, Control], alpha: float) -> pd.DataFrame:
         )
     table = pd.DataFrame(rows)
     p_holm = holm(table["p_value"])
-    shown = p_holm <= alpha
+    shown = p_holm <= alpha + ROUNDING
     # The place of a single cell says how good it is, and not how bad.
     worse = shown & (table["difference"] < 0) & (table["found"] > 1)
     verdict = np.select([shown & (table["difference"] > 0), worse], ["better", "worse"], "")
@@ -180,9 +207,9 @@ def _cells(controls: dict[_Key, Control]) -> pd.DataFrame:
     return table.assign(p_holm=holm(table["p_value"]))
 
 
-def _sentence(table: pd.DataFrame) -> str:
+def _sentence(table: pd.DataFrame, confidence: float) -> str:
     if len(table) == 1:
-        return _single(table.iloc[0])
+        return _single(table.iloc[0], confidence)
     better, worse = (table[table["verdict"] == verdict] for verdict in ("better", "worse"))
     opening = f"Found cells do better than random ones in {len(better)} of {len(table)} comparisons"
     opening += f" ({'; '.join(map(_name, better.to_dict('records')))})" if len(better) else ""
@@ -192,7 +219,7 @@ def _sentence(table: pd.DataFrame) -> str:
     return opening + ending
 
 
-def _single(row: pd.Series[Any]) -> str:
+def _single(row: pd.Series[Any], confidence: float) -> str:
     cells = f"random cells of {_space(row['space'])}, {row['random_wiring']}"
     n = f"{row['found']} found, {row['random']} random"
     n += f", {counted(row['seeds'], 'training seed')} in common" if row["seeds"] else ""
@@ -207,7 +234,7 @@ def _single(row: pd.Series[Any]) -> str:
             f"The one found cell is not shown to be better than {cells} ({p_value}), so it is not "
             "called good here."
         )
-    points = f"{100 * row['difference']:+.2f} points on average, 95% interval "
+    points = f"{100 * row['difference']:+.2f} points on average, {100 * confidence:g}% interval "
     points += f"{interval_words(row['ci_low'], row['ci_high'])}, p = {row['p_value']:.2g}"
     if row["verdict"]:
         return f"Found cells do {row['verdict']} than {cells}: {points} ({n})."
@@ -226,7 +253,7 @@ def _space(space: str) -> str:
     return "all operations" if space == "all" else space
 
 
-def _shown(table: pd.DataFrame) -> list[tuple[str, ...]]:
+def _shown(table: pd.DataFrame, confidence: float) -> list[tuple[str, ...]]:
     header = ("search", "space", "wiring", "random cells", "found", "random", "difference")
     rows = [
         (
@@ -239,7 +266,8 @@ def _shown(table: pd.DataFrame) -> list[tuple[str, ...]]:
         )
         for row in table.to_dict("records")
     ]
-    return [(*header, "95% interval", "p (Holm)", "one more random cell, %"), *rows]
+    interval = f"{100 * confidence:g}% interval"
+    return [(*header, interval, "p (Holm)", "one more random cell, %"), *rows]
 
 
 def _number(p_value: float) -> str:

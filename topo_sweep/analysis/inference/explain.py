@@ -125,7 +125,7 @@ def rank_correlations(
     ranked = np.asarray(means.round(DIGITS).rank(), dtype=np.float64)
     n, names = len(ranked), [str(name) for name in features]
     order = _orders(n, permutations, seed)
-    held = [number for number, name in enumerate(names) if not name.startswith("node_")]
+    held = [number for number, name in enumerate(names) if _is_held(name)]
     rows = []
     for number, name in enumerate(names):
         given = [other for other in held if other != number]
@@ -161,7 +161,7 @@ def explain_finding(
     trials: pd.DataFrame,
     *,
     permutations: int = 9_999,
-    alpha: float = 0.05,
+    confidence: float = 0.95,
     seed: int = 0,
 ) -> Finding:
     """Say which features of wirings and networks go with the ranking.
@@ -170,7 +170,8 @@ def explain_finding(
         design: the groups and their accuracies.
         trials: the rows that it is made of.
         permutations: as in `rank_correlations`.
-        alpha: a feature counts as one that goes with the ranking where its adjusted p is below.
+        confidence: of the intervals; a feature counts as one that goes with the ranking where its
+            adjusted p is below 1 less that.
         seed: of the permutations.
 
     """
@@ -185,10 +186,10 @@ def explain_finding(
         sentence = f"Nothing to correlate: the {what} {same}."
         return Finding(title=title, sentence=sentence, numbers={"groups": groups})
     table = rank_correlations(
-        means, features, permutations=permutations, confidence=1 - alpha, seed=seed
+        means, features, permutations=permutations, confidence=confidence, seed=seed
     )
     setting = f"over {what}, {design.seed_words} seeds"
-    goes = table[table["p_holm"] < alpha].sort_values("p_holm", kind="stable")
+    goes = table[table["p_holm"] < 1 - confidence].sort_values("p_holm", kind="stable")
     tried = counted(len(table), "feature")
     if goes.empty:
         sentence = (
@@ -204,7 +205,8 @@ def explain_finding(
         title=title,
         sentence=sentence,
         method="Spearman's rank correlation of means with each feature, alone and given the "
-        f"others; p by {permutations:,} permutations, adjusted by Holm's method",
+        f"others of {_listed_held(features)}; p by {permutations:,} permutations, adjusted by "
+        "Holm's method",
         assumes="groups that could stand in any order if a feature did not matter; it tells what "
         "goes together and nothing of why, and noise between seeds pulls it towards 0",
         numbers={
@@ -212,11 +214,22 @@ def explain_finding(
             "features": len(table),
             "found": len(goes),
             "permutations": permutations,
-            "alpha": alpha,
+            "alpha": 1 - confidence,
         },
         tables={"features": table},
-        shown={"rank correlations": _shown(table, f"{100 * (1 - alpha):g}% interval")},
+        shown={"rank correlations": _shown(table, f"{100 * confidence:g}% interval")},
     )
+
+
+def _is_held(feature: str) -> bool:
+    """Return whether a feature is held fixed where others are correlated: not those of a node."""
+    return not feature.startswith("node_")
+
+
+def _listed_held(features: pd.DataFrame) -> str:
+    """Return the features that are held fixed, each but where it is looked at itself."""
+    *first, last = [_words(str(name)) for name in features if _is_held(str(name))] or ["none"]
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _differs(values: pd.Series[float]) -> bool:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from textwrap import wrap
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
 from topo_sweep.analysis.text import plain_table
+
+if TYPE_CHECKING:
+    from nas_core.errors import InputError
 
 Number = float | int | str | bool | None
 
@@ -62,6 +65,11 @@ class Finding:
             lines += ["", f"{name}:", plain_table(header, rows)]
         method = ": it assumes ".join(text for text in (self.method, self.assumes) if text)
         return "\n".join([*lines, *(wrap(f"[{method}]", _WIDTH) if method else [])])
+
+
+def left_out(name: str, error: InputError) -> str:
+    """Say that another sweep has no part in a section, and why."""
+    return f"{name} is left out: {error}."
 
 
 def _plain(number: Any) -> Number:  # noqa: ANN401 - any scalar of a table

@@ -20,8 +20,8 @@ _MOST: Final = 1_000
 """Of more groups than these the critical value is Bonferroni's, and nothing is drawn."""
 
 COLUMNS: Final = ("n", "mean", "sd", "ci_low", "ci_high", "all_low", "all_high")
-"""Of each group: seeds, mean, standard deviation, the 95% t interval of its own seeds alone, and
-the interval that holds for all groups at once."""
+"""Of each group: seeds, mean, standard deviation, the t interval of its own seeds alone, and the
+interval that holds for all groups at once."""
 
 
 def mean_intervals(
@@ -40,12 +40,12 @@ def mean_intervals(
     Args:
         table: a row a seed, a column a group, NaN where there is nothing; fractions 0..1.
         members: of each group how many trainings are averaged for a seed; None is equally many.
-        confidence: of the intervals for all groups at once.
+        confidence: of each interval by itself, and of those for all groups at once.
         seed: of the simulation.
 
     """
     n, mean, sd = table.notna().sum(), table.mean(), table.std()
-    low, high = t_interval(mean, sd, n, within=FRACTION)
+    low, high = t_interval(mean, sd, n, within=FRACTION, confidence=confidence)
     noise = noise_of(table, members)
     spread: pd.Series[float] = ((noise.of_seeds + noise.variance) / n) ** 0.5
     half = spread * _critical(noise, table.loc[:, n >= 2].notna(), confidence, seed)
@@ -145,7 +145,7 @@ def intervals_finding(design: Design, *, confidence: float = 0.95) -> Finding:
         tables={"means": named(design, table), "noise": by_size.reset_index()},
         shown={
             "means, best first": [
-                (design.unit, "n", "mean %", "95% interval", "for all at once"),
+                (design.unit, "n", "mean %", f"{100 * confidence:g}% interval", "for all at once"),
                 *(
                     (
                         name,

@@ -250,7 +250,7 @@ def _answer(design: Design, test: OmnibusTest | None, confidence: float) -> list
         )
     explained = (
         f"Of the variance within seeds {units} explain {max(test.omega_squared, 0):.0%} "
-        f"({confidence:.0%} interval {test.omega_low:.0%} to {test.omega_high:.0%})."
+        f"({100 * confidence:g}% interval {test.omega_low:.0%} to {test.omega_high:.0%})."
     )
     return [said, explained]
 
@@ -275,7 +275,9 @@ def _check(test: OmnibusTest | None, alpha: float) -> list[str]:
         return []
     if test.is_significant(alpha):
         said = f"But members of one class differ by more than noise {test.words}, as"
-        chance = f"{alpha:.0%} of sound sweeps show; else something is wrong with the trainings."
+        chance = (
+            f"{100 * alpha:g}% of sound sweeps show; else something is wrong with the trainings."
+        )
         return [f"{said} {chance}"]
     if min(test.p_value, test.permutation_p) <= alpha:
         return [f"F and permutation disagree on whether members of one class differ {test.words}."]

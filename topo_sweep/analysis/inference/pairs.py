@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import comb
 from typing import Any, Final
 
 import numpy as np
@@ -16,6 +17,7 @@ from topo_sweep.analysis.inference.findings import Finding
 from topo_sweep.analysis.inference.naming import SHOWN, label
 from topo_sweep.analysis.inference.noise import by_members, members
 from topo_sweep.analysis.statistics.additive import additive
+from topo_sweep.analysis.statistics.agreement import MOST_PAIRED
 from topo_sweep.analysis.statistics.corrections import benjamini_hochberg, holm
 from topo_sweep.analysis.statistics.moderated import moderated
 from topo_sweep.analysis.text import counted, interval_words, points
@@ -142,6 +144,14 @@ def corrected(pairs: Pairs, *, confidence: float = 0.95) -> pd.DataFrame:
 def pairs_finding(design: Design, *, confidence: float = 0.95) -> Finding:
     """Say which groups of a design differ surely, two by two."""
     title = "which differ"
+    judged = int((design.table.notna().sum() >= 2).sum())
+    if judged > MOST_PAIRED:
+        return Finding(
+            title=title,
+            sentence=f"All {comb(judged, 2):,} pairs of {counted(judged, design.unit)} are left "
+            f"out: so many are not compared two by two, but up to {MOST_PAIRED} are.",
+            numbers={"pairs": 0},
+        )
     pairs = all_pairs(design.table, members=members(design))
     table = corrected(pairs, confidence=confidence)
     units = counted(len(design.groups), design.unit)
@@ -156,13 +166,13 @@ def pairs_finding(design: Design, *, confidence: float = 0.95) -> Finding:
     surely, mostly = (int((known[column] <= alpha).sum()) for column in ("p_holm", "p_bh"))
     if surely:
         sentence = (
-            f"{surely:,} of {counted(len(known), 'pair')} differ surely (Holm, {alpha:.0%} for all "
-            f"pairs at once); {mostly:,} where {alpha:.0%} of them may be wrong "
+            f"{surely:,} of {counted(len(known), 'pair')} differ surely (Holm, {100 * alpha:g}% "
+            f"for all pairs at once); {mostly:,} where {100 * alpha:g}% of them may be wrong "
             "(Benjamini-Hochberg)."
         )
     else:
         sentence = (
-            f"No two of {units} differ surely ({design.seed_words}; Holm, {alpha:.0%} for all "
+            f"No two of {units} differ surely ({design.seed_words}; Holm, {100 * alpha:g}% for all "
             f"{counted(len(known), 'pair')} at once)."
         )
     apart = int((~known["paired"]).sum())
@@ -185,7 +195,16 @@ def pairs_finding(design: Design, *, confidence: float = 0.95) -> Finding:
         },
         shown={
             "the pairs that differ most": [
-                ("first", "second", "n", "points", f"{confidence:.0%} alone", "p", "Holm", "BH"),
+                (
+                    "first",
+                    "second",
+                    "n",
+                    "points",
+                    f"{100 * confidence:g}% alone",
+                    "p",
+                    "Holm",
+                    "BH",
+                ),
                 *(
                     (
                         label(design, pair["first"]),

@@ -202,7 +202,7 @@ def _number(number: Any) -> str:  # noqa: ANN401 - an integer of a table, or NA
 
 
 def _shown(rows: list[dict[Hashable, Any]], confidence: float) -> list[tuple[str, ...]]:
-    header = ("points", "of", "pairs", "seeds", f"{confidence:.0%} interval of noise", "runs")
+    header = ("points", "of", "pairs", "seeds", f"{100 * confidence:g}% interval of noise", "runs")
     texts = [
         (
             points(row["difference"]),

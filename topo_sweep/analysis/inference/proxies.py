@@ -21,7 +21,7 @@ from topo_sweep.analysis.inference.comparisons import (
     of_sweeps,
 )
 from topo_sweep.analysis.inference.findings import Finding, Number
-from topo_sweep.analysis.statistics.agreement import Agreement, tau_text
+from topo_sweep.analysis.statistics.agreement import MOST_PAIRED, Agreement, tau_text
 from topo_sweep.analysis.statistics.recall import recalls, shown_recalls
 from topo_sweep.analysis.text import counted
 
@@ -31,6 +31,9 @@ def proxies_finding(
     trials: pd.DataFrame,
     curves: pd.DataFrame | None = None,
     others: Sequence[tuple[str, Design]] = (),
+    *,
+    unsuitable: Sequence[str] = (),
+    confidence: float = 0.95,
 ) -> Finding:
     """Say how far the ranking agrees with itself, and other rankings with it.
 
@@ -40,14 +43,18 @@ def proxies_finding(
         curves: their learning curves as `topo_sweep.load_curves` gives them; None leaves out the
             comparison of epochs.
         others: designs of other sweeps with what they are, such as ('the final evaluation', ...).
+        unsuitable: sentences on those that are left out.
+        confidence: of the intervals.
 
     """
-    halves = of_halves(design)
-    comparisons = [halves, of_members(design)]
-    comparisons += [] if curves is None else of_epochs(design, trials, curves)
-    comparisons.append(of_images(design, trials))
+    halves = of_halves(design, confidence=confidence)
+    comparisons = [halves, of_members(design, confidence=confidence)]
+    if curves is not None:
+        comparisons += of_epochs(design, trials, curves, confidence=confidence)
+    comparisons.append(of_images(design, trials, confidence=confidence))
     comparisons += [
-        of_sweeps(design, other, f"this sweep against {what}") for what, other in others
+        of_sweeps(design, other, f"this sweep against {what}", confidence=confidence)
+        for what, other in others
     ]
     table = balanced(design.table)
     recall = recalls(table)
@@ -58,10 +65,10 @@ def proxies_finding(
             "ceiling_low": ceiling.low,
             "ceiling_high": ceiling.high,
         }
-    shown = {"Kendall's tau": _shown(comparisons)}
+    shown = {"Kendall's tau": _shown(comparisons, confidence)}
     return Finding(
         title="what stands for what",
-        sentence=_sentence(design, halves, recall),
+        sentence=" ".join([_sentence(design, halves, recall, confidence), *unsuitable]),
         method="Kendall's tau-b, its interval by leaving out each group in turn; recall by "
         "simulation from the variance between groups and within",
         assumes="groups as a sample; for recall normal true values and equal, independent noise",
@@ -71,24 +78,29 @@ def proxies_finding(
     )
 
 
-def _sentence(design: Design, halves: Comparison, recall: pd.DataFrame) -> str:
+def _sentence(design: Design, halves: Comparison, recall: pd.DataFrame, confidence: float) -> str:
     if halves.across is None:
         why = halves.note or "all means are equal"
         return f"How far this ranking agrees with itself is unknown: {why}."
     groups = counted(halves.across.n, design.unit)
+    tau = tau_text(halves.across, confidence=confidence)
     ceiling = (
-        f"Half of the seeds ranks like the other half with Kendall's tau = "
-        f"{tau_text(halves.across)} over {groups}, {halves.seeds} seeds; a repetition "
-        "with as many would agree as well"
+        f"Half of the seeds ranks like the other half with Kendall's tau = {tau} over {groups}, "
+        f"{halves.seeds} seeds; a repetition with as many would agree as well"
     )
     most = recall[recall["seeds"] == recall["seeds"].max()].to_dict("records")
     if not most:
         return f"{ceiling}."
     row = next((row for row in most if row["best"] == 10), most[-1])
     best = int(row["best"])
+    many = (
+        f" Intervals of tau compare all pairs, and are left out above {MOST_PAIRED} groups."
+        if halves.across.n > MOST_PAIRED
+        else ""
+    )
     return (
         f"{ceiling}; {row['recall'] * best:.1f} of the true best {best} are expected among the "
-        f"{best} best means at hand ({row['chance'] * best:.1f} by chance)."
+        f"{best} best means at hand ({row['chance'] * best:.1f} by chance).{many}"
     )
 
 
@@ -110,16 +122,17 @@ def _rows(comparisons: Sequence[Comparison]) -> pd.DataFrame:
     )
 
 
-def _shown(comparisons: Sequence[Comparison]) -> list[tuple[str, ...]]:
+def _shown(comparisons: Sequence[Comparison], confidence: float) -> list[tuple[str, ...]]:
     header = ("comparison", "groups", "seeds", "as they are", "across halves of seeds", "note")
     rows: list[tuple[str, ...]] = [header]
     for each in comparisons:
         known = each.same or each.across
         groups = "-" if known is None else str(known.n)
-        taus = (_short(each.same), _short(each.across))
+        taus = tuple(_short(found, confidence) for found in (each.same, each.across))
         rows.append((each.what, groups, each.seeds or "-", *taus, each.note))
     return rows
 
 
-def _short(found: Agreement | None) -> str:
-    return tau_text(found).replace("95% interval ", "")
+def _short(found: Agreement | None, confidence: float) -> str:
+    words = tau_text(found, confidence=confidence)
+    return words.replace(f"{100 * confidence:g}% interval ", "")

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
+from nas_core.errors import InputError
 from topo_sweep.analysis.adaptive.report import adaptive_finding
 from topo_sweep.analysis.control_rows import found_cells, random_cells
 from topo_sweep.analysis.design import Design, design_of
-from topo_sweep.analysis.inference.balance import design_finding
+from topo_sweep.analysis.inference.balance import design_finding, missing_from
 from topo_sweep.analysis.inference.best import places_finding
 from topo_sweep.analysis.inference.controls import controls_finding
 from topo_sweep.analysis.inference.explain import explain_finding
+from topo_sweep.analysis.inference.findings import left_out
 from topo_sweep.analysis.inference.intervals import intervals_finding
 from topo_sweep.analysis.inference.omnibus import omnibus_finding
 from topo_sweep.analysis.inference.pairs import pairs_finding
@@ -24,10 +24,13 @@ from topo_sweep.analysis.inference.supernet import supernet_finding
 from topo_sweep.analysis.inference.variance import variance_finding
 from topo_sweep.analysis.inference.winner import winner_finding
 from topo_sweep.spec.int_sets import format_int_set
-from topo_sweep.store.opened import load_curves
+from topo_sweep.spec.trials import Trial
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from topo_sweep.analysis.inference.findings import Finding
+    from topo_sweep.spec.trials import Planned
     from topo_sweep.store.opened import OpenedSweep
 
 
@@ -47,11 +50,12 @@ def analyze(
             Of an adaptive sweep all sections but the last are on the seeds that were asked for
             before any result was there: those that results chose would bias them.
         others: sweeps to compare it with: their rankings, their random cells, and the trainings of
-            cells that its search networks have measured.
+            cells that its search networks have measured. Sections say which they leave out, and
+            why. Adaptive ones count with the seeds that were asked for beforehand.
         by: 'topology' or 'class'; None is by class where normal operations are all equal.
         metric: 'val' or 'test'; None is 'val' where there is a hold-out, else 'test'.
         select_seeds: those that select, where the others are to judge; None splits by halves.
-        confidence: of intervals and tests.
+        confidence: of intervals and tests; what a race would do next has that of races.
 
     Raises:
         InputError: nothing finished, what must not be mixed, or seeds that there are not.
@@ -59,11 +63,9 @@ def analyze(
     """
     settings = sweep.manifest.adaptive
     everything = sweep.trials(random_cells=False)
-    trials = everything
-    if settings is not None:
-        trials = everything[everything["seed"].isin(sweep.manifest.seeds_beforehand)]
+    trials = _asked_beforehand(sweep, everything)
     design = design_of(trials, by=by, metric=metric)
-    yield 1, design_finding(design)
+    yield 1, design_finding(design, missing_from(design, trials, _trainings_planned(sweep)))
     yield 2, omnibus_finding(design, confidence=confidence)
     yield 3, variance_finding(design, confidence=confidence)
     yield 4, places_finding(design, confidence=confidence)
@@ -71,35 +73,81 @@ def analyze(
     yield 4, pairs_finding(design, confidence=confidence)
     yield 5, winner_finding(design, select_seeds=select_seeds, confidence=confidence)
     yield 5, shrinkage_finding(design, confidence=confidence)
-    yield 6, explain_finding(design, trials)
-    curves, rankings = load_curves(sweep.folder), list(_designs(others, design))
-    yield 7, proxies_finding(design, trials, curves, rankings)
-    searches, trained = sweep.searches(), [each.trials() for each in (sweep, *others)]
-    controls = [
-        random_cells(rows, each.populations())
-        for rows, each in zip(trained, (sweep, *others), strict=True)
+    yield 6, explain_finding(design, trials, confidence=confidence)
+    rankings, unsuitable = _designs(others, design)
+    curves = sweep.store.epochs(columns=[f"{design.metric}_accuracy"])
+    yield (
+        7,
+        proxies_finding(
+            design, trials, curves, rankings, unsuitable=unsuitable, confidence=confidence
+        ),
+    )
+    searches = sweep.searches()
+    (_, trained), *beside = [
+        (each.folder.name, _asked_beforehand(each, each.trials())) for each in (sweep, *others)
     ]
-    found = found_cells(trained[0], searches)
-    yield 8, controls_finding(found, pd.concat(controls), metric=metric)
-    yield 9, supernet_finding(searches, pd.concat(trained), metric=metric)
+    found, random = found_cells(trained, searches), random_cells(trained, sweep.populations())
+    controls = [
+        (name, random_cells(rows, each.populations()))
+        for (name, rows), each in zip(beside, others, strict=True)
+    ]
+    yield 8, controls_finding(found, random, beside=controls, metric=metric, confidence=confidence)
+    yield (
+        9,
+        supernet_finding(searches, trained, beside=beside, metric=metric, confidence=confidence),
+    )
     yield 10, power_finding(design, confidence=confidence)
     # A race has no other metric than that of its data.
     yield 10, adaptive_finding(design_of(everything, by=by), everything, settings)
 
 
-def adaptive_remarks(sweep: OpenedSweep) -> list[str]:
-    """Say what an analysis of an adaptive sweep leaves out; nothing of another."""
+def adaptive_remarks(sweep: OpenedSweep, others: Sequence[OpenedSweep] = ()) -> list[str]:
+    """Say what an analysis leaves out of adaptive sweeps; nothing of others."""
+    remarks = []
+    if sweep.manifest.adaptive is not None:
+        seeds = format_int_set(sweep.manifest.seeds_beforehand)
+        remarks.append(
+            "Results decided who got more seeds (an adaptive sweep), which would bias most of "
+            f"this: all sections but the last are on seeds {seeds}, asked for beforehand."
+        )
+    remarks += [
+        f"Of {other.folder.name} only seeds {format_int_set(other.manifest.seeds_beforehand)} "
+        "count, which were asked for beforehand: results decided who got more (an adaptive "
+        "sweep), which biases means over all of them."
+        for other in others
+        if other.manifest.adaptive is not None
+    ]
+    return remarks
+
+
+def _asked_beforehand(sweep: OpenedSweep, trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the trials of an adaptive sweep that no result asked for; of another all."""
     if sweep.manifest.adaptive is None:
-        return []
-    seeds = format_int_set(sweep.manifest.seeds_beforehand)
-    remark = "Results decided who got more seeds (an adaptive sweep), which would bias most of this"
-    return [f"{remark}: all sections but the last are on seeds {seeds}, asked for beforehand."]
+        return trials
+    return trials[trials["seed"].isin(sweep.manifest.seeds_beforehand)]
 
 
-def _designs(others: Sequence[OpenedSweep], like: Design) -> Iterator[tuple[str, Design]]:
-    """Yield the designs of other sweeps with their names, each by its own metric."""
+def _trainings_planned(sweep: OpenedSweep) -> dict[str, Planned]:
+    """Return the trainings that were asked for, without random cells beside searches."""
+    return {
+        key: trial
+        for key, trial in sweep.planned().items()
+        if trial.table == "trials" and not (sweep.holds_searches and isinstance(trial, Trial))
+    }
+
+
+def _designs(
+    others: Sequence[OpenedSweep], like: Design
+) -> tuple[list[tuple[str, Design]], list[str]]:
+    """Return the designs of other sweeps, each by its own metric, and why some have none."""
+    designs, unsuitable = [], []
     for other in others:
-        yield other.folder.name, design_of(other.trials(random_cells=False), by=like.by)
+        name, rows = other.folder.name, other.trials(random_cells=False)
+        try:
+            designs.append((name, design_of(_asked_beforehand(other, rows), by=like.by)))
+        except InputError as error:
+            unsuitable.append(left_out(name, error))
+    return designs, unsuitable
 
 
 def to_text(findings: Iterable[tuple[int, Finding]]) -> str:

@@ -187,7 +187,7 @@ def shrinkage_finding(design: Design, *, confidence: float = 0.95) -> Finding:
         tables={"means": named(design, table)},
         shown={
             "best first": [
-                (design.unit, "mean %", "shrunken %", f"{confidence:.0%} interval"),
+                (design.unit, "mean %", "shrunken %", f"{100 * confidence:g}% interval"),
                 *(
                     (
                         name,

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nas_core.errors import InputError
 from topo_sweep.analysis.accuracy import estimate
 from topo_sweep.analysis.design import Design, design_of
 from topo_sweep.analysis.inference.comparisons import of_halves
-from topo_sweep.analysis.inference.findings import Finding, Number
+from topo_sweep.analysis.inference.findings import Finding, Number, left_out
 from topo_sweep.analysis.statistics.additive import adjusted_means
 from topo_sweep.analysis.statistics.agreement import Agreement, agreement, tau_text
 from topo_sweep.analysis.text import counted, n_words
@@ -41,12 +42,15 @@ def one_hot_accuracies(searches: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["search_id", "genotype", "accuracy"])
 
 
-def supernet_agreement(searches: pd.DataFrame, alone: Design) -> pd.DataFrame:
+def supernet_agreement(
+    searches: pd.DataFrame, alone: Design, *, confidence: float = 0.95
+) -> pd.DataFrame:
     """Return Kendall's tau of each search with trainings alone, over the cells that both have.
 
     Args:
         searches: one row a search.
         alone: trainings of the same genotypes, by topology.
+        confidence: of the intervals.
 
     Returns:
         A row a search that measured cells: `method`, `space`, `cells` (of the search network),
@@ -62,7 +66,7 @@ def supernet_agreement(searches: pd.DataFrame, alone: Design) -> pd.DataFrame:
         if of_search.empty:
             continue
         shared = of_search.set_index("genotype")["accuracy"]
-        found = agreement(shared, means)
+        found = agreement(shared, means, confidence=confidence)
         rows.append(
             {name: search[name] for name in (*_SETTING, "seed", "search_id")}
             | {"measured": len(shared), "n": len(shared.index.intersection(means.index))}
@@ -73,14 +77,21 @@ def supernet_agreement(searches: pd.DataFrame, alone: Design) -> pd.DataFrame:
 
 
 def supernet_finding(
-    searches: pd.DataFrame, trials: pd.DataFrame, *, metric: str | None = None
+    searches: pd.DataFrame,
+    trials: pd.DataFrame,
+    *,
+    beside: Sequence[tuple[str, pd.DataFrame]] = (),
+    metric: str | None = None,
+    confidence: float = 0.95,
 ) -> Finding:
     """Say how far shared weights rank cells as training each alone does.
 
     Args:
         searches: one row a search, as `OpenedSweep.searches` gives them.
-        trials: one row a training, of the same sweep or another; those of other cells are left out.
+        trials: one row a training of the same sweep; those of other cells are left out.
+        beside: trainings of other sweeps, with names; what was trained otherwise is left out.
         metric: 'val' or 'test' of the trainings; None is 'val' where there is a hold-out.
+        confidence: of the intervals.
 
     Raises:
         InputError: trainings of several protocols or data sets.
@@ -90,16 +101,26 @@ def supernet_finding(
     if cells.empty:
         why = "no search here has measured any: ask for some with one_hot_cells"
         return Finding(title=_TITLE, sentence=f"Nothing to compare: {why}.")
-    # Random or found, in a list or by a search: the same network by the same protocol.
-    same = trials[trials["genotype"].isin(cells["genotype"])].assign(kind="genotypes")
-    if not (same["status"] != "failed").any():
+    same, unsuitable = _of_cells(trials, cells), []
+    for name, rows in beside:
+        both = pd.concat([same, _of_cells(rows, cells)])
+        try:
+            if _has_results(both):
+                design_of(both, by="topology", metric=metric)
+            same = both
+        except InputError as error:
+            unsuitable.append(left_out(name, error))
+    if not _has_results(same):
         count = counted(cells["genotype"].nunique(), "cell")
         why = f"none of the {count} that searches have measured was trained alone"
-        return Finding(title=_TITLE, sentence=f"Nothing to compare: {why}.")
+        sentence = " ".join([f"Nothing to compare: {why}.", *unsuitable])
+        return Finding(title=_TITLE, sentence=sentence)
     alone = design_of(same, by="topology", metric=metric)
-    table = supernet_agreement(searches, alone)
-    settings = _settings(table)
-    ceiling = of_halves(alone).across
+    table = supernet_agreement(searches, alone, confidence=confidence)
+    settings = _settings(table, confidence)
+    ceiling = of_halves(alone, confidence=confidence).across
+    without = len(searches) - len(table)
+    said = _sentence(settings, table, alone, without=without, confidence=confidence)
     numbers: dict[str, Number] = {
         "searches": len(table),
         "cells": len(alone.groups),
@@ -108,43 +129,55 @@ def supernet_finding(
     }
     return Finding(
         title=_TITLE,
-        sentence=_sentence(settings, table, alone, without=len(searches) - len(table)),
+        sentence=" ".join([said, *unsuitable]),
         method="Kendall's tau-b of shared weights with trainings alone, its mean over seeds of "
         "searches with a t interval; of one search by leaving out each cell in turn",
         assumes="random cells as a sample of the space; batch norms of the shared weights "
         "normalise by what they saw of all operations",
         numbers=numbers,
         tables={"searches": table, "settings": settings},
-        shown={"Kendall's tau": _shown(settings)},
+        shown={"Kendall's tau": _shown(settings, confidence)},
     )
+
+
+def _of_cells(trials: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the trainings of these cells, random or found, in a list or by a search, alike."""
+    return trials[trials["genotype"].isin(cells["genotype"])].assign(kind="genotypes")
+
+
+def _has_results(trials: pd.DataFrame) -> bool:
+    return bool((trials["status"] != "failed").any())
 
 
 def _texts(searches: pd.DataFrame) -> Sequence[object]:
     return searches["one_hot"].tolist() if "one_hot" in searches else [None] * len(searches)
 
 
-def _settings(table: pd.DataFrame) -> pd.DataFrame:
+def _settings(table: pd.DataFrame, confidence: float) -> pd.DataFrame:
     """Return a row a setting of searches: the mean over seeds, of a single one its own interval."""
     rows = []
     for key, group in table.groupby(_SETTING, sort=True):
         known = group.dropna(subset="tau")
         row = dict(zip(_SETTING, key, strict=True))
         row |= {"searches": len(known), "n": group["n"].min(), "most": group["n"].max()}
-        found = estimate(known["tau"], within=(-1.0, 1.0))
+        found = estimate(known["tau"], within=(-1.0, 1.0), confidence=confidence)
         one = known.iloc[0] if len(known) == 1 else found
         row["tau"] = None if found is None else found.mean
         rows.append(row | {end: getattr(one, end, None) for end in ("low", "high")})
     return pd.DataFrame(rows).astype(dict.fromkeys(("tau", "low", "high"), float))
 
 
-def _sentence(settings: pd.DataFrame, table: pd.DataFrame, alone: Design, *, without: int) -> str:
+def _sentence(
+    settings: pd.DataFrame, table: pd.DataFrame, alone: Design, *, without: int, confidence: float
+) -> str:
     parts = []
     for row in settings.to_dict("records"):
         where = f"{row['method']} in {row['space']} with {row['cells']} cells: "
         over = n_words([row["n"], row["most"]])
         parts.append(
-            f"{where if len(settings) > 1 else ''}{_said(row)}, Kendall's tau = {_tau(row)} over "
-            f"{over} random cells, {counted(row['searches'], 'search')}"
+            f"{where if len(settings) > 1 else ''}{_said(row)}, Kendall's tau = "
+            f"{_tau(row, confidence)} over {over} random cells, "
+            f"{counted(row['searches'], 'search')}"
         )
     left = int(table["measured"].max()) - int(table["n"].max())
     notes = [f" {counted(left, 'cell')} without a training alone left out."] if left else []
@@ -162,17 +195,18 @@ def _said(row: Mapping[Hashable, Any]) -> str:
     return "no agreement was found, which does not show that there is none"
 
 
-def _tau(row: Mapping[Hashable, Any]) -> str:
+def _tau(row: Mapping[Hashable, Any], confidence: float) -> str:
     if np.isnan(row["tau"]):
         return "-"
     if np.isnan(row["low"]):
         return tau_text(Agreement(tau=row["tau"], n=row["n"]))
-    return tau_text(Agreement(tau=row["tau"], n=row["n"], low=row["low"], high=row["high"]))
+    found = Agreement(tau=row["tau"], n=row["n"], low=row["low"], high=row["high"])
+    return tau_text(found, confidence=confidence)
 
 
-def _shown(settings: pd.DataFrame) -> list[tuple[str, ...]]:
+def _shown(settings: pd.DataFrame, confidence: float) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("method", "space", "depth", "searches", "cells", "tau")]
     for row in settings.to_dict("records"):
         setting = (row["method"], row["space"], str(row["cells"]), str(row["searches"]))
-        rows.append((*setting, str(row["n"]), _tau(row)))
+        rows.append((*setting, str(row["n"]), _tau(row, confidence)))
     return rows

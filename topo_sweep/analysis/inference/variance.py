@@ -260,7 +260,7 @@ def _table(parts: Mapping[str, Bounded]) -> pd.DataFrame:
 def _spread_words(observed: float, spreads: Sequence[NoiseSpread], confidence: float) -> str:
     said = [
         f"{spread.means} means of pure noise would range over {points(spread.range)} on average, "
-        f"and in {confidence:.0%} of sweeps over less than {points(spread.range_limit)}"
+        f"and in {100 * confidence:g}% of sweeps over less than {points(spread.range_limit)}"
         for spread in spreads
     ]
     return f"The means at hand range over {points(observed)} points; {'; '.join(said)}."
@@ -275,11 +275,11 @@ def _cut_words(components: Mapping[str, Bounded], names: Mapping[str, str]) -> l
 
 def _sd_words(variance: Bounded, confidence: float) -> str:
     ends = interval_words(variance.low**0.5, variance.high**0.5)
-    return f"SD {points(variance.value**0.5)} points ({confidence:.0%} interval {ends})"
+    return f"SD {points(variance.value**0.5)} points ({100 * confidence:g}% interval {ends})"
 
 
 def _words(share: Bounded, confidence: float) -> str:
-    return f"{share.value:.2f} ({confidence:.0%} interval {share.low:.2f} to {share.high:.2f})"
+    return f"{share.value:.2f} ({100 * confidence:g}% interval {share.low:.2f} to {share.high:.2f})"
 
 
 def _shown_components(
@@ -289,7 +289,7 @@ def _shown_components(
         (names[name], points(part.value**0.5), interval_words(part.low**0.5, part.high**0.5))
         for name, part in components.items()
     ]
-    return [("of", "SD in points", f"{confidence:.0%} interval"), *rows]
+    return [("of", "SD in points", f"{100 * confidence:g}% interval"), *rows]
 
 
 def _shown_reliabilities(shares: Mapping[str, Bounded], confidence: float) -> list[tuple[str, ...]]:
@@ -297,7 +297,7 @@ def _shown_reliabilities(shares: Mapping[str, Bounded], confidence: float) -> li
         (_RELIABILITIES[name], f"{part.value:.2f}", f"{part.low:.2f} to {part.high:.2f}")
         for name, part in shares.items()
     ]
-    return [("of", "ICC", f"{confidence:.0%} interval"), *rows]
+    return [("of", "ICC", f"{100 * confidence:g}% interval"), *rows]
 
 
 def _shown_spreads(
@@ -313,5 +313,5 @@ def _shown_spreads(
         )
         for spread in spreads
     ]
-    header = ("of", "SD", "range", f"{confidence:.0%} of ranges below")
+    header = ("of", "SD", "range", f"{100 * confidence:g}% of ranges below")
     return [header, ("means at hand", points(sd), points(wide), "-"), *rows]

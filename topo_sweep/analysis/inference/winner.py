@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 
 from nas_core.errors import InputError
-from topo_sweep.analysis.accuracy import FRACTION, Estimate, estimate
+from topo_sweep.analysis.accuracy import FRACTION, ROUNDING, Estimate, estimate
 from topo_sweep.analysis.design import Design
 from topo_sweep.analysis.inference.findings import Finding
+from topo_sweep.analysis.inference.naming import listed
 from topo_sweep.analysis.inference.noise import members
 from topo_sweep.analysis.inference.shrinkage import shrunken_means
+from topo_sweep.analysis.statistics.additive import additive
 from topo_sweep.analysis.statistics.halves import halves
 from topo_sweep.analysis.text import counted, interval_words, points
 from topo_sweep.spec.int_sets import format_int_set
@@ -29,25 +31,35 @@ DRAWN: Final = 200
 class Winner:
     """The group with the best mean, and what other seeds than selected it say.
 
+    All means are as if each group had all seeds of the table: what a seed does to all groups is
+    taken away from its accuracies, as `additive` fits it.
+
     Args:
         group: it has the best mean over the seeds that select, of equal ones it is the first.
         selected: its mean over those.
-        others: the estimate on other seeds: of this group where seeds were named; else the mean
-            over splits, without an interval, of whichever group won on a half.
+        others: the estimate on other seeds: of this group where seeds were named, with an interval
+            that has what seeds do to all groups in it; else the mean over splits, without an
+            interval, of whichever group won on a half.
+        left_out: groups that took no part, for want of a seed that selects or of one that judges.
         splits: how many splits were averaged, 0 where seeds were named.
         chosen_again: in which share of the splits this group won, None where seeds were named.
+        in_some: how many groups took part in some of the splits and not in others.
 
     """
 
     group: int
     selected: float
     others: Estimate
+    left_out: tuple[int, ...] = ()
     splits: int = 0
     chosen_again: float | None = None
+    in_some: int = 0
 
 
-def winner_on(table: pd.DataFrame, select_seeds: Collection[int]) -> Winner:
-    """Select on some seeds, and estimate on all others.
+def winner_on(
+    table: pd.DataFrame, select_seeds: Collection[int], *, confidence: float = 0.95
+) -> Winner:
+    """Select on some seeds, and estimate on all others, with an interval of this confidence.
 
     Raises:
         InputError: none of the seeds is in the table, or no other is.
@@ -61,16 +73,25 @@ def winner_on(table: pd.DataFrame, select_seeds: Collection[int]) -> Winner:
             f"{format_int_set([int(seed) for seed in table.index])}: name some that select, and "
             "leave others that judge"
         )
-    judged = table.loc[:, table[~selecting].notna().any()]
-    means = judged[selecting].mean()
+    of_seed = pd.Series(additive(table).of_seed, table.index)
+    level = table.sub(of_seed, axis="index")
+    means = level[selecting].mean().where(level[~selecting].notna().any())
     if means.isna().all():
         raise InputError(
             "no group has results both on the seeds that select and on others: name other seeds"
         )
     best = int(means.index[int(means.argmax())])
-    others = estimate(judged.loc[~selecting, best].dropna(), within=FRACTION)
+    judging = table.loc[~selecting, best].dropna()
+    others = estimate(
+        judging - of_seed[judging.index].mean(), within=FRACTION, confidence=confidence
+    )
     assert others is not None, "a judged group has a seed that does not select"  # noqa: S101
-    return Winner(group=best, selected=float(means[best]), others=others)
+    return Winner(
+        group=best,
+        selected=float(means[best]),
+        others=others,
+        left_out=tuple(map(int, means.index[means.isna()])),
+    )
 
 
 def winner_by_halves(table: pd.DataFrame, *, seed: int = 0) -> Winner | None:
@@ -79,7 +100,7 @@ def winner_by_halves(table: pd.DataFrame, *, seed: int = 0) -> Winner | None:
     Of more than `MOST_SPLITS` splits, `DRAWN` are drawn by `seed`. A group takes part in a split
     where it has a seed in both halves. None for fewer than two seeds.
     """
-    values = table.to_numpy(dtype=float)
+    values = table.to_numpy(dtype=float) - additive(table).of_seed[:, None]
     if len(values) < 2:
         return None
     there = np.isfinite(values)
@@ -88,19 +109,22 @@ def winner_by_halves(table: pd.DataFrame, *, seed: int = 0) -> Winner | None:
     with np.errstate(invalid="ignore", divide="ignore"):
         means = (selecting @ filled) / (selecting @ there)
         others = ((1 - selecting) @ filled) / ((1 - selecting) @ there)
-    means = np.where(np.isfinite(others), means, np.nan)
-    rows = np.flatnonzero(np.isfinite(means).any(axis=1))
-    if not len(rows):
+    takes_part = np.isfinite(means) & np.isfinite(others)
+    rows, judged = takes_part.any(axis=1), takes_part.any(axis=0)
+    if not judged.any():
         return None
-    won = np.nanargmax(means[rows], axis=1)
-    whole = table.mean()
-    best = int(whole.index[int(whole.argmax())])
+    won = np.where(takes_part, means, -np.inf)[rows].argmax(axis=1)
+    with np.errstate(invalid="ignore"):
+        whole = np.where(judged, filled.sum(axis=0) / there.sum(axis=0), -np.inf)
+    best = int(whole.argmax())
     return Winner(
-        group=best,
+        group=int(table.columns[best]),
         selected=float(whole[best]),
-        others=Estimate(n=len(values), mean=float(others[rows, won].mean())),
-        splits=len(rows),
-        chosen_again=float((table.columns[won] == best).mean()),
+        others=Estimate(n=len(values), mean=float(others[rows][np.arange(len(won)), won].mean())),
+        left_out=tuple(map(int, table.columns[~judged])),
+        splits=len(won),
+        chosen_again=float((won == best).mean()),
+        in_some=int((judged & ~takes_part[rows].all(axis=0)).sum()),
     )
 
 
@@ -116,7 +140,7 @@ def winner_finding(
     Args:
         design: what was measured.
         select_seeds: those that select; None selects on halves, over all splits.
-        confidence: of the shrunken interval; that over seeds which did not select is 95%.
+        confidence: of the shrunken interval, and of that over seeds which did not select.
         seed: of the splits that are drawn.
 
     Raises:
@@ -128,15 +152,16 @@ def winner_finding(
     won = (
         winner_by_halves(table, seed=seed)
         if select_seeds is None
-        else winner_on(table, select_seeds)
+        else winner_on(table, select_seeds, confidence=confidence)
     )
-    units = counted(len(design.groups), design.unit)
     if won is None:
+        units = counted(len(design.groups), design.unit)
         return Finding(
             title=title,
             sentence=f"The best of {units} has no honest estimate ({design.seed_words}): it takes "
             "two seeds, one that selects and one that judges.",
         )
+    units = counted(len(design.groups) - len(won.left_out), design.unit)
     name = design.name_of(won.group)
     images = "validation" if design.metric == "val" else "test"
     drawn = shrunken_means(table, members=members(design), confidence=confidence)
@@ -148,17 +173,25 @@ def winner_finding(
         "others_high": won.others.high,
         "splits": won.splits,
         "chosen_again": won.chosen_again,
+        "left_out": len(won.left_out),
+        "in_some_splits": won.in_some,
     }
     sentences = [f"{name.capitalize()}, the best of {units}, has {points(won.selected)}%"]
     if drawn is not None and won.group in drawn.table.index:
         row = {name: float(column[won.group]) for name, column in drawn.table.items()}
         numbers |= {"shrunken": row["shrunk"], "low": row["low"], "high": row["high"]}
         sentences[0] += (
-            f"; shrunken {points(row['shrunk'])}%, {confidence:.0%} interval "
+            f"; shrunken {points(row['shrunk'])}%, {100 * confidence:g}% interval "
             f"{interval_words(row['low'], row['high'])}"
         )
+        leader = int(drawn.table.index[int(drawn.table["shrunk"].argmax())])
+        lead = float(drawn.table["shrunk"].max())
+        numbers["shrunken_winner"] = name
+        if lead > row["shrunk"] + ROUNDING:
+            numbers["shrunken_winner"] = design.name_of(leader)
+            sentences[0] += f", where {design.name_of(leader)} leads with {points(lead)}%"
     sentences[0] += "."
-    sentences += _judged(design, won, table)
+    sentences += [*_judged(design, won, table, confidence), *_unbalanced(design, won)]
     sentences.append(
         f"Seeds that did not select undo the luck of seeds alone, not a selection made on the same "
         f"{images} images."
@@ -166,13 +199,15 @@ def winner_finding(
     return Finding(
         title=title,
         sentence=" ".join(sentences),
-        method="selection on some seeds, estimate on the others; empirical Bayes",
-        assumes="seeds are independent; all accuracies are of the same images",
+        method="selection on some seeds, estimate on the others, of a fit of groups and seeds; "
+        "empirical Bayes",
+        assumes="seeds are independent, and each adds the same to all but for the noise; all "
+        "accuracies are of the same images",
         numbers=numbers,
     )
 
 
-def _judged(design: Design, won: Winner, table: pd.DataFrame) -> list[str]:
+def _judged(design: Design, won: Winner, table: pd.DataFrame, confidence: float) -> list[str]:
     """Say what seeds that did not select have of the winner."""
     away = won.selected - won.others.mean
     luck = f"{points(abs(away))} points {'below' if away >= 0 else 'above'} that"
@@ -188,10 +223,26 @@ def _judged(design: Design, won: Winner, table: pd.DataFrame) -> list[str]:
         return [judged]
     interval = "without an interval"
     if won.others.low is not None and won.others.high is not None:
-        interval = f"95% interval {interval_words(won.others.low, won.others.high)}"
+        interval = (
+            f"{100 * confidence:g}% interval {interval_words(won.others.low, won.others.high)}"
+        )
     return [
         (
             f"On {counted(won.others.n, 'seed')} that did not select it has "
             f"{points(won.others.mean)}%, {interval}; {luck}."
         )
     ]
+
+
+def _unbalanced(design: Design, won: Winner) -> list[str]:
+    """Say what means are of, and which groups took no part or only in some splits."""
+    said = []
+    if design.table.isna().any(axis=None) or not won.splits:
+        said.append(f"These means are as if each {design.unit} had all seeds.")
+    if won.left_out:
+        groups = listed(design, won.left_out)
+        said.append(f"Without a seed that selects or one that judges, and so left out: {groups}.")
+    if won.in_some:
+        count = counted(won.in_some, design.unit)
+        said.append(f"In some splits only, for want of seeds: {count}.")
+    return said

@@ -16,6 +16,9 @@ from scipy.special import stdtrit
 
 from topo_sweep.analysis.accuracy import DIGITS, Floats
 
+MOST_PAIRED: Final = 400
+"""More groups than these are not compared pair by pair."""
+
 FEWEST: Final = 5
 """Groups below which a tau gets no interval: leaving one out in turn tells too little."""
 
@@ -25,7 +28,8 @@ class Agreement:
     """Kendall's tau-b of two orders of `n` groups.
 
     `low` and `high` are the ends of its interval, None where there is none: fewer than `FEWEST`
-    groups, or orders that agree, or disagree, in every pair once a group is left out.
+    groups, more than `MOST_PAIRED`, or orders that agree, or disagree, in every pair once a group
+    is left out.
     """
 
     tau: float
@@ -54,7 +58,7 @@ def mean_agreement(pairs: Sequence[ArrayLike], *, confidence: float = 0.95) -> A
 
     Tau-b allows for ties. The interval is Student's t on Fisher's z scale; its standard error is
     that of the jackknife, which leaves out each group in turn and so takes no distribution for
-    granted. It takes the groups for a sample.
+    granted. It takes the groups for a sample. Of more than `MOST_PAIRED` groups there is tau alone.
 
     Args:
         pairs: each (2, groups): two accuracies of every group, in one order of groups.
@@ -66,12 +70,18 @@ def mean_agreement(pairs: Sequence[ArrayLike], *, confidence: float = 0.95) -> A
     """
     if not len(pairs):
         return None
-    jackknife = [_taus(*np.round(np.asarray(pair, dtype=float), DIGITS)) for pair in pairs]
+    rounded = (np.round(np.asarray(pair, dtype=float), DIGITS) for pair in pairs)
+    n = np.shape(pairs[0])[1]
+    if n > MOST_PAIRED:
+        from scipy.stats import kendalltau  # half a second
+
+        tau = float(np.mean([kendalltau(*pair).statistic for pair in rounded]))
+        return Agreement(tau=tau, n=n) if np.isfinite(tau) else None
+    jackknife = [_taus(*pair) for pair in rounded]
     tau = float(np.mean([whole for whole, _ in jackknife]))
     if not np.isfinite(tau):
         return None
     left_out = np.mean([each for _, each in jackknife], axis=0)
-    n = len(left_out)
     if n < FEWEST or not (np.abs(np.append(left_out, tau)) < 1 - 1e-12).all():
         return Agreement(tau=tau, n=n)
     z = np.arctanh(left_out)
@@ -94,8 +104,8 @@ def _taus(first: Floats, second: Floats) -> tuple[float, Floats]:
     return float(whole), each
 
 
-def tau_text(found: Agreement | None) -> str:
-    """Return '0.45 (95% interval 0.30 to 0.58)', as the interval of `mean_agreement` is by default.
+def tau_text(found: Agreement | None, *, confidence: float = 0.95) -> str:
+    """Return '0.45 (95% interval 0.30 to 0.58)', where the interval has that confidence.
 
     '-' where there is no tau.
     """
@@ -103,4 +113,5 @@ def tau_text(found: Agreement | None) -> str:
         return "-"
     if found.low is None:
         return f"{found.tau:.2f} (no interval)"
-    return f"{found.tau:.2f} (95% interval {found.low:.2f} to {found.high:.2f})"
+    interval = f"{100 * confidence:g}% interval {found.low:.2f} to {found.high:.2f}"
+    return f"{found.tau:.2f} ({interval})"

@@ -30,8 +30,8 @@ class Control:
         left_out: trainings with seeds that the other side does not have.
         estimate: found minus random on average, with Welch's interval and p-value.
         rank_p: of the Mann-Whitney test; NaN where a side has one cell.
-        predicted: between what one more random cell is expected with 95%; NaN where there is one
-            random cell, or all are equal.
+        predicted: between what one more random cell is expected, with the confidence of the
+            interval; NaN where there is one random cell, or all are equal.
 
     """
 
@@ -51,7 +51,9 @@ class Control:
         return np.nan if self.estimate.p_value is None else self.estimate.p_value
 
 
-def beside_random(found: pd.DataFrame, random: pd.DataFrame) -> Control:
+def beside_random(
+    found: pd.DataFrame, random: pd.DataFrame, *, confidence: float = 0.95
+) -> Control:
     """Set found cells beside random ones.
 
     Of training seeds in common only these count. What a seed adds to random cells is taken off, so
@@ -60,6 +62,7 @@ def beside_random(found: pd.DataFrame, random: pd.DataFrame) -> Control:
     Args:
         found: a row a training with a result: `search_id`, `seed`, `status`, `accuracy`.
         random: likewise, with `genotype` in place of `search_id`.
+        confidence: of the intervals.
 
     Raises:
         InputError: one of them has no row.
@@ -77,7 +80,7 @@ def beside_random(found: pd.DataFrame, random: pd.DataFrame) -> Control:
         sides = [side - (effects - effects.mean()) for side in sides]
     left_out = trainings - sum(int(side.notna().to_numpy().sum()) for side in sides)
     ours, chance = (side.mean(axis=1) for side in sides)
-    estimate = difference(ours, chance)
+    estimate = difference(ours, chance, confidence=confidence)
     assert estimate is not None, "both sides have a cell"  # noqa: S101
     as_good = (chance.to_numpy() >= ours.to_numpy()[:, None] - ROUNDING).sum(axis=1)
     cells = pd.DataFrame(
@@ -94,7 +97,7 @@ def beside_random(found: pd.DataFrame, random: pd.DataFrame) -> Control:
         left_out=left_out,
         estimate=estimate,
         rank_p=_rank_p(ours.to_numpy(), chance.to_numpy()),
-        predicted=_predicted(chance.to_numpy()),
+        predicted=_predicted(chance.to_numpy(), confidence),
     )
 
 
@@ -105,11 +108,11 @@ def _table(rows: pd.DataFrame, unit: str) -> pd.DataFrame:
     return wide
 
 
-def _predicted(random: Floats) -> tuple[float, float]:
+def _predicted(random: Floats, confidence: float) -> tuple[float, float]:
     n = len(random)
     if n < 2 or random.std() < ROUNDING:
         return np.nan, np.nan
-    half = float(stdtrit(n - 1, 0.975)) * random.std(ddof=1) * (1 + 1 / n) ** 0.5
+    half = float(stdtrit(n - 1, (1 + confidence) / 2)) * random.std(ddof=1) * (1 + 1 / n) ** 0.5
     low, high = FRACTION
     return max(random.mean() - half, low), min(random.mean() + half, high)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 from tests.topo_sweep.conftest import make_sweep
@@ -14,15 +17,29 @@ FOUND_ACCURACIES, RANDOM_ACCURACIES = (0.8, 0.7), (0.9, 0.5, 0.6)
 """The best of all is a random cell: what is called found must never be it."""
 
 
-def searched_with_random_cells(results: Path, *, random_status: str = "ok") -> Path:
-    """Make the sweep, each cell trained once; return its folder."""
+def searched_with_random_cells(
+    results: Path,
+    *,
+    random_status: str = "ok",
+    random_accuracies: Sequence[float] = RANDOM_ACCURACIES,
+    measured: Sequence[Sequence[float]] = (),
+) -> Path:
+    """Make the sweep, each cell trained once; return its folder.
+
+    `measured` is what each search network gives of the random cells, if any.
+    """
     spec = search_spec(
         search=search_spec().search | {"topology": 17},
         seeds=(0, 1),
         evaluation_seeds=(0,),
-        random_cells=len(RANDOM_ACCURACIES),
+        random_cells=len(random_accuracies),
     )
     store = make_sweep(results, spec)
+    drawn = [trial for trial in spec.trials().values() if isinstance(trial, Trial)]
+    texts = [
+        json.dumps([[str(trial.genotype), each] for trial, each in zip(drawn, row, strict=True)])
+        for row in measured
+    ]
     searches = [
         stored_search(
             search.search_id,
@@ -31,8 +48,9 @@ def searched_with_random_cells(results: Path, *, random_status: str = "ok") -> P
             topology=17,
             reduction_topology=17,
             protocol_hash=search.protocol.protocol_hash,
+            one_hot=text,
         )
-        for search in spec.searches()
+        for search, text in zip_longest(spec.searches(), texts)
     ]
     store.append(searches, [], table=SEARCHES)
     protocol = spec.protocol.protocol_hash
@@ -48,7 +66,6 @@ def searched_with_random_cells(results: Path, *, random_status: str = "ok") -> P
         )
         for search, accuracy in zip(searches, FOUND_ACCURACIES, strict=True)
     ]
-    drawn = [trial for trial in spec.trials().values() if isinstance(trial, Trial)]
     random = [
         trial_row(
             trial.trial_id,
@@ -62,7 +79,7 @@ def searched_with_random_cells(results: Path, *, random_status: str = "ok") -> P
             train_limit=64,
             test_accuracy=accuracy,
         )
-        for trial, accuracy in zip(drawn, RANDOM_ACCURACIES, strict=True)
+        for trial, accuracy in zip(drawn, random_accuracies, strict=True)
     ]
     store.append([*found, *random], [])
     return store.paths.folder

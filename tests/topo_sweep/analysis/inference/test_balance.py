@@ -5,10 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nas_core.cells.genotype import KNOWN_CELLS
+from nas_core.protocols.training import PRESETS, DataOptions
 from tests.topo_sweep.analysis.inference.run_rows import class_design
-from tests.topo_sweep.analysis.ranking_rows import frame, row, seeds
+from tests.topo_sweep.analysis.ranking_rows import frame, row, seeds, uniform
 from topo_sweep.analysis.design import design_of
-from topo_sweep.analysis.inference.balance import balance_of, design_finding, untestable
+from topo_sweep.analysis.inference.balance import (
+    balance_of,
+    design_finding,
+    missing_from,
+    untestable,
+)
+from topo_sweep.spec.trials import trainings
 
 
 def test_a_balanced_design_says_what_it_has() -> None:
@@ -54,6 +62,50 @@ def test_diverged_runs_stay_and_are_named() -> None:
     assert "1 diverged run counted with the accuracy of the diverged network" in finding.sentence
     assert finding.shown["uneven"][1][0] == "topology 1"
     assert finding.numbers["diverged"] == 1
+
+
+def test_groups_without_any_result_are_named_with_what_was_asked_of_them() -> None:
+    # Topologies 7 and 8 are one class; 11 failed with both seeds, 12 never ran.
+    asked = trainings(
+        map(uniform, (0, 7, 8, 11, 12)), PRESETS["demo"], DataOptions(dataset="digits"), (0, 1)
+    )
+    rows = [
+        row(number, trial.seed, 0.5, trial_id=key, status="failed" if number == 11 else "ok")
+        for key, trial in asked.items()
+        if (number := int(trial.name.removeprefix("topology "))) not in (8, 12)
+    ]
+    trials = frame(rows)
+
+    by_class, by_topology = (design_of(trials, by=by) for by in ("class", "topology"))
+    found = design_finding(by_class, missing_from(by_class, trials, asked))
+
+    assert found.sentence.startswith(
+        "4 runs of 2 classes with 2 seeds (0-1): each of these classes has each. Without any "
+        "result: 2 classes (class 4, class 5). Asked for and not run: 4 runs. 2 failed runs left "
+    )
+    assert (found.numbers["not_run"], found.numbers["groups_without_result"]) == (4, 2)
+    assert found.tables["without_result"].to_numpy().tolist() == [
+        ["class 4", 2, 0],
+        ["class 5", 0, 2],
+    ]
+    missing = missing_from(by_topology, trials, asked)
+    assert set(missing.groups["group"]) == {"topology 8", "topology 11", "topology 12"}
+    assert missing_from(by_class, trials[trials["status"] == "ok"]).groups.empty
+
+
+def test_cells_without_any_result_have_the_names_that_people_call_them() -> None:
+    trials = frame(seeds(KNOWN_CELLS["PDARTS"], 0.5)).assign(kind="genotypes")
+    asked = trainings(
+        [KNOWN_CELLS["DARTS_V2"], KNOWN_CELLS["PDARTS"]],
+        PRESETS["demo"],
+        DataOptions(dataset="digits"),
+        [0],
+    )
+    trials["trial_id"] = list(asked)[1]
+
+    missing = missing_from(design_of(trials), trials, asked)
+
+    assert missing.groups.to_numpy().tolist() == [["DARTS_V2", 0, 1]]
 
 
 def test_one_seed_is_said_to_show_no_noise() -> None:

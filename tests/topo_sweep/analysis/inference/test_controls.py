@@ -98,6 +98,26 @@ def test_a_single_found_cell_is_judged_by_its_place_which_takes_nineteen_others(
     assert "is not known: one random cell is no evidence" in lone
 
 
+def test_random_cells_of_other_sweeps_count_where_they_were_trained_alike() -> None:
+    apart = ("other", random(protocol_hash="q"))
+    untested = ("untested", random().assign(test_accuracy=float("nan")))
+
+    alone = controls_finding(found(), random())
+    finding = controls_finding(found(), random(), beside=[apart, untested])
+
+    assert finding.tables["comparisons"].equals(alone.tables["comparisons"])
+    assert "other is left out: found and random cells are compared under one protocol" in (
+        finding.sentence
+    )
+    assert "have different protocols, p and q: train random cells as the found" in finding.sentence
+    assert "untested is left out: no last-epoch test accuracy in 5 trials" in finding.sentence
+
+    only = controls_finding(found(), random().iloc[:0], beside=[("same", random()), apart])
+    assert only.tables["comparisons"].equals(alone.tables["comparisons"])
+    none = controls_finding(found(), random().iloc[:0], beside=[apart])
+    assert none.sentence.startswith(f"{NO_CONTROL} other is left out: ")
+
+
 def test_random_cells_are_set_beside_searches_of_their_space_and_wiring() -> None:
     searches = pd.concat([found(), found(space="SS1"), found(space="SS2", wiring="any wiring")])
     cells = pd.concat(

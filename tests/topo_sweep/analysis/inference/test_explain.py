@@ -168,6 +168,10 @@ def test_a_feature_that_goes_with_the_ranking_is_named_with_its_numbers() -> Non
     assert of(table, "longest_path")["p_holm"] == pytest.approx(9 / 500)
     assert f"longest path (rho = {rho:.2f}, " in found.sentence
     assert "over 79 classes, n = 3 seeds" in found.sentence
+    # What single nodes read is never held fixed, and all reduction cells are the same here.
+    held = "given the others of longest path, input edges and edges from input 0; p by"
+    assert held in found.method
+    assert set(table["given"]) == {2, 3}
 
 
 def test_where_nothing_goes_with_the_ranking_that_is_no_proof_that_nothing_does() -> None:

@@ -9,6 +9,7 @@ from scipy import stats
 
 from nas_core.errors import InputError
 from tests.topo_sweep.analysis.inference.tables import design, table
+from topo_sweep.analysis.inference import pairs as inference_pairs
 from topo_sweep.analysis.inference.pairs import Pairs, all_pairs, corrected, pairs_finding
 
 
@@ -123,3 +124,17 @@ def test_the_finding_names_the_pairs_and_counts_those_that_differ_surely() -> No
     )
     none = pairs_finding(design({0: [0.9, 0.8, 0.85], 1: [0.8, 0.9, 0.87]}))
     assert none.sentence.startswith("No two of 2 classes differ surely (n = 3; Holm, 5% for all 1")
+
+
+def test_of_many_groups_no_pair_is_compared_and_the_finding_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(inference_pairs, "MOST_PAIRED", 2)
+    monkeypatch.setattr(inference_pairs, "all_pairs", None)
+
+    found = pairs_finding(design({0: [0.9, 0.8], 1: [0.8, 0.7], 4: [0.7, 0.8], 11: [0.9]}))
+
+    assert found.sentence == (
+        "All 3 pairs of 3 classes are left out: so many are not compared two by two, but up to 2 "
+        "are."
+    )

@@ -9,7 +9,9 @@ import pytest
 
 from tests.topo_sweep.analysis.inference.measured import curves_of, measured
 from topo_sweep.analysis.design import design_of
+from topo_sweep.analysis.inference import proxies
 from topo_sweep.analysis.inference.proxies import proxies_finding
+from topo_sweep.analysis.statistics import agreement
 
 TRUE = np.random.default_rng(0).normal(0, 0.01, 79).tolist()
 
@@ -60,6 +62,21 @@ def test_without_a_second_seed_or_any_difference_nothing_is_claimed(
     assert found.sentence == f"How far this ranking agrees with itself is unknown: {why}."
     assert "ceiling" not in found.numbers
     assert json.dumps(found.to_json_value(), allow_nan=False)
+
+
+def test_above_the_bound_intervals_are_left_out_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(proxies, "MOST_PAIRED", 78)
+    monkeypatch.setattr(agreement, "MOST_PAIRED", 78)
+    trials = measured(TRUE, noise=0.01)
+
+    found = proxies_finding(design_of(trials), trials)
+
+    assert "(no interval) over 79 classes" in found.sentence
+    assert found.sentence.endswith(
+        " Intervals of tau compare all pairs, and are left out above 78 groups."
+    )
 
 
 def test_two_groups_have_a_ceiling_without_an_interval() -> None:

@@ -126,6 +126,18 @@ def test_random_and_found_trainings_of_a_cell_count_alike_and_others_not_at_all(
         supernet_finding(measured(RISING), mixed)
 
 
+def test_trainings_of_other_sweeps_count_where_they_are_of_one_protocol() -> None:
+    searched, rest = measured(RISING), ("rest", trained(RISING).iloc[6:])
+    apart = ("apart", trained(RISING, protocol_hash="b").iloc[6:])
+
+    found = supernet_finding(searched, trained(RISING[:6]), beside=[apart, rest])
+
+    assert found.tables["searches"]["n"].tolist() == [12]
+    assert "apart is left out: a ranking never mixes protocols" in found.sentence
+    only = supernet_finding(searched, trained(RISING).iloc[:0], beside=[apart])
+    assert only.tables["searches"]["n"].tolist() == [6]
+
+
 def test_nothing_measured_and_nothing_trained_are_said() -> None:
     without = measured(RISING).drop(columns="one_hot")
     assert one_hot_accuracies(without).empty

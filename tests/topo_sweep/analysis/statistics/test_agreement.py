@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from topo_sweep.analysis.statistics import agreement as statistics_agreement
 from topo_sweep.analysis.statistics.agreement import agreement, mean_agreement, tau_text
 
 
@@ -23,6 +24,24 @@ def test_tau_is_that_of_scipy_with_ties_and_without() -> None:
         found = agreement(series(first), series(second))
         assert found is not None
         assert found.tau == pytest.approx(stats.kendalltau(first, second).statistic)
+
+
+def test_of_many_groups_there_is_the_same_tau_without_an_interval(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pairs = list(np.random.default_rng(0).normal(size=(3, 2, 21)).round(1))
+    few = mean_agreement(pairs)
+    monkeypatch.setattr(statistics_agreement, "MOST_PAIRED", 20)
+    monkeypatch.setattr(statistics_agreement, "_taus", None)
+
+    many = mean_agreement(pairs)
+
+    assert few is not None
+    assert many is not None
+    assert few.low is not None
+    assert (many.n, many.low) == (21, None)
+    assert many.tau == pytest.approx(few.tau)
+    assert mean_agreement([np.ones((2, 21))]) is None
 
 
 def test_only_groups_that_both_have_are_compared_and_counted() -> None:
