@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from nas_core.errors import InputError
 from topo_sweep.store.files import move
-from topo_sweep.store.manifest import read_manifest
+from topo_sweep.store.manifest import NewerStoreError, read_manifest
 from topo_sweep.store.parts import DamagedPartError, parts_of, read_part, tidy, write_part
 from topo_sweep.store.paths import StorePaths
 from topo_sweep.store.tables import TABLES, Table
@@ -33,6 +33,10 @@ def damaged(paths: StorePaths) -> Iterator[Damage]:
     """Yield what is wrong with `sweep.json` and the Parquet parts; reads every byte of them.
 
     Curves that are missing are looked for only where all parts can be read.
+
+    Raises:
+        NewerStoreError: what is whole in it, only a newer version can say.
+
     """
     files = list(_damaged_files(paths))
     yield from files
@@ -49,9 +53,11 @@ def repair(paths: StorePaths) -> Iterator[Damage]:
     merge that was killed has left goes first: of its rows those that lost no curve stay once.
 
     Raises:
+        NewerStoreError: as `damaged`; nothing was changed.
         OSError: as the file system says; another repair goes on from there.
 
     """
+    list(_damaged_manifest(paths))  # a newer store is left alone
     for folder in {part.parent for part in all_parts(paths)}:
         tidy(folder)
     for each in list(_damaged_files(paths)):
@@ -80,11 +86,17 @@ def move_aside(paths: StorePaths, file: Path) -> None:
     move(file, paths.damaged / file.relative_to(paths.folder))
 
 
-def _damaged_files(paths: StorePaths) -> Iterator[Damage]:
+def _damaged_manifest(paths: StorePaths) -> Iterator[Damage]:
     try:
         read_manifest(paths.manifest)
+    except NewerStoreError:
+        raise
     except InputError as error:
         yield Damage(paths.manifest, str(error))
+
+
+def _damaged_files(paths: StorePaths) -> Iterator[Damage]:
+    yield from _damaged_manifest(paths)
     for part, schema in all_parts(paths).items():
         try:
             read_part(part, schema)

@@ -30,6 +30,10 @@ _DIGEST: Final = "digest"
 _LIBRARIES: Final = ("torch", "torchvision", "ray", "numpy", "pandas", "pyarrow")
 
 
+class NewerStoreError(InputError):
+    """A store was made by a newer version; nothing of it is damaged, and nothing may be changed."""
+
+
 class Request(BaseModel):
     """One request for trials and the environment in which it was made."""
 
@@ -220,7 +224,8 @@ def read_manifest(path: Path) -> Manifest:
     """Read `sweep.json`.
 
     Raises:
-        InputError: no such file, not one of ours, written by a newer version, or changed by hand.
+        NewerStoreError: written by a newer version.
+        InputError: no such file, not one of ours, or changed by hand.
 
     """
     try:
@@ -235,7 +240,7 @@ def read_manifest(path: Path) -> Manifest:
     if not isinstance(version, int):
         raise InputError(f"{path.parent} is no sweep: {path.name} names no store_version")
     if version > STORE_VERSION:
-        raise InputError(
+        raise NewerStoreError(
             f"{path.parent} was made by a newer topo-sweep (store version {version}, this one "
             f"reads up to {STORE_VERSION}): upgrade topo-sweep"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from nas_core.training.checkpoint import Checkpoint
 from tests.topo_sweep.conftest import make_sweep, small_spec
 from tests.topo_sweep.store.store_rows import append, trial_row
 from topo_sweep.runs.reports.check import check_sweep
+from topo_sweep.store.manifest import NewerStoreError
 from topo_sweep.store.parquet import ResultStore
 
 STUDIES = Path(__file__).resolve().parents[4] / "results" / "studies"
@@ -48,6 +50,24 @@ def test_a_damaged_checkpoint_is_found_and_moved_aside(store: ResultStore) -> No
 def test_what_a_driver_writes_is_not_checked_meanwhile(store: ResultStore, repairs: bool) -> None:
     with store.lock(), pytest.raises(InputError, match="is in use by process"):
         check_sweep(store.paths.folder, repairs=repairs)
+
+
+@pytest.mark.parametrize("repairs", [False, True])
+def test_a_newer_store_is_refused_and_nothing_of_it_is_moved(
+    store: ResultStore, repairs: bool
+) -> None:
+    newer = json.loads(store.paths.manifest.read_text()) | {"store_version": 99, "more": 1}
+    store.paths.manifest.write_text(json.dumps(newer))
+    for damaged in (store.paths.checkpoint("one"), *store.paths.epochs.iterdir()):
+        damaged.write_bytes(b"")
+    (store.paths.trials / ".part-1.parquet.tmp").touch()
+    before = sorted(store.paths.folder.rglob("*"))
+
+    with pytest.raises(NewerStoreError, match="upgrade topo-sweep"):
+        check_sweep(store.paths.folder, repairs=repairs)
+
+    after = set(store.paths.folder.rglob("*")) - {store.paths.lock}
+    assert sorted(after) == before
 
 
 def test_no_kept_study_is_damaged() -> None:
