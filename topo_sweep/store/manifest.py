@@ -226,13 +226,14 @@ def read_manifest(path: Path) -> Manifest:
     Raises:
         NewerStoreError: written by a newer version.
         InputError: no such file, not one of ours, or changed by hand.
+        OSError: it is there, and the file system cannot read it now.
 
     """
     try:
         if not is_regular(path):
-            raise OSError("it is no regular file")
+            raise ValueError("it is no regular file")
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+    except (FileNotFoundError, ValueError, RecursionError) as error:
         raise InputError(
             f"{path.parent} is no sweep: {path.name} is unreadable ({error})"
         ) from None

@@ -100,9 +100,9 @@ class ResultStore:
                 remove(part)
             reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
             raise StoreError(f"cannot write to {self.paths.folder}: {reason}") from None
-        if len(parts_of(self.paths.part_folder(table.name))) > _MOST_PARTS:
-            # The rows are durable: another merge will come, and reading says what is wrong.
-            with contextlib.suppress(OSError, StoreError):
+        # The rows are durable: another merge will come, and reading says what is wrong.
+        with contextlib.suppress(OSError, StoreError):
+            if len(parts_of(self.paths.part_folder(table.name))) > _MOST_PARTS:
                 self.compact()
 
     def refresh(self, *, whole: bool = False, now: bool = False, anew: bool = False) -> None:
@@ -224,14 +224,19 @@ class ResultStore:
 
         Raises:
             DamagedPartError: a part is not what was written.
+            StoreError: the file system cannot read one now.
 
         """
         folder = self.paths.part_folder(name)
         self.refresh(whole=any(name == table.curve_name for table in TABLES.values()))
         for _ in range(100):
-            with contextlib.suppress(FileNotFoundError):  # compacted between listing and reading
+            try:
                 tables = [read_part(part, schema, times) for part in parts_of(folder)]
-                return pa.concat_tables(tables) if tables else schema.empty_table()
+            except FileNotFoundError:  # compacted between listing and reading
+                continue
+            except OSError as error:
+                raise self._unreadable(error) from None
+            return pa.concat_tables(tables) if tables else schema.empty_table()
         raise StoreError(f"{folder} changes faster than it can be read: try again")
 
     @contextlib.contextmanager
