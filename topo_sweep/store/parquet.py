@@ -60,9 +60,10 @@ class ResultStore:
         """Make the folders and check that files can be written there.
 
         Raises:
-            InputError: not writable, or the disk is full.
+            InputError: not writable, the disk is full, or a link is in the place of one.
 
         """
+        self._check_folders()
         try:
             for folder in (self.paths.trials, self.paths.epochs, self.paths.checkpoints):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -109,9 +110,12 @@ class ResultStore:
         """Look for what is new in a store elsewhere, see `files.refresh`.
 
         Raises:
+            InputError: a folder of the sweep is a link.
             StoreError: that fails.
 
         """
+        if self.paths.manifest.exists():  # else it may be no sweep, whose links are its own affair
+            self._check_folders()
         try:
             refresh(self.paths.folder, whole=whole, now=now, anew=anew)
         except OSError as error:
@@ -263,6 +267,19 @@ class ResultStore:
             return is_locked(self.paths)
         except OSError as error:
             raise self._unreadable(error) from None
+
+    def _check_folders(self) -> None:
+        """Refuse links in the place of folders: files would be written and removed elsewhere."""
+        paths = self.paths
+        parts = (paths.part_folder(name) for table in TABLES.values() for name, _ in table.parts)
+        folders = (*parts, paths.checkpoints)
+        aside = (paths.damaged / folder.name for folder in folders)
+        for folder in (*folders, paths.damaged, *aside):
+            if folder.is_symlink():
+                raise InputError(
+                    f"{folder} is a link, and what is written or removed there would be elsewhere: "
+                    "put a folder in its place (the sweep's own folder may be a link)"
+                )
 
     def _unreadable(self, error: OSError) -> StoreError:
         return StoreError(f"cannot read {self.paths.folder}: {error.strerror or error}")
