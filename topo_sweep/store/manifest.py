@@ -25,7 +25,8 @@ from topo_sweep.spec.adaptive import Adaptive
 from topo_sweep.spec.load import SweepSpec, spec_from_json_value
 from topo_sweep.store.files import write_durably
 
-STORE_VERSION: Final = 1
+STORE_VERSION: Final = 2
+"""What is written; 1 had fewer keys, and is read too."""
 _DIGEST: Final = "digest"
 _LIBRARIES: Final = ("torch", "torchvision", "ray", "numpy", "pandas", "pyarrow")
 
@@ -221,7 +222,7 @@ class Manifest(BaseModel):
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read `sweep.json`.
+    """Read `sweep.json`; of an earlier version it becomes what this one would have written.
 
     Raises:
         NewerStoreError: written by a newer version.
@@ -246,14 +247,17 @@ def read_manifest(path: Path) -> Manifest:
             f"reads up to {STORE_VERSION}): upgrade topo-sweep"
         )
     written = value.pop(_DIGEST, None)  # an earlier version wrote none
+    is_as_written = written is None or written == _digest(value)
     try:
-        manifest = Manifest.model_validate_json(json.dumps(value))
+        manifest = Manifest.model_validate_json(
+            json.dumps({**value, "store_version": STORE_VERSION})
+        )
         _check_unchanged(manifest, path)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"])
         raise InputError(f"{path} is damaged: {key}: {first['msg']}") from None
-    if written is not None and written != _digest(value):
+    if not is_as_written:
         raise InputError(
             f"{path} is damaged, or was changed by hand: it does not say what was written; put it "
             f"back as it was, or let `topo-sweep check {path.parent} --repair` move it aside and "
