@@ -77,7 +77,7 @@ class Checkpoint:
             return None
         try:
             return self._read(self.path.read_bytes())
-        except (SafetensorError, OSError, KeyError, ValueError) as error:
+        except (SafetensorError, OSError, KeyError, ValueError, RecursionError) as error:
             _LOGGER.warning("starting over, checkpoint %s is unusable: %s", self.path, error)
             return None
 
@@ -95,7 +95,13 @@ def checked_metadata(content: bytes) -> dict[str, str]:
         ValueError, KeyError: it is not what was written; a file of an earlier version cannot say.
 
     """
-    metadata: dict[str, str] = json.loads(content[8 : _header_ends(content)])["__metadata__"]
+    try:
+        metadata: dict[str, str] = json.loads(content[8 : _header_ends(content)])["__metadata__"]
+        is_text = all(isinstance(value, str) for value in metadata.values())
+    except (TypeError, AttributeError, RecursionError):  # a list, no metadata, or nested deeply
+        is_text = False
+    if not is_text:
+        raise ValueError("its header is not that of a checkpoint")
     saved = metadata.get("digest")
     if saved is not None and digest(_with_digest(content, saved, _NO_DIGEST)) != saved:
         raise ValueError("its bytes are not those that were written")

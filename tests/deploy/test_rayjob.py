@@ -82,18 +82,19 @@ def test_the_cluster_wants_the_token_of_a_secret_that_is_not_in_the_file() -> No
     assert {VOLUME["kind"], JOB["kind"]} == {"PersistentVolumeClaim", "RayJob"}
 
 
-def test_results_lie_on_the_volume_that_head_and_workers_share() -> None:
+def test_results_and_data_lie_on_the_volume_that_head_and_workers_share() -> None:
     command = shlex.split(JOB["spec"]["entrypoint"])
     assert command[:2] == ["topo-sweep", "run"]
     assert "--cluster" in command
-    results = Path(command[command.index("--results") + 1])
+    assert "--download" in command, "the volume is empty at first"
+    folders = [Path(command[command.index(option) + 1]) for option in ("--results", "--data-dir")]
     for group in GROUPS:
         (volume,) = group["template"]["spec"]["volumes"]
         (container,) = group["template"]["spec"]["containers"]
         (mount,) = container["volumeMounts"]
         assert volume["persistentVolumeClaim"]["claimName"] == VOLUME["metadata"]["name"]
         assert mount["name"] == volume["name"]
-        assert results.is_relative_to(mount["mountPath"])
+        assert all(folder.is_relative_to(mount["mountPath"]) for folder in folders)
     assert VOLUME["spec"]["accessModes"] == ["ReadWriteMany"]
 
 

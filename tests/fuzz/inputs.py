@@ -40,10 +40,12 @@ JUNK = st.recursive(
 """What JSON and YAML can hold."""
 
 
-def works_or_is_refused(function: Callable[..., Result], *arguments: Any) -> Result | None:
+def works_or_is_refused(
+    function: Callable[..., Result], *arguments: Any, **options: Any
+) -> Result | None:
     """Return what a function returns, or None where it refuses its arguments in one line."""
     try:
-        return function(*arguments)
+        return function(*arguments, **options)
     except TopoSweepError as error:
         message = str(error)
         assert message, "it says nothing"

@@ -20,8 +20,9 @@ from tests.conftest import Once
 from tests.program import done, program
 from tests.topo_sweep.runs.pack_run import swept
 from topo_sweep.spec.load import load_spec
-from topo_sweep.store.manifest import hardware, library_versions
+from topo_sweep.store.manifest import STORE_VERSION, hardware, library_versions
 from topo_sweep.store.opened import OpenedSweep, open_sweep
+from topo_sweep.store.paths import StorePaths
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden"
@@ -81,6 +82,7 @@ def requested(sweep: OpenedSweep) -> dict[str, Any]:
     """
     value: dict[str, Any] = json.loads(sweep.store.paths.manifest.read_text(encoding="utf-8"))
     for name in (
+        "store_version",
         "train_images",
         "test_images",
         "packs",
@@ -164,6 +166,9 @@ def test_packs_of_a_store_without_digests_go_on_from_their_checkpoint(
     assert (result.progress.ok, trained) == (4, [1, 2])
     now = open_sweep(sweep.folder)
     assert now.manifest.packs == packs
+    files = (StorePaths(folder).manifest for folder in (recorded, sweep.folder))
+    versions = [json.loads(file.read_text())["store_version"] for file in files]
+    assert versions == [1, STORE_VERSION]
     for name, rows in before.items():
         after = tables(now)[name]
         kept = after[after[rows.columns[0]].isin(rows.iloc[:, 0])].reset_index(drop=True)

@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nas_core.errors import InputError
-from topo_sweep.store.files import move
-from topo_sweep.store.manifest import read_manifest
+from nas_core.files import TEMPORARY
+from topo_sweep.store.files import copy, move, remove, unlink
+from topo_sweep.store.manifest import NewerStoreError, read_manifest
 from topo_sweep.store.parts import DamagedPartError, parts_of, read_part, tidy, write_part
 from topo_sweep.store.paths import StorePaths
 from topo_sweep.store.tables import TABLES, Table
@@ -33,6 +34,10 @@ def damaged(paths: StorePaths) -> Iterator[Damage]:
     """Yield what is wrong with `sweep.json` and the Parquet parts; reads every byte of them.
 
     Curves that are missing are looked for only where all parts can be read.
+
+    Raises:
+        NewerStoreError: what is whole in it, only a newer version can say.
+
     """
     files = list(_damaged_files(paths))
     yield from files
@@ -46,21 +51,27 @@ def repair(paths: StorePaths) -> Iterator[Damage]:
     """Move what is damaged aside, a row without its curve too; yield what was moved.
 
     Call it with the lock held. What was moved has no row any more, so that it runs again. What a
-    merge that was killed has left goes first: of its rows those that lost no curve stay once.
+    merge or another repair that was killed has left goes first: of rows that stand twice those that
+    lost no curve stay once.
 
     Raises:
+        NewerStoreError: as `damaged`; nothing was changed.
         OSError: as the file system says; another repair goes on from there.
 
     """
+    list(_damaged_manifest(paths))  # a newer store is left alone
     for folder in {part.parent for part in all_parts(paths)}:
         tidy(folder)
+    for half_a_copy in paths.damaged.glob(f"*/.*{TEMPORARY}"):
+        remove(half_a_copy)
     for each in list(_damaged_files(paths)):
         move_aside(paths, each.path)
         yield each
     for table in TABLES.values():
         for part, whole, lost in list(_without_curves(paths, table)):
-            write_part(part.parent, whole)
-            move_aside(paths, part)
+            copy(part, _aside(paths, part))
+            write_part(part.parent, whole, replaces=[part])
+            unlink(part)
             yield Damage(part, _lost_curves(lost))
 
 
@@ -71,20 +82,30 @@ def all_parts(paths: StorePaths) -> dict[Path, pa.Schema]:
 
 
 def move_aside(paths: StorePaths, file: Path) -> None:
-    """Move a file of a sweep into its folder of what is damaged, under the same name.
+    """Move a file of a sweep into its folder of what is damaged, under the same name or a like one.
 
     Raises:
         OSError: as the file system says.
 
     """
-    move(file, paths.damaged / file.relative_to(paths.folder))
+    move(file, _aside(paths, file))
+
+
+def _aside(paths: StorePaths, file: Path) -> Path:
+    return paths.damaged / file.relative_to(paths.folder)
+
+
+def _damaged_manifest(paths: StorePaths) -> Iterator[Damage]:
+    try:
+        read_manifest(paths.manifest)
+    except NewerStoreError:
+        raise
+    except InputError as error:
+        yield Damage(paths.manifest, str(error))
 
 
 def _damaged_files(paths: StorePaths) -> Iterator[Damage]:
-    try:
-        read_manifest(paths.manifest)
-    except InputError as error:
-        yield Damage(paths.manifest, str(error))
+    yield from _damaged_manifest(paths)
     for part, schema in all_parts(paths).items():
         try:
             read_part(part, schema)

@@ -10,6 +10,8 @@ writer wrote them first, and a part that was merged into another since is looked
 from __future__ import annotations
 
 import contextlib
+import itertools
+import os
 import time
 import uuid
 from functools import partial
@@ -79,17 +81,42 @@ def remove(path: Path) -> None:
 
 
 def move(path: Path, place: Path) -> None:
-    """Give a file another name in the same sweep.
+    """Give a file another name in the same sweep, a like one where something has that already.
 
     Raises:
         OSError: as the file system says.
 
     """
     place.parent.mkdir(parents=True, exist_ok=True)
+    place = _free(place)
     if (remote := remote_of(path)) is not None:
         remote.put(place, path.read_bytes())
         remote.delete(path)
     path.replace(place)
+
+
+def copy(path: Path, place: Path) -> None:
+    """Let a file have a second name in the same sweep, see `move`; a copy that is there is enough.
+
+    Raises:
+        OSError: as the file system says.
+
+    """
+    content = path.read_bytes()
+    if place.is_file() and place.read_bytes() == content:
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    write_durably(_free(place), content)
+
+
+def _free(place: Path) -> Path:
+    """Return a name that nothing has: this one, or `name-2`, `name-3` and so on."""
+    remote = remote_of(place)
+    there = {} if remote is None else remote.listed(place.parent)
+    names = itertools.chain(
+        [place], (place.with_stem(f"{place.stem}-{number}") for number in itertools.count(2))
+    )
+    return next(name for name in names if not (name in there or os.path.lexists(name)))
 
 
 def unsure(folder: Path) -> list[Path]:

@@ -26,9 +26,14 @@ from topo_sweep.spec.load import SweepSpec, spec_from_json_value
 from topo_sweep.spec.networks import TopologySweep
 from topo_sweep.store.files import write_durably
 
-STORE_VERSION: Final = 1
+STORE_VERSION: Final = 2
+"""What is written; 1 had fewer keys, and is read too."""
 _DIGEST: Final = "digest"
 _LIBRARIES: Final = ("torch", "torchvision", "ray", "numpy", "pandas", "pyarrow")
+
+
+class NewerStoreError(InputError):
+    """A store was made by a newer version; nothing of it is damaged, and nothing may be changed."""
 
 
 class Request(BaseModel):
@@ -228,17 +233,19 @@ class Manifest(BaseModel):
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read `sweep.json`.
+    """Read `sweep.json`; of an earlier version it becomes what this one would have written.
 
     Raises:
-        InputError: no such file, not one of ours, written by a newer version, or changed by hand.
+        NewerStoreError: written by a newer version.
+        InputError: no such file, not one of ours, or changed by hand.
+        OSError: it is there, and the file system cannot read it now.
 
     """
     try:
         if not is_regular(path):
-            raise OSError("it is no regular file")
+            raise ValueError("it is no regular file")
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+    except (FileNotFoundError, ValueError, RecursionError) as error:
         raise InputError(
             f"{path.parent} is no sweep: {path.name} is unreadable ({error})"
         ) from None
@@ -246,19 +253,22 @@ def read_manifest(path: Path) -> Manifest:
     if not isinstance(version, int):
         raise InputError(f"{path.parent} is no sweep: {path.name} names no store_version")
     if version > STORE_VERSION:
-        raise InputError(
+        raise NewerStoreError(
             f"{path.parent} was made by a newer topo-sweep (store version {version}, this one "
             f"reads up to {STORE_VERSION}): upgrade topo-sweep"
         )
     written = value.pop(_DIGEST, None)  # an earlier version wrote none
+    is_as_written = written is None or written == _digest(value)
     try:
-        manifest = Manifest.model_validate_json(json.dumps(value))
+        manifest = Manifest.model_validate_json(
+            json.dumps({**value, "store_version": STORE_VERSION})
+        )
         _check_unchanged(manifest, path)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"])
         raise InputError(f"{path} is damaged: {key}: {first['msg']}") from None
-    if written is not None and written != _digest(value):
+    if not is_as_written:
         raise InputError(
             f"{path} is damaged, or was changed by hand: it does not say what was written; put it "
             f"back as it was, or let `topo-sweep check {path.parent} --repair` move it aside and "

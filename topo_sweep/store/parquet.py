@@ -60,9 +60,10 @@ class ResultStore:
         """Make the folders and check that files can be written there.
 
         Raises:
-            InputError: not writable, or the disk is full.
+            InputError: not writable, the disk is full, or a link is in the place of one.
 
         """
+        self._check_folders()
         try:
             for folder in (self.paths.trials, self.paths.epochs, self.paths.checkpoints):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -100,18 +101,21 @@ class ResultStore:
                 remove(part)
             reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
             raise StoreError(f"cannot write to {self.paths.folder}: {reason}") from None
-        if len(parts_of(self.paths.part_folder(table.name))) > _MOST_PARTS:
-            # The rows are durable: another merge will come, and reading says what is wrong.
-            with contextlib.suppress(OSError, StoreError):
+        # The rows are durable: another merge will come, and reading says what is wrong.
+        with contextlib.suppress(OSError, StoreError):
+            if len(parts_of(self.paths.part_folder(table.name))) > _MOST_PARTS:
                 self.compact()
 
     def refresh(self, *, whole: bool = False, now: bool = False, anew: bool = False) -> None:
         """Look for what is new in a store elsewhere, see `files.refresh`.
 
         Raises:
+            InputError: a folder of the sweep is a link.
             StoreError: that fails.
 
         """
+        if self.paths.manifest.exists():  # else it may be no sweep, whose links are its own affair
+            self._check_folders()
         try:
             refresh(self.paths.folder, whole=whole, now=now, anew=anew)
         except OSError as error:
@@ -224,14 +228,19 @@ class ResultStore:
 
         Raises:
             DamagedPartError: a part is not what was written.
+            StoreError: the file system cannot read one now.
 
         """
         folder = self.paths.part_folder(name)
         self.refresh(whole=any(name == table.curve_name for table in TABLES.values()))
         for _ in range(100):
-            with contextlib.suppress(FileNotFoundError):  # compacted between listing and reading
+            try:
                 tables = [read_part(part, schema, times) for part in parts_of(folder)]
-                return pa.concat_tables(tables) if tables else schema.empty_table()
+            except FileNotFoundError:  # compacted between listing and reading
+                continue
+            except OSError as error:
+                raise self._unreadable(error) from None
+            return pa.concat_tables(tables) if tables else schema.empty_table()
         raise StoreError(f"{folder} changes faster than it can be read: try again")
 
     @contextlib.contextmanager
@@ -258,6 +267,19 @@ class ResultStore:
             return is_locked(self.paths)
         except OSError as error:
             raise self._unreadable(error) from None
+
+    def _check_folders(self) -> None:
+        """Refuse links in the place of folders: files would be written and removed elsewhere."""
+        paths = self.paths
+        parts = (paths.part_folder(name) for table in TABLES.values() for name, _ in table.parts)
+        folders = (*parts, paths.checkpoints)
+        aside = (paths.damaged / folder.name for folder in folders)
+        for folder in (*folders, paths.damaged, *aside):
+            if folder.is_symlink():
+                raise InputError(
+                    f"{folder} is a link, and what is written or removed there would be elsewhere: "
+                    "put a folder in its place (the sweep's own folder may be a link)"
+                )
 
     def _unreadable(self, error: OSError) -> StoreError:
         return StoreError(f"cannot read {self.paths.folder}: {error.strerror or error}")

@@ -52,8 +52,16 @@ class DamagedPartError(StoreError):
 
 
 def parts_of(folder: Path) -> list[Path]:
-    """Return the parts in a folder, the oldest first; none where there is no folder."""
-    return sorted(folder.glob("part-*.parquet"))
+    """Return the parts in a folder, the oldest first; none where there is no folder.
+
+    Raises:
+        OSError: it cannot be listed. (A glob would find nothing there.)
+
+    """
+    try:
+        return sorted(path for path in folder.iterdir() if path.match("part-*.parquet"))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def write_part(folder: Path, rows: pa.Table, *, replaces: Sequence[Path] = ()) -> list[Path]:
@@ -105,6 +113,7 @@ def read_part(part: Path, schema: pa.Schema, times: Sequence[datetime] | None = 
     Raises:
         FileNotFoundError: it was merged into another since it was listed.
         DamagedPartError: it is not what was written.
+        OSError: the file system cannot read it now, which says nothing of what is in it.
 
     """
     columns = pa.schema([field.with_nullable(nullable=True) for field in schema])
@@ -122,6 +131,9 @@ def read_part(part: Path, schema: pa.Schema, times: Sequence[datetime] | None = 
     except FileNotFoundError:
         raise
     except (pa.ArrowException, OSError) as error:
+        # Of what is wrong in a file pyarrow makes an OSError too, but one without a number.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         raise DamagedPartError(part, " ".join(str(error).split())) from None
 
 

@@ -38,7 +38,7 @@ _PAUSE_SECONDS: Final = 0.25
 _AT_ONCE: Final = 16
 """Files that are fetched or removed at the same time."""
 _SETTLE_SECONDS: Final = 10.0
-_OBJECT_STORES: Final = ("s3", "gcs", "abfs")
+_OBJECT_STORES: Final = ("s3", "gcs")
 _FOR_GOOD: Final = re.compile(
     "ACCESS_DENIED|NO_SUCH_BUCKET|INVALID_ACCESS_KEY_ID|SIGNATURE_DOES_NOT_MATCH|"
     "INVALID_CLIENT_TOKEN_ID|UNRECOGNIZED_CLIENT|AccessDenied|InvalidBucketName|HTTP status 403"

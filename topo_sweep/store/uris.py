@@ -76,7 +76,8 @@ def working_copy(uri: str) -> Path:
     """Return the local folder that stands for a URI, which need not hold anything yet.
 
     Raises:
-        InputError: it holds a credential, an option that is not known, or names no place.
+        InputError: it holds a credential, an option that is not known, or names no place, or one
+            in which files are not written whole or not at all.
 
     """
     try:
@@ -93,6 +94,11 @@ def working_copy(uri: str) -> Path:
     names = [name for name in parts.path.split("/") if name]
     if {".", ".."}.intersection(names) or parts.fragment:
         raise InputError(f"{bare} is no place for results: leave out '.', '..' and '#'")
+    if parts.scheme in _SHOWN_HALF:
+        raise InputError(
+            f"{parts.scheme}:// is no place for results: a file is seen there, empty, before it is "
+            "written; use s3://, gs://, hdfs:// or a folder"
+        )
     if parts.scheme == "file":
         return Path("/", *(unquote(name) for name in names))
     if parts.scheme in _BUCKETS and not parts.netloc:
@@ -103,6 +109,8 @@ def working_copy(uri: str) -> Path:
 
 _BUCKETS: Final = ("s3", "gs", "gcs")
 """Schemes whose URIs begin with a bucket, and nobody's name."""
+_SHOWN_HALF: Final = ("abfs", "abfss")
+"""Azure's, where pyarrow's stream makes an empty blob when it is opened."""
 
 
 def _options(scheme: str, query: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from nas_core.training.checkpoint import Checkpoint
+from nas_core.training.checkpoint import Checkpoint, checked_metadata
 
 TENSORS = {
     "a": torch.tensor([0.1, -0.0, float("inf"), float("nan"), 1e-45]),
@@ -117,6 +117,35 @@ def test_a_file_of_an_earlier_version_is_read(tmp_path: Path) -> None:
 def test_a_file_without_key_or_value_means_starting_over(
     metadata: dict[str, str] | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    (tmp_path / "c").write_bytes(save({"a": torch.ones(1)}, metadata=metadata))
+
+    assert Checkpoint(tmp_path / "c", key="mine").load() is None
+    assert "starting over" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("[]", "null", '"__metadata__"', '{"__metadata__": null}', '{"__metadata__": ["key"]}'),
+        *('{"__metadata__": {"digest": 1}}', "[" * 100_000, '{"__metadata__": 7}'),
+    ],
+)
+def test_a_header_that_is_none_of_a_checkpoint_means_starting_over(
+    header: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = header.encode()
+    (tmp_path / "c").write_bytes(len(content).to_bytes(8, "little") + content)
+
+    assert Checkpoint(tmp_path / "c", key="mine").load() is None
+    assert "its header is not that of a checkpoint" in caplog.text
+    with pytest.raises(ValueError, match="header"):
+        checked_metadata((tmp_path / "c").read_bytes())
+
+
+def test_a_value_that_is_nested_deeply_means_starting_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    metadata = {"key": "mine", "value": "[" * 100_000}
     (tmp_path / "c").write_bytes(save({"a": torch.ones(1)}, metadata=metadata))
 
     assert Checkpoint(tmp_path / "c", key="mine").load() is None

@@ -130,6 +130,18 @@ def test_a_damaged_sweep_json_is_moved_aside_and_asking_again_makes_another(
     assert ids(store) == ["a", "b"]
 
 
+def test_what_was_moved_aside_stays_when_a_file_of_that_name_is_damaged_again(
+    store: ResultStore,
+) -> None:
+    path = store.paths.manifest
+    for damage in ("{", "[", "("):
+        path.write_text(damage)
+        list(repair(store.paths))
+
+    kept = {file.name: file.read_text() for file in store.paths.damaged.iterdir()}
+    assert kept == {"sweep.json": "{", "sweep-2.json": "[", "sweep-3.json": "("}
+
+
 def test_a_part_without_rows_is_none_that_lost_a_curve(store: ResultStore) -> None:
     pq.write_table(TRIAL_SCHEMA.empty_table(), store.paths.trials / "part-0.parquet")
 

@@ -104,6 +104,19 @@ def test_a_request_that_asks_for_more_is_added_after_the_others() -> None:
     assert manifest.specs() == [one, two]
 
 
+def test_a_store_of_the_first_version_opens_and_is_written_as_one_of_this(path: Path) -> None:
+    later = {"sharing", "split_packs", "compiling", "packing", "packs"}
+    value = {key: each for key, each in whole().items() if key not in later}
+    path.write_text(json.dumps(value | {"store_version": 1}))
+
+    manifest = read_manifest(path)
+    manifest.write(path)
+
+    assert len(manifest.requests) == 1
+    assert read_manifest(path) == manifest
+    assert json.loads(path.read_text())["store_version"] == STORE_VERSION == 2
+
+
 def test_a_manifest_of_before_holds_no_counts_of_images(path: Path) -> None:
     value = whole()
     for key in ("train_images", "test_images"):

@@ -20,12 +20,15 @@ import pytest
 
 from nas_core.errors import InputError
 from tests.disk import fill, full_disk
-from tests.topo_sweep.store.local_store import ids, make_store, rows_in
+from tests.topo_sweep.conftest import new_manifest, small_spec
+from tests.topo_sweep.store.local_store import ids, make_store, parts, rows_in
 from tests.topo_sweep.store.store_rows import (
     another_process,
     append,
+    curve_of,
     trial_row,
 )
+from topo_sweep.store.check import repair
 from topo_sweep.store.parquet import (
     ResultStore,
 )
@@ -65,6 +68,8 @@ def make_change(change: str, folder: Path) -> None:
     store = ResultStore(StorePaths(folder))
     if change == "append":
         append(store, [trial_row("new 1"), trial_row("new 2")])
+    elif change == "repair":
+        list(repair(store.paths))
     else:
         store.compact()
 
@@ -151,6 +156,86 @@ def test_whichever_file_operation_fails_the_store_reads_and_another_try_leaves_e
         assert not list(folder.rglob("*.tmp"))
 
     assert number >= 10
+
+
+@pytest.fixture(scope="module")
+def halved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a store with one part of two rows, of which one lost its curve; only to be copied."""
+    folder = tmp_path_factory.mktemp("halved")
+    store = make_store(folder)
+    store.append([trial_row("lost"), trial_row("whole")], curve_of(trial_row("whole")))
+    new_manifest(small_spec()).write(store.paths.manifest)
+    return folder
+
+
+def check_repaired(folder: Path, part: Path) -> None:
+    """Check that a repair, after one that was not ended, leaves each row once and all files."""
+    make_change("repair", folder)
+    store = ResultStore(StorePaths(folder))
+    assert (ids(store), rows_in(store.paths.trials)) == (["whole"], 1)
+    (kept,) = parts(store.paths.damaged)
+    assert kept.read_bytes() == part.read_bytes()
+    assert not list(folder.rglob("*.tmp"))
+
+
+@pytest.mark.slow
+def test_a_kill_before_any_file_operation_of_a_repair_leaves_each_row_once_after_the_next(
+    tmp_path: Path, halved: Path
+) -> None:
+    (part,) = parts(halved / "trials")
+    for number in range(100):
+        folder = shutil.copytree(halved, tmp_path / str(number))
+        with another_process(_killed_at, number, folder, "repair") as (process, _):
+            process.join()
+            ended = process.exitcode
+        if ended == 0:
+            break
+
+        assert ended == -signal.SIGKILL
+        assert "whole" in ids(ResultStore(StorePaths(folder)))
+        check_repaired(folder, part)
+
+    assert number >= 10  # the copy and the new part are opened, written, synced, named
+    check_repaired(folder, part)
+
+
+@pytest.mark.parametrize("code", [errno.EROFS, errno.ENOSPC])
+def test_whichever_file_operation_of_a_repair_fails_another_leaves_each_row_once(
+    tmp_path: Path, halved: Path, code: int
+) -> None:
+    failed: list[int] = []
+
+    def fail() -> None:
+        failed.append(number)
+        raise OSError(code, os.strerror(code))
+
+    (part,) = parts(halved / "trials")
+    for number in range(100):
+        folder = shutil.copytree(halved, tmp_path / str(number))
+        with at_operation(number, fail), contextlib.suppress(OSError):
+            make_change("repair", folder)
+        check_repaired(folder, part)
+        if number not in failed:
+            break
+
+    assert len(failed) >= 10
+
+
+def test_rows_that_are_durable_are_so_also_where_their_folder_cannot_be_listed_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make_store(tmp_path)
+
+    def stale(folder: Path) -> None:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(folder))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "iterdir", stale)
+        append(store, [trial_row("a")])
+        with pytest.raises(StoreError, match=r"cannot read .*: Stale"):
+            store.trials()
+
+    assert (ids(store), rows_in(store.paths.trials)) == (["a"], 1)
 
 
 # Full and read-only disks

@@ -74,12 +74,15 @@ def test_a_credential_in_the_endpoint_of_the_environment_is_refused_too(
         ("s3://bucket/a/../../../etc", r"leave out '\.', '\.\.' and '#'"),
         ("s3://bucket/./a", r"leave out '\.', '\.\.' and '#'"),
         ("s3://bucket/a#b", r"leave out '\.', '\.\.' and '#'"),
+        ("abfs://files@account.dfs.core.windows.net/a", "abfs:// is no place for results: a file"),
+        ("abfss://files/a", r"use s3://, gs://, hdfs:// or a folder"),
         ("s3://bucket/a?regoin=x", "no option 'regoin': use region, scheme, endpoint_override"),
     ],
 )
-def test_what_is_no_place_is_refused(uri: str, said: str) -> None:
+def test_what_is_no_place_is_refused(uri: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=said):
         working_copy(uri)
+    assert not everything_in(tmp_path)
 
 
 def test_what_lies_in_one_bucket_lies_in_one_working_copy() -> None:

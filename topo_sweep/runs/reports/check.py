@@ -33,6 +33,7 @@ def check_sweep(folder: Path, *, repairs: bool) -> Checked:
         repairs: whether to move what is damaged aside; what it held is then left to run.
 
     Raises:
+        NewerStoreError: a newer version made it.
         InputError: another process writes there.
         StoreError: a sweep elsewhere cannot be read.
         OSError: as the file system says.
@@ -46,9 +47,10 @@ def check_sweep(folder: Path, *, repairs: bool) -> Checked:
     damage = list(_damaged_states(states))
     if repairs or store.is_locked:  # which says by whom
         with store.lock():
+            moved = list(repair(paths))
             for state in damage:
                 move_aside(paths, state.path)
-            damage += repair(paths)
+            damage += moved
     else:
         damage += damaged(paths)
     undigested = sum(not has_digest(part) for part in parts)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -13,7 +18,9 @@ from nas_core.training.checkpoint import Checkpoint
 from tests.topo_sweep.conftest import make_sweep, small_spec
 from tests.topo_sweep.store.store_rows import append, trial_row
 from topo_sweep.runs.reports.check import check_sweep
+from topo_sweep.store.manifest import NewerStoreError
 from topo_sweep.store.parquet import ResultStore
+from topo_sweep.store.parts import StoreError
 
 STUDIES = Path(__file__).resolve().parents[4] / "results" / "studies"
 
@@ -48,6 +55,75 @@ def test_a_damaged_checkpoint_is_found_and_moved_aside(store: ResultStore) -> No
 def test_what_a_driver_writes_is_not_checked_meanwhile(store: ResultStore, repairs: bool) -> None:
     with store.lock(), pytest.raises(InputError, match="is in use by process"):
         check_sweep(store.paths.folder, repairs=repairs)
+
+
+@pytest.mark.parametrize("repairs", [False, True])
+def test_a_newer_store_is_refused_and_nothing_of_it_is_moved(
+    store: ResultStore, repairs: bool
+) -> None:
+    newer = json.loads(store.paths.manifest.read_text()) | {"store_version": 99, "more": 1}
+    store.paths.manifest.write_text(json.dumps(newer))
+    for damaged in (store.paths.checkpoint("one"), *store.paths.epochs.iterdir()):
+        damaged.write_bytes(b"")
+    (store.paths.trials / ".part-1.parquet.tmp").touch()
+    before = sorted(store.paths.folder.rglob("*"))
+
+    with pytest.raises(NewerStoreError, match="upgrade topo-sweep"):
+        check_sweep(store.paths.folder, repairs=repairs)
+
+    after = set(store.paths.folder.rglob("*")) - {store.paths.lock}
+    assert sorted(after) == before
+
+
+@pytest.mark.parametrize("repairs", [False, True])
+@pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.EACCES])
+@pytest.mark.parametrize(
+    "name",
+    ["sweep.json", "trials", "trials/*.parquet", "epochs", "epochs/*.parquet", "checkpoints/one.*"],
+)
+def test_what_cannot_be_read_now_is_not_damaged_and_ends_the_check(
+    store: ResultStore, monkeypatch: pytest.MonkeyPatch, name: str, code: int, repairs: bool
+) -> None:
+    (unreadable,) = store.paths.folder.glob(name)
+    damaged = store.paths.checkpoint("two")
+    damaged.write_bytes(b"")
+    before = {path for path in store.paths.folder.rglob("*") if path.is_file()}
+
+    def failing(read: Callable[..., Any]) -> Callable[..., Any]:
+        def fails(path: Path, *arguments: Any, **options: Any) -> Any:
+            if path == unreadable:
+                raise OSError(code, os.strerror(code), str(path))
+            return read(path, *arguments, **options)
+
+        return fails
+
+    with monkeypatch.context() as patch:
+        for reads in ("open", "iterdir"):
+            patch.setattr(Path, reads, failing(getattr(Path, reads)))
+        with pytest.raises(OSError, match=os.strerror(code)) as ended:
+            check_sweep(store.paths.folder, repairs=repairs)
+
+    assert ended.value.filename == str(unreadable)
+    after = {path for path in store.paths.folder.rglob("*") if path.is_file()}
+    assert after - {store.paths.lock} == before
+
+
+def test_a_part_of_an_earlier_version_that_cannot_be_read_now_is_not_damaged(
+    store: ResultStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (part,) = store.paths.trials.iterdir()
+    part.rename(part.with_name("part-1.parquet"))
+
+    def stale(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    monkeypatch.setattr(pq, "read_table", stale)
+    with pytest.raises(OSError, match="Stale"):
+        check_sweep(store.paths.folder, repairs=True)
+    with pytest.raises(StoreError, match=r"cannot read .*: Stale"):
+        store.trials()
+
+    assert not store.paths.damaged.exists()
 
 
 def test_no_kept_study_is_damaged() -> None:
