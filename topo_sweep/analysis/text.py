@@ -107,7 +107,7 @@ def duration_with_range(seconds: float, error: float) -> str:
 
     `error` is a share of the seconds; where both ends read like the middle, they are left out.
     """
-    middle, *ends = (duration(seconds * factor) for factor in (1, 1 - error, 1 + error))
+    middle, *ends = (duration(seconds * factor) for factor in (1, max(1 - error, 0), 1 + error))
     return middle if {middle} == set(ends) else f"{middle} ({ends[0]} to {ends[1]})"
 
 

@@ -55,6 +55,7 @@ def test_durations_read_as_a_person_says_them(seconds: float, text: str) -> None
 
 def test_a_length_of_time_has_its_range_unless_that_reads_like_it() -> None:
     assert duration_with_range(7800.0, 0.1) == "2 h 10 min (1 h 57 min to 2 h 23 min)"
+    assert duration_with_range(90.0, 1.5) == "1 min 30 s (0 s to 3 min 45 s)"
     assert duration_with_range(3.0, 0.1) == "3 s"
     assert duration_with_range(0.0, 0.2) == "0 s"
 
