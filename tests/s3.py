@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import logging
 import socketserver
+import sys
 import threading
 import time
 import uuid
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow.fs as pafs
 import pytest
@@ -141,13 +142,20 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _pass_on  # noqa: N815 - the base class's names
 
 
+class _Listener(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that were killed; of all else as usual."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 _OF_HOP = ("connection", "keep-alive", "transfer-encoding", "expect", "date", "server")
 
 
 @contextlib.contextmanager
 def proxy_of(server: str, host: str = "127.0.0.1") -> Iterator[Proxy]:
     """Run a proxy before a server beside the block."""
-    with ThreadingHTTPServer((host, 0), _Handler) as listener:
+    with _Listener((host, 0), _Handler) as listener:
         proxy = Proxy(f"{host}:{listener.server_port}", server)
         listener.RequestHandlerClass = type("Handler", (_Handler,), {"proxy": proxy})
         listener.daemon_threads = True

@@ -18,7 +18,7 @@ FOLDERS = {"nas_core": "nas_core", "topo_sweep": "topo_sweep", "sweeps": "topo_s
 """Folder of the checkout -> where the wheel has it."""
 FILES = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE")
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 def published() -> list[Path]:

@@ -11,6 +11,7 @@ from tests.benchmarks.conftest import RunScript
 from topo_sweep.bench.record import figures_of
 
 
+@pytest.mark.long
 @pytest.mark.slow  # five cells of all edges and operations, of four searches
 @pytest.mark.usefixtures("one_thread")
 def test_both_kinds_of_steps_are_compared(

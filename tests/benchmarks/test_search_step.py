@@ -10,6 +10,7 @@ from tests.benchmarks.conftest import RunScript
 from topo_sweep.bench.record import figures_of
 
 
+@pytest.mark.long
 @pytest.mark.slow  # three cells of all edges and operations, twice
 @pytest.mark.usefixtures("one_thread")
 def test_all_three_steps_of_both_sides_are_measured(

@@ -79,7 +79,7 @@ def test_a_declared_gpu_that_pytorch_cannot_use_is_an_error_before_anything_is_w
     assert line.endswith("use --gpus-per-pack 0 to train on CPUs")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @ON_LINUX
 def test_a_node_joins_with_the_token_of_its_head_and_both_are_stopped(user: User) -> None:
     another = {"RAY_AUTH_TOKEN_PATH": str(user.folder / "none")}

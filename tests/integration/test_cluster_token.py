@@ -173,6 +173,7 @@ def test_a_sweep_joins_it_by_itself_with_the_same_rows_and_the_token_is_nowhere_
             assert secret.encode() not in content
 
 
+@pytest.mark.long
 def test_the_doctor_looks_at_it_from_inside(started: Started) -> None:
     results = started.folder / "results"
     results.mkdir(exist_ok=True)
@@ -204,6 +205,7 @@ def test_it_listens_on_the_loopback_alone_and_its_files_are_its_users(started: S
     assert listening(started.pids()) == {in_ipv4, in_ipv6}
 
 
+@pytest.mark.long
 def test_stop_ends_all_that_was_started_and_nothing_else(started: Started) -> None:
     pids = started.pids()
     bystander = subprocess.Popen(["sleep", "60"])

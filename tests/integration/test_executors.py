@@ -22,7 +22,7 @@ from topo_sweep.spec.trials import Trial
 from topo_sweep.store.paths import StorePaths
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ray_gives_the_rows_of_one_process_and_says_what_it_does_and_nothing_else(
     run: Run, here: Path, whole: Path
 ) -> None:

@@ -105,7 +105,7 @@ def same_machine(sweep: OpenedSweep) -> bool:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_folder_ids_hashes_and_what_was_asked_are_as_recorded(
     pair: tuple[OpenedSweep, OpenedSweep],
 ) -> None:
@@ -118,7 +118,7 @@ def test_folder_ids_hashes_and_what_was_asked_are_as_recorded(
             pd.testing.assert_series_equal(after[column], before[column])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_number_is_bit_identical_on_the_processor_that_recorded_it(
     pair: tuple[OpenedSweep, OpenedSweep],
 ) -> None:
@@ -131,7 +131,7 @@ def test_every_number_is_bit_identical_on_the_processor_that_recorded_it(
         pd.testing.assert_frame_equal(tables(now)[name], before, check_exact=True, obj=name)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_accuracies_and_losses_are_near_the_recorded_ones_on_any_processor(
     pair: tuple[OpenedSweep, OpenedSweep],
 ) -> None:

@@ -128,7 +128,7 @@ def test_a_state_of_another_shape_is_refused(
         adam(parameters()).restore({name: torch.zeros(shape)})
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_no_epoch_and_no_fact_imports_the_compiler_of_pytorch() -> None:
     script = """
 import sys

@@ -94,6 +94,7 @@ def _declared() -> Iterator[None]:
             yield
 
 
+@pytest.mark.long
 def test_a_question_is_answered_by_a_process_that_has_what_workers_have() -> None:
     def asked(number: int) -> tuple[int, int, float]:
         return number, os.getpid(), ray.get_runtime_context().get_assigned_resources()["GPU"]

@@ -138,7 +138,7 @@ def test_a_member_that_ended_before_the_split_keeps_its_row(
     pd.testing.assert_frame_equal(rows.loc[others.index], others, check_exact=True)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_worker_of_ray_gets_the_halves_of_what_did_not_fit(
     by_two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
