@@ -12,28 +12,30 @@ import pytest
 from tests.chaos.campaign import REQUESTS, campaign, disturbed
 from tests.chaos.outcome import Outcome, Tally
 
-KINDS = (
-    *("worker killed", "worker stopped", "node killed", "clock jumped", "disk full"),
-    *("s3 down", "s3 answers lost", "s3 silent"),
-)
+OF_A_CLUSTER = ("worker killed", "worker stopped", "node killed", "clock jumped", "disk full")
 """Those after which no driver starts again, which takes as long as all the others."""
+OF_S3 = ("s3 down", "s3 answers lost", "s3 silent")
+FEW = ("--topologies", "0-3")
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_five_faults_of_a_cluster_and_of_s3_lose_repeat_and_change_nothing(tmp_path: Path) -> None:
-    few = ("--topologies", "0-3")
-    requests = {
-        "packs": (*REQUESTS["packs"], *few, "--pack", "2"),
-        "trainings on S3": (*REQUESTS["trainings on S3"], *few),
-    }
+@pytest.mark.parametrize(
+    ("kinds", "name", "more"),
+    [
+        pytest.param(OF_A_CLUSTER, "packs", ("--pack", "2"), marks=pytest.mark.slow),
+        pytest.param((*OF_A_CLUSTER, *OF_S3), "trainings on S3", (), marks=pytest.mark.long),
+    ],
+)
+def test_five_faults_lose_repeat_and_change_nothing(
+    kinds: tuple[str, ...], name: str, more: tuple[str, ...], tmp_path: Path
+) -> None:
     told: list[str] = []
     tally = campaign(
         tmp_path,
         faults=5,
         seed=289,
-        kinds=KINDS,
-        requests=requests,
+        kinds=kinds,
+        requests={name: (*REQUESTS[name], *FEW, *more)},
         most_in_a_sweep=3,
         say=told.append,
     )

@@ -270,7 +270,7 @@ class StoreContract:
             if ended.minute % 4
         }
 
-    @pytest.mark.slow
+    @pytest.mark.long
     @ON_DISK
     @given(history=histories(), data=st.data())
     def test_appending_the_same_rows_again_changes_nothing(
@@ -287,7 +287,7 @@ class StoreContract:
         pd.testing.assert_frame_equal(store.trials(), trials)
         pd.testing.assert_frame_equal(store.epochs(), epochs)
 
-    @pytest.mark.slow
+    @pytest.mark.long
     @ON_DISK
     @given(history=histories())
     def test_compaction_changes_nothing(

@@ -53,7 +53,7 @@ def test_what_is_said_beside_data_may_be_lost(tmp_path: Path) -> None:
         assert refused.returncode == 2, where
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_outlives_the_reader_of_what_it_says(tmp_path: Path) -> None:
     ended = shell(tmp_path, f"topo-sweep {RUN} 2>&1 | true")
     assert (ended.returncode, ended.stdout) == (0, "")
@@ -61,7 +61,7 @@ def test_a_run_outlives_the_reader_of_what_it_says(tmp_path: Path) -> None:
     assert row["status"] == "ok"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_closed_streams_end_no_run_and_put_nothing_into_files(tmp_path: Path) -> None:
     (tmp_path / "quiet").mkdir()
     (tmp_path / "usual").mkdir()

@@ -44,7 +44,7 @@ def assert_rows_of(results: Path, planned: Path) -> None:
     assert not list(open_sweep(results).store.paths.checkpoints.iterdir())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("error", "from_epoch"),
     [
@@ -82,6 +82,7 @@ def test_packs_are_halved_until_they_fit(tmp_path: Path, monkeypatch: pytest.Mon
     assert [(each["pack_size"], each["packed"]) for each in how] == [(1, True)] * 4
 
 
+@pytest.mark.long
 def test_a_single_network_that_does_not_fit_fails_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,7 +96,7 @@ def test_a_single_network_that_does_not_fit_fails_and_says_so(
     assert error == f"one network alone does not fit into the memory of its worker: {reason}"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("after", [0, 1, 3, 4])
 def test_a_run_that_ends_amid_a_split_goes_on_to_the_same_rows_with_more_memory_too(
     after: int, by_two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -224,7 +224,7 @@ def test_a_kind_is_timed_by_all_at_once_and_counts_by_their_mean(
     assert found.evaluation_seconds == pytest.approx(0.2)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_processes_time_each_kind_at_once() -> None:
     found, processes = all_timed(SMALL, SMALL, processes=2)
 
