@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from nas_core.cells.genotype import Genotype
-from nas_core.errors import InputError
 from nas_core.training.epochs import Steps
 from topo_sweep.analysis.text import counted
 from topo_sweep.runs.agenda import Agenda
@@ -23,7 +22,7 @@ from topo_sweep.runs.runner import AnyEpoch, Outcome, Report, Resumed, Together
 from topo_sweep.spec.trials import Runnable
 from topo_sweep.store.buffered import BufferedWriter
 from topo_sweep.store.files import remove
-from topo_sweep.store.manifest import read_manifest
+from topo_sweep.store.kept_manifest import KeptManifest
 from topo_sweep.store.tables import TABLES
 
 _LOGGER = logging.getLogger(__name__)
@@ -63,6 +62,7 @@ class Recorder:
         """Tells an executor what part of a GPU a pack gets."""
         self._manifest = plan.manifest
         """What `sweep.json` should say."""
+        self._kept = KeptManifest(plan.store.paths.manifest)
         self._on_failure = on_failure
         self._writer = BufferedWriter(plan.store)
         self._epochs: dict[str, list[AnyEpoch]] = {}
@@ -301,14 +301,9 @@ class Recorder:
 
         And all else again, where it was removed or damaged while the sweep runs.
         """
-        if self._manifest is None:
-            return
-        path = self._plan.store.paths.manifest
-        with contextlib.suppress(InputError):
-            if read_manifest(path) == self._manifest:
-                return
-        with contextlib.suppress(OSError):
-            self._manifest.write(path)
+        if self._manifest is not None:
+            with contextlib.suppress(OSError):
+                self._kept.keep(self._manifest)
 
     def _forget_checkpoints(self, trial_ids: list[str]) -> None:
         """Remove what durable rows have replaced; `--retry-failed` goes on from the others.
