@@ -163,13 +163,15 @@ class Manifest(BaseModel):
     @property
     def race(self) -> TopologySweep | None:
         """The newest adaptive request, with what was decided; None where none was made."""
-        asked = (spec for spec in reversed(self.specs()) if isinstance(spec, TopologySweep))
-        return next((spec for spec in asked if spec.adaptive), None)
+        asked = next((each for each in reversed(self.requests) if _race(each)), None)
+        spec = spec_from_json_value(asked.spec) if asked else None
+        return spec if isinstance(spec, TopologySweep) else None
 
     @property
     def adaptive(self) -> Adaptive | None:
         """How the newest adaptive request chose who got more seeds; None where none was made."""
-        return self.race.adaptive if self.race else None
+        races = (_race(request) for request in reversed(self.requests))
+        return next((race for race in races if race), None)
 
     @property
     def seeds_beforehand(self) -> list[int]:
