@@ -1,10 +1,11 @@
 """How often the answers of `topo-sweep analyze` are right, in worlds whose truth is known.
 
-A world says how classes, seeds and noise differ; a repeat draws accuracies of 79 classes from it
-and asks every method. Counted are intervals that hold the truth, claims that are false, and what
-`--adaptive` spends beside a sweep that gives each class equally many seeds, at equal confidence.
+A world says how classes, seeds and noise differ; a repeat draws accuracies of 79 classes from it,
+in some worlds of all their topologies, and asks every method as `analyze` does. Counted are
+intervals that hold the truth, claims that are false, and what `--adaptive` spends beside a sweep
+that gives each class equally many seeds, at equal confidence.
 
-Run: python benchmarks/simulations.py [--repeats 2000] [--races 100] [--classes 79]
+Run: python benchmarks/simulations.py [--repeats 2000] [--races 400] [--classes 79]
     [--seeds 5] [--worlds LIST] [--processes 2] [--json FILE] [--resume]
 
 FILE is written after each world; with --resume the worlds that it has are not simulated again.
@@ -24,11 +25,15 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from nas_core.cells.topology import isomorphism_classes
+from nas_core.streams import key_number
 from topo_sweep.analysis.accuracy import Floats
 from topo_sweep.analysis.adaptive.rule import next_groups, standing
+from topo_sweep.analysis.design import Design
 from topo_sweep.analysis.inference.best import places
 from topo_sweep.analysis.inference.intervals import mean_intervals
-from topo_sweep.analysis.inference.omnibus import class_test, friedman
+from topo_sweep.analysis.inference.noise import members
+from topo_sweep.analysis.inference.omnibus import class_test, friedman, member_test
 from topo_sweep.analysis.inference.pairs import all_pairs, corrected
 from topo_sweep.analysis.inference.shrinkage import shrunken_means
 from topo_sweep.analysis.inference.variance import reliabilities
@@ -56,6 +61,7 @@ class World:
         missing: the share of results that there are not; each class keeps two.
         tails: degrees of freedom of t-distributed noise, None is normal.
         unequal: by which factor the noisiest class is noisier than the calmest.
+        members: all topologies of a class are trained, 1 to 8, and not one.
 
     """
 
@@ -66,11 +72,7 @@ class World:
     missing: float = 0.0
     tails: int | None = None
     unequal: float = 1.0
-
-    @property
-    def icc(self) -> float:
-        """The reliability of one run: the share of class in the variance within seeds."""
-        return self.between**2 / (self.between**2 + self.noise**2)
+    members: bool = False
 
 
 def reliable(share: float, **more: Any) -> World:  # noqa: ANN401 - fields
@@ -86,6 +88,8 @@ WORLDS: Final[Mapping[str, World]] = {
     "reliability 0.9": reliable(0.9),
     "rough null": World(missing=0.2, tails=4, unequal=3.0),
     "rough": reliable(0.5, missing=0.2, tails=4, unequal=3.0),
+    "members null": World(members=True),
+    "members": reliable(0.5, members=True),
 }
 """`rough` ones are unbalanced, heavy-tailed and of unequal variances."""
 
@@ -98,7 +102,7 @@ def true_means(world: World, classes: int, rng: np.random.Generator) -> Floats:
 
 
 def drawn(world: World, truth: Floats, seeds: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Return what a sweep would measure: a row a seed, a column a class, NaN where nothing is."""
+    """Return what a sweep would measure: a row a seed, a column a training, NaN where none is."""
     shape = seeds, len(truth)
     noise = (
         rng.standard_normal(shape)
@@ -113,16 +117,31 @@ def drawn(world: World, truth: Floats, seeds: int, rng: np.random.Generator) -> 
     return pd.DataFrame(
         values,
         index=pd.Index(range(seeds), name="seed"),
-        columns=pd.Index(range(len(truth)), name="group"),
+        columns=pd.Index(range(len(truth)), name="member"),
     )
 
 
-def asked(world: World, number: int, *, classes: int, seeds: int) -> dict[str, float]:
-    """Return of one repeat what held and what was claimed: shares, or 0 and 1."""
-    rng = np.random.default_rng([number, classes, seeds])
-    truth = true_means(world, classes, rng)
-    table = drawn(world, truth, seeds, rng)
+def designed(world: World, truth: Floats, seeds: int, rng: np.random.Generator) -> Design:
+    """Return the design of such a sweep, as `analyze` makes one of a store."""
+    sizes = [len(each) if world.members else 1 for each in isomorphism_classes()[: len(truth)]]
+    group = np.repeat(np.arange(len(truth)), sizes)
+    table = drawn(world, truth[group], seeds, rng)
     runs = table.melt(ignore_index=False, value_name="accuracy").dropna().reset_index()
+    return Design(
+        runs=runs.assign(group=group[runs["member"]], status="ok"),
+        groups=pd.DataFrame(index=pd.RangeIndex(len(truth), name="group")),
+        by="class", unit="class", metric="test", failed=0, kind="topologies", nodes=4,
+        data="simulated", protocol_hash="", phase="",
+    )  # fmt: skip
+
+
+def asked(name: str, number: int, *, classes: int, seeds: int) -> dict[str, float]:
+    """Return of one repeat what held and what was claimed: shares, or 0 and 1."""
+    world = WORLDS[name]
+    rng = np.random.default_rng(key_number(name, number, classes, seeds))
+    truth = true_means(world, classes, rng)
+    design = designed(world, truth, seeds, rng)
+    runs, table, size = design.runs, design.table, members(design)
     held: dict[str, Any] = {}
 
     omnibus = class_test(runs, permutations=PERMUTATIONS, seed=number)
@@ -131,17 +150,22 @@ def asked(world: World, number: int, *, classes: int, seeds: int) -> dict[str, f
     held["permutation says so"] = omnibus is not None and omnibus.permutation_p <= 0.05
     held["both say so"] = omnibus is not None and omnibus.is_significant()
     held["Friedman says so"] = ranks is not None and ranks.p_value <= 0.05
+    alike = member_test(runs, permutations=PERMUTATIONS, seed=number)
+    if alike is not None:
+        held["both say that members differ"] = alike.is_significant()
 
-    sampled = not world.winner  # one winner among equals is no sample of normal effects
-    icc = world.icc if sampled else truth.var(ddof=1) / (truth.var(ddof=1) + world.noise**2)
-    reliability = reliabilities(class_by_seed(runs), sampled=sampled)["run"]
-    held["interval of the reliability"] = reliability.low <= icc <= reliability.high
+    # One winner among equals is no sample of normal effects: its share is that of these classes.
+    between = truth.var(ddof=1) if world.winner else world.between**2
+    reliability = reliabilities(class_by_seed(runs))["run"]
+    held["interval of the reliability"] = (
+        reliability.low <= between / (between + world.noise**2) <= reliability.high
+    )
 
-    means = mean_intervals(table, seed=number)
+    means = mean_intervals(table, members=size, seed=number)
     held["interval of a mean"] = np.nanmean(within(truth, means["ci_low"], means["ci_high"]))
     held["all intervals at once"] = np.nanmin(within(truth, means["all_low"], means["all_high"]))
 
-    place = places(table)
+    place = places(table, members=size)
     better = (truth[None, :] > truth[:, None]).sum(axis=1)
     worse = (truth[None, :] < truth[:, None]).sum(axis=1)
     ranks_held = (place["rank_low"] <= 1 + better) & (place["rank_high"] >= classes - worse)
@@ -151,13 +175,13 @@ def asked(world: World, number: int, *, classes: int, seeds: int) -> dict[str, f
     held["best set holds the best"] = in_best[truth == truth.max()].mean()
     held["size of the best set"] = in_best.sum()
 
-    pairs = corrected(all_pairs(table))
+    pairs = corrected(all_pairs(table, members=size))
     true = truth[pairs["first"]] - truth[pairs["second"]]
     claimed = (pairs["p_holm"] <= 0.05).to_numpy()
     held["Holm makes a false claim"] = (claimed & (pairs["difference"] * true <= 0)).any()
     held["pairs that Holm tells apart"] = claimed.mean()
 
-    shrunk = shrunken_means(table)
+    shrunk = shrunken_means(table, members=size)
     if shrunk is not None:
         rows = shrunk.table
         held["interval of a shrunken mean"] = np.nanmean(within(truth, rows["low"], rows["high"]))
@@ -213,9 +237,10 @@ def spent(truth: Floats, table: Floats, settings: Adaptive, *, races: bool) -> S
         counts = np.minimum(counts + np.bincount(more, minlength=classes), seeds)
 
 
-def raced(world: World, number: int, *, top: int, classes: int) -> dict[str, float]:
+def raced(name: str, number: int, *, top: int, classes: int) -> dict[str, float]:
     """Return what a race takes in one draw, and what equal seeds for all take."""
-    rng = np.random.default_rng([number, classes, top])
+    world = WORLDS[name]
+    rng = np.random.default_rng(key_number(name, number, classes, top))
     truth = true_means(world, classes, rng)
     table = drawn(world, truth, MOST_SEEDS, rng).to_numpy()
     settings = Adaptive(top=top, delta_points=DELTA_POINTS)
@@ -245,7 +270,7 @@ def main() -> None:
     """Simulate what FILE lacks, keep and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--repeats", type=int, default=2000, help="of every world")
-    parser.add_argument("--races", type=int, default=100, help="repeats of adaptive sweeps")
+    parser.add_argument("--races", type=int, default=400, help="repeats of adaptive sweeps")
     parser.add_argument("--classes", type=int, default=79)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--worlds", default=",".join(WORLDS), metavar="LIST")
@@ -272,10 +297,11 @@ def main() -> None:
     tops = {"the best": 1, "the 20 best": 20} if classes > 20 else {"the best": 1}
     work: list[tuple[str, str, int, Callable[[int], dict[str, float]]]] = []
     for name in worlds:
-        world = WORLDS[name]
-        work.append(("answers", name, arguments.repeats, partial(asked, world, **size)))
+        work.append(("answers", name, arguments.repeats, partial(asked, name, **size)))
+        if WORLDS[name].members:  # a race trains one topology of each class
+            continue
         for goal, top in tops.items():
-            race = partial(raced, world, top=top, classes=classes)
+            race = partial(raced, name, top=top, classes=classes)
             work.append(("races", f"{name}, {goal}", arguments.races, race))
     with ProcessPoolExecutor(arguments.processes) as processes:
         for part, name, repeats, repeat in work:

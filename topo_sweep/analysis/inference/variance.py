@@ -21,7 +21,6 @@ from topo_sweep.analysis.statistics.mean_squares import (
     Bounded,
     Term,
     difference,
-    noncentrality,
     satterthwaite,
     total,
 )
@@ -80,31 +79,29 @@ def variance_components(layout: ClassBySeed, *, confidence: float = 0.95) -> dic
 
 
 def reliabilities(
-    layout: ClassBySeed, *, confidence: float = 0.95, sampled: bool = True, seed: int = 0
+    layout: ClassBySeed, *, confidence: float = 0.95, seed: int = 0
 ) -> dict[str, Bounded]:
     """Return which share of the variance between groups is theirs, and not noise (ICC).
 
     Args:
         layout: of groups and seeds that can be tested.
-        confidence: of the intervals.
-        sampled: the groups at hand stand for many more with normal effects, and intervals are
-            those of F, exact where no cell is missing; otherwise they are for these very groups,
-            whatever their effects, by the noncentral F.
+        confidence: of the intervals, which are those of F, exact where no cell is missing and
+            groups have normal effects.
         seed: of the draws for an interval that has no formula.
 
     Returns:
         `run`, of one training a group, all with one seed: ICC(3,1) of Shrout and Fleiss; `means`,
-        of the means at hand over the same seeds: ICC(3,k); and if `sampled`, `run_any_seed`, of
-        one training a group, each with a seed of its own: ICC(2,1), with a generalised interval.
+        of the means at hand over the same seeds: ICC(3,k); `run_any_seed`, of one training a
+        group, each with a seed of its own: ICC(2,1), with a generalised interval.
 
     """
     cells = layout.cells
     of_means = [(1 / cells.blocks_per_group, cells.ms_rest, cells.df_rest)]
-    shares = {
-        name: _share(layout, noise, confidence, sampled=sampled)
-        for name, noise in (("run", _run_noise(layout)), ("means", of_means))
+    return {
+        "run": _share(layout, _run_noise(layout), confidence),
+        "means": _share(layout, of_means, confidence),
+        "run_any_seed": _any_seed(layout, confidence, seed),
     }
-    return shares | ({"run_any_seed": _any_seed(layout, confidence, seed)} if sampled else {})
 
 
 def _any_seed(layout: ClassBySeed, confidence: float, seed: int) -> Bounded:
@@ -143,9 +140,7 @@ def _run_noise(layout: ClassBySeed) -> list[Term]:
     return noise
 
 
-def _share(
-    layout: ClassBySeed, noise: Sequence[Term], confidence: float, *, sampled: bool
-) -> Bounded:
+def _share(layout: ClassBySeed, noise: Sequence[Term], confidence: float) -> Bounded:
     """Return the variance of groups as a share of itself and a noise, the first term the rest's.
 
     The ratio of both is between those at which the mean square of groups is too high and too low
@@ -154,18 +149,12 @@ def _share(
     cells, tail = layout.cells, (1 + confidence) / 2
     scale = cells.blocks_per_group * sum(factor * square for factor, square, _ in noise)
     ratio = (cells.ms_means - cells.ms_rest) / scale
-    if sampled:
-        at_hand = max(ratio, 0.0) * cells.blocks_per_group
-        terms = [(at_hand * factor, square, df) for factor, square, df in noise]
-        terms[0] = (terms[0][0] + 1, *terms[0][1:])
-        df = satterthwaite(terms)
-        low = cells.ms_means / fdtri(cells.df_groups, df, tail) - cells.ms_rest
-        high = cells.ms_means * fdtri(df, cells.df_groups, tail) - cells.ms_rest
-    else:
-        ends = noncentrality(
-            cells.ms_means / cells.ms_rest, cells.df_groups, cells.df_rest, confidence=confidence
-        )
-        low, high = (end / cells.df_groups * cells.ms_rest for end in ends)
+    at_hand = max(ratio, 0.0) * cells.blocks_per_group
+    terms = [(at_hand * factor, square, df) for factor, square, df in noise]
+    terms[0] = (terms[0][0] + 1, *terms[0][1:])
+    df = satterthwaite(terms)
+    low = cells.ms_means / fdtri(cells.df_groups, df, tail) - cells.ms_rest
+    high = cells.ms_means * fdtri(df, cells.df_groups, tail) - cells.ms_rest
     value, low, high = (
         max(part, 0.0) / (1 + max(part, 0.0)) for part in (ratio, low / scale, high / scale)
     )
