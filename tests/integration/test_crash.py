@@ -69,6 +69,28 @@ def test_a_run_on_ray_that_is_stopped_then_killed_with_a_worker_loses_and_repeat
     kill(*agents)  # Ray's two idle ones notice within a minute that their node is gone
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("part", ["gcs_server", "raylet/raylet"])
+def test_a_local_run_whose_ray_dies_starts_it_again_and_ends_with_the_same_rows(
+    part: str, start: Start, here: Path, whole: Path
+) -> None:
+    results = here / "results"
+    run = start(*SWEEP, RAY_OVERRIDE_RESOURCES='{"CPU": 1}')
+    wait_until(lambda: stored(results, "searches") >= 1, run)
+    below = children(run.pid)
+    parts = named(part, below)
+    assert parts, "there is no such process of Ray"
+    kill(*parts)
+    _, errors = run.communicate(timeout=240)
+
+    assert run.returncode == 0, errors
+    assert "Ray died on this machine" in errors
+    assert "starting it again" in errors
+    assert "Traceback" not in errors
+    assert_same_rows(results, whole)
+    wait_until_gone(below)
+
+
 @pytest.mark.slow
 def test_sigterm_amid_searches_keeps_what_ended_and_says_how_to_go_on(
     here: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
