@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil
 from statistics import median
@@ -11,6 +11,8 @@ from typing import Final
 
 import torch
 
+from nas_core.cells.genotype import CellEdges
+from nas_core.cells.topology import INPUTS
 from nas_core.errors import InputError, first_line
 from nas_core.protocols.data import DATASETS
 from nas_core.training.compiled import MOST_GRAPHS, usual_steps
@@ -21,7 +23,7 @@ from topo_sweep.runs.packing.size import Ask, Candidates, candidates_of
 from topo_sweep.runs.plan import Plan
 from topo_sweep.runs.runner import is_out_of_memory
 from topo_sweep.runs.timing.step_time import TrainingSteps, settled
-from topo_sweep.spec.trials import Planned
+from topo_sweep.spec.trials import Planned, Trial
 from topo_sweep.store.manifest import CompileTime, Compiling
 
 _STEPS: Final = 5
@@ -57,8 +59,8 @@ def pays(times: CompileTime, work: Work) -> bool:
 def work_left(plan: Plan, packs: Packs, *, images: int, workers: int) -> Work:
     """Return the work of trainings; workers share no graph.
 
-    On a worker, trainings alone share that of a wiring, and packs that of their size, until it
-    forgets all of them.
+    On a worker, trainings alone share that of a wiring, and packs that of their size and of the
+    states that their nodes read, until it forgets all of them.
 
     Args:
         plan: what runs.
@@ -73,7 +75,7 @@ def work_left(plan: Plan, packs: Packs, *, images: int, workers: int) -> Work:
         for trial_id, trial in plan.left.items()
         if not trial.finds_cell and trial_id not in packed
     ]
-    kinds: set[object] = {(len(pack), fitting(plan.trials[pack[0]])) for pack in packs}
+    kinds = {_graph_of([plan.trials[key] for key in pack]) for pack in packs}
     kinds |= {getattr(trial, "genotype", None) or fitting(trial) for trial in alone}
     units = len(packs) + len(alone)
     times_made = ceil(units / workers / MOST_GRAPHS)
@@ -81,6 +83,25 @@ def work_left(plan: Plan, packs: Packs, *, images: int, workers: int) -> Work:
         steps=units * usual_steps(plan.spec.protocol, images),
         graphs=min(units, len(kinds) * workers * times_made),
     )
+
+
+def _graph_of(pack: Sequence[Planned]) -> object:
+    """Return what the graph of a pack depends on, but for tensors; see `packs/edges.py`."""
+    genotypes = [trial.genotype for trial in pack if isinstance(trial, Trial)]
+    normal = _wires([genotype.normal for genotype in genotypes])
+    reduction = _wires([genotype.reduction for genotype in genotypes])
+    strides = [edge.source < INPUTS for each in genotypes for edge in each.reduction.edges]
+    return len(pack), fitting(pack[0]), normal, reduction, tuple(strides)
+
+
+def _wires(cells: Sequence[CellEdges]) -> object:
+    """Return of each node what its two edges read: the states, or one each that all cells do."""
+    read = []
+    for pairs in zip(*(cell.nodes for cell in cells), strict=True):
+        slots = [frozenset(edge.source for edge in slot) for slot in zip(*pairs, strict=True)]
+        all_alike = all(len(slot) == 1 for slot in slots)
+        read.append(tuple(slots) if all_alike else frozenset[int]().union(*slots))
+    return tuple(read)
 
 
 def settled_compiling(

@@ -29,6 +29,7 @@ from topo_sweep.runs.packing.size import ask_here, candidates_of
 from topo_sweep.runs.plan import Plan, make_plan
 from topo_sweep.runs.sweep import run
 from topo_sweep.runs.timing.step_time import TrainingSteps
+from topo_sweep.spec.trials import Trial
 from topo_sweep.store.manifest import CompileTime, Compiling
 from topo_sweep.store.opened import load_results, open_sweep
 
@@ -85,9 +86,9 @@ def test_graphs_that_a_worker_forgets_are_made_again(tmp_path: Path) -> None:
     assert graphs(60, 2) == 120
     assert graphs(30, 10) == 180
     assert graphs(60, 2, workers=3) == 120
-    assert graphs(50, 2, size=2) == 1
-    assert graphs(60, 2, size=2) == 2
-    assert graphs(60, 2, size=2, workers=2) == 2
+    assert graphs(25, 4, size=50) == 1
+    assert graphs(1, 120, size=2) == 2
+    assert graphs(1, 120, size=2, workers=2) == 2
 
 
 def test_steps_that_run_no_graph_are_not_counted(tmp_path: Path) -> None:
@@ -112,14 +113,44 @@ def test_nothing_is_compiled_where_no_step_would_run_a_graph(
     )
 
 
-def test_packs_of_one_size_share_a_graph_with_their_worker(tmp_path: Path) -> None:
-    plan = plan_of(tmp_path)
-    ids = list(plan.trials)
-    pairs, uneven = ((*ids[:2],), (*ids[2:],)), ((*ids[:3],), (*ids[3:],))
+def graphs_of(results: Path, packs: list[list[tuple[int, int]]], **fields: Any) -> int:
+    """Count the graphs that one worker makes for packs of (topology, seed)."""
+    asked = {"topologies": (0, 60, 120, 179), "seeds": (0, 1, 2, 3)} | fields
+    plan = make_plan(spec().model_copy(update=asked), results)
+    ids = {
+        (trial.genotype.normal.topology.index, trial.seed): key
+        for key, trial in plan.trials.items()
+        if isinstance(trial, Trial)
+    }
+    chosen = tuple(tuple(ids[member] for member in pack) for pack in packs)
+    rest = dict.fromkeys(set(plan.trials) - {key for pack in chosen for key in pack}, "ok")
+    work = work_left(replace(plan, finished=rest), chosen, images=40, workers=1)
+    assert work.steps == 15 * len(packs)
+    return work.graphs
 
-    assert work_left(plan, pairs, images=40, workers=1) == Work(steps=30, graphs=1)
-    assert work_left(plan, pairs, images=40, workers=8) == Work(steps=30, graphs=2)
-    assert work_left(plan, uneven, images=40, workers=1) == Work(steps=30, graphs=2)
+
+def test_packs_of_one_size_that_read_the_same_states_share_a_graph(tmp_path: Path) -> None:
+    seeds = [[(60, 0), (60, 1)], [(60, 2), (60, 3)]]
+
+    assert graphs_of(tmp_path, seeds) == 1
+    assert graphs_of(tmp_path, [*seeds, [(60, 0), (60, 1), (60, 2)]]) == 2
+    assert graphs_of(tmp_path, [[(0, 0), (179, 0)], [(179, 1), (0, 1)]]) == 1
+
+
+def test_packs_that_read_other_states_have_graphs_of_their_own(tmp_path: Path) -> None:
+    alone = [[(topology, seed)] for topology in (0, 60, 120, 179) for seed in (0, 1)]
+
+    assert graphs_of(tmp_path, alone) == 4
+    assert graphs_of(tmp_path, [[(0, 0), (60, 0)], [(120, 0), (179, 0)]]) == 2
+
+
+def test_in_phase_2_packs_have_graphs_of_their_own_where_other_columns_stride(
+    tmp_path: Path,
+) -> None:
+    first, second = [(0, 0), (179, 0)], [(0, 1), (179, 1)]
+
+    assert graphs_of(tmp_path, [first, second], reduction_topology="same") == 1
+    assert graphs_of(tmp_path, [first, second[::-1]], reduction_topology="same") == 2
 
 
 def test_what_was_measured_decides_and_is_kept(tmp_path: Path) -> None:
