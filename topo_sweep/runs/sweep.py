@@ -254,14 +254,14 @@ def _put_together(
             say(measured)
     if remark := bfloat16_remark(plan, packing, execution, executor.ask):
         say(remark)
-    if packing is None:
-        return manifest, ()
     packs = packs_of_run(plan, packing, workers=workers)
     for what, finds_cell in (("training", False), ("search", True)):
         sizes = [len(pack) for pack in packs if plan.trials[pack[0]].finds_cell == finds_cell]
         if sizes:
             say(f"packs: {len(sizes)}, each up to {counted(max(sizes), what)} as one network")
-    return manifest.model_copy(update={"packing": packing}).with_packs(packs), packs
+    if packing is not None:
+        manifest = manifest.model_copy(update={"packing": packing})
+    return manifest.with_packs(packs), packs
 
 
 def _forget_packs(plan: Plan, manifest: Manifest) -> None:

@@ -121,13 +121,14 @@ def planned_packs(
     """Return the packs of a run: those that were planned before and have work left, then new ones.
 
     A pack that was begun is run whole again, with the members that have ended: what they compute
-    depends, in the last digits, on who is beside them. Packs of another size are planned anew.
+    depends, in the last digits, on who is beside them. Larger packs than are asked for are planned
+    anew, unless a checkpoint of theirs is there.
 
     Args:
         left: what has no row yet.
         trials: all of the request, in running order.
         known: packs that were planned before and stay.
-        size: trainings that go together at most; None trains each by the network of one.
+        size: trainings that go together at most; None trains what is new by the network of one.
         workers: that train at the same time and should finish together.
         seconds: of a pack by its size, in any unit; by default a guess.
         searches: whether searches that differ in seed go together too.
@@ -135,13 +136,15 @@ def planned_packs(
             would start over.
 
     """
-    if size is None:
-        return ()
     kept = [
         pack
         for pack in known
-        if len(pack) <= size and trials.keys() >= set(pack) and not left.keys().isdisjoint(pack)
+        if (len(pack) <= (size or 0) or pack_id(pack) in saved)
+        and trials.keys() >= set(pack)
+        and not left.keys().isdisjoint(pack)
     ]
+    if size is None:
+        return tuple(kept)
     taken = {key for pack in kept for key in pack}
     rest = {key: trial for key, trial in left.items() if key not in taken and key not in saved}
     new = _new_packs(packable(rest), size, workers, seconds or _guessed_seconds)

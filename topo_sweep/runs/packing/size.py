@@ -202,10 +202,11 @@ def seconds_by_size(packing: Packing) -> Callable[[int], float] | None:
     return seconds
 
 
-def packs_of_run(plan: Plan, packing: Packing, *, workers: int) -> Packs:
+def packs_of_run(plan: Plan, packing: Packing | None, *, workers: int) -> Packs:
     """Return the packs of a run: those that were planned before and stay, then new ones.
 
-    Where trainings were put together in another way before, only packs that were begun stay. What
+    Where trainings were put together in another way before, or none are to be now, only packs that
+    were begun stay, and larger ones than are asked for where a checkpoint of theirs is there. What
     was begun alone goes on alone, unless a checkpoint of its pack is there too. Where it was lost
     which there were, all are planned again as at first, also of what has ended.
     """
@@ -214,6 +215,8 @@ def packs_of_run(plan: Plan, packing: Packing, *, workers: int) -> Packs:
     if plan.manifest is not None and plan.manifest.packing not in {None, packing}:
         known = begun_packs(known, plan.left, saved)
     known = tuple(pack for pack in known if pack_id(pack) in saved or saved.isdisjoint(pack))
+    if packing is None:
+        return planned_packs(plan.left, plan.trials, known, None, saved=saved)
     return planned_packs(
         plan.trials if plan.manifest is None else plan.left,
         plan.trials,

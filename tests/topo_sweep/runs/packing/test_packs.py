@@ -76,15 +76,19 @@ def test_packs_that_were_only_planned_are_planned_anew(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("pack_size", [None, 2])
-def test_nothing_of_a_pack_stays_behind_where_its_members_end_alone_or_in_smaller_ones(
+def test_a_pack_that_has_a_checkpoint_goes_on_whole_whatever_is_asked_for_then(
     pack_size: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stopped(tmp_path, monkeypatch, pack_size=4, after=1)
     checkpoints = open_sweep(tmp_path).store.paths.checkpoints
     assert len(list(checkpoints.iterdir())) == 1
 
-    assert swept(tmp_path, pack_size=pack_size).progress.ok == 4
+    with monkeypatch.context() as patch:
+        interrupt(patch, after=2)  # of three epochs one is done
+        assert swept(tmp_path, pack_size=pack_size).progress.ok == 4
 
+    rows = load_results(tmp_path)
+    assert {json.loads(text)["pack_size"] for text in rows["execution"]} == {4}
     assert not list(checkpoints.iterdir())
 
 
@@ -93,7 +97,11 @@ def test_nothing_of_a_pack_stays_behind_where_the_run_that_replaced_it_is_stoppe
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stopped(tmp_path, monkeypatch, pack_size=4, after=1)
-    stopped(tmp_path, monkeypatch, pack_size=2, after=0)
+    narrower = spec().model_copy(update={"topologies": (0, 17)})
+
+    with monkeypatch.context() as patch:
+        interrupt(patch, after=0)
+        assert swept(tmp_path, pack_size=4, sweep=narrower).interrupted
 
     assert not list(open_sweep(tmp_path).store.paths.checkpoints.iterdir())
 

@@ -215,6 +215,18 @@ def test_a_pack_that_was_begun_stays_whole_and_what_is_new_joins_none() -> None:
     assert known[1] not in packs, "all of it has ended"
     assert {key for pack in packs[1:] for key in pack} == set(ids[6:])
     assert known[0] not in planned_packs(left, SEVEN, known, 2), "smaller packs, another plan"
+    assert planned_packs(left, SEVEN, known, None) == ()
+
+
+def test_a_pack_with_a_checkpoint_stays_whatever_size_is_asked_for() -> None:
+    ids = list(SEVEN)
+    known = (tuple(ids[:3]), tuple(ids[3:6]))
+    saved = {Pack(tuple(SEVEN[key] for key in known[1])).pack_id}
+
+    assert planned_packs(SEVEN, SEVEN, known, None, saved=saved) == (known[1],)
+    smaller = planned_packs(SEVEN, SEVEN, known, 2, saved=saved)
+    assert smaller[0] == known[1]
+    assert max(len(pack) for pack in smaller[1:]) == 2
 
 
 def test_only_packs_of_which_something_was_done_are_begun() -> None:
