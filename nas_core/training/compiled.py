@@ -17,6 +17,9 @@ MOST_GRAPHS: Final = 50
 PyTorch would keep them, and refuses too many.
 """
 
+_FEWEST_CHANNELS: Final = 16
+"""Of a 1x1 convolution of stride 2 whose gradient PyTorch computes right for channels-last maps."""
+
 _networks = itertools.count()
 """Of this process."""
 
@@ -43,7 +46,11 @@ class Compiled:
         self._drops_paths = _drops_paths(protocol)
         # With shapes as variables PyTorch 2.14 fails at packs, in its compiler.
         self._graph = torch.compile(  # type: ignore[call-overload] # PyTorch forgets the limit
-            network.forward, fullgraph=True, dynamic=False, recompile_limit=2 * MOST_GRAPHS
+            network.forward,
+            fullgraph=True,
+            dynamic=False,
+            recompile_limit=2 * MOST_GRAPHS,
+            options=None if _bears_channels_last(network) else {"layout_optimization": False},
         )
 
     def __call__(self, images: Tensor, keep_masks: Tensor | None) -> Any:  # noqa: ANN401 - of it
@@ -57,6 +64,20 @@ def usual_steps(protocol: NetworkTraining, images: int) -> int:
     """Return how many steps of a training on so many images run the graph of a `Compiled`."""
     epochs = protocol.total_epochs - _drops_paths(protocol)
     return epochs * (images // protocol.batch_size)
+
+
+def _bears_channels_last(network: nn.Module) -> bool:
+    """Whether a graph may turn all maps to channels last, as it does on a CPU.
+
+    There PyTorch 2.14 writes beyond memory in the weight gradient of a 1x1 convolution of stride 2
+    that reads few channels, see docs/performance.md.
+    """
+    return not any(
+        isinstance(each, nn.Conv2d)
+        and (each.kernel_size, each.stride) == ((1, 1), (2, 2))
+        and each.in_channels < _FEWEST_CHANNELS
+        for each in network.modules()
+    )
 
 
 def _drops_paths(protocol: NetworkTraining) -> bool:

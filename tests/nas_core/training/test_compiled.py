@@ -11,8 +11,9 @@ import torch
 
 from nas_core.cells.genotype import CellEdges
 from nas_core.cells.topology import Topology
+from nas_core.networks.evaluation import EvalNetwork
 from nas_core.protocols.training import Protocol
-from nas_core.training.compiled import usual_steps
+from nas_core.training.compiled import Compiled, usual_steps
 from nas_core.training.pack import Member, PackTraining
 from nas_core.training.training import Training
 from tests.nas_core.training.trainings import DIGITS, cells, facts, same, stopped_after, unchanged
@@ -47,9 +48,11 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> None:
     compiling = torch.compile
     torch.compiler.reset()
     torch._dynamo.utils.counters.clear()
-    monkeypatch.setattr(
-        torch, "compile", lambda network, **how: compiling(network, backend="aot_eager", **how)
-    )
+
+    def traced(network: Callable[..., Any], **how: Any) -> Callable[..., Any]:
+        return compiling(network, backend="aot_eager", **how | {"options": None})
+
+    monkeypatch.setattr(torch, "compile", traced)
 
 
 def graphs_made() -> int:
@@ -72,6 +75,22 @@ def close(first: Training | PackTraining, second: Training | PackTraining) -> bo
     ours, theirs = first.tensors(), second.tensors()
     assert list(ours) == list(theirs)
     return all(torch.allclose(ours[name], theirs[name], rtol=1e-9, atol=1e-12) for name in ours)
+
+
+@pytest.mark.parametrize(("channels", "options"), [(2, {"layout_optimization": False}), (4, None)])
+def test_a_graph_keeps_the_layout_of_maps_where_a_halving_convolution_reads_few_channels(
+    channels: int, options: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def compiled(network: object, **how: Any) -> object:
+        asked.append(how["options"])
+        return network
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    Compiled(EvalNetwork(cells(100), init_channels=channels, cells=5, num_classes=10), EXACT)
+
+    assert asked == [options]
 
 
 def test_only_whole_batches_of_epochs_that_drop_paths_run_the_graph(graphs: Graphs) -> None:
