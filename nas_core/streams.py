@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -128,6 +129,13 @@ class Draws:
             keep_probability=keep_probability,
             batch_size=protocol.batch_size,
         )
+
+    def to(self, device: torch.device | str) -> Draws:
+        """Return the same on a device, where no step has to copy anything then."""
+        tensors: dict[str, Any] = {
+            name: each.to(device) for name, each in vars(self).items() if isinstance(each, Tensor)
+        }
+        return replace(self, **tensors)
 
     def steps(self) -> Iterator[Draws]:
         """Yield the draws of each step of an epoch; the last batch may be smaller."""

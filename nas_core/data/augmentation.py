@@ -24,9 +24,11 @@ def training_batch(
     info: DatasetInfo,
     dtype: torch.dtype,
 ) -> Tensor:
-    """Return one step's images, augmented and normalised: (N, 3, H, W) uint8 -> (B, 3, H, W)."""
-    chosen = pixels[draws.order.to(pixels.device)]
-    images = normalise(augment(chosen, draws, protocol), info, dtype)
+    """Return one step's images, augmented and normalised: (N, 3, H, W) uint8 -> (B, 3, H, W).
+
+    Pixels and draws are on one device.
+    """
+    images = normalise(augment(pixels[draws.order], draws, protocol), info, dtype)
     if draws.cutout_centres is None:
         return images
     return cutout(images, draws.cutout_centres, protocol.cutout)
@@ -45,12 +47,10 @@ def augment(pixels: Tensor, draws: Draws, protocol: NetworkTraining) -> Tensor:
     rows = torch.arange(height, device=device).expand(batch, height)
     columns = torch.arange(width, device=device).expand(batch, width)
     if draws.flips is not None:
-        flips = draws.flips.to(device, non_blocking=True)
-        columns = torch.where(flips[:, None], columns.flip(1), columns)
+        columns = torch.where(draws.flips[:, None], columns.flip(1), columns)
     if draws.offsets is not None:
-        offsets = draws.offsets.to(device, non_blocking=True)
         pixels = pad(pixels, [protocol.crop_padding] * 4)
-        rows, columns = rows + offsets[:, :1], columns + offsets[:, 1:]
+        rows, columns = rows + draws.offsets[:, :1], columns + draws.offsets[:, 1:]
     samples = torch.arange(batch, device=device)[:, None, None]
     gathered = pixels[samples, :, rows[:, :, None], columns[:, None, :]]  # (B, H, W, 3)
     # Contiguous: a channels-last batch would switch every convolution after it to that layout,
@@ -77,7 +77,6 @@ def cutout(images: Tensor, centres: Tensor, length: int) -> Tensor:
     clipped at the borders (DeVries and Taylor, 2017, as in the DARTS code).
     """
     height, width = images.shape[-2:]
-    centres = centres.to(images.device, non_blocking=True)
     half = length // 2
 
     def inside(size: int, centre: Tensor) -> Tensor:

@@ -202,10 +202,10 @@ class Loop(ABC, Generic[E]):
     ) -> Draws:
         """Return what is random in an epoch over these images, by default for the loop's seed.
 
-        See `Draws.draw`.
+        See `Draws.draw`; it is on the loop's device.
         """
         height, width = images.pixels.shape[-2:]
-        return Draws.draw(
+        draws = Draws.draw(
             self.protocol,
             seed=self.seed if seed is None else seed,
             epoch=epoch,
@@ -213,11 +213,12 @@ class Loop(ABC, Generic[E]):
             image_size=(height, width),
             role=role,
         )
+        return draws.to(self.device)
 
     def batch(self, images: Images, draws: Draws) -> tuple[Tensor, Tensor]:
         """Return a step's augmented images (B, 3, H, W) and labels (B,)."""
         batch = training_batch(images.pixels, draws, self.protocol, self.info, self.dtype)
-        return batch, images.labels[draws.order.to(self.device)]
+        return batch, images.labels[draws.order]
 
     def autocast(self) -> torch.autocast:
         """Return the context in which the network computes."""

@@ -90,7 +90,8 @@ def _graph_of(pack: Sequence[Planned]) -> object:
     genotypes = [trial.genotype for trial in pack if isinstance(trial, Trial)]
     normal = _wires([genotype.normal for genotype in genotypes])
     reduction = _wires([genotype.reduction for genotype in genotypes])
-    strides = [edge.source < INPUTS for each in genotypes for edge in each.reduction.edges]
+    slots = zip(*(genotype.reduction.edges for genotype in genotypes), strict=True)
+    strides = [sum(edge.source < INPUTS for edge in slot) for slot in slots]
     return len(pack), fitting(pack[0]), normal, reduction, tuple(strides)
 
 

@@ -5,6 +5,8 @@ A column is one map of one model; maps are (B, H, W, columns, C), letters as in 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import torch
@@ -23,6 +25,17 @@ def as_images(x: Tensor) -> Tensor:
 def as_maps(x: Tensor, columns: int) -> Tensor:
     """(B, columns * C, H, W) -> (B, H, W, columns, C): a view of what is channels last."""
     return x.permute(0, 2, 3, 1).contiguous().unflatten(3, (columns, -1))
+
+
+def chosen(x: Tensor, numbers: Sequence[int], dim: int = 0) -> Tensor:
+    """Return these entries of a dimension, copied."""
+    return x.index_select(dim, _on(x.device, tuple(numbers)))
+
+
+@lru_cache(maxsize=1024)
+def _on(device: torch.device, numbers: tuple[int, ...]) -> Tensor:
+    """Return numbers as a tensor; kept, because a copy to a GPU in every step would stall it."""
+    return torch.tensor(numbers, device=device)
 
 
 def gathered(x: Tensor, places: Tensor) -> Tensor:

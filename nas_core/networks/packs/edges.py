@@ -86,6 +86,7 @@ class Depthwise(nn.Module):
     In a reduction cell a model that reads an input strides, and one that reads a node does not.
     """
 
+    order: Tensor
     places: Tensor
 
     def __init__(
@@ -97,16 +98,17 @@ class Depthwise(nn.Module):
         sources = [source for slot in wiring for source in slot]
         strides = [plan.stride(source) for source in sources]
         self.strides = sorted(set(strides))
-        chosen = [
+        columns = [
             [column for column, each in enumerate(strides) if each == stride]
             for stride in self.strides
         ]
         self.wires = nn.ModuleList(
             Wires([sources[column] for column in some], [column % count for column in some], count)
-            for some in chosen
+            for some in columns
         )
-        self.chosen = chosen
-        order = torch.tensor([column for some in chosen for column in some])
+        self.counts = [len(some) for some in columns]
+        order = torch.tensor([column for some in columns for column in some])
+        self.register_buffer("order", order, persistent=False)
         self.register_buffer("places", order.argsort(), persistent=False)
 
     def forward(self, run: Pass, states: States) -> Tensor:
@@ -114,10 +116,10 @@ class Depthwise(nn.Module):
         weight = run.blocks[self.weight.number].flatten(0, 1)
         if len(self.strides) == 1:
             return convolved(self.wires[0](states), weight, self.filters, self.strides[0])
-        parts = zip(self.wires, self.chosen, self.strides, strict=True)
+        weights = weight.index_select(0, self.order).split(self.counts)
+        parts = zip(self.wires, weights, self.strides, strict=True)
         maps = [
-            convolved(wires(states), weight[some], self.filters, stride)
-            for wires, some, stride in parts
+            convolved(wires(states), some, self.filters, stride) for wires, some, stride in parts
         ]
         return gathered(torch.cat(maps, dim=3), self.places)
 
@@ -168,7 +170,7 @@ class Convolutions(nn.Module):
     Args:
         memory: takes the blocks.
         name: of the cell's operations in `EvalNetwork`.
-        slots: of them.
+        slots: of them, one after another.
         wiring: of each slot, what its K models read.
         filters: which convolution it is.
         plan: of the cell.
@@ -229,7 +231,7 @@ class Convolutions(nn.Module):
                 )
                 for x, (norm, weight) in zip(maps, self.second, strict=True)
             ]
-        kept = None if keep is None else keep[:, self.slots]
+        kept = None if keep is None else keep[:, self.slots[0] : self.slots[-1] + 1]
         return run.norm(self.last, maps, keep=kept, relu=rectify)
 
 

@@ -143,9 +143,10 @@ def test_a_gpu_augments_exactly_as_the_cpu() -> None:
     assert draws.cutout_centres is not None
 
     def images(device: str) -> Tensor:
-        augmented = augment(pixels.to(device), draws, protocol)
+        there = draws.to(device)
+        augmented = augment(pixels.to(device), there, protocol)
         normalised = normalise(augmented, DATASETS["cifar10"], torch.float64)
-        assert draws.cutout_centres is not None
-        return cutout(normalised, draws.cutout_centres, protocol.cutout).cpu()
+        assert there.cutout_centres is not None
+        return cutout(normalised, there.cutout_centres, protocol.cutout).cpu()
 
     torch.testing.assert_close(images("cuda"), images("cpu"), rtol=1e-12, atol=1e-12)

@@ -114,18 +114,23 @@ def check_training(
             )
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("models", [SOME, SOME[1:2]])
 @pytest.mark.parametrize("moments_from", [0, 2**62])
 def test_large_maps_and_small_ones_train_alike(
-    moments_from: int, monkeypatch: pytest.MonkeyPatch
+    moments_from: int, models: Sequence[Topology], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(switch, "MOMENTS_FROM", moments_from)
     monkeypatch.setattr(switch, "MOMENTS_CHANNELS", 1)
 
-    check_training(pack(SOME), steps=2)
+    check_training(pack(models))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("count", "steps"), [(1, 20), (2, 20), (7, 20), (60, 2)])
+@pytest.mark.parametrize(
+    ("count", "steps"),
+    [(1, 20), (2, 20), (7, 20), (60, 2), pytest.param(60, 20, marks=pytest.mark.long)],
+)
 def test_packs_of_any_size_train_as_their_models_would_alone(count: int, steps: int) -> None:
     packed = pack(wirings(*range(0, 180, 3))[:count])
     check_training(packed, steps=steps, every=max(1, count // 6))

@@ -72,6 +72,25 @@ def test_every_member_has_the_epochs_of_its_training_alone(images: Split) -> Non
         assert pack.facts(number) == training.facts()
 
 
+@pytest.mark.slow
+def test_every_member_comes_to_the_parameters_and_buffers_of_its_training_alone(
+    images: Split,
+) -> None:
+    longer = EXACT.with_values({"epochs": 7, "cutout": 2, "crop_padding": 1})  # 21 steps
+    pack = PackTraining(MEMBERS, longer, images)
+    for _ in pack.epochs():
+        pass
+
+    for number, member in enumerate(MEMBERS):
+        training = Training(member.genotype, longer, images, seed=member.seed)
+        for _ in training.epochs():
+            pass
+        ours, theirs = pack.network.extract(number), training.network.state_dict()
+        assert ours.keys() == theirs.keys()
+        for name, tensor in theirs.items():
+            torch.testing.assert_close(ours[name], tensor, rtol=1e-9, atol=1e-12, check_dtype=False)
+
+
 def test_members_of_one_seed_share_their_images(images: Split) -> None:
     pack = packed(MEMBERS[:2], images)
     (first, *_) = pack.epochs()
