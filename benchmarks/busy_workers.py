@@ -59,7 +59,8 @@ def run_sleeping(
     packs = [Pack(tuple(members[first : first + pack])) for first in firsts] if pack else None
     agenda = Agenda(plan.left, plan.cells_found, packs)
     timeline = Joined(plan, agenda, join)
-    with_ray(agenda, timeline, type("Sleeping", (NoTraining,), {"seconds": seconds}))
+    sleeping = type("Sleeping", (NoTraining,), {"seconds": seconds})
+    with_ray(agenda, timeline, sleeping, joined=True)
     timeline.close()
     return timeline
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from topo_sweep.runs.plan import Plan, make_plan
 from topo_sweep.runs.progress import Progress
 from topo_sweep.runs.recorder import Recorder
 from topo_sweep.runs.runner import Report, Together
+from topo_sweep.runs.sweep import new_manifest
 from topo_sweep.spec.load import Overrides, load_spec
 from topo_sweep.spec.trials import Runnable
 from topo_sweep.store.parquet import ResultStore
@@ -45,17 +47,29 @@ class _Timed(Recorder):
 
 
 def plan_of(trials: int, folder: Path) -> Plan:
-    """Return the plan of so many trainings of the demo, none of which has ended."""
+    """Return the plan of so many trainings of the demo, none of which has ended.
+
+    Its store has a `sweep.json`.
+    """
     spec = load_spec("demo", Overrides(topologies="0", seeds=f"0-{trials - 1}"))
     plan = make_plan(spec, folder)
     plan.store.create_folders()
-    return plan
+    manifest = new_manifest(plan, load_dataset(spec.data.dataset)).with_request(spec)
+    manifest.write(plan.store.paths.manifest)
+    return replace(plan, manifest=manifest)
 
 
 def with_ray(
-    agenda: Agenda, recorder: Recorder, trainable: type[TrialTrainable] | None = None
+    agenda: Agenda,
+    recorder: Recorder,
+    trainable: type[TrialTrainable] | None = None,
+    *,
+    joined: bool = False,
 ) -> None:
-    """Run the agenda through the real driver, on one CPU a worker; None trains nothing."""
+    """Run the agenda through the real driver, on one CPU a worker; None trains nothing.
+
+    Nodes are asked whether they may train where the Ray is a cluster that was `joined`.
+    """
     from topo_sweep.runs.on_ray.driver import run_on_ray
     from topo_sweep.runs.on_ray.no_training import NoTraining
 
@@ -63,7 +77,7 @@ def with_ray(
         agenda,
         recorder,
         Interrupts(),
-        execution=Execution(gpus=0),
+        execution=Execution(gpus=0, cluster=joined),
         images=split(load_dataset("digits"), DataOptions(dataset="digits")),
         paths=StorePaths(Path()),
         trainable=trainable or NoTraining,

@@ -183,7 +183,7 @@ def _run_locked(
     # Another driver may have finished some of it while this one was starting.
     plan = make_plan(plan.spec, plan.store.paths.folder.parent, retry_failed=plan.retry_failed)
     check_fingerprint(plan, dataset)
-    manifest = plan.manifest or _new_manifest(plan, dataset)
+    manifest = plan.manifest or new_manifest(plan, dataset)
     # A store of an earlier version does not hold them yet.
     counts = {"train_images": len(dataset.train), "test_images": len(dataset.test)}
     manifest = manifest.model_copy(update=counts).with_request(plan.spec)
@@ -291,7 +291,8 @@ def _where_they_go_on(plan: Plan, recorder: Recorder, trial_ids: list[str]) -> t
     return tuple(lines)
 
 
-def _new_manifest(plan: Plan, dataset: Dataset) -> Manifest:
+def new_manifest(plan: Plan, dataset: Dataset) -> Manifest:
+    """Return what `sweep.json` says of a sweep that begins, but for what is asked for."""
     return Manifest(
         sweep=plan.spec.name,
         kind=plan.spec.kind,

@@ -193,7 +193,7 @@ def _grouped(
     """Return what is left, by workload and the shape of its networks."""
     groups: dict[tuple[str, object], _Units] = {}
     for plan, times in parts:
-        packs = () if packing is None else packs_of_run(plan, packing, workers=workers)
+        packs = packs_of_run(plan, packing, workers=workers)
         for unit in with_packs(plan.left, plan.trials, packs):
             trials, kind = members_of(unit), kind_of(unit)
             first = trials[0]
