@@ -11,18 +11,22 @@ INSTALLED := $(VENV)/.installed
 # The folder of a sweep, as a dry run of it prints it; there may be others of its name.
 folder = "$$($(BIN)/topo-sweep run $(1) --dry-run --no-measure 2>/dev/null | awk '$$1 == "results" {print $$2}')"
 
+# All 180 topologies, accuracies measured at the end of each training alone.
+DEMO := $(BIN)/topo-sweep run demo --pack 30 --test-every 5
+
 .PHONY: demo demo-search test test-long check chaos fuzz lint install clean
 
 demo: $(INSTALLED)
-	$(BIN)/topo-sweep run demo --pack 30
-	$(BIN)/topo-sweep rank $(call folder,demo) --top 20
-	$(BIN)/topo-sweep plot surface $(call folder,demo)
+	$(DEMO)
+	folder=$(call folder,demo) && $(BIN)/topo-sweep rank "$$folder" --top 20 && \
+		$(BIN)/topo-sweep plot surface "$$folder"
 
 demo-search: $(INSTALLED)
-	$(BIN)/topo-sweep run demo --pack 30
-	$(BIN)/topo-sweep run search_demo --topology-from $(call folder,demo)
-	$(BIN)/topo-sweep rank $(call folder,search_demo --topology-from $(call folder,demo))
-	$(BIN)/topo-sweep plot cell $(call folder,search_demo --topology-from $(call folder,demo))
+	$(DEMO)
+	folder=$(call folder,demo) && \
+		$(BIN)/topo-sweep run search_demo --topology-from "$$folder" && \
+		found=$(call folder,search_demo --topology-from "$$folder") && \
+		$(BIN)/topo-sweep rank "$$found" && $(BIN)/topo-sweep plot cell "$$found"
 
 # Two processes test, and each computes on a core of its own.
 ONE_THREAD := OMP_NUM_THREADS=1
