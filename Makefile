@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 # The folder of a sweep, as a dry run of it prints it; there may be others of its name.
 folder = "$$($(BIN)/topo-sweep run $(1) --dry-run --no-measure 2>/dev/null | awk '$$1 == "results" {print $$2}')"
 
-# All 180 topologies, accuracies measured at the end of each training alone.
+# All 180 topologies; accuracies are measured only at the end of each training.
 DEMO := $(BIN)/topo-sweep run demo --pack 30 --test-every 5
 
 .PHONY: demo demo-search test test-long check chaos fuzz lint install clean

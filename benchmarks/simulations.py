@@ -8,7 +8,8 @@ that gives each class equally many seeds, at equal confidence.
 Run: python benchmarks/simulations.py [--repeats 2000] [--races 400] [--classes 79]
     [--seeds 5] [--worlds LIST] [--processes 2] [--json FILE] [--resume]
 
-FILE is written after each world; with --resume the worlds that it has are not simulated again.
+FILE is written after each world; with --resume the worlds that it has, and that are made as they
+were then, are not simulated again.
 """
 
 from __future__ import annotations
@@ -244,10 +245,10 @@ def raced(name: str, number: int, *, top: int, classes: int) -> dict[str, float]
     truth = true_means(world, classes, rng)
     table = drawn(world, truth, MOST_SEEDS, rng).to_numpy()
     settings = Adaptive(top=top, delta_points=DELTA_POINTS)
-    sides = {name: spent(truth, table, settings, races=name == "race") for name in SIDES}
-    figures = {f"{name}: runs": float(side.runs) for name, side in sides.items()}
-    figures |= {f"{name}: wrong": float(side.wrong) for name, side in sides.items()}
-    return figures | {"both decided": float(all(side.decided for side in sides.values()))}
+    sides = {side: spent(truth, table, settings, races=side == "race") for side in SIDES}
+    figures = {f"{side}: runs": float(took.runs) for side, took in sides.items()}
+    figures |= {f"{side}: wrong": float(took.wrong) for side, took in sides.items()}
+    return figures | {"both decided": float(all(took.decided for took in sides.values()))}
 
 
 def averaged(repeats: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -264,6 +265,17 @@ def text(figures: Mapping[str, Any]) -> str:
             lines.append(f"{part}, {world}, {about['repeats']} repeats:")
             lines += [f"  {name}: {mean:.4g}" for name, mean in about["means"].items()]
     return "\n".join(lines)
+
+
+def begun(kept: Mapping[str, Any], size: Mapping[str, int]) -> dict[str, Any]:
+    """Return the figures of FILE, less those of worlds that were made in another way."""
+    worlds = {name: asdict(world) for name, world in WORLDS.items()}
+    same = {name for name, world in kept.get("worlds", {}).items() if world == worlds.get(name)}
+    figures: dict[str, Any] = {"size": size, "worlds": worlds}
+    for part in ("answers", "races"):
+        of_same = (item for item in kept.get(part, {}).items() if item[0].split(", ")[0] in same)
+        figures[part] = dict(of_same)
+    return figures
 
 
 def main() -> None:
@@ -287,12 +299,7 @@ def main() -> None:
     kept = figures_of(arguments.json) if arguments.resume else {}
     if kept and kept["size"] != size:
         parser.error(f"{arguments.json} is of {kept['size']}, not of {size}: name another file")
-    figures = {
-        "size": size,
-        "worlds": {name: asdict(world) for name, world in WORLDS.items()},
-        "answers": kept.get("answers", {}),
-        "races": kept.get("races", {}),
-    }
+    figures = begun(kept, size)
     classes = arguments.classes
     tops = {"the best": 1, "the 20 best": 20} if classes > 20 else {"the best": 1}
     work: list[tuple[str, str, int, Callable[[int], dict[str, float]]]] = []

@@ -1,8 +1,8 @@
-"""What each faster form of `nas_core/networks/kernels/switch.py` gains, at the sizes it is for.
+"""What the forms gain that `nas_core/networks/kernels/switch.py` chooses by the size of maps.
 
-A step of a training or of a search is taken by the form on either side of a limit, in turn, and by
-what the limit as it is chooses; a ratio is the median over turns, above 1 where the faster form is.
-Claims and numbers are in docs/performance.md.
+A step of a training or of a search is taken in turn with a form for no map, for every map, and as
+its limit chooses; ratios are medians over turns, above 1 where the step without it takes longer.
+Claims and numbers are in docs/performance.md; `search_packs.py` has the limit of search packs.
 
 Run: python benchmarks/switches.py [--repeats 7] [--threads 1] [--json FILE]
 """
@@ -24,7 +24,8 @@ from topo_sweep.bench.turns import Side, in_turn, ratio
 from topo_sweep.runs.timing.step_time import TrainingSteps, search_steps, stepwise_search
 
 AS_IT_IS: Final = "as it is"
-NO_MAP, EVERY_MAP = 2**62, 0
+HUGE = 2**62
+"""Larger than any map."""
 
 
 class Case(NamedTuple):
@@ -37,13 +38,13 @@ class Case(NamedTuple):
 
 
 CASES: Final = (
-    Case("MOMENTS_FROM", "training, 16 channels, 32x32", EVERY_MAP, NO_MAP),
-    Case("GRADIENTS_FROM", "training, 16 channels, 32x32", EVERY_MAP, NO_MAP),
-    Case("GRADIENTS_FROM", "training of 30, 4 channels, 8x8", EVERY_MAP, NO_MAP),
-    Case("GRADIENTS_FROM", "search, 16 channels, 32x32", EVERY_MAP, NO_MAP),
-    Case("GRADIENTS_FROM", "search, 4 channels, 8x8", EVERY_MAP, NO_MAP),
-    Case("EDGES_UP_TO", "search, 16 channels, 32x32", NO_MAP, EVERY_MAP),
-    Case("EDGES_UP_TO", "search, 4 channels, 8x8", NO_MAP, EVERY_MAP),
+    Case("MOMENTS_FROM", "training, 16 channels, 32x32", 0, HUGE),
+    Case("GRADIENTS_FROM", "training, 16 channels, 32x32", 0, HUGE),
+    Case("GRADIENTS_FROM", "training of 30, 4 channels, 8x8", 0, HUGE),
+    Case("GRADIENTS_FROM", "search, 16 channels, 32x32", 0, HUGE),
+    Case("GRADIENTS_FROM", "search, 4 channels, 8x8", 0, HUGE),
+    Case("EDGES_UP_TO", "search, 16 channels, 32x32", HUGE, 0),
+    Case("EDGES_UP_TO", "search, 4 channels, 8x8", HUGE, 0),
 )
 
 
@@ -75,7 +76,7 @@ def side(steps: Iterator[tuple[float, ...]], limit: str, value: int) -> Side:
 
 
 def measured(case: Case, repeats: int) -> dict[str, Any]:
-    """Return the case, seconds of each side, and of both how often that without the form fits."""
+    """Return the case, seconds of each side, and ratios of `never` to the other two."""
     steps = steps_of(case.steps)
     values: Mapping[str, int] = {
         "never": case.never,

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from nas_core.cells.topology import INPUTS, Topology
 from nas_core.errors import InputError
 from nas_core.networks.alphas import CellSpace, Mixing, SearchSpace, beside
-from nas_core.networks.kernels.columns import as_images, as_maps, chosen
+from nas_core.networks.kernels.columns import as_images, as_maps, selected
 from nas_core.networks.kernels.edges import mix, preprocessed
 from nas_core.networks.operations import OPS, NormalisedPool
 from nas_core.networks.stack import CellPlan, cell_plans, stem
@@ -157,7 +157,7 @@ def _edges_of(
     outputs = mix(
         [edge.operations for edge in edges],
         as_images(maps[..., :mixing_channels]),
-        chosen(mixing.operations, rows).flatten(0, 1),
+        selected(mixing.operations, rows).flatten(0, 1),
         skip if any(dropouts) else None,
         models=models,
     )

@@ -67,13 +67,14 @@ def usual_steps(protocol: NetworkTraining, images: int) -> int:
 
 
 def _bears_channels_last(network: nn.Module) -> bool:
-    """Whether a graph may turn all maps to channels last, as it does on a CPU.
+    """Whether a graph may turn all maps to channels last.
 
-    There PyTorch 2.14 writes beyond memory in the weight gradient of a 1x1 convolution of stride 2
-    that reads few channels, see docs/performance.md.
+    On a CPU PyTorch 2.14 writes beyond memory in the weight gradient of a 1x1 convolution of stride
+    2 that reads few channels, see docs/performance.md.
     """
     return not any(
         isinstance(each, nn.Conv2d)
+        and each.weight.device.type == "cpu"
         and (each.kernel_size, each.stride) == ((1, 1), (2, 2))
         and each.in_channels < _FEWEST_CHANNELS
         for each in network.modules()

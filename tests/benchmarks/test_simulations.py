@@ -84,6 +84,7 @@ def test_a_kept_race_saves_what_the_page_says_in_three_worlds_at_least() -> None
 
 def test_a_world_is_what_it_says(script: Script) -> None:
     simulations = script("simulations")
+    assert set(simulations.WORLDS) == set(WORLDS)
     rng = np.random.default_rng(0)
     world = simulations.reliable(0.8, missing=0.3)
     truth = simulations.true_means(world, 400, rng)
@@ -169,6 +170,25 @@ def test_without_enough_seeds_a_race_stays_undecided(script: Script) -> None:
 
     assert not ended.decided
     assert ended.runs <= 5 * 6
+
+
+def test_what_a_file_has_of_worlds_that_were_made_in_another_way_is_left_out(
+    script: Script,
+) -> None:
+    simulations = script("simulations")
+    size = {"classes": 8, "seeds": 3}
+    names = ("null", "winner")
+    kept = simulations.begun({}, size) | {
+        "answers": dict.fromkeys(names, 1),
+        "races": {f"{name}, the best": 1 for name in names},
+    }
+    kept["worlds"]["null"]["noise"] += 1
+
+    figures = simulations.begun(kept, size)
+
+    assert figures["answers"].keys() == {"winner"}
+    assert figures["races"].keys() == {"winner, the best"}
+    assert figures["worlds"] == simulations.begun({}, size)["worlds"]
 
 
 def test_worlds_that_a_file_has_are_not_simulated_again(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -11,9 +12,8 @@ from typing import Final
 
 import torch
 
-from nas_core.cells.genotype import CellEdges
-from nas_core.cells.topology import INPUTS
 from nas_core.errors import InputError, first_line
+from nas_core.networks.packs.cell import structure
 from nas_core.protocols.data import DATASETS
 from nas_core.training.compiled import MOST_GRAPHS, usual_steps
 from topo_sweep.runs.device import device_name
@@ -59,8 +59,8 @@ def pays(times: CompileTime, work: Work) -> bool:
 def work_left(plan: Plan, packs: Packs, *, images: int, workers: int) -> Work:
     """Return the work of trainings; workers share no graph.
 
-    On a worker, trainings alone share that of a wiring, and packs that of their size and of the
-    states that their nodes read, until it forgets all of them.
+    On a worker, trainings alone share that of a wiring, and packs that of a size, of one seed or
+    several, and of a `structure`, until it forgets all of them.
 
     Args:
         plan: what runs.
@@ -86,23 +86,21 @@ def work_left(plan: Plan, packs: Packs, *, images: int, workers: int) -> Work:
 
 
 def _graph_of(pack: Sequence[Planned]) -> object:
-    """Return what the graph of a pack depends on, but for tensors; see `packs/edges.py`."""
+    """Return what tells the graph of a pack from those of others."""
     genotypes = [trial.genotype for trial in pack if isinstance(trial, Trial)]
-    normal = _wires([genotype.normal for genotype in genotypes])
-    reduction = _wires([genotype.reduction for genotype in genotypes])
-    slots = zip(*(genotype.reduction.edges for genotype in genotypes), strict=True)
-    strides = [sum(edge.source < INPUTS for edge in slot) for slot in slots]
-    return len(pack), fitting(pack[0]), normal, reduction, tuple(strides)
+    wires = genotypes and (
+        structure([each.normal for each in genotypes], reduces=False),
+        structure([each.reduction for each in genotypes], reduces=True),
+    )
+    shares_images = len({trial.seed for trial in pack}) == 1
+    return len(pack), shares_images, fitting(pack[0]), wires or None
 
 
-def _wires(cells: Sequence[CellEdges]) -> object:
-    """Return of each node what its two edges read: the states, or one each that all cells do."""
-    read = []
-    for pairs in zip(*(cell.nodes for cell in cells), strict=True):
-        slots = [frozenset(edge.source for edge in slot) for slot in zip(*pairs, strict=True)]
-        all_alike = all(len(slot) == 1 for slot in slots)
-        read.append(tuple(slots) if all_alike else frozenset[int]().union(*slots))
-    return tuple(read)
+def _most_common_size(packs: Packs, alone: int) -> int | None:
+    """Return the size of most packs, the largest of several; None where more train alone."""
+    sizes = Counter(len(pack) for pack in packs)
+    size, count = max(sizes.items(), key=lambda each: each[::-1], default=(None, 0))
+    return None if alone > count else size
 
 
 def settled_compiling(
@@ -147,7 +145,8 @@ def settled_compiling(
     candidates, _ = candidates_of(plan, execution, 1)
     if candidates is None:
         return None, None
-    size = max(map(len, packs), default=None)
+    alone = sum(not trial.finds_cell for trial in plan.left.values()) - sum(map(len, packs))
+    size = _most_common_size(packs, alone)
     device, measured = ask(measured_here, Timed(candidates=candidates, size=size, work=work))
     times = measured if isinstance(measured, CompileTime) else None
     taken = times is not None and pays(times, work)

@@ -36,7 +36,8 @@ class Execution:
         gpus: of a pack, may be a fraction of one; None is one where there are any, 'auto' there the
             part of one that its memory needs. Both are settled before anything runs.
         pack_size: trainings that a worker trains as one network at most; None trains each by the
-            network of one, with PyTorch's own layers; 'auto' measures what is fastest.
+            network of one, with PyTorch's own layers; 'auto' measures what is fastest. Packs of
+            which a checkpoint is there go on whole.
         compile: whether trainings run a compiled form of their networks; 'auto' measures whether
             that pays, and is settled before anything runs. Searches never do.
         checkpoint_seconds: the least time between two saves of a trial.

@@ -27,15 +27,16 @@ def as_maps(x: Tensor, columns: int) -> Tensor:
     return x.permute(0, 2, 3, 1).contiguous().unflatten(3, (columns, -1))
 
 
-def chosen(x: Tensor, numbers: Sequence[int], dim: int = 0) -> Tensor:
-    """Return these entries of a dimension, copied."""
-    return x.index_select(dim, _on(x.device, tuple(numbers)))
+def selected(x: Tensor, numbers: Sequence[int], dim: int = 0) -> Tensor:
+    """Return these entries of a dimension, each of them once."""
+    return x.index_select(dim, _index_on(x.device, tuple(numbers)))
 
 
 @lru_cache(maxsize=1024)
-def _on(device: torch.device, numbers: tuple[int, ...]) -> Tensor:
+def _index_on(device: torch.device, numbers: tuple[int, ...]) -> Tensor:
     """Return numbers as a tensor; kept, because a copy to a GPU in every step would stall it."""
-    return torch.tensor(numbers, device=device)
+    with torch.inference_mode(mode=False):  # else training could not use it later
+        return torch.tensor(numbers, device=device)
 
 
 def gathered(x: Tensor, places: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm, relu
 
-from nas_core.networks.kernels.columns import as_images, as_maps, chosen, halves
+from nas_core.networks.kernels.columns import as_images, as_maps, halves, selected
 from nas_core.networks.kernels.depthwise import depthwise
 from nas_core.networks.kernels.grouped import EPS
 from nas_core.networks.kernels.pointwise import Moments, normalised_by, pointwise_norm
@@ -66,7 +66,7 @@ def mix(
         numbers = list(group)
         same = [edges[number] for number in numbers]
         size = len(same) if edges_pay(len(same) // models, x) else models
-        of_same = chosen(weights, numbers)
+        of_same = selected(weights, numbers)
         parts = of_same.split(size)
         learnt = [
             _learnt(same[number * size : (number + 1) * size], source, part)
@@ -202,7 +202,7 @@ def _unweighted(
         return total
     stacked = torch.stack([each.movedim(3, 0) for each in maps], dim=1)  # (K, T, B, H', W', C)
     pixels = stacked.flatten(2).to(weights.dtype)
-    by_model = chosen(weights, columns, 1).unflatten(0, (-1, models)).transpose(0, 1)  # (K, M, T)
+    by_model = selected(weights, columns, 1).unflatten(0, (-1, models)).transpose(0, 1)  # (K, M, T)
     # Mixed precision would round the weights, which differ by 1e-4, to 8 bits.
     with torch.autocast(weights.device.type, enabled=False):
         # A CPU is slower at a batch of one product than at the product.
@@ -237,7 +237,7 @@ def _learnt(edges: Sequence[nn.ModuleDict], source: _Source, weights: Tensor) ->
             lasts.append(first)
             columns.append(column)
     if maps:
-        z = _normalised(maps, _matrices(lasts), chosen(weights, columns, 1).T, _norms(lasts))
+        z = _normalised(maps, _matrices(lasts), selected(weights, columns, 1).T, _norms(lasts))
         total = z if total is None else total + z
     return None if total is None else _by_edge(total, source.models)
 

@@ -77,6 +77,29 @@ class PackedCell(nn.Module):
         return torch.cat(reads.states[INPUTS:], dim=4)
 
 
+def structure(cells: Sequence[CellEdges], *, reduces: bool) -> object:
+    """Return what the code of the cells of a pack depends on; all else of their wiring is tensors.
+
+    So packs of equal structures share the graph of a compiler.
+
+    Args:
+        cells: of each model, with the same operation in each slot.
+        reduces: whether edges from the inputs stride.
+
+    """
+    parts = []
+    for node in range(len(cells[0].nodes)):
+        for slots in _together(cells[0], node):
+            wiring = [[cell.edges[slot].source for cell in cells] for slot in slots]
+            reads = [frozenset(sources) for sources in wiring]
+            if any(len(sources) > 1 for sources in reads):  # gathered, from all of them at once
+                reads = [frozenset[int]().union(*reads)]
+            convolves = cells[0].edges[slots[0]].operation in CONVOLUTIONS
+            strides = sum(source < INPUTS for sources in wiring for source in sources)
+            parts.append((tuple(reads), strides if reduces and convolves else 0))
+    return tuple(parts)
+
+
 def _together(cell: CellEdges, node: int) -> list[list[int]]:
     """Return the slots of a node, in one list where one kind of convolution is in both."""
     first, second = cell.nodes[node]

@@ -11,6 +11,7 @@ from topo_sweep.bench import ray_cost
 from topo_sweep.runs.agenda import Agenda
 from topo_sweep.runs.progress import Progress
 from topo_sweep.runs.recorder import Recorder
+from topo_sweep.store.manifest import read_manifest
 
 
 @pytest.mark.long
@@ -26,6 +27,7 @@ def test_both_ways_are_measured_by_the_trial() -> None:
 
 def test_trials_without_ray_are_recorded_like_any(tmp_path: Path) -> None:
     plan = ray_cost.plan_of(3, tmp_path)
+    assert read_manifest(plan.store.paths.manifest) == plan.manifest
     agenda = Agenda(plan.left, plan.cells_found)
     recorder = Recorder(plan, agenda, Progress.of(plan, images=1), fingerprint="none")
 

@@ -134,7 +134,9 @@ def test_packs_of_one_size_that_read_the_same_states_share_a_graph(tmp_path: Pat
 
     assert graphs_of(tmp_path, seeds) == 1
     assert graphs_of(tmp_path, [*seeds, [(60, 0), (60, 1), (60, 2)]]) == 2
-    assert graphs_of(tmp_path, [[(0, 0), (179, 0)], [(179, 1), (0, 1)]]) == 1
+    one_seed = [(0, 0), (179, 0)]
+    assert graphs_of(tmp_path, [one_seed, [(179, 1), (0, 1)]]) == 1
+    assert graphs_of(tmp_path, [one_seed, [(179, 1), (0, 2)]]) == 2, "each sees its own images"
 
 
 def test_packs_that_read_other_states_have_graphs_of_their_own(tmp_path: Path) -> None:
@@ -150,7 +152,12 @@ def test_in_phase_2_packs_have_graphs_of_their_own_where_more_columns_stride(
     first = [(0, 0), (179, 0), (179, 1)]
 
     def graphs(second: list[tuple[int, int]]) -> int:
-        return graphs_of(tmp_path, [first, second], reduction_topology="same")
+        return graphs_of(
+            tmp_path,
+            [first, second],
+            reduction_topology="same",
+            reduction_operation="sep_conv_3x3",
+        )
 
     assert graphs([(179, 2), (179, 3), (0, 1)]) == 1
     assert graphs([(0, 1), (0, 2), (179, 2)]) == 2

@@ -126,10 +126,16 @@ def forecast(
     groups = _grouped(parts, packing, workers or 1)
     packs = [units.sizes for units in groups.values() if units.kind.packed]
     largest_pack = max((max(sizes) for sizes in packs), default=0)
-    pace = Pace.of_store(parts[0][0].store, execution, largest_pack=largest_pack or None)
+    paces = {
+        packed: Pace.of_store(
+            parts[0][0].store, execution, largest_pack=largest_pack if packed else None
+        )
+        for packed in {units.kind.packed for units in groups.values()}
+    }
     told, rest = [], []
     for (workload, *_), units in groups.items():
-        if (spent := pace.spent.get(workload)) is not None and spent.epochs:
+        spent = paces[units.kind.packed].spent.get(workload)
+        if spent is not None and spent.epochs:
             units.seconds_a_trial = units.epochs * spent.seconds / spent.epochs
             units.error = spent.error
             told.append(spent.trials)

@@ -135,7 +135,7 @@ def test_a_pack_of_searches_that_was_stopped_goes_on_to_the_same_rows(
 
 
 @pytest.mark.slow
-def test_nothing_of_a_pack_of_searches_stays_behind_where_its_members_end_alone(
+def test_a_pack_of_searches_that_has_a_checkpoint_goes_on_whole_without_pack(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
@@ -147,6 +147,8 @@ def test_nothing_of_a_pack_of_searches_stays_behind_where_its_members_end_alone(
     assert swept(tmp_path, pack_size=None, sweep=searches()).progress.ok == 3
 
     assert not list(checkpoints.iterdir())
+    execution = open_sweep(tmp_path).store.searches()["execution"]
+    assert {json.loads(text)["pack_size"] for text in execution} == {3}
 
 
 @pytest.mark.slow

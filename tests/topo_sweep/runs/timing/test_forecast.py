@@ -19,6 +19,7 @@ from tests.topo_sweep.conftest import make_sweep, small_spec
 from tests.topo_sweep.runs.search_run import search_spec
 from tests.topo_sweep.store.store_rows import trial_row
 from topo_sweep.runs.execution import Execution
+from topo_sweep.runs.packing.packs import pack_id
 from topo_sweep.runs.packing.size import packs_of_run
 from topo_sweep.runs.plan import Plan, make_plan
 from topo_sweep.runs.reports.dry_run import outline
@@ -267,6 +268,25 @@ def test_rows_that_were_made_otherwise_do_not_count(
 
     assert "timed here now" in of(spec, tmp_path, execution).basis
     assert len(timed.kinds) == 1
+
+
+def test_a_pack_that_goes_on_counts_by_rows_of_packs_and_what_trains_alone_is_timed(
+    tmp_path: Path, timed: Timed
+) -> None:
+    spec = small_spec(topologies=tuple(range(8)), seeds=(0,))
+    made = {"device": "cpu", "pack_size": 3, "packed": True, "threads": 1}
+    store = make_sweep(tmp_path, spec)
+    store.append(rows(spec, made), [])
+    begun = tuple(list(spec.trials())[2:5])
+    read_manifest(store.paths.manifest).with_packs([begun]).write(store.paths.manifest)
+    store.paths.checkpoint(pack_id(begun)).touch()
+
+    found = of(spec, tmp_path)
+
+    assert (found.packs, found.largest_pack) == (1, 3)
+    assert found.work == pytest.approx(3 * 55.0 + 3 * A_TRIAL)
+    (kind,) = timed.kinds
+    assert not kind.packed
 
 
 def test_nothing_is_measured_where_nothing_is_left(
