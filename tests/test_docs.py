@@ -205,8 +205,8 @@ def test_make_looks_for_a_folder_without_timing_anything() -> None:
 def test_every_everyday_command_runs(tmp_path: Path) -> None:
     for study in (STUDY, SEEDS):
         shutil.copytree(ROOT / study, tmp_path / study)
-    for site, search in (("site-a", "with-attention"), ("site-b", "without-attention")):
-        shutil.copytree(ROOT / STUDY / search, tmp_path / site / "results" / search)
+    for site in ("site-a", "site-b"):
+        shutil.copytree(ROOT / STUDY, tmp_path / site / "results" / "edarts_controls")
     for name, text in own_sweeps().items():
         (tmp_path / name).write_text(text.replace("count: 50", "count: 2"), encoding="utf-8")
     for command in everyday_commands():
