@@ -12,6 +12,8 @@ import pytest
 from tests.benchmarks.conftest import RunScript, Script
 from topo_sweep.bench.ray_cost import without_ray
 from topo_sweep.bench.record import figures_of
+from topo_sweep.runs.agenda import Agenda
+from topo_sweep.runs.recorder import Recorder
 
 
 def measured(
@@ -64,9 +66,12 @@ def test_figures_of_a_run_are_kept(
     nodes = SimpleNamespace(address="127.0.0.1:0", shutdown=lambda: None)
     monkeypatch.setattr(busy_workers, "Cluster", lambda **_: nodes)
     monkeypatch.setattr(busy_workers.cluster, "connected", lambda **_: nullcontext("no Ray"))
-    monkeypatch.setattr(
-        busy_workers, "with_ray", lambda agenda, timeline, _: without_ray(agenda, timeline)
-    )
+
+    def with_ray(agenda: Agenda, timeline: Recorder, _: object, *, joined: bool) -> None:
+        assert joined, "nodes of a cluster are asked before they train"
+        without_ray(agenda, timeline)
+
+    monkeypatch.setattr(busy_workers, "with_ray", with_ray)
     file = tmp_path / "busy.json"
 
     options = ("--cpus", "2", "--seconds", "0.1", "--minutes", "0.02", "--pack", "2")

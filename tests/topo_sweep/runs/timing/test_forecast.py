@@ -2,89 +2,28 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from nas_core.cells.genotype import KNOWN_CELLS, Genotype
-from nas_core.data.splits import Split, blank_dataset, split
 from nas_core.protocols.search import SEARCH_PRESETS, SearchProtocol
 from nas_core.protocols.training import DataOptions, Protocol
 from nas_core.training.pack import Member
 from tests.topo_sweep.conftest import make_sweep, small_spec
 from tests.topo_sweep.runs.search_run import search_spec
-from tests.topo_sweep.store.store_rows import trial_row
+from tests.topo_sweep.runs.timing.forecasts import A_TRIAL, ALONE, STEP, Timed, images, of, rows
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.packing.packs import pack_id
 from topo_sweep.runs.packing.size import packs_of_run
 from topo_sweep.runs.plan import Plan, make_plan
 from topo_sweep.runs.reports.dry_run import outline
 from topo_sweep.runs.timing import forecast as module
-from topo_sweep.runs.timing.at_once import Kind
-from topo_sweep.runs.timing.forecast import Forecast, forecast, seconds_of_search
-from topo_sweep.runs.timing.step_time import StepTime
+from topo_sweep.runs.timing.forecast import forecast, seconds_of_search
 from topo_sweep.spec.load import Overrides, SweepSpec, load_spec
 from topo_sweep.spec.networks import GenotypeSweep
 from topo_sweep.store.manifest import Compiling, Packing, read_manifest
-
-ALONE = Execution(executor="inline", gpus=0)
-STEP = StepTime(
-    size=1,
-    seconds=0.5,
-    evaluation_seconds=0.01,
-    alpha_seconds=2.0,
-    build_seconds=0.25,
-    steps=7,
-    peak_memory_bytes=None,
-)
-
-
-class Timed:
-    """Stands in for timing: every kind takes `STEP`; notes what was timed, and how."""
-
-    def __init__(self) -> None:
-        self.kinds: list[Kind] = []
-        self.how: dict[str, Any] = {}
-        self.most = 100
-        self.fits = 100
-        self.processes: int | None = None
-        """That time in the place of as many as were asked for."""
-
-    def __call__(
-        self, kinds: Sequence[Kind], _info: object, *, processes: int, **how: Any
-    ) -> tuple[list[StepTime], int]:
-        self.kinds, self.how = list(kinds), how | {"processes": processes}
-        sizes = (min(max(len(kind.members), 1), self.fits) for kind in kinds[: self.most])
-        return [replace(STEP, size=size) for size in sizes], self.processes or processes
-
-
-@pytest.fixture
-def timed(monkeypatch: pytest.MonkeyPatch) -> Timed:
-    stand_in = Timed()
-    monkeypatch.setattr(module, "time_kinds", stand_in)
-    monkeypatch.setattr("time.process_time", lambda: 0.0)
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2})
-    return stand_in
-
-
-def images(**options: Any) -> Split:
-    return split(blank_dataset("digits"), DataOptions(dataset="digits", **options))
-
-
-def of(
-    spec: SweepSpec, results: Path, execution: Execution = ALONE, *, measure: bool = True
-) -> Forecast:
-    found = forecast(outline(spec, results).parts, images(), execution, measure=measure)
-    assert found is not None
-    return found
-
-
-# 23 steps of 64 images and 360 that are evaluated, 5 epochs, and the building before.
-A_TRIAL = 5 * (23 * 0.5 + 360 * 0.01) + 0.25
 
 
 def test_a_new_sweep_is_forecast_from_steps_that_are_timed(tmp_path: Path, timed: Timed) -> None:
@@ -217,14 +156,6 @@ def test_packs_of_auto_are_forecast_as_they_are_measured(
     # Where nothing may be measured and nothing was, each is taken to train alone.
     parts = outline(spec, tmp_path).parts
     assert forecast(parts, images(), replace(ALONE, pack_size="auto"), measure=False) is None
-
-
-def rows(spec: SweepSpec, execution: dict[str, Any], count: int = 2) -> list[dict[str, Any]]:
-    trained = {"protocol_hash": spec.protocol.protocol_hash, "epochs": spec.protocol.epochs}
-    return [
-        trial_row(key, train_seconds=50.0 + 10 * n, execution=json.dumps(execution), **trained)
-        for n, key in enumerate(list(spec.trials())[:count])
-    ]
 
 
 def test_rows_that_were_made_alike_count_and_nothing_is_timed(tmp_path: Path, timed: Timed) -> None:
