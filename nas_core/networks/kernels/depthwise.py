@@ -2,7 +2,7 @@
 
 PyTorch 2.14 with oneDNN is slow at some gradients that supernets and packs are full of: weight
 gradients of 5x5 kernels and of tiny maps, and both gradients of dilated ones. The form here gives
-the same values up to the order in which floats are added; docs/performance.md says what it saves.
+the same values up to the order in which floats are added; benchmarks/switches.py measures it.
 Letters: B batch, C channels, H and W pixels.
 """
 
