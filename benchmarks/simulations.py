@@ -15,6 +15,7 @@ were then, are not simulated again.
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -124,8 +125,10 @@ def drawn(world: World, truth: Floats, seeds: int, rng: np.random.Generator) -> 
 
 def designed(world: World, truth: Floats, seeds: int, rng: np.random.Generator) -> Design:
     """Return the design of such a sweep, as `analyze` makes one of a store."""
-    sizes = [len(each) if world.members else 1 for each in isomorphism_classes()[: len(truth)]]
-    group = np.repeat(np.arange(len(truth)), sizes)
+    group = np.arange(len(truth))
+    if world.members:
+        sizes = itertools.cycle(map(len, isomorphism_classes()))
+        group = np.repeat(group, list(itertools.islice(sizes, len(truth))))
     table = drawn(world, truth[group], seeds, rng)
     runs = table.melt(ignore_index=False, value_name="accuracy").dropna().reset_index()
     return Design(

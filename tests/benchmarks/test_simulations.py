@@ -127,16 +127,16 @@ def test_answers_hold_the_truth_and_claim_a_difference_where_there_is_one(
     simulations = script("simulations")
 
     means = simulations.averaged(
-        [simulations.asked(world, number, classes=20, seeds=5) for number in range(8)]
+        [simulations.asked(world, number, classes=20, seeds=5) for number in range(24)]
     )
 
     if world in NULLS:
         assert means["both say so"] < 0.3
     elif world.startswith("reliability"):
-        assert means["both say so"] > 0.5
+        assert means["both say so"] > 0.8
     if world.startswith("members"):
         assert means["both say that members differ"] < 0.3
-    assert means["interval of a mean"] == pytest.approx(0.95, abs=0.12)
+    assert means["interval of a mean"] == pytest.approx(0.95, abs=0.06)
     assert means["all intervals at once"] > 0.7
     assert means["interval of the reliability"] > 0.6
     assert means["interval of a rank"] > 0.98

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil
-from statistics import median
+from statistics import median, multimode
 from typing import Final
 
 import torch
@@ -69,12 +68,7 @@ def work_left(plan: Plan, packs: Packs, *, images: int, workers: int) -> Work:
         workers: how many train at the same time.
 
     """
-    packed = {trial_id for pack in packs for trial_id in pack}
-    alone = [
-        trial
-        for trial_id, trial in plan.left.items()
-        if not trial.finds_cell and trial_id not in packed
-    ]
+    alone = _alone(plan, packs)
     kinds = {_graph_of([plan.trials[key] for key in pack]) for pack in packs}
     kinds |= {getattr(trial, "genotype", None) or fitting(trial) for trial in alone}
     units = len(packs) + len(alone)
@@ -96,11 +90,19 @@ def _graph_of(pack: Sequence[Planned]) -> object:
     return len(pack), shares_images, fitting(pack[0]), wires or None
 
 
-def _most_common_size(packs: Packs, alone: int) -> int | None:
-    """Return the size of most packs, the largest of several; None where more train alone."""
-    sizes = Counter(len(pack) for pack in packs)
-    size, count = max(sizes.items(), key=lambda each: each[::-1], default=(None, 0))
-    return None if alone > count else size
+def _alone(plan: Plan, packs: Packs) -> list[Planned]:
+    """Return the trainings that are left and in no pack."""
+    packed = {trial_id for pack in packs for trial_id in pack}
+    return [
+        trial
+        for trial_id, trial in plan.left.items()
+        if not trial.finds_cell and trial_id not in packed
+    ]
+
+
+def _usual_size(packs: Packs, alone: Sequence[Planned]) -> int | None:
+    """Return the size that most packs have; None where more trainings go alone than in packs."""
+    return None if len(alone) > len(packs) else max(multimode(map(len, packs)), default=None)
 
 
 def settled_compiling(
@@ -145,8 +147,7 @@ def settled_compiling(
     candidates, _ = candidates_of(plan, execution, 1)
     if candidates is None:
         return None, None
-    alone = sum(not trial.finds_cell for trial in plan.left.values()) - sum(map(len, packs))
-    size = _most_common_size(packs, alone)
+    size = _usual_size(packs, _alone(plan, packs))
     device, measured = ask(measured_here, Timed(candidates=candidates, size=size, work=work))
     times = measured if isinstance(measured, CompileTime) else None
     taken = times is not None and pays(times, work)

@@ -87,6 +87,7 @@ def test_graphs_that_a_worker_forgets_are_made_again(tmp_path: Path) -> None:
     assert graphs(30, 10) == 180
     assert graphs(60, 2, workers=3) == 120
     assert graphs(25, 4, size=50) == 1
+    assert graphs(25, 4, size=50, workers=2) == 2, "workers share none"
     assert graphs(1, 120, size=2) == 2
     assert graphs(1, 120, size=2, workers=2) == 2
 
@@ -161,6 +162,26 @@ def test_in_phase_2_packs_have_graphs_of_their_own_where_more_columns_stride(
 
     assert graphs([(179, 2), (179, 3), (0, 1)]) == 1
     assert graphs([(0, 1), (0, 2), (179, 2)]) == 2
+
+
+@pytest.mark.parametrize(("packed", "size"), [(6, None), (18, 6), (12, 6)])
+def test_what_is_timed_is_what_most_units_are(
+    tmp_path: Path, packed: int, size: int | None
+) -> None:
+    wider = {"topologies": tuple(range(18)), "seeds": (0,)}
+    plan = make_plan(spec().model_copy(update=wider), tmp_path)
+    ids = tuple(plan.trials)
+    packs = tuple(ids[first : first + 6] for first in range(0, packed, 6))
+    left = replace(plan, finished=dict.fromkeys(ids[packed + 2 :] if packed == 12 else (), "ok"))
+    timed: list[Timed] = []
+
+    def ask(_: object, asked: Timed) -> tuple[str, None]:
+        timed.append(asked)
+        return "cpu", None
+
+    settled_compiling(left, packs, HERE, images=40, workers=1, ask=ask)
+
+    assert timed[0].size == size
 
 
 def test_what_was_measured_decides_and_is_kept(tmp_path: Path) -> None:
