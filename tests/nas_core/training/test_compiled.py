@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from nas_core.cells.genotype import CellEdges
+from nas_core.cells.genotype import CellEdges, Genotype
 from nas_core.cells.topology import Topology
 from nas_core.networks.evaluation import EvalNetwork
+from nas_core.networks.packs.cell import structure
 from nas_core.protocols.training import Protocol
 from nas_core.training.compiled import Compiled, usual_steps
 from nas_core.training.pack import Member, PackTraining
@@ -160,6 +161,28 @@ def test_packs_of_other_topologies_share_one_graph() -> None:
         assert close(ours, pack(members, compiled=False, protocol=three_cells))
 
     assert graphs_made() == 1
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("traced")
+@pytest.mark.parametrize(
+    ("second", "graphs"), [((179, 0, 179), 1), ((0, 0, 179), 2), ((0, 60, 0), 2)]
+)
+def test_packs_share_a_graph_where_their_structures_are_equal(
+    second: tuple[int, ...], graphs: int
+) -> None:
+    one_cell = EXACT.with_values({"cells": 1, "drop_path": 0.0, "epochs": 1})
+    structures = set()
+    for topologies in ((0, 179, 179), second):
+        wirings = [CellEdges.uniform(Topology.from_index(i), "sep_conv_3x3") for i in topologies]
+        pack(
+            [Member(Genotype(wiring, wiring), 0) for wiring in wirings],
+            compiled=True,
+            protocol=one_cell,
+        )
+        structures.add(structure(wirings, reduces=True))
+
+    assert len(structures) == graphs_made() == graphs
 
 
 @pytest.mark.long

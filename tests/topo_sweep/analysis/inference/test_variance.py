@@ -115,14 +115,18 @@ def test_intervals_of_reliability_cover_where_each_run_has_its_own_seed() -> Non
 
 
 @pytest.mark.slow
-def test_intervals_of_reliability_cover_where_one_winner_stands_above_equals() -> None:
+@pytest.mark.parametrize(("groups", "lead", "most"), [(79, 2.27, 0.98), (20, 4.0, 1.0)])
+def test_intervals_of_reliability_cover_where_one_winner_stands_above_equals(
+    groups: int, lead: float, most: float
+) -> None:
+    # Far above few others they are too wide: one winner is no sample of normal effects.
     rng = np.random.default_rng(2)
-    effects = np.zeros((20, 1))
-    effects[0] = 4.0
-    runs = [runs_of(effects + rng.normal(size=(20, 5))) for _ in range(300)]
+    effects = np.zeros((groups, 1))
+    effects[0] = lead
+    runs = [runs_of(effects + rng.normal(size=(groups, 5))) for _ in range(300)]
     variance = float(effects.var(ddof=1))
 
-    assert covered(runs, variance / (variance + 1)) > 0.92
+    assert 0.92 < covered(runs, variance / (variance + 1)) <= most
 
 
 def table(groups: int, seeds: int, spread: float) -> list[list[float]]:
