@@ -29,7 +29,7 @@ from topo_sweep.spec.trials import network_name
 from topo_sweep.store.opened import OpenedSweep, by_newest_row, sweeps_in
 
 WITHOUT_EVALUATIONS: Final = (
-    "run it again with evaluation_seeds in its file, or draw what it found with "
+    "let its run go on, with evaluation_seeds in its file, or draw what it found with "
     "`topo-sweep plot skips {}`"
 )
 """What to do with a sweep of several found cells, none of them evaluated; {} is its folder."""

@@ -255,7 +255,7 @@ def test_of_cells_that_are_not_evaluated_none_is_best(
     assert str(refusal.value) == (
         f"{sweep.folder} found {len(cells)} cells and none of them is evaluated, so none is best: "
         + (
-            "run it again with evaluation_seeds in its file, or draw what it found with "
+            "let its run go on, with evaluation_seeds in its file, or draw what it found with "
             f"`topo-sweep plot skips {sweep.folder}`"
             if cells
             else f"`topo-sweep status {sweep.folder}` shows how far it is"
