@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
+from warnings import catch_warnings
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -302,11 +303,16 @@ def t_interval(
 
 
 def difference(
-    first: Iterable[float], second: Iterable[float], *, confidence: float = 0.95
+    first: Iterable[float],
+    second: Iterable[float],
+    *,
+    equal_spread: bool = False,
+    confidence: float = 0.95,
 ) -> Estimate | None:
     """Return the mean of `first` minus that of `second`, each over seeds of its own.
 
-    The interval and the p-value are those of Welch's t test, which takes no variances for equal.
+    The interval and the p-value are those of Welch's t test, which takes no variances for equal, or
+    with `equal_spread` of Student's, which does: with two or three values Welch's errs too often.
     `n` counts the values of both, and there is no `sd`; where one side has a single value, or
     neither has any spread, there is the difference alone, and None where a side has no value.
     """
@@ -318,6 +324,7 @@ def difference(
     n, mean = sum(map(len, sides)), float(sides[0].mean() - sides[1].mean())
     if min(map(len, sides)) == 1 or max(side.std() for side in sides) < ROUNDING:
         return Estimate(n=n, mean=mean)
-    test = ttest_ind(*sides, equal_var=False)
+    with catch_warnings(action="ignore", category=RuntimeWarning):  # a side without spread
+        test = ttest_ind(*sides, equal_var=equal_spread)
     low, high = map(float, test.confidence_interval(confidence))
     return Estimate(n=n, mean=mean, low=low, high=high, p_value=float(test.pvalue))

@@ -30,7 +30,7 @@ def found_cells(trials: pd.DataFrame, searches: pd.DataFrame) -> pd.DataFrame:
     about = pd.DataFrame(
         {
             "search_id": searches["search_id"],
-            "search": [_search_words(search) for search in searches.to_dict("records")],
+            "search": [search_words(search) for search in searches.to_dict("records")],
             "space": [space_name(tuple(text.split(","))) for text in searches["operations"]],
             "wiring": [_wiring(search) for search in searches.to_dict("records")],
         },
@@ -60,11 +60,12 @@ def random_cells(
     return trials[trials["kind"] == RANDOM].merge(about, on="genotype")
 
 
+def search_words(search: Mapping[Any, Any]) -> str:
+    """Return method, depth and attention of a row of searches, in words."""
+    attention = "" if search["attention"] == "none" else f", attention {search['attention']}"
+    return f"{search['method']}, {search['cells']} cells{attention}"
+
+
 def _wiring(search: dict[Any, Any]) -> str:
     normal, reduction = search["topology"], search["reduction_topology"]
     return wiring_words(None if pd.isna(normal) else (int(normal), int(reduction)))
-
-
-def _search_words(search: dict[Any, Any]) -> str:
-    attention = "" if search["attention"] == "none" else f", attention {search['attention']}"
-    return f"{search['method']}, {search['cells']} cells{attention}"

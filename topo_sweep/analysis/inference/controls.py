@@ -6,6 +6,7 @@ One comparison is made in `chance.py`; the rows come from `control_rows.py`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 from typing import Any, Final
 
 import numpy as np
@@ -21,21 +22,23 @@ from topo_sweep.analysis.statistics.corrections import holm
 from topo_sweep.analysis.text import counted, interval_words
 
 TITLE: Final = "does a search do better than chance"
-NO_CONTROL: Final = (
+_NO_CONTROL: Final = (
     "No random cell was trained beside the found ones, so no search result is called good here: "
-    "ask for the sweep again with --random-cells 20, or train a sweep of kind: random by the same "
+    "ask for the sweep again with --random-cells {}, or train a sweep of kind: random by the same "
     "protocol and seeds."
 )
+_FEWEST: Final = 20
+"""So many random cells are asked for where found ones are several: their spread is known then."""
 _NOTHING_FOUND: Final = (
     "No cell that a search found is evaluated here, so there is none to set beside random cells."
 )
 _METHOD: Final = (
-    "Welch's t test on the means of cells, Holm over all comparisons; a single found cell by its "
-    "place, p = (r + 1) / (N + 1) where r of N random cells are as good"
+    "Student's t test on the means of distinct cells, Holm over all comparisons; a single found "
+    "cell by its place, p = (r + 1) / (N + 1) where r of N random cells are as good"
 )
 _ASSUMES: Final = (
-    "random cells are a fair draw, the cells of a side are independent, and all is given these "
-    "training seeds, this split and this test set"
+    "random cells are a fair draw, the cells of a side are independent, found ones spread as "
+    "random ones do, and all is given these training seeds, this split and this test set"
 )
 
 
@@ -69,7 +72,7 @@ def controls_finding(
     failed = sum(int((rows["status"] == "failed").sum()) for rows in everything)
     found, random, *others = (rows[rows["status"] != "failed"] for rows in everything)
     if found.empty or not any(map(len, (random, *others))):
-        sentence = _NOTHING_FOUND if found.empty else NO_CONTROL
+        sentence = _NOTHING_FOUND if found.empty else _no_control(found, 1 - confidence)
         return Finding(title=TITLE, sentence=sentence, numbers={"failed": failed})
     metric = chosen_metric(metric, holdout=int(found["holdout"].iloc[0]))
     found, random = _measured(found, found, metric), _measured(random, found, metric)
@@ -79,8 +82,9 @@ def controls_finding(
             random = pd.concat([random, _measured(rows, found, metric)])
         except InputError as error:
             unsuitable.append(left_out(name, error))
+    no_control = _no_control(found, 1 - confidence)
     if random.empty:
-        return Finding(title=TITLE, sentence=" ".join([NO_CONTROL, *unsuitable]))
+        return Finding(title=TITLE, sentence=" ".join([no_control, *unsuitable]))
     controls, notes = _matched(found, random, confidence)
     notes += unsuitable
     if failed:
@@ -88,8 +92,9 @@ def controls_finding(
     if diverged := sum(int((rows["status"] == "diverged").sum()) for rows in (found, random)):
         notes.append(f"{counted(diverged, 'diverged training')} counted, with the last accuracy.")
     if not controls:
-        return Finding(title=TITLE, sentence=" ".join([NO_CONTROL, *notes]))
+        return Finding(title=TITLE, sentence=" ".join([no_control, *notes]))
     table = _judged(controls, 1 - confidence)
+    notes = [*_too_few(table, 1 - confidence), *notes]
     return Finding(
         title=TITLE,
         sentence=" ".join([_sentence(table, confidence), *notes]),
@@ -104,6 +109,31 @@ def controls_finding(
         tables={"comparisons": table, "found_cells": _cells(controls)},
         shown={"found minus random cells, points": _shown(table, confidence)},
     )
+
+
+def _no_control(found: pd.DataFrame, alpha: float) -> str:
+    """Say that there is no control, and how many random cells would be one."""
+    comparisons = found.groupby(_COMPARED)["genotype"].nunique()
+    needed = _FEWEST
+    if (comparisons == 1).any():
+        needed = max(needed, _needed(len(comparisons), alpha))
+    return _NO_CONTROL.format(needed)
+
+
+def _needed(comparisons: int, alpha: float) -> int:
+    """Return beside how many random cells a single found one can stand out, in each comparison."""
+    return ceil(comparisons / alpha - ROUNDING) - 1
+
+
+def _too_few(table: pd.DataFrame, alpha: float) -> list[str]:
+    """Say which comparisons cannot show anything, whatever the found cell is."""
+    needed = _needed(int(table["p_value"].notna().sum()), alpha)
+    few = (table["found"] == 1) & (table["random"] > 1) & (table["random"] < needed)
+    if not few.any():
+        return []
+    where = "here" if len(table) == 1 else f"in {int(few.sum())} of these comparisons"
+    could_not = f"A single found cell could not stand out {where}, however good"
+    return [f"{could_not}: that takes {needed} random cells."]
 
 
 def _measured(rows: pd.DataFrame, found: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -123,6 +153,9 @@ def _check_trained_alike(found: pd.DataFrame, random: pd.DataFrame) -> None:
             )
 
 
+_COMPARED: Final = ["search", "space", "wiring"]
+"""What the found cells of a comparison have in common."""
+
 _Key = tuple[str, str, str, str]
 """Of a comparison: the search, its space, its wiring, and the wiring of the random cells."""
 
@@ -133,7 +166,7 @@ def _matched(
     """Return the comparisons, and sentences on what is in none of them or only in part."""
     controls: dict[_Key, Control] = {}
     alone, used = [], set()
-    for key, cells in found.groupby(["search", "space", "wiring"]):
+    for key, cells in found.groupby(_COMPARED):
         search, space, wiring = map(str, key)
         of_space = random[random["space"] == space]
         fits = [one for one in (wiring, ANY_WIRING) if (of_space["wiring"] == one).any()]
@@ -172,6 +205,7 @@ def _judged(controls: dict[_Key, Control], alpha: float) -> pd.DataFrame:
                 "space": space,
                 "wiring": wiring,
                 "random_wiring": drawn,
+                "searches": int(control.cells["searches"].sum()),
                 "found": len(control.cells),
                 "random": len(control.random),
                 "seeds": len(control.seeds),
@@ -221,7 +255,9 @@ def _sentence(table: pd.DataFrame, confidence: float) -> str:
 
 def _single(row: pd.Series[Any], confidence: float) -> str:
     cells = f"random cells of {_space(row['space'])}, {row['random_wiring']}"
-    n = f"{row['found']} found, {row['random']} random"
+    n = f"{row['found']} found"
+    n += f" by {row['searches']} searches" if row["searches"] > row["found"] else ""
+    n += f", {row['random']} random"
     n += f", {counted(row['seeds'], 'training seed')} in common" if row["seeds"] else ""
     if np.isnan(row["p_value"]):
         why = "one random cell is" if row["random"] == 1 else "cells that are all equal are"

@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from nas_core.errors import InputError
-from topo_sweep.analysis.accuracy import estimate
+from topo_sweep.analysis.control_rows import search_words
 from topo_sweep.analysis.design import Design, design_of
 from topo_sweep.analysis.inference.comparisons import of_halves
 from topo_sweep.analysis.inference.findings import Finding, Number, left_out
 from topo_sweep.analysis.statistics.additive import adjusted_means
-from topo_sweep.analysis.statistics.agreement import Agreement, agreement, tau_text
-from topo_sweep.analysis.text import counted, n_words
+from topo_sweep.analysis.statistics.agreement import Agreement, agreement, mean_agreement, tau_text
+from topo_sweep.analysis.text import counted
 
 _TITLE = "does the supernet know"
-_SETTING = ["method", "space", "cells", "protocol_hash"]
+_SETTING: Final = ["search", "space", "protocol_hash"]
+_TAU: Final = ("tau", "low", "high")
 
 
 def one_hot_accuracies(searches: pd.DataFrame) -> pd.DataFrame:
@@ -44,8 +45,12 @@ def one_hot_accuracies(searches: pd.DataFrame) -> pd.DataFrame:
 
 def supernet_agreement(
     searches: pd.DataFrame, alone: Design, *, confidence: float = 0.95
-) -> pd.DataFrame:
-    """Return Kendall's tau of each search with trainings alone, over the cells that both have.
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return Kendall's tau with trainings alone of each search, and of each setting of searches.
+
+    Of several searches it is the mean, over the cells that all of them have. All are set beside the
+    same trainings alone, so that more searches do not make more cells: the interval is over cells,
+    see `mean_agreement`.
 
     Args:
         searches: one row a search.
@@ -53,27 +58,40 @@ def supernet_agreement(
         confidence: of the intervals.
 
     Returns:
-        A row a search that measured cells: `method`, `space`, `cells` (of the search network),
-        `protocol_hash`, `seed`, `search_id`, `measured`, `n` (of those with a training alone),
-        `tau`, `low` and `high`, NaN where there is none.
+        A row a search that measured cells: `search` (method, depth and attention, in words),
+        `space`, `protocol_hash`, `seed`, `search_id`, `measured`, `n` (of those with a training
+        alone), `tau`, `low` and `high`, NaN where there is none. And a row a setting, which the
+        first three make: `searches` (with a tau), `n`, `tau`, `low` and `high`.
 
     """
     means = adjusted_means(alone.table).set_axis(alone.groups["genotype"])
-    measured = one_hot_accuracies(searches)
+    cells = one_hot_accuracies(searches)
+    wide = cells.pivot_table(index="genotype", columns="search_id", values="accuracy")
+    wide = wide.reindex(means.index)
     rows = []
     for search in searches.to_dict("records"):
-        of_search = measured[measured["search_id"] == search["search_id"]]
-        if of_search.empty:
+        if (search_id := search["search_id"]) not in wide:
             continue
-        shared = of_search.set_index("genotype")["accuracy"]
-        found = agreement(shared, means, confidence=confidence)
-        rows.append(
-            {name: search[name] for name in (*_SETTING, "seed", "search_id")}
-            | {"measured": len(shared), "n": len(shared.index.intersection(means.index))}
-            | {part: getattr(found, part, None) for part in ("tau", "low", "high")}
-        )
-    columns = [*_SETTING, "seed", "search_id", "measured", "n", "tau", "low", "high"]
-    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[-3:], float))
+        found = agreement(wide[search_id], means, confidence=confidence)
+        about = {"search": search_words(search)} | {
+            name: search[name] for name in ("space", "protocol_hash", "seed", "search_id")
+        }
+        measured = int((cells["search_id"] == search_id).sum())
+        rows.append(about | {"measured": measured} | _row(found, wide[search_id].count()))
+    table = pd.DataFrame(rows).astype(dict.fromkeys(_TAU, float))
+    settings = []
+    for key, group in table.groupby(_SETTING, sort=False):
+        known = group.loc[group["tau"].notna(), "search_id"].tolist()
+        both = wide[known].assign(alone=means).dropna()
+        pairs = [both[[each, "alone"]].to_numpy().T for each in known]
+        found = mean_agreement(pairs, confidence=confidence)
+        about = dict(zip(_SETTING, key, strict=True)) | {"searches": len(known)}
+        settings.append(about | _row(found, len(both) if known else 0))
+    return table, pd.DataFrame(settings).astype(dict.fromkeys(_TAU, float))
+
+
+def _row(found: Agreement | None, n: int) -> dict[str, Any]:
+    return {"n": n} | {part: getattr(found, part, None) for part in _TAU}
 
 
 def supernet_finding(
@@ -116,8 +134,7 @@ def supernet_finding(
         sentence = " ".join([f"Nothing to compare: {why}.", *unsuitable])
         return Finding(title=_TITLE, sentence=sentence)
     alone = design_of(same, by="topology", metric=metric)
-    table = supernet_agreement(searches, alone, confidence=confidence)
-    settings = _settings(table, confidence)
+    table, settings = supernet_agreement(searches, alone, confidence=confidence)
     ceiling = of_halves(alone, confidence=confidence).across
     without = len(searches) - len(table)
     said = _sentence(settings, table, alone, without=without, confidence=confidence)
@@ -130,9 +147,10 @@ def supernet_finding(
     return Finding(
         title=_TITLE,
         sentence=" ".join([said, *unsuitable]),
-        method="Kendall's tau-b of shared weights with trainings alone, its mean over seeds of "
-        "searches with a t interval; of one search by leaving out each cell in turn",
-        assumes="random cells as a sample of the space; batch norms of the shared weights "
+        method="Kendall's tau-b of shared weights with trainings alone, its mean over searches; "
+        "the interval by leaving out each cell in turn",
+        assumes="random cells as a sample of the space, and given these searches and these "
+        "trainings alone; batch norms of the shared weights "
         "normalise by what they saw of all operations",
         numbers=numbers,
         tables={"searches": table, "settings": settings},
@@ -153,31 +171,15 @@ def _texts(searches: pd.DataFrame) -> Sequence[object]:
     return searches["one_hot"].tolist() if "one_hot" in searches else [None] * len(searches)
 
 
-def _settings(table: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """Return a row a setting of searches: the mean over seeds, of a single one its own interval."""
-    rows = []
-    for key, group in table.groupby(_SETTING, sort=True):
-        known = group.dropna(subset="tau")
-        row = dict(zip(_SETTING, key, strict=True))
-        row |= {"searches": len(known), "n": group["n"].min(), "most": group["n"].max()}
-        found = estimate(known["tau"], within=(-1.0, 1.0), confidence=confidence)
-        one = known.iloc[0] if len(known) == 1 else found
-        row["tau"] = None if found is None else found.mean
-        rows.append(row | {end: getattr(one, end, None) for end in ("low", "high")})
-    return pd.DataFrame(rows).astype(dict.fromkeys(("tau", "low", "high"), float))
-
-
 def _sentence(
     settings: pd.DataFrame, table: pd.DataFrame, alone: Design, *, without: int, confidence: float
 ) -> str:
     parts = []
     for row in settings.to_dict("records"):
-        where = f"{row['method']} in {row['space']} with {row['cells']} cells: "
-        over = n_words([row["n"], row["most"]])
+        where = f"{row['search']} in {row['space']}: " if len(settings) > 1 else ""
         parts.append(
-            f"{where if len(settings) > 1 else ''}{_said(row)}, Kendall's tau = "
-            f"{_tau(row, confidence)} over {over} random cells, "
-            f"{counted(row['searches'], 'search')}"
+            f"{where}{_said(row)}, Kendall's tau = {_tau(row, confidence)} over "
+            f"n = {row['n']} random cells, {counted(row['searches'], 'search')}"
         )
     left = int(table["measured"].max()) - int(table["n"].max())
     notes = [f" {counted(left, 'cell')} without a training alone left out."] if left else []
@@ -187,7 +189,9 @@ def _sentence(
 
 
 def _said(row: Mapping[Hashable, Any]) -> str:
-    """Return what an interval allows to say."""
+    """Return what an interval allows to say; without one that is nothing."""
+    if np.isnan(row["low"]):
+        return "nothing is claimed without an interval"
     if row["low"] > 0:
         return "they rank cells alike more often than not"
     if row["high"] < 0:
@@ -205,8 +209,8 @@ def _tau(row: Mapping[Hashable, Any], confidence: float) -> str:
 
 
 def _shown(settings: pd.DataFrame, confidence: float) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = [("method", "space", "depth", "searches", "cells", "tau")]
+    rows: list[tuple[str, ...]] = [("search", "space", "searches", "random cells", "tau")]
     for row in settings.to_dict("records"):
-        setting = (row["method"], row["space"], str(row["cells"]), str(row["searches"]))
-        rows.append((*setting, str(row["n"]), _tau(row, confidence)))
+        counts = (str(row["searches"]), str(row["n"]))
+        rows.append((row["search"], row["space"], *counts, _tau(row, confidence)))
     return rows

@@ -1,7 +1,8 @@
 """Found cells beside random ones, trained alike: one comparison. Pure.
 
-The cell is the unit: its accuracy is the mean over its training seeds. Random cells are a sample
-of what chance gives: all found cells are set against all of them, and each is placed among them.
+The cell is the unit, found once or several times: its accuracy is the mean over its training
+seeds. Random cells are a sample of what chance gives: all found cells are set against all of them,
+and each is placed among them.
 """
 
 from __future__ import annotations
@@ -21,14 +22,15 @@ class Control:
     """Found cells beside random ones.
 
     Args:
-        cells: indexed by search id: `accuracy` (a fraction), `better_than` (the share of random
-            cells that have less) and `p_value` (the chance that a random cell is as good,
-            (r + 1) / (N + 1), where r of N random cells are).
+        cells: indexed by genotype: `searches` (how many found it), `accuracy` (a fraction),
+            `better_than` (the share of random cells that have less) and `p_value` (the chance that
+            a random cell is as good, (r + 1) / (N + 1), where r of N random cells are).
         random: the accuracy of each random cell, by genotype.
         seeds: with which both sides were trained. Where there are none, each cell has the mean over
             its own, and what seeds differ by is in the comparison.
         left_out: trainings with seeds that the other side does not have.
-        estimate: found minus random on average, with Welch's interval and p-value.
+        estimate: found minus random on average, with Student's interval and p-value: cells that
+            are found as by chance spread as random ones do, and found ones are often two or three.
         rank_p: of the Mann-Whitney test; NaN where a side has one cell.
         predicted: between what one more random cell is expected, with the confidence of the
             interval; NaN where there is one random cell, or all are equal.
@@ -45,7 +47,7 @@ class Control:
 
     @property
     def p_value(self) -> float:
-        """Welch's; of a single found cell that of its place; NaN beside a single random cell."""
+        """Student's; of a single found cell that of its place; NaN beside a single random cell."""
         if len(self.random) > 1 and len(self.cells) == 1:
             return float(self.cells["p_value"].iloc[0])
         return np.nan if self.estimate.p_value is None else self.estimate.p_value
@@ -60,8 +62,9 @@ def beside_random(
     that a cell that lacks some of them is neither favoured nor harmed.
 
     Args:
-        found: a row a training with a result: `search_id`, `seed`, `status`, `accuracy`.
-        random: likewise, with `genotype` in place of `search_id`.
+        found: a row a training with a result: `search_id`, `genotype`, `seed`, `status` and
+            `accuracy`. Searches that found one cell say the same of it, so it counts once.
+        random: likewise, without `search_id`.
         confidence: of the intervals.
 
     Raises:
@@ -71,7 +74,7 @@ def beside_random(
     if found.empty or random.empty:
         raise InputError("a comparison needs a found and a random cell, each with a result")
     seeds = sorted(set(found["seed"]) & set(random["seed"]))
-    sides = [_table(found, "search_id"), _table(random, "genotype")]
+    sides = [_table(found), _table(random)]
     trainings = sum(int(side.notna().to_numpy().sum()) for side in sides)
     if seeds:
         sides = [side.reindex(columns=seeds).dropna(how="all") for side in sides]
@@ -80,11 +83,12 @@ def beside_random(
         sides = [side - (effects - effects.mean()) for side in sides]
     left_out = trainings - sum(int(side.notna().to_numpy().sum()) for side in sides)
     ours, chance = (side.mean(axis=1) for side in sides)
-    estimate = difference(ours, chance, confidence=confidence)
+    estimate = difference(ours, chance, equal_spread=True, confidence=confidence)
     assert estimate is not None, "both sides have a cell"  # noqa: S101
     as_good = (chance.to_numpy() >= ours.to_numpy()[:, None] - ROUNDING).sum(axis=1)
     cells = pd.DataFrame(
         {
+            "searches": found.groupby("genotype")["search_id"].nunique().reindex(ours.index),
             "accuracy": ours,
             "better_than": 1 - as_good / len(chance),
             "p_value": (as_good + 1) / (len(chance) + 1),
@@ -101,10 +105,10 @@ def beside_random(
     )
 
 
-def _table(rows: pd.DataFrame, unit: str) -> pd.DataFrame:
+def _table(rows: pd.DataFrame) -> pd.DataFrame:
     """Return accuracies as a table: a row a cell, a column a seed, NaN where there is none."""
-    points = per_seed(rows, [unit], "accuracy")
-    wide: pd.DataFrame = points.pivot_table(index=unit, columns="seed", values="value")
+    points = per_seed(rows, ["genotype"], "accuracy")
+    wide: pd.DataFrame = points.pivot_table(index="genotype", columns="seed", values="value")
     return wide
 
 

@@ -9,14 +9,18 @@ import pandas as pd
 import pytest
 
 from nas_core.errors import InputError
-from topo_sweep.analysis.inference.controls import NO_CONTROL, TITLE, controls_finding
+from topo_sweep.analysis.inference.controls import TITLE, controls_finding
 
+NO_CONTROL = (
+    "No random cell was trained beside the found ones, so no search result is called good here: "
+    "ask for the sweep again with --random-cells 20, or "
+)
 GOOD, CHANCE = [0.90, 0.91, 0.89], [0.80, 0.81, 0.79, 0.82, 0.78]
 ALONG = "topology 17"
 
 
-def trainings(accuracies: Sequence[float], cell: str, **values: Any) -> pd.DataFrame:
-    """Return trainings of found ('search_id') or random ('genotype') cells, one each."""
+def trainings(accuracies: Sequence[float], **values: Any) -> pd.DataFrame:
+    """Return trainings of cells, one each."""
     about = {
         "seed": 0,
         "status": "ok",
@@ -30,26 +34,26 @@ def trainings(accuracies: Sequence[float], cell: str, **values: Any) -> pd.DataF
         "wiring": ALONG,
     } | values
     rows = [
-        about | {cell: f"{about['space']} {n}", "trial_id": str(n), "test_accuracy": accuracy}
+        {"genotype": f"{about['space']} {n}", "trial_id": str(n), "test_accuracy": accuracy} | about
         for n, accuracy in enumerate(accuracies)
     ]
     return pd.DataFrame(rows)
 
 
 def found(accuracies: Sequence[float] = GOOD, **values: Any) -> pd.DataFrame:
-    return trainings(accuracies, "search_id", **values)
+    rows = trainings(accuracies, **values)
+    return rows.assign(search_id=values.get("search_id", rows["genotype"]))
 
 
 def random(accuracies: Sequence[float] = CHANCE, **values: Any) -> pd.DataFrame:
-    return trainings(accuracies, "genotype", **values)
+    return trainings(accuracies, **values)
 
 
 def test_without_random_cells_no_result_is_called_good_and_the_way_is_named() -> None:
     finding = controls_finding(found(), random().iloc[:0])
 
-    assert (finding.title, finding.sentence) == (TITLE, NO_CONTROL)
-    assert "no search result is called good here" in finding.sentence
-    assert "--random-cells 20" in finding.sentence
+    assert finding.title == TITLE
+    assert finding.sentence.startswith(NO_CONTROL)
     assert not finding.tables
     assert (
         "none to set beside random cells" in controls_finding(found().iloc[:0], random()).sentence
@@ -93,9 +97,36 @@ def test_a_single_found_cell_is_judged_by_its_place_which_takes_nineteen_others(
     )
     few = controls_finding(found([0.9]), random()).sentence
     assert few.startswith("The one found cell is not shown to be better than random cells of all")
+    assert few.endswith(
+        "A single found cell could not stand out here, however good: that takes 19 random cells."
+    )
+    bad = controls_finding(found([0.1]), random([0.5 + n / 100 for n in range(19)])).sentence
+    assert "could not stand out" not in bad
     lone = controls_finding(found([0.9]), random([0.8])).sentence
     assert lone.startswith("Whether found cells do better than random cells of all operations, ")
     assert "is not known: one random cell is no evidence" in lone
+
+
+def test_two_single_cells_take_more_random_ones_and_it_is_said_how_many() -> None:
+    searches = pd.concat([found([0.9]), found([0.9], search="search_darts, 8 cells")])
+
+    none = controls_finding(searches, random().iloc[:0]).sentence
+    few = controls_finding(searches, random([0.5 + n / 100 for n in range(38)])).sentence
+    enough = controls_finding(searches, random([0.5 + n / 100 for n in range(39)])).sentence
+
+    assert "--random-cells 39" in none
+    assert "could not stand out in 2 of these comparisons, however good: that takes 39" in few
+    assert enough.startswith("Found cells do better than random ones in 2 of 2 comparisons (")
+    assert "could not" not in enough
+
+
+def test_a_cell_that_all_searches_found_is_a_single_one() -> None:
+    thrice = pd.concat([found([0.9], search_id=str(number)) for number in range(3)])
+
+    sentence = controls_finding(thrice, random([0.5 + n / 100 for n in range(19)])).sentence
+
+    assert sentence.startswith("The one found cell is better than chance gives among random cells")
+    assert "1 found by 3 searches, 19 random" in sentence
 
 
 def test_random_cells_of_other_sweeps_count_where_they_were_trained_alike() -> None:
@@ -115,7 +146,8 @@ def test_random_cells_of_other_sweeps_count_where_they_were_trained_alike() -> N
     only = controls_finding(found(), random().iloc[:0], beside=[("same", random()), apart])
     assert only.tables["comparisons"].equals(alone.tables["comparisons"])
     none = controls_finding(found(), random().iloc[:0], beside=[apart])
-    assert none.sentence.startswith(f"{NO_CONTROL} other is left out: ")
+    assert none.sentence.startswith(NO_CONTROL)
+    assert "and seeds. other is left out: " in none.sentence
 
 
 def test_random_cells_are_set_beside_searches_of_their_space_and_wiring() -> None:
@@ -163,7 +195,7 @@ def test_failed_and_diverged_trainings_and_other_seeds_are_told() -> None:
     searches = pd.concat(
         [
             found(),
-            found([0.5], search_id="late", seed=9),
+            found([0.5], genotype="late", seed=9),
             found([0.1], status="diverged"),
             found([float("nan")], status="failed"),
         ]
@@ -191,4 +223,4 @@ def test_the_text_shows_a_row_a_comparison() -> None:
 
     assert "found minus random cells, points:" in text
     assert "search_edarts, 5 cells  all    topology 17  topology 17       3       5" in text
-    assert "Welch's t test" in text
+    assert "Student's t test" in text

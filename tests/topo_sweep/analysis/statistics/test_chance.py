@@ -16,10 +16,16 @@ from topo_sweep.analysis.statistics.chance import Control, beside_random
 Cells = Mapping[str, Sequence[float]]
 
 
-def trainings(cells: Cells, unit: str, *, first_seed: int = 0) -> pd.DataFrame:
+def trainings(cells: Cells, *, first_seed: int = 0) -> pd.DataFrame:
     """Return a row a training: of each cell one a seed; NaN where there is none."""
     rows = [
-        {unit: cell, "seed": seed, "status": "ok", "accuracy": accuracy}
+        {
+            "genotype": cell,
+            "search_id": f"search of {cell}",
+            "seed": seed,
+            "status": "ok",
+            "accuracy": accuracy,
+        }
         for cell, values in cells.items()
         for seed, accuracy in enumerate(values, first_seed)
     ]
@@ -27,9 +33,7 @@ def trainings(cells: Cells, unit: str, *, first_seed: int = 0) -> pd.DataFrame:
 
 
 def control(found: Cells, random: Cells, *, first_seed: int = 0) -> Control:
-    return beside_random(
-        trainings(found, "search_id"), trainings(random, "genotype", first_seed=first_seed)
-    )
+    return beside_random(trainings(found), trainings(random, first_seed=first_seed))
 
 
 RANDOM = {str(cell): [0.70 + cell / 100] for cell in range(9)}
@@ -50,10 +54,10 @@ def test_all_found_cells_are_set_against_all_random_ones() -> None:
     compared = control(found, RANDOM)
     sides = [[values[0] for values in cells.values()] for cells in (found, RANDOM)]
 
-    welch = ttest_ind(*sides, equal_var=False)
-    interval = welch.confidence_interval()
+    student = ttest_ind(*sides)
+    interval = student.confidence_interval()
     estimate = compared.estimate
-    assert (estimate.p_value, compared.p_value) == pytest.approx((welch.pvalue, welch.pvalue))
+    assert (estimate.p_value, compared.p_value) == pytest.approx((student.pvalue, student.pvalue))
     assert (estimate.low, estimate.high) == pytest.approx((interval.low, interval.high))
     assert compared.rank_p == pytest.approx(mannwhitneyu(*sides).pvalue)
 
@@ -123,7 +127,39 @@ def test_a_cell_that_is_itself_random_has_each_place_as_often() -> None:
     assert sorted(p_values) == pytest.approx([place / 20 for place in range(1, 21)])
 
 
+def test_a_cell_that_several_searches_found_counts_once() -> None:
+    once = trainings({"a": [0.80, 0.82], "b": [0.79, 0.80]})
+    again = once[once["genotype"] == "a"].assign(search_id="another")
+    random = trainings({cell: [*values, *values] for cell, values in RANDOM.items()})
+
+    alone, twice = (beside_random(found, random) for found in (once, pd.concat([once, again])))
+
+    assert twice.cells["searches"].to_dict() == {"a": 2, "b": 1}
+    assert (twice.p_value, twice.estimate) == (alone.p_value, alone.estimate)
+
+
+@pytest.mark.parametrize("searches", [(3,), (5, 1)])
+def test_searches_that_find_what_is_no_better_seldom_seem_to_do_better(
+    searches: tuple[int, ...],
+) -> None:
+    draws = np.random.default_rng(0).normal(0.8, 0.01, size=(200, 20 + len(searches)))
+    alarms = 0
+    for values in draws:
+        cells = trainings({str(cell): [value] for cell, value in enumerate(values)})
+        found = pd.concat(
+            [
+                cells[cells["genotype"] == str(cell)].assign(search_id=f"{cell} {number}")
+                for cell, count in enumerate(searches)
+                for number in range(count)
+            ]
+        )
+        random = cells[~cells["genotype"].isin(found["genotype"])]
+        alarms += beside_random(found, random).p_value <= 0.05
+
+    assert alarms <= 0.08 * len(draws)
+
+
 def test_nothing_to_compare_is_refused() -> None:
-    none = trainings({"a": [np.nan]}, "search_id")
+    none = trainings({"a": [np.nan]})
     with pytest.raises(InputError, match="needs a found and a random cell"):
-        beside_random(none, trainings(RANDOM, "genotype"))
+        beside_random(none, trainings(RANDOM))
