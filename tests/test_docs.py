@@ -344,8 +344,9 @@ def test_the_finding_of_the_readme_is_what_the_kept_rows_say() -> None:
     layout = class_by_seed(design.runs)
     components, reliability = variance_components(layout), reliabilities(layout)
     noise, between = (100 * components[name].value ** 0.5 for name in ("run", "group"))
-    one, ten = (reliability[name].value for name in ("run", "means"))
-    assert f"one run each has a reliability of {one:.2f}, ten have {ten:.2f}" in finding
+    one, all_runs = (reliability[name].value for name in ("run", "means"))
+    means = f"the means of all {len(trials):,} have {all_runs:.2f}"
+    assert f"one run each has a reliability of {one:.2f}, {means}" in finding
     assert f"SD {noise:.2f} points where classes differ by SD {between:.2f}" in finding
     best = places(design.table, members=members(design))["in_best_set"].sum()
     assert f"the best is one of {best} of {len(design.groups)} classes" in finding

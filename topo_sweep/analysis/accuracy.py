@@ -183,6 +183,20 @@ def per_seed(rows: pd.DataFrame, by: Sequence[str], column: str) -> pd.DataFrame
     return averaged(rows, [*by, "seed"], column)
 
 
+def wide(points: pd.DataFrame, by: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return points as tables of a row a seed and a column a group: `value`, and which are `lost`.
+
+    Args:
+        points: as `per_seed` gives them.
+        by: the column that names the group.
+
+    """
+    value, lost = (
+        points.pivot_table(index="seed", columns=by, values=name) for name in ("value", "lost")
+    )
+    return value, lost > 0
+
+
 class Interval(Protocol):
     """Gives the ends of intervals of means, as `t_interval` does."""
 

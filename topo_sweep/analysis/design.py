@@ -15,7 +15,14 @@ import pandas as pd
 
 from nas_core.cells.genotype import Genotype
 from nas_core.errors import InputError
-from topo_sweep.analysis.accuracy import METRICS, accuracies, chosen_metric, data_words, per_seed
+from topo_sweep.analysis.accuracy import (
+    METRICS,
+    accuracies,
+    chosen_metric,
+    data_words,
+    per_seed,
+    wide,
+)
 from topo_sweep.analysis.comparable import (
     EXPERIMENT,
     check_one_experiment,
@@ -24,6 +31,7 @@ from topo_sweep.analysis.comparable import (
     most_common,
     nothing_finished,
 )
+from topo_sweep.analysis.statistics.additive import adjusted_means
 from topo_sweep.analysis.text import counted, n_words
 
 NEEDED: Final = (
@@ -85,13 +93,17 @@ class Design:
     @cached_property
     def table(self) -> pd.DataFrame:
         """The points as a table: a row a seed, a column a group, NaN where nothing was trained."""
-        wide: pd.DataFrame = self.points.pivot_table(index="seed", columns="group", values="value")
-        return wide
+        return wide(self.points, "group")[0]
 
     @cached_property
     def complete(self) -> pd.DataFrame:
         """The rows of `table` in which no group is missing; maybe none."""
         return self.table.dropna()
+
+    @cached_property
+    def means(self) -> pd.Series[float]:
+        """The mean of each group as if all had the same seeds, see `adjusted_means`."""
+        return adjusted_means(*wide(self.points, "group"))
 
     @property
     def seed_words(self) -> str:

@@ -42,12 +42,13 @@ from topo_sweep.spec.trials import network_name
 
 COLUMNS: Final = (
     "rank", *PLACES, "genotype", "topology", "class_id", "n", "runs",
-    "mean", "shrunk_mean", "sd", "ci_low", "ci_high", "diverged",
+    "mean", "adjusted_mean", "shrunk_mean", "sd", "ci_low", "ci_high", "diverged",
 )  # fmt: skip
 """The columns of a ranking's table: `n` counts seeds, `runs` trainings, `diverged` those of them
-that diverged. `rank_low`, `rank_high` and `in_best_set` are as `inference.best.places` gives them,
-`shrunk_mean` as `inference.shrinkage.shrunken_means`. These and `sd` (ddof 1) and `ci_*` are
-missing where n = 1, `ci_*` also where all accuracies are equal."""
+that diverged. `adjusted_mean` is the mean as if all had the same seeds, and decides the rank; with
+the same seeds it is the mean. `rank_low`, `rank_high` and `in_best_set` are as
+`inference.best.places` gives them, `shrunk_mean` as `inference.shrinkage.shrunken_means`. These and
+`sd` (ddof 1) and `ci_*` are missing where n = 1, `ci_*` also where all accuracies are equal."""
 
 _INTERVALS: Final = f"Intervals are 95% t intervals over training seeds, {GIVEN}."
 _ANYTIME: Final = (
@@ -58,12 +59,15 @@ _PLACES: Final = (
     "With 95% confidence the best is among the {best} of {judged} in the best set, and so all "
     "true ranks lie in their intervals; shrunken means leave out the luck of seeds."
 )
+_ADJUSTED: Final = (
+    "Seeds differ, so the order is that of adjusted means: as if each {} had all of them."
+)
 _POOLED: Final = "Pooled by class; --by topology for each topology."
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Ranking:
-    """Networks of one protocol, data set and phase, best mean first.
+    """Networks of one protocol, data set and phase, best first.
 
     Args:
         table: one row a group with the columns `COLUMNS`, sorted by rank.
@@ -86,6 +90,11 @@ class Ranking:
         return self.design.metric_name
 
     @property
+    def is_adjusted(self) -> bool:
+        """Whether any group's mean is another than as if it had the seeds of all."""
+        return bool(((self.table["mean"] - self.table["adjusted_mean"]).abs() > ROUNDING).any())
+
+    @property
     def seeds(self) -> str:
         """How many seeds the groups have: 'n = 3' or 'n = 2 to 5'."""
         return n_words(self.table["n"])
@@ -105,6 +114,7 @@ class Ranking:
         n = self.table["n"]
         intervals = _ANYTIME if self.adaptive else _INTERVALS
         sentences = [intervals] if (n > 1).any() else []
+        sentences += [_ADJUSTED.format(self.design.unit)] if self.is_adjusted else []
         if judged := int(self.table["in_best_set"].notna().sum()):
             best = int(self.table["in_best_set"].sum())
             sentences.append(_PLACES.format(best=best, judged=judged))
@@ -128,13 +138,15 @@ def rank(
     min_seeds: int = 1,
     adaptive: bool = False,
 ) -> Ranking:
-    """Rank networks by their mean accuracy over seeds.
+    """Rank networks by their mean accuracy over seeds, as if all had the same seeds.
 
     Accuracies of one seed are averaged first (members of a class, evaluations of a search), so
     that the seed is the unit: means, standard deviations (ddof 1) and 95% Student t intervals
-    are over those averages and `n` counts seeds. Equal means share a rank, and the next rank
-    counts all before it (1, 2, 2, 4). Intervals are cut at 0 and 1, which
-    no mean can leave; equal accuracies have none, for they do not show that there is no spread.
+    are over those averages and `n` counts seeds. What decides is the adjusted mean, of a fit of
+    groups and seeds, so that none wins by lacking a bad seed; where all have the same seeds it is
+    the mean. Equal ones share a rank, and the next rank counts all before it (1, 2, 2, 4).
+    Intervals are of the mean of a group's own seeds, cut at 0 and 1, which no mean can leave; equal
+    accuracies have none, for they do not show that there is no spread.
 
     A diverged trial counts with the accuracy that its diverged network had, about chance level;
     where its row has none it counts as 0, so that a missing number cannot flatter. Failed trials
@@ -224,6 +236,7 @@ def format_table(ranking: Ranking, top: int | None = None) -> str:
         "n": texts["n"],
         "runs": texts["runs"],
         "mean %": list(map(points, best["mean"])),
+        "adjusted": list(map(points, best["adjusted_mean"])),
         "shrunken": list(map(points, best["shrunk_mean"])),
         "SD": list(map(points, best["sd"])),
         "95% interval": list(map(interval_words, best["ci_low"], best["ci_high"])),
@@ -236,6 +249,8 @@ def format_table(ranking: Ranking, top: int | None = None) -> str:
             del columns[name]
     if ranking.table["in_best_set"].isna().all():
         del columns["best set"]
+    if not ranking.is_adjusted:
+        del columns["adjusted"]
     if (ranking.table["runs"] == ranking.table["n"]).all():
         del columns["runs"]
     if not ranking.table["diverged"].any():
@@ -252,7 +267,7 @@ def _grouped(design: Design, *, adaptive: bool) -> pd.DataFrame:
     """Return a row a group, unranked, shown by its smallest topology."""
     interval = anytime_interval if adaptive else t_interval
     means = summary(design.points, ("group",), within=FRACTION, interval=interval)
-    means = means.set_index("group")
+    means = means.set_index("group").assign(adjusted_mean=design.means)
     return means.join(diverged_runs(design.runs, "group")).join(design.groups)
 
 
@@ -269,8 +284,8 @@ def _judged(design: Design, groups: pd.Index[int], *, adaptive: bool) -> pd.Data
 
 def _ranked(groups: pd.DataFrame) -> pd.DataFrame:
     """Add competition ranks; inside a tie the smallest topology comes first."""
-    ordered = groups.sort_values("mean", ascending=False)
-    means = ordered["mean"].to_numpy()
+    ordered = groups.sort_values("adjusted_mean", ascending=False)
+    means = ordered["adjusted_mean"].to_numpy()
     starts = np.append(True, -np.diff(means) > ROUNDING)[: len(means)]
     ranks = np.maximum.accumulate(np.where(starts, np.arange(1, len(means) + 1), 0))
     ranked = ordered.assign(rank=ranks).sort_values(["rank", "topology", "genotype"])

@@ -21,7 +21,7 @@ from topo_sweep.analysis.adaptive.report import FLATTERED, race_statement
 from topo_sweep.analysis.adaptive.rule import race_of
 from topo_sweep.analysis.ranking import Ranking, diverged_runs, rank
 from topo_sweep.analysis.searches import join_evaluations
-from topo_sweep.analysis.sureness import margin, sureness
+from topo_sweep.analysis.sureness import margin, surely_above, sureness
 from topo_sweep.analysis.text import counted
 from topo_sweep.spec.adaptive import Adaptive
 from topo_sweep.spec.networks import TopologySweep
@@ -60,6 +60,8 @@ class Choice:
 def best_topologies(sweep: OpenedSweep, top: int = 1, *, by: str = "class") -> Choice:
     """Return the `top` networks of a topology sweep by validation (else test) accuracy.
 
+    They are the first of its ranking, without what has less than half as many seeds.
+
     Args:
         sweep: a sweep of topologies.
         top: how many.
@@ -86,8 +88,9 @@ def best_topologies(sweep: OpenedSweep, top: int = 1, *, by: str = "class") -> C
     trials, remarks = _without_lost(sweep, "class_id" if by == "class" else "genotype")
     ranking = rank(trials, by=by)
     _check_enough(sweep, len(ranking.table), top, units, remarks)
-    # Means over fewer seeds scatter more, so the luckiest of them would win.
-    seeds = int(ranking.table["n"].sort_values(ascending=False).iloc[top - 1])
+    # Means over much fewer seeds scatter more, so the luckiest of them would win.
+    most = int(ranking.table["n"].sort_values(ascending=False).iloc[top - 1])
+    seeds = -(-most // 2)
     ranking = rank(trials, by=by, min_seeds=seeds)
     which = _best_of(len(ranking.table), top)
     if ranking.left_out:
@@ -97,7 +100,8 @@ def best_topologies(sweep: OpenedSweep, top: int = 1, *, by: str = "class") -> C
         trials, pooled = _pooled(trials, ranking)
         remarks += pooled
     remarks += _diverged_among(trials, chosen)
-    remarks += [*sureness(ranking, chosen), margin(trials, ranking)]
+    order = ranking.table["genotype"].tolist()
+    remarks += [*sureness(ranking, chosen), margin(trials, ranking.design.metric, order)]
     return _chosen(sweep, ranking.design.metric, which, chosen, remarks, what=units)
 
 
@@ -170,6 +174,8 @@ def above(sweep: OpenedSweep, accuracy: float) -> Choice:
     which = f"those above {accuracy:.2%} of {len(networks)}"
     genotypes = chosen["genotype"].drop_duplicates()
     remarks += _diverged_among(trials, genotypes)
+    adaptive = sweep.manifest.adaptive is not None
+    remarks.append(surely_above(trials, metric, genotypes, accuracy, adaptive=adaptive))
     return _chosen(sweep, metric, which, genotypes, remarks)
 
 
@@ -195,8 +201,10 @@ def winner(sweep: OpenedSweep) -> Choice:
     best, second = networks["accuracy"].head(2)
     remarks.append(
         f"the best of {counted(len(networks), 'network')} has {best:.2%} {METRICS[metric]}, the "
-        f"second {second:.2%}: the best of many looks better than it is"
+        f"second {second:.2%}"
     )
+    order = networks["genotype"].drop_duplicates().tolist()
+    remarks += [margin(trials, metric, order)] if len(order) > 1 else []
     return _chosen(sweep, metric, f"the best of {len(networks)}", chosen, remarks)
 
 
@@ -291,7 +299,8 @@ def _networks(sweep: OpenedSweep, trials: pd.DataFrame) -> tuple[pd.DataFrame, s
         table, metric = evaluated.rows, evaluated.metric
     else:
         ranking = rank(trials, by="topology")
-        table, metric = ranking.table.rename(columns={"mean": "accuracy"}), ranking.design.metric
+        table = ranking.table.rename(columns={"adjusted_mean": "accuracy"})
+        metric = ranking.design.metric
     ordered = table.sort_values(["accuracy", "genotype"], ascending=[False, True])
     return ordered[["genotype", "accuracy"]], metric
 

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from topo_sweep.analysis.accuracy import accuracies, estimate, per_seed
+from nas_core.cells.genotype import Genotype
+from topo_sweep.analysis.accuracy import (
+    FRACTION,
+    accuracies,
+    estimate,
+    per_seed,
+    summary,
+    t_interval,
+)
 from topo_sweep.analysis.inference.naming import listed
 from topo_sweep.analysis.inference.noise import members
 from topo_sweep.analysis.inference.pairs import all_pairs
 from topo_sweep.analysis.ranking import Ranking
 from topo_sweep.analysis.statistics.agreement import MOST_PAIRED
+from topo_sweep.analysis.statistics.anytime import anytime_interval
 from topo_sweep.analysis.text import counted
+from topo_sweep.spec.trials import network_name
 
 
 def sureness(ranking: Ranking, chosen: Iterable[str]) -> list[str]:
@@ -29,31 +39,63 @@ def sureness(ranking: Ranking, chosen: Iterable[str]) -> list[str]:
     return [*_beside_left_out(ranking, set(chosen)), *_best_set(ranking)]
 
 
-def margin(trials: pd.DataFrame, ranking: Ranking) -> str:
-    """Say how far the best is ahead of the second, with an interval over common seeds."""
-    table = ranking.table
-    if len(table) < 2:
+def margin(trials: pd.DataFrame, metric: str, order: Sequence[str]) -> str:
+    """Say how far the best is ahead of the second, with an interval over common seeds.
+
+    Args:
+        trials: one row a training.
+        metric: 'val' or 'test'.
+        order: genotypes of what was ranked, best first.
+
+    """
+    if len(order) < 2:
         return "there is one topology, so nothing was chosen"
-    trials = trials[trials["status"] != "failed"]
-    trials = trials.assign(accuracy=accuracies(trials, ranking.design.metric))
-    points = per_seed(trials, ("genotype",), "accuracy").set_index("seed")
-    first, second = (
-        points.loc[points["genotype"] == genotype, "value"]
-        for genotype in table["genotype"].head(2)
-    )
-    best, next_best = table["topology"].head(2)
+    points = _points(trials, metric).set_index("seed")
+    first, second = (points.loc[points["genotype"] == each, "value"] for each in order[:2])
+    best, next_best = (network_name(Genotype.from_string(each)) for each in order[:2])
+    if best == next_best:
+        best, next_best = "the best", "the second"
     ahead = estimate(100 * (first - second).dropna())
     if ahead is None:
-        return f"topologies {best} and {next_best} share no seed, so neither is known to be better"
-    opening = f"topology {best} is ahead of topology {next_best} by {ahead.mean:.2f} points"
+        return f"{best} and {next_best} share no seed, so neither is known to be better"
+    opening = f"{best} is ahead of {next_best} by {ahead.mean:.2f} points"
     if ahead.low is None:
         where = "on one seed" if ahead.n == 1 else f"on each of {ahead.n} common seeds"
         return f"{opening} {where}: without an interval that is no evidence"
     sure = "clear of zero" if ahead.low > 0 else "not clear of zero"
     return (
         f"{opening}, 95% interval {ahead.low:.2f} to {ahead.high:.2f} over {ahead.n} common seeds: "
-        f"{sure}, and the best of {len(table)} looks better than it is"
+        f"{sure}, and the best of {len(order)} looks better than it is"
     )
+
+
+def surely_above(
+    trials: pd.DataFrame, metric: str, genotypes: Iterable[str], accuracy: float, *, adaptive: bool
+) -> str:
+    """Say which networks are above an accuracy by their intervals, and not by their means alone.
+
+    Args:
+        trials: one row a training.
+        metric: 'val' or 'test'.
+        genotypes: the networks whose means are above.
+        accuracy: a fraction.
+        adaptive: whether results decided who got more seeds; then intervals hold at any time.
+
+    """
+    interval = anytime_interval if adaptive else t_interval
+    means = summary(_points(trials, metric), ["genotype"], within=FRACTION, interval=interval)
+    chosen = means[means["genotype"].isin(list(genotypes))]
+    sure = int((chosen["ci_low"] > accuracy).sum())
+    return (
+        f"of {counted(len(chosen), 'network')} above {accuracy:.2%} {sure} are surely so, by 95% "
+        "intervals over seeds"
+    )
+
+
+def _points(trials: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Return `genotype`, `seed` and `value` of what has a result."""
+    ended = trials[trials["status"] != "failed"]
+    return per_seed(ended.assign(accuracy=accuracies(ended, metric)), ["genotype"], "accuracy")
 
 
 def _beside_left_out(ranking: Ranking, chosen: set[str]) -> list[str]:

@@ -39,6 +39,12 @@ class AnalysisRequest:
     select_seeds: str | None = option(
         metavar="SET", help="Seeds that select the best, which the others judge; such as 0-4."
     )
+    difference: tuple[float, ...] = option(
+        type=click.FloatRange(0, 100, min_open=True),
+        multiple=True,
+        metavar="POINTS",
+        help="How many runs would show it. May be given often.  [default: 0.2, 0.5 and 1]",
+    )
     confidence: float = option(
         type=click.FloatRange(0.5, 1.0, min_open=True, max_open=True),
         default=0.95,
@@ -60,9 +66,11 @@ def analyze(request: AnalysisRequest, results: Path) -> None:
     \b
     Examples:
       topo-sweep analyze
+      topo-sweep analyze --difference 0.3
       topo-sweep analyze --select-seeds 0-4 --format json -o analysis.json
     """
     from topo_sweep.analysis.inference import sections
+    from topo_sweep.analysis.inference.power import DIFFERENCES
     from topo_sweep.analysis.selection import chosen_on_test_images
     from topo_sweep.spec.int_sets import parse_int_set
     from topo_sweep.store.opened import open_sweep
@@ -83,6 +91,7 @@ def analyze(request: AnalysisRequest, results: Path) -> None:
             by=request.by,
             metric=request.metric,
             select_seeds=select_seeds,
+            differences=[each / 100 for each in request.difference] or DIFFERENCES,
             confidence=request.confidence,
         )
     )

@@ -147,6 +147,8 @@ def surface(query: Query, sweep: OpenedSweep, style: str, reduction_topology: in
 def means(sweep: OpenedSweep, by: str | None, metric: str | None) -> Figure:
     """Draw the mean of each class with and without the luck of its seeds.
 
+    Of an adaptive sweep the seeds count that were asked for before any result chose who got more.
+
     RESULTS is a sweep's folder, or a folder of sweeps (then the one with the newest row).
 
     \b
@@ -156,7 +158,8 @@ def means(sweep: OpenedSweep, by: str | None, metric: str | None) -> Figure:
     from topo_sweep.analysis.design import NEEDED, design_of
     from topo_sweep.plots.means import means as drawn
 
-    return drawn(design_of(evaluated(sweep, NEEDED), by=by, metric=metric))
+    trials = sweep.asked_beforehand(evaluated(sweep, NEEDED))
+    return drawn(design_of(trials, by=by, metric=metric))
 
 
 @sweep_plot

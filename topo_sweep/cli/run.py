@@ -64,9 +64,9 @@ def run(request: RunRequest, spec: str) -> None:
     \b
     Examples:
       topo-sweep run demo
-      topo-sweep run --dataset cifar10 --data-dir DIR --seeds 0-2
+      topo-sweep run --dataset cifar10 --data-dir DIR --holdout 5000 --seeds 0-2
       topo-sweep run unified --topologies 3,17,42 --cluster --address HOST:6379
-      topo-sweep run topologies --adaptive top=20 --delta 0.3 --budget 2000
+      topo-sweep run topologies --holdout 5000 --adaptive top=20 --delta 0.3 --budget 2000
     """
     sweep = _sweep(spec, request)
     sys.exit(execute(sweep, request.run, request.cells, budget=request.race.budget))

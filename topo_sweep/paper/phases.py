@@ -13,10 +13,11 @@ from topo_sweep.analysis.accuracy import (
     difference,
     estimate,
     group_means,
+    wide,
 )
 from topo_sweep.analysis.adaptive.rule import race_table
 from topo_sweep.analysis.inference.best import places
-from topo_sweep.analysis.statistics.additive import adjusted_means
+from topo_sweep.analysis.statistics.additive import adjusted_means, comparable_means
 from topo_sweep.analysis.statistics.anytime import anytime_interval
 from topo_sweep.analysis.text import counted
 from topo_sweep.paper.differences import evaluation_differences
@@ -163,17 +164,16 @@ def _entries(name: str, rows: pd.DataFrame, seeds: pd.DataFrame) -> Iterator[Ent
 def _best(rows: pd.DataFrame) -> tuple[int, Estimate | None]:
     """Return the best topology and the estimate of its test accuracy.
 
-    Best is the highest mean over seeds of validation accuracy where there is a hold-out, else of
-    test accuracy; only topologies with the most seeds compete, the first of equals wins. Of an
-    adaptive sweep it is the highest mean as its race has it, and the interval holds at any time.
+    Best is the highest mean of validation accuracy where there is a hold-out, else of test
+    accuracy, as if all had the same seeds; topologies with less than half as many seeds as another
+    do not compete, the first of equals wins. Of an adaptive sweep it is the highest mean as its
+    race has it, and the interval holds at any time.
     """
     metric, interval = _metric(rows), None
     if rows["adaptive"].any():
         means, interval = _race_means(rows), anytime_interval
     else:
-        topologies = group_means(rows, ["topology", "seed"], metric).groupby("topology")["value"]
-        counts = topologies.size()
-        means = topologies.mean()[counts == counts.max()]
+        means = comparable_means(*wide(group_means(rows, ["topology", "seed"], metric), "topology"))
     best = means.sort_values(ascending=False, kind="stable").index[0]
     seeds = group_means(rows[rows["topology"] == best], ["seed"], "accuracy")
     return int(best), estimate(seeds["value"], within=PERCENT, interval=interval)
@@ -192,7 +192,7 @@ def _best_set(rows: pd.DataFrame) -> list[str]:
     points = group_means(rows, ["class_id", "seed"], _metric(rows))
     trainings = rows.groupby(["class_id", "seed"]).size().astype(float)
     trainings = trainings.groupby("class_id").mean()
-    table = points.pivot_table(index="seed", columns="class_id", values="value")
+    table, _ = wide(points, "class_id")
     judged = places(table, members=trainings)["in_best_set"].dropna()
     if len(judged) < 2:
         return []

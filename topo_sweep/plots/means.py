@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 
 from nas_core.errors import InputError
 from topo_sweep.analysis.design import Design
+from topo_sweep.analysis.inference.naming import best_first
 from topo_sweep.analysis.inference.noise import members
 from topo_sweep.analysis.inference.shrinkage import FEWEST, shrunken_means
 from topo_sweep.analysis.text import counted
@@ -46,7 +47,7 @@ def means(design: Design) -> Figure:
             f"here are {counted(len(design.groups), design.unit)} ({design.seed_words}): run more "
             "seeds"
         )
-    table = 100 * drawn.table.sort_values("mean", ascending=False).drop(columns="kept")
+    table = 100 * best_first(design, drawn.table).drop(columns="kept")
     place = np.arange(1, len(table) + 1)
     title = f"{design.metric_name.capitalize()} with and without the luck of seeds"
     groups = f"{counted(len(table), design.unit)}, {design.seed_words}"

@@ -125,14 +125,12 @@ CLASS_7 = (14, 25, 31, 42, 64, 90, 121, 130)
 
 @pytest.mark.slow
 @settings(max_examples=25, deadline=None)
-@given(measured)
-def test_ranks_are_those_of_exact_arithmetic(correct: dict[tuple[int, int], int]) -> None:
-    by_topology: dict[int, list[int]] = {}
-    for (topology, _), count in correct.items():
-        by_topology.setdefault(topology, []).append(count)
-    means = {t: Fraction(sum(values), len(values)) for t, values in by_topology.items()}
+@given(st.integers(1, 4).flatmap(lambda n: st.lists(st.tuples(*[counts] * n), min_size=1)))
+def test_ranks_are_those_of_exact_arithmetic(correct: list[tuple[int, ...]]) -> None:
+    means = {t: Fraction(sum(values), len(values)) for t, values in enumerate(correct)}
 
-    table = rank(frame([row(t, s, c / 1000) for (t, s), c in correct.items()]), by="topology").table
+    rows = [row(t, s, c / 1000) for t, values in enumerate(correct) for s, c in enumerate(values)]
+    table = rank(frame(rows), by="topology").table
 
     for topology, topology_rank in zip(table["topology"], table["rank"], strict=True):
         assert topology_rank == 1 + sum(mean > means[topology] for mean in means.values())
@@ -181,6 +179,15 @@ def test_a_diverged_trial_counts_with_the_accuracy_in_its_row_and_is_shown() -> 
     assert [record["diverged"] for record in records] == [0, 1]
     assert "1 diverged trial counted" in ranking.header
     assert "diverged" in format_table(ranking).splitlines()[1]
+
+
+def test_what_diverged_says_nothing_of_its_seed() -> None:
+    diverged = row(1, 1, 0.1, status="diverged")
+    trials = frame([*seeds(0, 0.8, 0.8), *seeds(1, 0.79), diverged, *seeds(4, 0.78, 0.78)])
+
+    adjusted = rank(trials).table.set_index("topology")["adjusted_mean"]
+
+    assert adjusted.to_dict() == pytest.approx({0: 0.80, 4: 0.78, 1: 0.445})
 
 
 def test_a_diverged_trial_without_an_accuracy_counts_as_zero() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
+from tests.topo_sweep.analysis.adaptive.races import stored_race
 from tests.topo_sweep.analysis.ranking_rows import TYPES, row
 from topo_sweep.analysis.accuracy import FRACTION
 from topo_sweep.analysis.ranking import rank
@@ -14,6 +17,16 @@ TRIALS = pd.DataFrame(
     [row(index, seed, 0.8 + 0.01 * ((index + seed) % 4)) for index in (0, 4) for seed in range(5)]
     + [row(7, 0, 0.7)]
 ).astype(TYPES)
+
+
+def test_it_is_first_what_is_best_in_the_race_though_others_have_better_seeds(
+    tmp_path: Path,
+) -> None:
+    ranking = rank(stored_race(tmp_path).trials(), adaptive=True)
+
+    assert ranking.table["topology"].tolist()[0] == 7
+    assert ranking.table["mean"].argmax() > 0
+    assert "as if each class had all of them" in ranking.header
 
 
 def test_only_intervals_and_header_differ_from_those_of_equal_seeds() -> None:

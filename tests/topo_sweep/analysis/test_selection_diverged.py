@@ -93,7 +93,7 @@ def test_what_goes_on_above_an_accuracy_is_chosen_in_the_same_way(tmp_path: Path
         said = [ALWAYS, f"chosen with diverged trials: {name} (1 of 2 trials)"]
         choice = above(sweep, 0.5)
         assert choice.genotypes == (other,)
-        assert list(choice.remarks[-2:]) == said
+        assert list(choice.remarks[-3:-1]) == said
         assert winner(sweep).genotypes == (other,)
         assert list(winner(sweep).remarks) == said
         assert winner(sweep).origin == (

@@ -67,3 +67,14 @@ def test_a_sweep_without_results_is_refused_in_one_line(program: Program, tmp_pa
     program("analyze", str(tmp_path), code=2)
 
     assert len(program.errors.strip().splitlines()) == 1
+
+
+def test_what_a_difference_takes_is_told_for_those_that_are_asked_about(
+    program: Program, folder: str
+) -> None:
+    text = " ".join(program("analyze", folder, "--difference", "0.3").split())
+
+    assert " seeds for 0.30 points in one pair" in text
+    assert " 0.50 points in one pair" not in text
+    program("analyze", folder, "--difference", "0", code=2)
+    assert "--difference" in program.errors

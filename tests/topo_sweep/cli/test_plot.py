@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nas_core.cells.genotype import Genotype
+from tests.topo_sweep.analysis.adaptive.races import FIRST, stored_race
 from tests.topo_sweep.analysis.choice_rows import finished, topologies
 from tests.topo_sweep.analysis.ranking_rows import uniform
 from tests.topo_sweep.cli.program import Program
@@ -180,3 +181,14 @@ def test_the_surface_of_a_trained_sweep_is_drawn_in_each_format(program: Program
         file = Path(f"surface{suffix}")
         assert program("plot", "surface", "-o", str(file)) == f"{file}\n"
         assert file.read_bytes().startswith(start)
+
+
+def test_of_an_adaptive_sweep_means_are_drawn_of_seeds_that_no_result_chose(
+    program: Program, tmp_path: Path
+) -> None:
+    sweep = stored_race(tmp_path / "results")
+
+    program("plot", "means", str(sweep.folder), "-o", "means.svg")
+
+    picture = Path("means.svg").read_text(encoding="utf-8")
+    assert f"4 classes, n = {len(FIRST)}" in picture

@@ -60,9 +60,6 @@ def race_finding(race: Race, spec: TopologySweep) -> Finding:
     if equal > race.spent:
         spent += f"; as many seeds for every class as for the class with most are {equal:,}"
     sentences = [race_statement(race, spec), f"{spent}."]
-    if race.out:
-        failed = ", ".join(names[group] for group in sorted(race.out))
-        sentences.append(f"Out of the race, for their runs failed: {failed}.")
     means = now.means if now else np.full(len(names), np.nan)
     table = pd.DataFrame(
         {
@@ -139,6 +136,8 @@ def adaptive_finding(
     goal = f"{settings.goal} to within {points(settings.delta)} points"
     sure = f"{100 * settings.confidence:g}% confidence"
     opening = f"By {design.metric_name} the seeds at hand"
+    if len(design.runs.drop_duplicates(["group", "member"])) > groups:
+        opening += " of the smallest member of each class"
     if len(now.doubtful):
         following = len(next_groups(now, seeds))
         sentence = (
@@ -182,16 +181,21 @@ def race_statement(race: Race, spec: TopologySweep) -> str:
     chosen = ", ".join(names[group] for group in now.top)
     measured = METRICS[chosen_metric(None, holdout=spec.data.holdout)]
     of_one = "it" if settings.top == 1 else "one of these"
+    other, out = "no other class", ""
+    if race.out:
+        other = "no other class that raced"
+        failed = ", ".join(names[group] for group in sorted(race.out))
+        out = f" Out of the race, for their runs failed: {failed}."
     if race.ended == "told apart":
         more = f" by more than {points(settings.delta)} points" if settings.delta else ""
-        return f"{sure}, no other class is better than {of_one}{more} in {measured}: {chosen}."
+        return f"{sure}, {other} is better than {of_one}{more} in {measured}: {chosen}.{out}"
     opening = _OPENINGS[race.ended]
     racing = f"{now.still_racing} of {len(names)} classes are in doubt"
     if np.isinf(now.reach):
-        return f"{opening}: {racing}, and nothing can be claimed yet."
-    shown = f"no other class is better than {of_one} by more than {points(now.reach)} points"
+        return f"{opening}: {racing}, and nothing can be claimed yet.{out}"
+    shown = f"{other} is better than {of_one} by more than {points(now.reach)} points"
     asked = f"{points(settings.delta)} points were asked for"
-    return f"{opening}: {racing}. {sure}, {shown} in {measured}, where {asked}: {chosen}."
+    return f"{opening}: {racing}. {sure}, {shown} in {measured}, where {asked}: {chosen}.{out}"
 
 
 def _names(spec: TopologySweep) -> list[str]:

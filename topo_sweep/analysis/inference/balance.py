@@ -228,5 +228,6 @@ def _evenness(design: Design, balance: Balance, *, whole: bool) -> str:
         return seeds + ("" if balance.is_balanced else ", runs are uneven")
     return (
         f"{empty:,} of {design.table.size:,} cells of {design.unit} and seed are empty, and "
-        f"{len(balance.shared)} of {counted(len(balance.seeds), 'seed')} are complete"
+        f"{len(balance.shared)} of {counted(len(balance.seeds), 'seed')} are complete: what stands "
+        f"best first is ordered by means as if each {design.unit} had all seeds"
     )

@@ -15,6 +15,7 @@ from topo_sweep.analysis.design import Design
 from topo_sweep.analysis.inference.findings import Finding
 from topo_sweep.analysis.inference.naming import (
     SHOWN,
+    best_first,
     listed,
     named,
     rank_words,
@@ -127,7 +128,7 @@ def places_finding(design: Design, *, confidence: float = 0.95) -> Finding:
     table, size = design.table, members(design)
     rows = places(table, members=size, confidence=confidence)
     rows = table.agg(["count", "mean"]).T.rename(columns={"count": "n"}).join(rows)
-    rows = rows.astype({"n": int}).sort_values("mean", ascending=False, kind="stable")
+    rows = best_first(design, rows.astype({"n": int}))
     known = rows.dropna(subset=["in_best_set"])
     units = counted(len(rows), design.unit)
     if len(known) < 2:

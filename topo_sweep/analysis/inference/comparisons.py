@@ -227,7 +227,7 @@ def _of_same_trainings(what: str, first: Design, second: Design, confidence: flo
         what=what,
         joined=first.unit,
         seeds=first.seed_words,
-        same=agreement(adjusted_means(first.table), adjusted_means(whole), confidence=confidence),
+        same=agreement(first.means, second.means, confidence=confidence),
         across=across_halves(part, table, confidence=confidence),
         note=_left_out(whole, table) if table.size < whole.size and len(table) > 1 else "",
     )
@@ -236,7 +236,7 @@ def _of_same_trainings(what: str, first: Design, second: Design, confidence: flo
 def _in_common(
     first: Design, second: Design
 ) -> tuple[str | None, tuple[pd.Series[float], pd.Series[float]]]:
-    means = [adjusted_means(design.table) for design in (first, second)]
+    means = [design.means for design in (first, second)]
     keys: list[tuple[str, list[pd.Index[Any]]]] = []
     both_by_class = first.by == second.by == "class"
     if not both_by_class:

@@ -18,7 +18,6 @@ from nas_core.cells.topology import INPUTS, Topology, isomorphism_classes
 from topo_sweep.analysis.accuracy import DIGITS, Floats
 from topo_sweep.analysis.design import Design
 from topo_sweep.analysis.inference.findings import Finding
-from topo_sweep.analysis.statistics.additive import adjusted_means
 from topo_sweep.analysis.statistics.corrections import holm
 from topo_sweep.analysis.text import counted, p_words
 
@@ -180,7 +179,7 @@ def explain_finding(
     if groups < FEWEST:
         few = f"Nothing is correlated with the means of {what}: it takes {FEWEST} or more."
         return Finding(title=title, sentence=few, numbers={"groups": groups})
-    features, means = features_of(design, trials), adjusted_means(design.table)
+    features, means = features_of(design, trials), design.means
     if features.empty or not _differs(means):
         same = "have the same mean" if len(features.columns) else "do not differ in any feature"
         sentence = f"Nothing to correlate: the {what} {same}."

@@ -11,7 +11,7 @@ from scipy.special import stdtrit
 from topo_sweep.analysis.accuracy import FRACTION, t_interval
 from topo_sweep.analysis.design import Design
 from topo_sweep.analysis.inference.findings import Finding
-from topo_sweep.analysis.inference.naming import named, shown_rows
+from topo_sweep.analysis.inference.naming import best_first, named, shown_rows
 from topo_sweep.analysis.inference.noise import Noise, members, noise_of, residual_variances
 from topo_sweep.analysis.text import GIVEN, counted, interval_words, points
 
@@ -131,7 +131,6 @@ def intervals_finding(design: Design, *, confidence: float = 0.95) -> Finding:
     ]
     if single := len(table) - len(known):
         sentences.append(f"{counted(single, design.unit)} without a spread has none.")
-    order = table.sort_values("mean", ascending=False, kind="stable")
     return Finding(
         title=title,
         sentence=" ".join(sentences),
@@ -154,7 +153,7 @@ def intervals_finding(design: Design, *, confidence: float = 0.95) -> Finding:
                         interval_words(row["ci_low"], row["ci_high"]),
                         interval_words(row["all_low"], row["all_high"]),
                     )
-                    for name, row in shown_rows(design, order)
+                    for name, row in shown_rows(design, best_first(design, table))
                 ),
             ]
         },

@@ -26,6 +26,12 @@ def label(design: Design, group: int) -> str:
     return design.name_of(group).removeprefix(f"{design.unit} ")
 
 
+def best_first(design: Design, table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table that is indexed by group, ordered by means as if all had the same seeds."""
+    order = design.means[table.index].sort_values(ascending=False, kind="stable")
+    return table.loc[order.index]
+
+
 def shown_rows(design: Design, table: pd.DataFrame) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield label and row of the first groups of a table, as many as are shown."""
     rows = table.head(SHOWN)

@@ -68,8 +68,9 @@ class OmnibusTest:
     @property
     def words(self) -> str:
         """F with its degrees of freedom and both p-values, for a sentence."""
-        f = f"F({self.df1}, {self.df2}) = {self.f:.2f}, {p_words(self.p_value)}"
-        return f"({f}; permutation {p_words(self.permutation_p)})"
+        f = f"F({self.df1}, {self.df2}) = {self.f:.2f}"
+        f += f", Box's epsilon {self.epsilon:.2f}" if self.epsilon < 1 else ""
+        return f"({f}, {p_words(self.p_value)}; permutation {p_words(self.permutation_p)})"
 
     def is_significant(self, alpha: float = 0.05) -> bool:
         """Whether F and the permutation both say so."""
@@ -136,7 +137,8 @@ def _tested(
     fit: TwoWay, epsilon: float, permutations: int, confidence: float, seed: int
 ) -> OmnibusTest:
     count, df1, f = len(fit.value), fit.df_groups, fit.f
-    low, high = noncentrality(f, df1, fit.df_rest, confidence=confidence)
+    ends = noncentrality(f, epsilon * df1, epsilon * fit.df_rest, confidence=confidence)
+    low, high = (end / epsilon for end in ends)
     return OmnibusTest(
         f=f,
         df1=df1,
@@ -249,7 +251,8 @@ def _answer(design: Design, test: OmnibusTest | None, confidence: float) -> list
             f"{test.words}, which does not show that there is none."
         )
     explained = (
-        f"Of the variance within seeds {units} explain {max(test.omega_squared, 0):.0%} "
+        f"Of the variance of {design.unit} means within seeds {units} explain "
+        f"{max(test.omega_squared, 0):.0%} "
         f"({100 * confidence:g}% interval {test.omega_low:.0%} to {test.omega_high:.0%})."
     )
     return [said, explained]

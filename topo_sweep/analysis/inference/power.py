@@ -110,7 +110,7 @@ def plan_table(
     Returns:
         A row a difference, count and number of pairs (1, and all): `difference`, `of` (the name),
         `groups`, `pairs`, `seeds` a group, `seeds_low` and `seeds_high` at the ends of the interval
-        of the noise, and `runs`; NA above `MOST_SEEDS`.
+        of the noise, and `runs` (of the two groups, or of all); NA above `MOST_SEEDS`.
 
     """
     rows = []
@@ -121,7 +121,7 @@ def plan_table(
                     seeds_needed(difference, (2 * noise) ** 0.5, power=power, alpha=alpha / pairs)
                     for noise in variance
                 )
-                runs = None if seeds is None else seeds * groups
+                runs = None if seeds is None else seeds * (2 if pairs == 1 else groups)
                 rows.append((difference, name, groups, pairs, seeds, low, high, runs))
     table = pd.DataFrame(rows, columns=list(_COLUMNS))
     whole = ["seeds", "seeds_low", "seeds_high", "runs"]
@@ -131,7 +131,6 @@ def plan_table(
 def power_finding(
     design: Design,
     *,
-    adaptive: str = "",
     differences: Sequence[float] = DIFFERENCES,
     power: float = POWER,
     confidence: float = 0.95,
@@ -140,17 +139,15 @@ def power_finding(
 
     Args:
         design: what was measured.
-        adaptive: a sentence on what adaptive runs would do, which is appended.
         differences: as fractions, each above 0.
         power: how often a difference is to be shown.
         confidence: of the interval of the noise, and 1 less the false alarms.
 
     """
     missing = untestable(design)
-    after = [adaptive] if adaptive else []
     if missing:
         said = f"The seeds that a difference takes cannot be told: {missing}."
-        return Finding(title=TITLE, sentence=" ".join([said, *after]))
+        return Finding(title=TITLE, sentence=said)
     noise = variance_components(class_by_seed(design.runs), confidence=confidence)["run"]
     table = plan_table(
         (noise.value, noise.low, noise.high),
@@ -165,7 +162,7 @@ def power_finding(
     said = f"At noise of SD {sd} points a run, {power:.0%} power takes {'; '.join(parts)}."
     return Finding(
         title=TITLE,
-        sentence=" ".join([said, *after]),
+        sentence=said,
         method=_METHOD,
         assumes=_ASSUMES.format(unit=design.unit),
         numbers={"noise_sd": noise.value**0.5, "power": power, "alpha": 1 - confidence},

@@ -17,7 +17,7 @@ from topo_sweep.analysis.inference.findings import left_out
 from topo_sweep.analysis.inference.intervals import intervals_finding
 from topo_sweep.analysis.inference.omnibus import omnibus_finding
 from topo_sweep.analysis.inference.pairs import pairs_finding
-from topo_sweep.analysis.inference.power import power_finding
+from topo_sweep.analysis.inference.power import DIFFERENCES, power_finding
 from topo_sweep.analysis.inference.proxies import proxies_finding
 from topo_sweep.analysis.inference.shrinkage import shrinkage_finding
 from topo_sweep.analysis.inference.supernet import supernet_finding
@@ -27,8 +27,6 @@ from topo_sweep.spec.int_sets import format_int_set
 from topo_sweep.spec.trials import Trial
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from topo_sweep.analysis.inference.findings import Finding
     from topo_sweep.spec.trials import Planned
     from topo_sweep.store.opened import OpenedSweep
@@ -41,6 +39,7 @@ def analyze(
     by: str | None = None,
     metric: str | None = None,
     select_seeds: Collection[int] | None = None,
+    differences: Sequence[float] = DIFFERENCES,
     confidence: float = 0.95,
 ) -> Iterator[tuple[int, Finding]]:
     """Yield the findings of the ten sections with their numbers, each as soon as it is done.
@@ -55,6 +54,7 @@ def analyze(
         by: 'topology' or 'class'; None is by class where normal operations are all equal.
         metric: 'val' or 'test'; None is 'val' where there is a hold-out, else 'test'.
         select_seeds: those that select, where the others are to judge; None splits by halves.
+        differences: as fractions, for which section 10 says what they take.
         confidence: of intervals and tests; what a race would do next has that of races.
 
     Raises:
@@ -63,7 +63,7 @@ def analyze(
     """
     settings = sweep.manifest.adaptive
     everything = sweep.trials(random_cells=False)
-    trials = _asked_beforehand(sweep, everything)
+    trials = sweep.asked_beforehand(everything)
     design = design_of(trials, by=by, metric=metric)
     yield 1, design_finding(design, missing_from(design, trials, _trainings_planned(sweep)))
     yield 2, omnibus_finding(design, confidence=confidence)
@@ -84,7 +84,7 @@ def analyze(
     )
     searches = sweep.searches()
     (_, trained), *beside = [
-        (each.folder.name, _asked_beforehand(each, each.trials())) for each in (sweep, *others)
+        (each.folder.name, each.asked_beforehand(each.trials())) for each in (sweep, *others)
     ]
     found, random = found_cells(trained, searches), random_cells(trained, sweep.populations())
     controls = [
@@ -96,7 +96,7 @@ def analyze(
         9,
         supernet_finding(searches, trained, beside=beside, metric=metric, confidence=confidence),
     )
-    yield 10, power_finding(design, confidence=confidence)
+    yield 10, power_finding(design, differences=differences, confidence=confidence)
     # A race has no other metric than that of its data.
     yield 10, adaptive_finding(design_of(everything, by=by), everything, settings)
 
@@ -120,13 +120,6 @@ def adaptive_remarks(sweep: OpenedSweep, others: Sequence[OpenedSweep] = ()) -> 
     return remarks
 
 
-def _asked_beforehand(sweep: OpenedSweep, trials: pd.DataFrame) -> pd.DataFrame:
-    """Return the trials of an adaptive sweep that no result asked for; of another all."""
-    if sweep.manifest.adaptive is None:
-        return trials
-    return trials[trials["seed"].isin(sweep.manifest.seeds_beforehand)]
-
-
 def _trainings_planned(sweep: OpenedSweep) -> dict[str, Planned]:
     """Return the trainings that were asked for, without random cells beside searches."""
     return {
@@ -144,7 +137,7 @@ def _designs(
     for other in others:
         name, rows = other.folder.name, other.trials(random_cells=False)
         try:
-            designs.append((name, design_of(_asked_beforehand(other, rows), by=like.by)))
+            designs.append((name, design_of(other.asked_beforehand(rows), by=like.by)))
         except InputError as error:
             unsuitable.append(left_out(name, error))
     return designs, unsuitable

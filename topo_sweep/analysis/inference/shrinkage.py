@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from topo_sweep.analysis.accuracy import NO_VARIANCE, Floats
+from topo_sweep.analysis.accuracy import FRACTION, NO_VARIANCE, Floats
 from topo_sweep.analysis.design import Design
 from topo_sweep.analysis.inference.findings import Finding
-from topo_sweep.analysis.inference.naming import named, shown_rows
+from topo_sweep.analysis.inference.naming import best_first, named, shown_rows
 from topo_sweep.analysis.inference.noise import members, noise_of
 from topo_sweep.analysis.text import counted, interval_words, plural, points
 
@@ -137,7 +137,7 @@ def shrunken_means(
     variances = noise.variance / n + noise.of_seeds / n - everywhere
     if not (variances > NO_VARIANCE).all():
         return None
-    return shrunken(
+    found = shrunken(
         table.mean(),
         variances,
         df=noise.df,
@@ -145,6 +145,10 @@ def shrunken_means(
         shared_df=noise.seed_df,
         confidence=confidence,
     )
+    if found is None:
+        return None
+    ends = found.table[["low", "high"]].clip(*FRACTION)
+    return replace(found, table=found.table.assign(**ends))
 
 
 def shrinkage_finding(design: Design, *, confidence: float = 0.95) -> Finding:
@@ -158,7 +162,7 @@ def shrinkage_finding(design: Design, *, confidence: float = 0.95) -> Finding:
             sentence=f"Means of {units} are not shrunken ({design.seed_words}): it takes {FEWEST} "
             "with two seeds that differ.",
         )
-    table = found.table.sort_values("mean", ascending=False, kind="stable")
+    table = best_first(design, found.table)
     if found.between:
         sentence = (
             f"Of a mean's distance from the mean of all, {table['kept'].median():.0%} stays (the "

@@ -18,7 +18,6 @@ from topo_sweep.analysis.control_rows import search_words
 from topo_sweep.analysis.design import Design, design_of
 from topo_sweep.analysis.inference.comparisons import of_halves
 from topo_sweep.analysis.inference.findings import Finding, Number, left_out
-from topo_sweep.analysis.statistics.additive import adjusted_means
 from topo_sweep.analysis.statistics.agreement import Agreement, agreement, mean_agreement, tau_text
 from topo_sweep.analysis.text import counted
 
@@ -64,7 +63,7 @@ def supernet_agreement(
         first three make: `searches` (with a tau), `n`, `tau`, `low` and `high`.
 
     """
-    means = adjusted_means(alone.table).set_axis(alone.groups["genotype"])
+    means = alone.means.set_axis(alone.groups["genotype"])
     cells = one_hot_accuracies(searches)
     wide = cells.pivot_table(index="genotype", columns="search_id", values="accuracy")
     wide = wide.reindex(means.index)

@@ -219,15 +219,16 @@ def _spreads(
 ) -> list[NoiseSpread]:
     """Return the spread of noise of the means at hand, and of all topologies with as many seeds."""
     cells = layout.cells
-    errors = [np.sqrt(cells.ms_rest / np.bincount(cells.group, cells.weights))]
+    errors = np.sqrt(cells.ms_rest / np.bincount(cells.group, cells.weights))
+    observed = float(np.ptp(cells.means))
+    spreads = [noise_spread(errors, cells.df_rest, observed, confidence=confidence, seed=seed)]
     every = topology_count(design.nodes)
     if design.unit != "genotype" and cells.groups != every:
-        errors.append(np.full(every, (run.value / cells.blocks_per_group) ** 0.5))
-    observed = float(np.ptp(cells.means))
-    return [
-        noise_spread(each, cells.df_rest, observed, confidence=confidence, seed=seed)
-        for each in errors
-    ]
+        # What was observed is of other means, so nothing is tested.
+        errors = np.full(every, (run.value / cells.blocks_per_group) ** 0.5)
+        spread = noise_spread(errors, cells.df_rest, observed, confidence=confidence, seed=seed)
+        spreads.append(replace(spread, p_value=np.nan))
+    return spreads
 
 
 def _names(unit: str) -> dict[str, str]:

@@ -217,8 +217,8 @@ def _judged(design: Design, won: Winner, table: pd.DataFrame, confidence: float)
         judged = (
             f"Selected on {counted(half, 'seed')} and measured on the other {len(table) - half}, "
             f"the best has {points(won.others.mean)}%, {luck} (mean of {splits}, without an "
-            f"interval, for they share seeds); {design.name_of(won.group)} is the best in "
-            f"{won.chosen_again:.0%} of them."
+            f"interval, for they share seeds), in part since half as many seeds select worse; "
+            f"{design.name_of(won.group)} is the best in {won.chosen_again:.0%} of them."
         )
         return [judged]
     interval = "without an interval"

@@ -62,9 +62,25 @@ def additive(table: pd.DataFrame | Floats) -> Additive:
     )
 
 
-def adjusted_means(table: pd.DataFrame) -> pd.Series[float]:
+def adjusted_means(table: pd.DataFrame, lost: pd.DataFrame | None = None) -> pd.Series[float]:
     """Return the mean of each group as `additive` has it: none is praised for having lucky seeds.
 
-    `table` has a row a seed and a column a group.
+    Args:
+        table: a row a seed, a column a group.
+        lost: likewise, whether a training diverged. That says nothing of its seed: it counts in the
+            mean of its group and not in what seeds do.
+
     """
-    return pd.Series(additive(table).means, table.columns)
+    fitted = table if lost is None else table.mask(lost)
+    of_seed = pd.Series(additive(fitted).of_seed, table.index)
+    means: pd.Series[float] = table.sub(of_seed, axis="index").mean()
+    return means
+
+
+def comparable_means(table: pd.DataFrame, lost: pd.DataFrame | None = None) -> pd.Series[float]:
+    """Return `adjusted_means` of groups that have at least half as many seeds as any other.
+
+    Means over much fewer seeds scatter more, so that the luckiest of them would lead.
+    """
+    n = table.notna().sum()
+    return adjusted_means(table, lost)[2 * n >= n.max()]

@@ -14,7 +14,15 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from nas_core.errors import InputError
-from topo_sweep.analysis.accuracy import FRACTION, ROUNDING, Estimate, Floats, difference, per_seed
+from topo_sweep.analysis.accuracy import (
+    FRACTION,
+    ROUNDING,
+    Estimate,
+    Floats,
+    difference,
+    per_seed,
+    wide,
+)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -107,9 +115,7 @@ def beside_random(
 
 def _table(rows: pd.DataFrame) -> pd.DataFrame:
     """Return accuracies as a table: a row a cell, a column a seed, NaN where there is none."""
-    points = per_seed(rows, ["genotype"], "accuracy")
-    wide: pd.DataFrame = points.pivot_table(index="genotype", columns="seed", values="value")
-    return wide
+    return wide(per_seed(rows, ["genotype"], "accuracy"), "genotype")[0].T
 
 
 def _predicted(random: Floats, confidence: float) -> tuple[float, float]:

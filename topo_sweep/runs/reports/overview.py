@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from nas_core.errors import InputError
-from topo_sweep.analysis.accuracy import accuracies, split_words
+from topo_sweep.analysis.accuracy import accuracies, per_seed, split_words, wide
+from topo_sweep.analysis.statistics.additive import adjusted_means, comparable_means
 from topo_sweep.runs.reports.status import sweep_status
 from topo_sweep.spec.presets import protocol_words
 from topo_sweep.store.opened import OpenedSweep, open_sweep, sweep_folders
@@ -57,6 +58,8 @@ def _record(sweep: OpenedSweep) -> dict[str, Any]:
 def _best(sweep: OpenedSweep) -> dict[str, Any]:
     """Return seeds, metric, and the best mean accuracy (a fraction) with its network, if any.
 
+    Means are as if all networks had the same seeds.
+
     Seeds are those of searches where there are any, else those of trainings.
     """
     trials = sweep.trials(random_cells=False)
@@ -69,7 +72,9 @@ def _best(sweep: OpenedSweep) -> dict[str, Any]:
     seeds = int(seeded["seed"].nunique())
     best: dict[str, Any] = {"seeds": seeds, "metric": metric, "best": None, "best_genotype": None}
     if len(finished):
-        values = accuracies(finished, metric)
-        means = values.groupby(finished["genotype"]).mean()
+        measured = finished.assign(accuracy=accuracies(finished, metric))
+        tables = wide(per_seed(measured, ["genotype"], "accuracy"), "genotype")
+        # What is clearly best in a race has the fewest seeds.
+        means = (adjusted_means if sweep.manifest.race else comparable_means)(*tables)
         best |= {"best": float(means.max()), "best_genotype": str(means.idxmax())}
     return best

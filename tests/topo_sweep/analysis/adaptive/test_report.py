@@ -17,6 +17,7 @@ from topo_sweep.analysis.adaptive.report import (
     adaptive_finding,
     race_finding,
     race_line,
+    race_statement,
 )
 from topo_sweep.analysis.adaptive.rule import Race, race, standing
 from topo_sweep.analysis.design import design_of
@@ -99,6 +100,18 @@ def test_what_failed_is_named() -> None:
     without = race(table, BEST, seeds=FIRST, failed={(4, 1), (4, 2)})
     said = finding_of(without, BEST).sentence
     assert "Out of the race, for their runs failed: class 4 (topology 11)." in said
+
+
+def test_of_what_failed_it_is_not_said_that_it_is_no_better() -> None:
+    truth = results(lead=0.01)
+    truth[4] += 0.02  # the best of all, which failed
+    truth.loc[[1, 2], 4] = np.nan
+    ended = race(truth, BEST, seeds=FIRST, failed={(4, 1), (4, 2)})
+
+    said = race_statement(ended, small_spec(topologies=CLASSES, adaptive=BEST))
+
+    assert "no other class that raced is better than it" in said
+    assert said.endswith("Out of the race, for their runs failed: class 4 (topology 11).")
 
 
 def next_of(

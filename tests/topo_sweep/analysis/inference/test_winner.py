@@ -10,6 +10,9 @@ import pytest
 
 from nas_core.errors import InputError
 from tests.topo_sweep.analysis.inference.tables import SD, design, table
+from topo_sweep.analysis.inference.best import places_finding
+from topo_sweep.analysis.inference.intervals import intervals_finding
+from topo_sweep.analysis.inference.shrinkage import shrinkage_finding
 from topo_sweep.analysis.inference.winner import (
     DRAWN,
     winner_by_halves,
@@ -109,6 +112,17 @@ def test_a_group_without_the_bad_seed_does_not_win_by_that() -> None:
         assert (won.group, won.left_out) == (0, ())
         assert won.selected - won.others.mean == pytest.approx(0, abs=0.003)
         assert won.selected == pytest.approx(0.9 + np.mean(BAD_SEED), abs=0.003)
+
+
+def test_nor_does_it_stand_first_in_any_table() -> None:
+    wide = with_a_bad_seed().loc[[0, 1, 2, 4, 3]]
+    accuracies = {group: wide[group].dropna().tolist() for group in range(6)}
+    measured = design(accuracies, by="topology")
+
+    for finding in (places_finding, intervals_finding, shrinkage_finding):
+        shown = finding(measured).shown
+        (rows,) = [rows for name, rows in shown.items() if name.endswith("best first")]
+        assert [row[0] for row in rows[1:]] == list("012345")
 
 
 def test_a_winner_without_the_bad_seed_is_judged_as_if_it_had_it() -> None:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from nas_core.cells.genotype import Genotype
 from nas_core.errors import InputError
 from nas_core.protocols.training import PRESETS, DataOptions
+from tests.topo_sweep.analysis.adaptive.races import stored_race
 from tests.topo_sweep.conftest import make_sweep, small_spec
 from tests.topo_sweep.runs.search_run import search_spec, stored_search
 from tests.topo_sweep.store.store_rows import trial_row
@@ -41,11 +43,19 @@ def test_sweeps_are_told_apart_by_protocol_data_and_what_they_have(tmp_path: Pat
     assert problems == []
     assert (first["sweep"], first["protocol"], first["holdout"]) == ("a", "demo", 0)
     assert (first["planned"], first["ok"], first["failed"], first["left"]) == (6, 3, 1, 2)
-    assert (first["seeds"], first["metric"], first["best_genotype"]) == (2, "test", "x")
-    assert first["best"] == pytest.approx(0.6)
+    assert (first["seeds"], first["metric"], first["best_genotype"]) == (2, "test", "y")
+    assert first["best"] == pytest.approx(0.65), "as if it had the better seed, too"
     assert first["asked"] == "topologies 0-1,17"
     assert second["protocol"] == "demo, epochs 9 (not 5)"
     assert (second["metric"], second["best"], second["seeds"]) == ("val", None, 0)
+
+
+def test_the_best_of_a_race_is_what_the_race_has_for_it(tmp_path: Path) -> None:
+    stored_race(tmp_path)
+
+    ((only,), _) = overview(tmp_path)
+
+    assert Genotype.from_string(only["best_genotype"]).normal.topology.index == 7
 
 
 def test_sweeps_of_searches_are_told_apart_by_how_they_search(tmp_path: Path) -> None:
