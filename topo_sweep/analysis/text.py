@@ -44,6 +44,11 @@ def p_words(p_value: float) -> str:
     return f"p = {p_value:.{3 if p_value < 0.1 else 2}f}"
 
 
+def p_number(p_value: float) -> str:
+    """Return '0.0123' for a column of a table, or '<0.0001'."""
+    return f"{p_value:.4f}" if p_value >= 1e-4 else "<0.0001"
+
+
 def points(fraction: float) -> str:
     """Return a difference or spread of accuracies (fractions): 0.0123 is '1.23' points, NaN '-'."""
     return "-" if isnan(fraction) else f"{100 * fraction:.2f}"

@@ -62,7 +62,7 @@ def features_of(design: Design, trials: pd.DataFrame) -> pd.DataFrame:
 
     Those of the normal cell's wiring, then `reduction_longest_path` and
     `reduction_input_edges`, then `SIZES`, the means over a group's networks. Features that are
-    the same for all groups, or in the same order as an earlier one, are left out.
+    the same for all groups are left out.
 
     Args:
         design: whose groups.
@@ -85,10 +85,15 @@ def features_of(design: Design, trials: pd.DataFrame) -> pd.DataFrame:
         if name in results:
             sizes = results[name].astype(float).groupby(group_of[members]).mean()
             features[name] = sizes.reindex(features.index)
-    varying = [str(name) for name in features if _differs(features[name])]
-    ranks = features[varying].rank()
-    kept = ~ranks.T.duplicated().to_numpy()
-    return features[[name for name, is_kept in zip(varying, kept, strict=True) if is_kept]]
+    return features[[name for name in features if _differs(features[name])]]
+
+
+def alike(features: pd.DataFrame) -> dict[str, str]:
+    """Return of each feature that orders the groups as an earlier one does, which that is."""
+    first: dict[tuple[float, ...], str] = {}
+    ranks = {str(name): tuple(column) for name, column in features.rank().items()}
+    names = {name: first.setdefault(order, name) for name, order in ranks.items()}
+    return {name: earlier for name, earlier in names.items() if name != earlier}
 
 
 def rank_correlations(
@@ -180,6 +185,8 @@ def explain_finding(
         few = f"Nothing is correlated with the means of {what}: it takes {FEWEST} or more."
         return Finding(title=title, sentence=few, numbers={"groups": groups})
     features, means = features_of(design, trials), design.means
+    same_order = alike(features)
+    features = features.drop(columns=list(same_order))
     if features.empty or not _differs(means):
         same = "have the same mean" if len(features.columns) else "do not differ in any feature"
         sentence = f"Nothing to correlate: the {what} {same}."
@@ -200,6 +207,9 @@ def explain_finding(
         sentence = f"Of {tried}, {len(goes)} go with the ranking ({setting}): {named}."
         if len(goes) == 1:
             sentence = sentence.replace("1 go with", "1 goes with")
+    if same_order:
+        pairs = (f"{_words(name)} as {_words(other)}" for name, other in same_order.items())
+        sentence += f" Left out, for they order alike: {', '.join(pairs)}."
     return Finding(
         title=title,
         sentence=sentence,

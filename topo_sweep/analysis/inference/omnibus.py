@@ -17,7 +17,7 @@ from topo_sweep.analysis.inference.balance import untestable
 from topo_sweep.analysis.inference.findings import Finding, Number
 from topo_sweep.analysis.statistics.mean_squares import noncentrality
 from topo_sweep.analysis.statistics.two_way import TwoWay, class_by_seed, two_way
-from topo_sweep.analysis.text import p_words, plural
+from topo_sweep.analysis.text import p_number, p_words, plural
 from topo_sweep.spec.int_sets import format_int_set
 
 PERMUTATIONS: Final = 1999
@@ -317,5 +317,4 @@ def _rows(
 def _shown(row: tuple[str, str, float, float, float, float]) -> tuple[str, ...]:
     what, test, statistic, *df, p_value = row
     free = ", ".join(f"{number:.4g}" for number in df if not np.isnan(number))
-    p = f"{p_value:.4f}" if p_value >= 1e-4 else "<0.0001"
-    return what, test, f"{statistic:.2f}", free or "-", p
+    return what, test, f"{statistic:.2f}", free or "-", p_number(p_value)

@@ -20,7 +20,7 @@ from topo_sweep.analysis.statistics.additive import additive
 from topo_sweep.analysis.statistics.agreement import MOST_PAIRED
 from topo_sweep.analysis.statistics.corrections import benjamini_hochberg, holm
 from topo_sweep.analysis.statistics.moderated import moderated
-from topo_sweep.analysis.text import counted, interval_words, points
+from topo_sweep.analysis.text import counted, interval_words, p_number, points
 
 VARIANCES: Final = ("moderated", "pooled", "own")
 
@@ -186,7 +186,8 @@ def pairs_finding(design: Design, *, confidence: float = 0.95) -> Finding:
         title=title,
         sentence=sentence,
         method=f"t tests on differences within seeds, {pairs.variances}",
-        assumes="differences within seeds are normal; p of a pair alone is not evidence",
+        assumes="differences within seeds are normal; p of a pair alone is not evidence; that "
+        "pairs share groups Holm's way allows for, and Benjamini's and Hochberg's is taken to bear",
         numbers={"pairs": len(known), "holm": surely, "benjamini_hochberg": mostly},
         tables={
             "pairs": table.assign(
@@ -212,7 +213,7 @@ def pairs_finding(design: Design, *, confidence: float = 0.95) -> Finding:
                         str(pair["n"]),
                         points(pair["difference"]),
                         interval_words(pair["low"], pair["high"]),
-                        *(f"{pair[column]:.4f}" for column in ("p", "p_holm", "p_bh")),
+                        *(p_number(pair[column]) for column in ("p", "p_holm", "p_bh")),
                     )
                     for pair in order.to_dict("records")
                 ),

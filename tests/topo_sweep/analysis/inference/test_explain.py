@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.multitest import multipletests
 
 from nas_core.cells.topology import Topology, isomorphism_classes
 from tests.topo_sweep.analysis.ranking_rows import frame, row, uniform
 from topo_sweep.analysis.design import Design, design_of
 from topo_sweep.analysis.inference.explain import (
+    alike,
     explain_finding,
     features_of,
     rank_correlations,
@@ -77,7 +79,9 @@ def test_features_that_do_not_differ_or_repeat_another_are_left_out() -> None:
     copied = trials.assign(
         parameters=7 * features_of(design, trials)["input_edges"].repeat(3).array
     )
-    assert "parameters" not in features_of(design, copied)
+    assert alike(features_of(design, copied)) == {"parameters": "input_edges"}
+    sentence = explain_finding(design, copied, **FEW).sentence
+    assert sentence.endswith("Left out, for they order alike: parameters as input edges.")
 
 
 def test_reduction_wirings_are_features_where_they_vary_by_themselves() -> None:
@@ -134,6 +138,18 @@ def test_a_partial_correlation_is_that_of_the_residuals_of_a_regression_on_ranks
     assert of(table, "b")["partial"] == pytest.approx(formula)
     adjusted = multipletests(table["p"], method="holm")[1]
     assert table["p_holm"].tolist() == pytest.approx(adjusted.tolist())
+
+
+def test_p_of_a_partial_correlation_is_about_that_of_the_regression() -> None:
+    random = np.random.default_rng(4)
+    features = pd.DataFrame(random.normal(size=(13, 4)), columns=list("abcd"))
+    features["b"] += features["a"]
+    means = pd.Series(random.normal(size=13) + features["a"])
+
+    table = rank_correlations(means, features, permutations=9_999)
+
+    model = OLS(means.rank(), np.column_stack([np.ones(13), features.rank()])).fit()
+    assert table["partial_p"].tolist() == pytest.approx(model.pvalues[1:], abs=0.02)
 
 
 def test_a_feature_that_the_others_determine_has_no_partial_correlation() -> None:
