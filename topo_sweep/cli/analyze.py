@@ -69,6 +69,7 @@ def analyze(request: AnalysisRequest, results: Path) -> None:
       topo-sweep analyze --difference 0.3
       topo-sweep analyze --select-seeds 0-4 --format json -o analysis.json
     """
+    from topo_sweep.analysis.adaptive.beforehand import adaptive_remarks
     from topo_sweep.analysis.inference import sections
     from topo_sweep.analysis.inference.power import DIFFERENCES
     from topo_sweep.analysis.selection import chosen_on_test_images
@@ -95,9 +96,7 @@ def analyze(request: AnalysisRequest, results: Path) -> None:
             confidence=request.confidence,
         )
     )
-    remarks = chosen_on_test_images(sweep.manifest.origins) + sections.adaptive_remarks(
-        sweep, others
-    )
+    remarks = chosen_on_test_images(sweep.manifest.origins) + adaptive_remarks(sweep, others)
     value = {
         "sweep": sweep.folder.name,
         "remarks": remarks,

@@ -155,10 +155,11 @@ def means(sweep: OpenedSweep, by: str | None, metric: str | None) -> Figure:
     Example:
       topo-sweep plot means -o means.png
     """
+    from topo_sweep.analysis.adaptive.beforehand import asked_beforehand
     from topo_sweep.analysis.design import NEEDED, design_of
     from topo_sweep.plots.means import means as drawn
 
-    trials = sweep.asked_beforehand(evaluated(sweep, NEEDED))
+    trials = asked_beforehand(sweep, evaluated(sweep, NEEDED))
     return drawn(design_of(trials, by=by, metric=metric))
 
 

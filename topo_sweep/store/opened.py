@@ -52,12 +52,6 @@ class OpenedSweep:
         """Whether it searches cells and trains what is found."""
         return self.manifest.kind == "search"
 
-    def asked_beforehand(self, trials: pd.DataFrame) -> pd.DataFrame:
-        """Return the trials of an adaptive sweep that no result asked for; of another all."""
-        if self.manifest.adaptive is None:
-            return trials
-        return trials[trials["seed"].isin(self.manifest.seeds_beforehand)]
-
     def trials(
         self, columns: Collection[str] | None = None, *, random_cells: bool = True
     ) -> pd.DataFrame:

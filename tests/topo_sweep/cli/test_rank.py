@@ -21,7 +21,7 @@ def test_a_ranking_reads_alike_in_every_form_and_says_that_one_seed_is_no_eviden
     ranked = json.loads(program("rank", "--format", "json"))
     assert set(ranked[0]) == {
         *("rank", "genotype", "topology", "class_id", "n", "runs", "diverged", "metric"),
-        *("mean", "sd", "ci_low", "ci_high", "shrunk_mean"),
+        *("mean", "adjusted_mean", "sd", "ci_low", "ci_high", "shrunk_mean"),
         *("rank_low", "rank_high", "in_best_set"),
         *("name", "wiring", "reduction_wiring", "protocol_hash", "data"),
     }

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nas_core.errors import InputError
+from topo_sweep.analysis.adaptive.beforehand import asked_beforehand
 from topo_sweep.analysis.adaptive.report import adaptive_finding
 from topo_sweep.analysis.control_rows import found_cells, random_cells
 from topo_sweep.analysis.design import Design, design_of
@@ -23,7 +24,6 @@ from topo_sweep.analysis.inference.shrinkage import shrinkage_finding
 from topo_sweep.analysis.inference.supernet import supernet_finding
 from topo_sweep.analysis.inference.variance import variance_finding
 from topo_sweep.analysis.inference.winner import winner_finding
-from topo_sweep.spec.int_sets import format_int_set
 from topo_sweep.spec.trials import Trial
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def analyze(
     """
     settings = sweep.manifest.adaptive
     everything = sweep.trials(random_cells=False)
-    trials = sweep.asked_beforehand(everything)
+    trials = asked_beforehand(sweep, everything)
     design = design_of(trials, by=by, metric=metric)
     yield 1, design_finding(design, missing_from(design, trials, _trainings_planned(sweep)))
     yield 2, omnibus_finding(design, confidence=confidence)
@@ -84,7 +84,7 @@ def analyze(
     )
     searches = sweep.searches()
     (_, trained), *beside = [
-        (each.folder.name, each.asked_beforehand(each.trials())) for each in (sweep, *others)
+        (each.folder.name, asked_beforehand(each, each.trials())) for each in (sweep, *others)
     ]
     found, random = found_cells(trained, searches), random_cells(trained, sweep.populations())
     controls = [
@@ -99,25 +99,6 @@ def analyze(
     yield 10, power_finding(design, differences=differences, confidence=confidence)
     # A race has no other metric than that of its data.
     yield 10, adaptive_finding(design_of(everything, by=by), everything, settings)
-
-
-def adaptive_remarks(sweep: OpenedSweep, others: Sequence[OpenedSweep] = ()) -> list[str]:
-    """Say what an analysis leaves out of adaptive sweeps; nothing of others."""
-    remarks = []
-    if sweep.manifest.adaptive is not None:
-        seeds = format_int_set(sweep.manifest.seeds_beforehand)
-        remarks.append(
-            "Results decided who got more seeds (an adaptive sweep), which would bias most of "
-            f"this: all sections but the last are on seeds {seeds}, asked for beforehand."
-        )
-    remarks += [
-        f"Of {other.folder.name} only seeds {format_int_set(other.manifest.seeds_beforehand)} "
-        "count, which were asked for beforehand: results decided who got more (an adaptive "
-        "sweep), which biases means over all of them."
-        for other in others
-        if other.manifest.adaptive is not None
-    ]
-    return remarks
 
 
 def _trainings_planned(sweep: OpenedSweep) -> dict[str, Planned]:
@@ -137,7 +118,7 @@ def _designs(
     for other in others:
         name, rows = other.folder.name, other.trials(random_cells=False)
         try:
-            designs.append((name, design_of(other.asked_beforehand(rows), by=like.by)))
+            designs.append((name, design_of(asked_beforehand(other, rows), by=like.by)))
         except InputError as error:
             unsuitable.append(left_out(name, error))
     return designs, unsuitable

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from tests.topo_sweep.conftest import make_sweep
-from tests.topo_sweep.runs.search_run import OPERATIONS, search_spec, stored_search
+from tests.topo_sweep.runs.search_run import FOUND, OPERATIONS, OTHER, search_spec, stored_search
 from tests.topo_sweep.store.store_rows import trial_row
 from topo_sweep.spec.trials import Trial, evaluation_id
 from topo_sweep.store.tables import SEARCHES
@@ -49,8 +49,9 @@ def searched_with_random_cells(
             reduction_topology=17,
             protocol_hash=search.protocol.protocol_hash,
             one_hot=text,
+            genotype=str(cell),
         )
-        for search, text in zip_longest(spec.searches(), texts)
+        for search, cell, text in zip_longest(spec.searches(), (FOUND, OTHER), texts)
     ]
     store.append(searches, [], table=SEARCHES)
     protocol = spec.protocol.protocol_hash

@@ -48,8 +48,9 @@ def test_members_failures_and_gaps_are_counted() -> None:
     assert not balance.is_balanced
     assert finding.sentence.startswith(
         "7 runs of 2 classes with 3 seeds (0-2), 1 to 2 members a class: 1 of 6 cells of class and "
-        "seed are empty, and 2 of 3 seeds are complete. 2 failed runs left out, which is fair only "
-        "where failing has nothing to do with accuracy."
+        "seed are empty, and 2 of 3 seeds are complete: what stands best first is ordered by means "
+        "as if each class had all seeds. 2 failed runs left out, which is fair only where failing "
+        "has nothing to do with accuracy."
     )
     assert finding.shown["uneven"][1:] == [("class 0", "2", "1", "1", "2", "0")]
 

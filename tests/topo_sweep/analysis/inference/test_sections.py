@@ -13,12 +13,7 @@ from nas_core.cells.genotype import KNOWN_CELLS
 from nas_core.errors import InputError
 from tests.topo_sweep.analysis.choice_rows import finished, topologies
 from tests.topo_sweep.analysis.inference.random_beside import searched_with_random_cells
-from topo_sweep.analysis.inference.sections import (
-    adaptive_remarks,
-    analyze,
-    to_json_value,
-    to_text,
-)
+from topo_sweep.analysis.inference.sections import analyze, to_json_value, to_text
 from topo_sweep.spec.adaptive import Adaptive
 from topo_sweep.spec.networks import GenotypeSweep
 from topo_sweep.store.opened import OpenedSweep, open_sweep
@@ -131,11 +126,6 @@ def test_an_adaptive_sweep_is_analysed_on_the_seeds_that_were_asked_for_beforeha
     beside, like = (dict(analyze(fixed, [other]))[7].tables for other in (raced, fixed))
     taus = [tables["comparisons"][["n", "tau"]].iloc[-1].tolist() for tables in (beside, like)]
     assert taus == [[8, 1.0], [8, 1.0]]
-    (about,) = adaptive_remarks(fixed, [raced, fixed])
-    assert about.startswith(f"Of {raced.folder.name} only seeds 0-2 count, which were asked for")
-    (remark,) = adaptive_remarks(raced)
-    assert remark.endswith("all sections but the last are on seeds 0-2, asked for beforehand.")
-    assert adaptive_remarks(fixed) == []
     for section in range(1, 9):
         assert first[section].sentence == plain[section].sentence
     (*_, (_, race)) = analyze(raced)
