@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -16,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.new_user import new_user, ran
-from tests.integration.processes import is_running, kill
+from tests.integration.processes import children, is_running, kill, named, wait_until
 from tests.integration.small_searches import SPEC, SWEEP, assert_same_rows
 
 pytestmark = [
@@ -171,6 +173,42 @@ def test_a_sweep_joins_it_by_itself_with_the_same_rows_and_the_token_is_nowhere_
     for secret in (started.token, WRONG):
         for content in (*command_lines, *written, *(each.encode() for each in said)):
             assert secret.encode() not in content
+
+
+@pytest.mark.long
+def test_ray_of_a_run_on_this_machine_lets_in_who_has_the_token_alone_and_no_process_shows_it() -> (
+    None
+):
+    folder, environment = new_user()
+    (folder / "small.yaml").write_text(SPEC, encoding="utf-8")
+    run = subprocess.Popen(
+        [sys.executable, "-m", "topo_sweep", *SWEEP, "--seeds", "0-99"],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        wait_until(lambda: bool(named("ray::", children(run.pid))), run)
+        (raylet,) = named("raylet/raylet", children(run.pid))
+        command_line = Path(f"/proc/{raylet}/cmdline").read_text(encoding="utf-8")
+        addresses = re.findall(r"--gcs-address=([^\s\0]+)", command_line)
+        local = Started(folder, addresses[0], environment, said="")
+        without = local.client("without")
+        with_token = local.client("right", RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=local.token)
+        command_lines = listed_processes()
+        assert run.poll() is None, "it was there for both"
+    finally:
+        run.send_signal(signal.SIGINT)
+        said = "".join(run.communicate(timeout=60))
+    token = local.token
+    shutil.rmtree(folder)
+
+    assert (without[1], with_token[1]) == (False, True), without[0] + with_token[0]
+    assert "AuthenticationError" in without[0]
+    for content in (*command_lines, said.encode(), without[0].encode(), with_token[0].encode()):
+        assert token.encode() not in content
 
 
 @pytest.mark.long

@@ -70,6 +70,7 @@ def connected(
         else:
             if os.environ.get(MODE, "token").lower() == "token":
                 ensure_token()  # Ray would make it for all to read
+                left.enter_context(_authenticated_as("token"))  # before 2.59 Ray asks for none
             elif not insecure:
                 _LOGGER.warning("%s", open_warning("Ray on this machine", f"unset {MODE}"))
             ray.init(address="local", include_dashboard=False, **printing)

@@ -132,7 +132,7 @@ def test_what_ray_says_of_a_cluster_that_it_cannot_use_is_told_in_a_line(
 
 @pytest.mark.parametrize("insecure", [False, True])
 @pytest.mark.parametrize("mode", [None, "token", "disabled"])
-def test_a_token_of_this_machine_is_closed_to_others_before_ray_looks_for_one(
+def test_ray_of_this_machine_is_told_to_ask_for_a_token_that_is_closed_to_others_before(
     mode: str | None,
     insecure: bool,
     tmp_path: Path,
@@ -147,7 +147,8 @@ def test_a_token_of_this_machine_is_closed_to_others_before_ray_looks_for_one(
         monkeypatch.setenv("RAY_AUTH_MODE", mode)
 
     def init(**_: object) -> None:
-        modes.append(path.stat().st_mode & 0o777 if path.exists() else None)
+        token = path.stat().st_mode & 0o777 if path.exists() else None
+        modes.append((os.environ["RAY_AUTH_MODE"], token))
 
     monkeypatch.setattr("ray.init", init)
     monkeypatch.setattr("ray.shutdown", lambda: None)
@@ -156,7 +157,8 @@ def test_a_token_of_this_machine_is_closed_to_others_before_ray_looks_for_one(
     with connected(cluster=False, address=None, verbose=False, insecure=insecure):
         pass
 
-    assert modes == [None if mode == "disabled" else 0o600]
+    assert modes == [("disabled", None) if mode == "disabled" else ("token", 0o600)]
+    assert os.environ.get("RAY_AUTH_MODE") == mode
     assert len(caplog.messages) == (mode == "disabled" and not insecure)
     for message in caplog.messages:
         assert message.startswith("warning: Ray on this machine asks for no token: anybody")
