@@ -35,6 +35,7 @@ from topo_sweep.spec.trials import searches_among
 from topo_sweep.store.files import remove
 from topo_sweep.store.manifest import Manifest
 from topo_sweep.store.parts import StoreError
+from topo_sweep.store.rescued import take_back
 
 Say = Callable[[str], None]
 """Takes one line for the user; commands print it on stderr."""
@@ -180,6 +181,8 @@ def _run_locked(
     plan: Plan, dataset: Dataset, images: Split, executor: Executor, say: Say
 ) -> RunResult:
     plan.store.tidy()
+    if count := take_back(plan.store):
+        say(f"{counted(count, 'row')} that an earlier run had saved elsewhere: taken back")
     # Another driver may have finished some of it while this one was starting.
     plan = make_plan(plan.spec, plan.store.paths.folder.parent, retry_failed=plan.retry_failed)
     check_fingerprint(plan, dataset)

@@ -1,17 +1,15 @@
 """Rows on their way into a store: what waits in memory, and for how long.
 
 A store that cannot be written, on a full disk as on a read-only one, costs no row: rows wait until
-it can, and where a run ends first they are saved somewhere else. One elsewhere that does not answer
-holds nobody up for long.
+it can, and meanwhile they are saved somewhere else too, since a run may be killed; see
+`rescued.py`. A store elsewhere that does not answer holds nobody up for long.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import shlex
 import shutil
-import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -22,9 +20,8 @@ from topo_sweep.store.files import is_elsewhere
 from topo_sweep.store.lock import check_lease
 from topo_sweep.store.parquet import ResultStore, Row
 from topo_sweep.store.parts import StoreError
-from topo_sweep.store.paths import StorePaths
+from topo_sweep.store.rescued import save_elsewhere
 from topo_sweep.store.tables import TABLES, TRIALS, Table
-from topo_sweep.store.uris import uri_of
 
 _LOGGER = logging.getLogger(__name__)
 _AGAIN_SECONDS: Final = 5.0
@@ -35,8 +32,6 @@ _SAY_SECONDS: Final = 60.0
 _LAST_SECONDS: Final = 10
 """In which last tries begin, one a second: a run that was asked to stop is ended twice as long
 after."""
-_RESCUED: Final = "topo-sweep-rescued-"
-_IN_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - of Linux; what is saved there has its own folder
 
 
 class BufferedWriter:
@@ -56,6 +51,9 @@ class BufferedWriter:
         """By table, what is being written elsewhere, with how many rows, and rows of curves."""
         self._failure: StoreError | None = None
         """Why the last try failed, if it did."""
+        self._saved: Path | None = None
+        """Where rows are saved that cannot be written."""
+        self._are_all_saved = False
         self._tried_at = self._said_at = -float("inf")
         self._has_written = False
 
@@ -64,6 +62,7 @@ class BufferedWriter:
         rows, curves = self._waiting.setdefault(table.name, ([], []))
         rows.append(row)
         curves.extend(curve)
+        self._are_all_saved = False
         return self.tick()
 
     def tick(self) -> list[str]:
@@ -96,6 +95,10 @@ class BufferedWriter:
                     written += [str(row[table.key]) for row in rows]
                     self._has_written = True
         self._say(failure)
+        if failure is None:
+            self._forget_saved()
+        else:
+            self._save()
         return written
 
     def _append(self, table: Table) -> list[Row]:
@@ -132,11 +135,9 @@ class BufferedWriter:
         """Write everything and merge small parts; return the ids of the rows that became durable.
 
         Where merging fails nothing is lost: another run will merge, and reading says what is wrong.
-        What could not be written before is saved elsewhere first: a try may last longer than this
-        process.
 
         Raises:
-            StoreError: rows could not be written; says where they are saved and how they come back.
+            StoreError: rows could not be written; says where they are saved.
 
         """
         written = self.flush() if self._failure is None else []
@@ -148,17 +149,18 @@ class BufferedWriter:
         return written
 
     def _last_tries(self) -> list[str]:
-        """Save what waits somewhere else, and try for some seconds more.
+        """Say where rows are that could not be written before, and try for some seconds more.
 
-        In this order, since whoever stops a run for the second time ends it at once.
+        In this order, since whoever stops a run for the second time ends it at once, and a try may
+        last longer than this process.
         """
-        saved, rows = self._saved_elsewhere(), f"rows in memory: {self._count}"
-        where = f"they are saved in {saved}" if saved else "they can be saved nowhere else"
-        failure = f"{self._failure}; {rows}, {where}"
+        self._save()
+        rows, where = f"rows in memory: {self._count}", "they can be saved nowhere else"
         again = "run the sweep again, which trains them again"
-        if saved is not None:
-            copy = _copying(saved, self._store.paths.folder)
-            again = f"`{copy}` brings them back, and another run goes on from there"
+        if self._are_all_saved:
+            where = f"they are saved in {self._saved}"
+            again = "run the sweep again on this machine, which takes them from there"
+        failure = f"{self._failure}; {rows}, {where}"
         # The advice too: this process may be ended before its error is told.
         _LOGGER.warning("%s; trying for %d s more, then %s", failure, _LAST_SECONDS, again)
         written: list[str] = []
@@ -169,29 +171,22 @@ class BufferedWriter:
                 break
             written += self.flush()
             if self._failure is None:
-                if saved is not None:
-                    shutil.rmtree(saved, ignore_errors=True)
                 return written
         raise StoreError(f"{failure}: once there is room, {again}")
 
-    def _saved_elsewhere(self) -> Path | None:
-        """Return a new folder with parts of all that waits; None where none can be written."""
-        for place in (None, _IN_MEMORY):
-            with contextlib.suppress(OSError):
-                folder = Path(tempfile.mkdtemp(prefix=_RESCUED, dir=place))
-                try:
-                    self._append_all(ResultStore(StorePaths(folder)))
-                except StoreError:
-                    shutil.rmtree(folder, ignore_errors=True)
-                else:
-                    return folder
-        return None
+    def _save(self) -> None:
+        """Save what waits somewhere else too: whoever kills this process asks it nothing."""
+        if self._are_all_saved:
+            return
+        saved = save_elsewhere(self._store.paths, self._waiting)
+        if saved is not None:
+            self._forget_saved()
+            self._saved, self._are_all_saved = saved, True
 
-    def _append_all(self, store: ResultStore) -> None:
-        for table in TABLES.values():
-            if table.name in self._waiting:
-                rows, curves = self._waiting[table.name]
-                store.append(rows, curves, table=table)
+    def _forget_saved(self) -> None:
+        if self._saved is not None:
+            shutil.rmtree(self._saved, ignore_errors=True)
+        self._saved, self._are_all_saved = None, False
 
     def _say(self, failure: StoreError | None) -> None:
         """Warn of what fails, at once and then once a minute, and tell that it is over."""
@@ -206,12 +201,3 @@ class BufferedWriter:
     @property
     def _count(self) -> int:
         return sum(len(rows) for rows, _ in self._waiting.values())
-
-
-def _copying(saved: Path, folder: Path) -> str:
-    """Return the command that brings back what was saved."""
-    uri = uri_of(folder)
-    if uri is None:
-        return shlex.join(["cp", "-r", f"{saved}/.", f"{folder}/"])
-    python = f"from pyarrow.fs import copy_files; copy_files({str(saved)!r}, {uri!r})"
-    return shlex.join(["python", "-c", python])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -172,6 +173,7 @@ def test_rows_outlive_a_disk_that_fills_up_at_any_point_and_are_written_once(
         "pathlib.Path.open": Path.open,
     }
     with monkeypatch.context() as full:
+        full.setattr(tempfile, "mkdtemp", full_disk)
         full.setattr(call, fails_from(originals[call], number))
         calls_enough = number < 2 or call == "os.fsync"  # a part is synced, then its folder
         assert writer.add(row, curve_of(row)) == ([] if calls_enough else ["a"])
@@ -275,8 +277,8 @@ def test_a_disk_that_cannot_be_written_is_tried_every_five_seconds_and_named_eve
     writer, tries = BufferedWriter(store), []
     with monkeypatch.context() as patch:
 
-        def append_rows(*_: object, **__: object) -> None:
-            tries.append(clock.now)
+        def append_rows(self: ResultStore, *_: object, **__: object) -> None:
+            tries.extend([clock.now] if self is store else [])
             raise StoreError("cannot write to there: Disk quota exceeded")
 
         patch.setattr(ResultStore, "append", append_rows)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
 import stat
-import subprocess
 import tempfile
 import threading
 import time
@@ -20,11 +18,12 @@ from tests.topo_sweep.conftest import Clock
 from tests.topo_sweep.runs.search_run import search_curve_of, stored_search
 from tests.topo_sweep.store.local_store import ids, make_store, rows_in
 from tests.topo_sweep.store.store_rows import curve_of, trial_row
-from topo_sweep.store import buffered
+from topo_sweep.store import buffered, rescued
 from topo_sweep.store.buffered import BufferedWriter
 from topo_sweep.store.parquet import ResultStore
 from topo_sweep.store.parts import StoreError
 from topo_sweep.store.paths import StorePaths
+from topo_sweep.store.rescued import take_back
 from topo_sweep.store.tables import SEARCHES
 
 
@@ -89,15 +88,15 @@ def test_what_cannot_be_written_when_a_run_ends_is_saved_elsewhere_and_the_way_b
     assert sorted(path.name for path in saved.iterdir()) == [
         *("epochs", "search_epochs", "searches", "trials")
     ]
-    begin = f"cannot write to {store.paths.folder}: the disk is full; rows in memory: 2, they are "
-    copy = f"cp -r {shlex.quote(f'{saved}/.')} {store.paths.folder}/"
-    back = f"`{copy}` brings them back, and another run goes on from there"
-    assert str(failure.value) == f"{begin}saved in {saved}: once there is room, {back}"
-    assert caplog.messages == [f"{begin}saved in {saved}; trying for 10 s more, then {back}"]
+    begin = f"cannot write to {store.paths.folder}: the disk is full; rows in memory: 2, they are"
+    begin = f"{begin} saved in {saved}"
+    again = "run the sweep again on this machine, which takes them from there"
+    assert str(failure.value) == f"{begin}: once there is room, {again}"
+    assert caplog.messages == [f"{begin}; trying for 10 s more, then {again}"]
     assert sleeps == [1.0] * 10
     assert not ids(store)
 
-    subprocess.run(shlex.split(copy), check=True)
+    assert take_back(store) == 2
     assert (ids(store), list(store.searches()["search_id"])) == (["a"], ["s"])
     assert (len(store.epochs()), len(store.search_epochs())) == (2, 2)
 
@@ -123,7 +122,7 @@ def test_nothing_is_left_elsewhere_where_there_is_room_in_time(
 def test_where_the_temporary_folder_is_full_too_rows_are_saved_in_memory(
     store: ResultStore, monkeypatch: pytest.MonkeyPatch, elsewhere: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(buffered, "_IN_MEMORY", tmp_path / "memory")
+    monkeypatch.setattr(rescued, "_IN_MEMORY", tmp_path / "memory")
     (tmp_path / "memory").mkdir()
     with monkeypatch.context() as patch:
         writer = waiting(store, patch)
@@ -140,8 +139,8 @@ def test_where_the_temporary_folder_is_full_too_rows_are_saved_in_memory(
 def test_where_rows_can_be_saved_nowhere_that_is_said(
     store: ResultStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    writer = waiting(store, monkeypatch)
     monkeypatch.setattr(tempfile, "mkdtemp", full_disk)
+    writer = waiting(store, monkeypatch)
 
     with pytest.raises(StoreError) as failure:
         writer.close()
@@ -171,7 +170,7 @@ def test_of_a_store_that_was_silent_before_rows_are_saved_elsewhere_before_it_is
     monkeypatch.setattr(ResultStore, "append", append_late)
     writer = BufferedWriter(store)
     assert writer.add(trial_row("a"), []) == []
-    with pytest.raises(StoreError, match="brings them back"):
+    with pytest.raises(StoreError, match="takes them from there"):
         writer.close()
 
     assert saved == [[], ["a"]], "one try when the row came, and one that began in time"
