@@ -273,6 +273,28 @@ def test_a_run_on_ray_whose_place_another_driver_took_ends_in_one_line_and_goes_
     pd.testing.assert_frame_equal(rows_of(s3, "a third"), local, check_exact=True)
 
 
+@pytest.mark.slow
+def test_a_run_whose_place_another_driver_took_while_it_measured_leaves_sweep_json_to_that_one(
+    s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "_LIFE_SECONDS", 0.0)  # each write looks at it
+
+    def measures(*_: object, **__: object) -> tuple[None, str]:
+        (path,) = (name for name in s3.names() if name.endswith("/lease.json"))
+        for name in (path, path.replace("lease", "sweep")):
+            with s3.direct.open_output_stream(f"{s3.bucket}/{name}") as stream:
+                stream.write(b'{"owner": "other", "process": 77, "host": "elsewhere"}')
+        return None, ""
+
+    monkeypatch.setattr("topo_sweep.runs.sweep.settled_compiling", measures)
+    ended = program(tmp_path, *DEMO, *INLINE, "--results", s3.uri("results"))
+
+    assert ended.code == 1
+    assert "was taken over by process 77 on elsewhere" in ended.errors.splitlines()[-1]
+    (path,) = (name for name in s3.names() if name.endswith("/sweep.json"))
+    assert b"other" in s3.read(path)
+
+
 def test_credentials_are_in_no_file_no_object_and_no_message(s3: S3, tmp_path: Path) -> None:
     results = s3.uri("results")
     ended = [

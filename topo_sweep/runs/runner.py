@@ -30,7 +30,7 @@ from topo_sweep.runs.device import check_device, device_name
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.packing.packs import Pack, cell_of
 from topo_sweep.spec.trials import Evaluation, Planned, Runnable, SearchTrial, Trial
-from topo_sweep.store.files import fetch, write_durably
+from topo_sweep.store.files import fetch, write_by_worker
 from topo_sweep.store.paths import StorePaths
 
 _LOGGER = logging.getLogger(__name__)
@@ -300,10 +300,6 @@ def saved_epochs(paths: StorePaths, key: str) -> int:
     return 0 if saved is None else len(saved[1])
 
 
-_save = partial(write_durably, tries=1)
-"""Training does not wait for a store elsewhere: the next save comes soon."""
-
-
 def fetched_checkpoint(
     paths: StorePaths, key: str, every_seconds: float = 0.0, *, tries: int = 3
 ) -> Checkpoint:
@@ -316,4 +312,4 @@ def fetched_checkpoint(
         fetch(path, tries=tries)
     except OSError as error:
         _LOGGER.warning("checkpoint %s cannot be read: %s", path, error.strerror or error)
-    return Checkpoint(path, key=key, every_seconds=every_seconds, write=_save)
+    return Checkpoint(path, key=key, every_seconds=every_seconds, write=write_by_worker)

@@ -72,7 +72,7 @@ class BufferedWriter:
             LeaseLostError: another driver has taken over a store elsewhere.
 
         """
-        check_lease(self._store.paths, before_writing=False)
+        check_lease(self._store.paths.folder, before_writing=False)
         pause = self._seconds if self._failure is None else _AGAIN_SECONDS
         due = time.monotonic() - self._tried_at >= pause
         return self.flush() if due else []

@@ -1,7 +1,8 @@
 """What is done with the files of a store, wherever it lies: written, removed, moved, looked for.
 
 In an ordinary folder that is all. In a working copy each file is written and removed elsewhere
-first, see `remote.py`, and `refresh` makes the copy of a sweep what there is.
+first, see `remote.py`, and `refresh` makes the copy of a sweep what there is. There a driver looks
+at its lease before it writes, removes or moves anything: `LeaseLostError` where another has it.
 
 Readers elsewhere see what a reader of a folder sees: rows are looked for before their curves, whose
 writer wrote them first, and a part that was merged into another since is looked for again.
@@ -20,7 +21,7 @@ from typing import Final
 
 from nas_core import files
 from nas_core.files import TEMPORARY
-from topo_sweep.store.lock import is_driven_beside
+from topo_sweep.store.lock import check_lease, is_driven_beside
 from topo_sweep.store.paths import StorePaths
 from topo_sweep.store.remote import TRIES, Remote, remote_of
 from topo_sweep.store.tables import TABLES
@@ -38,18 +39,29 @@ def is_elsewhere(path: Path) -> bool:
     return copy_root(path) is not None
 
 
-def write_durably(path: Path, content: bytes, *, tries: int = 2) -> None:
+def write_durably(path: Path, content: bytes) -> None:
     """Replace a file by this content; a crash leaves the old file or the new one, whole.
 
-    Args:
-        path: the file.
-        content: all of it.
-        tries: at most, of writing it elsewhere.
-
     Raises:
+        LeaseLostError: another driver has taken a sweep elsewhere over.
         OSError: as the file system says; of a store elsewhere, it may be there all the same.
 
     """
+    check_lease(path, before_writing=True)
+    _write(path, content, tries=2)
+
+
+def write_by_worker(path: Path, content: bytes) -> None:
+    """Do the same where its driver alone has a lease, and with one try: the next save comes soon.
+
+    Raises:
+        OSError: as the file system says.
+
+    """
+    _write(path, content, tries=1)
+
+
+def _write(path: Path, content: bytes, *, tries: int) -> None:
     remote = remote_of(path)
     if remote is None:
         files.write_durably(path, content)
@@ -66,9 +78,11 @@ def unlink(path: Path) -> None:
     """Remove a file whose rows are elsewhere in the store; one that is gone already is no error.
 
     Raises:
+        LeaseLostError: another driver has taken a sweep elsewhere over.
         OSError: as the file system says.
 
     """
+    check_lease(path, before_writing=True)
     if (remote := remote_of(path)) is not None:
         remote.delete_later(path)
     path.unlink(missing_ok=True)
@@ -84,9 +98,11 @@ def move(path: Path, place: Path) -> None:
     """Give a file another name in the same sweep, a like one where something has that already.
 
     Raises:
+        LeaseLostError: another driver has taken a sweep elsewhere over.
         OSError: as the file system says.
 
     """
+    check_lease(path, before_writing=True)
     place.parent.mkdir(parents=True, exist_ok=True)
     place = _free(place)
     if (remote := remote_of(path)) is not None:

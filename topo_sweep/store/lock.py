@@ -74,11 +74,11 @@ def _leased(paths: StorePaths, remote: Remote) -> Iterator[None]:
         lease.give_back()
 
 
-def check_lease(paths: StorePaths, *, before_writing: bool) -> None:
+def check_lease(path: Path, *, before_writing: bool) -> None:
     """Stop a driver that has lost its lease; one that has a folder's lock, or none, goes on.
 
     Args:
-        paths: of the store.
+        path: of a sweep's folder, or of a file in it.
         before_writing: whether to find out where that is not sure; without, only what is known
             counts.
 
@@ -87,8 +87,9 @@ def check_lease(paths: StorePaths, *, before_writing: bool) -> None:
         OSError: that cannot be found out now.
 
     """
-    if (lease := _leases.get(paths.folder)) is not None:
-        (lease.check if before_writing else lease.refuse_if_lost)()
+    for folder in (path, *path.parents):
+        if (lease := _leases.get(folder)) is not None:
+            (lease.check if before_writing else lease.refuse_if_lost)()
 
 
 def is_driven_beside(paths: StorePaths) -> bool:

@@ -32,7 +32,7 @@ from nas_core.errors import InputError
 from nas_core.files import TEMPORARY, write_durably
 from topo_sweep.store.curves import curves_of
 from topo_sweep.store.files import refresh, remove, unlink, unsure
-from topo_sweep.store.lock import check_lease, is_locked, locked
+from topo_sweep.store.lock import is_locked, locked
 from topo_sweep.store.parts import StoreError, merge, parts_of, read_part, tidy, write_part
 from topo_sweep.store.paths import StorePaths
 from topo_sweep.store.precedence import by_time, preferred
@@ -86,7 +86,6 @@ class ResultStore:
         """
         written: list[Path] = []
         try:
-            check_lease(self.paths, before_writing=True)
             # Curves first: a trial that is visible has its epochs.
             for (name, schema), values in zip(table.parts, (curves, rows), strict=True):
                 content = pa.Table.from_pylist(values, schema)
@@ -123,7 +122,6 @@ class ResultStore:
 
     def compact(self) -> None:
         """Merge small parts into one, see `parts.merge`; call with the lock held."""
-        check_lease(self.paths, before_writing=True)
         for table in TABLES.values():
             for name, schema in table.parts:
                 merge(self.paths.part_folder(name), schema, smaller_than=_SMALL_PART_BYTES)

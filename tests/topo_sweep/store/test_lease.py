@@ -8,16 +8,21 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from nas_core.errors import InputError
 from tests.s3 import S3, Fault
 from tests.topo_sweep.conftest import Clock
+from tests.topo_sweep.store.sites import site
 from tests.topo_sweep.store.store_rows import append, trial_row
 from topo_sweep.store import lease
 from topo_sweep.store.buffered import BufferedWriter
+from topo_sweep.store.files import copy, move, remove, unlink, write_by_worker, write_durably
 from topo_sweep.store.lease import LeaseLostError
+from topo_sweep.store.merge import merge_sweeps
+from topo_sweep.store.merged_table import MergedTable
 from topo_sweep.store.parquet import ResultStore
 from topo_sweep.store.parts import StoreError
 from topo_sweep.store.paths import StorePaths
@@ -163,6 +168,67 @@ def test_a_driver_that_lost_its_lease_writes_nothing_more_and_leaves_the_lease(
     s3.on_machine("other")
     assert list(driver("other").trials()["trial_id"]) == ["a"]
     assert b"the other" in s3.read("results/sweep/lease.json")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda paths, _: write_durably(paths.manifest, b"mine"),
+        lambda _, part: unlink(part),
+        lambda _, part: remove(part),
+        lambda paths, part: move(part, paths.damaged / "trials" / part.name),
+        lambda paths, part: copy(part, paths.damaged / "trials" / part.name),
+    ],
+    ids=["write", "unlink", "remove", "move", "copy"],
+)
+def test_a_driver_that_lost_its_lease_changes_no_file_of_any_kind(
+    change: Callable[[StorePaths, Path], None], s3: S3, driver: NewDriver, clock: Clock
+) -> None:
+    store = driver("one")
+    with store.lock():
+        append(store, [trial_row("a")])
+        (part,) = store.paths.trials.glob("part-*")
+        taken_by(s3, "the other")
+        there = s3.names("results/sweep")
+        clock.now += 31
+        with pytest.raises(LeaseLostError, match="taken over by process 77 on elsewhere"):
+            change(store.paths, part)
+    assert s3.names("results/sweep") == there
+    assert part.exists()
+
+
+def test_a_checkpoint_is_written_whoever_has_the_lease(
+    s3: S3, driver: NewDriver, clock: Clock
+) -> None:
+    store = driver("one")
+    with store.lock():
+        taken_by(s3, "the other")
+        clock.now += 31
+        write_by_worker(store.paths.checkpoint("a"), b"state")
+    assert s3.read("results/sweep/checkpoints/a.safetensors") == b"state"
+
+
+def test_a_merge_that_loses_its_lease_halfway_makes_no_row_visible_and_no_sweep(
+    s3: S3, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = site(tmp_path)
+    out = working_copy(s3.uri("results")) / "sweep"
+    monkeypatch.setattr(StorePaths, "of", lambda *_, **__: StorePaths(out))
+    write_curves = MergedTable.write_curves
+
+    def write_and_lose(self: MergedTable) -> None:
+        write_curves(self)
+        taken_by(s3, "the other")
+        clock.now += 31
+
+    monkeypatch.setattr(MergedTable, "write_curves", write_and_lose)
+
+    with pytest.raises(LeaseLostError, match="taken over by process 77 on elsewhere"):
+        merge_sweeps([sweep], out.parent)
+
+    assert {name.partition("/")[0] for name in s3.names("results/sweep")} == {
+        *("epochs", "lease.json")
+    }
 
 
 def test_a_driver_that_waits_for_its_trials_hears_that_it_lost(
