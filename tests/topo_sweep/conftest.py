@@ -38,9 +38,10 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Replace `time.monotonic`."""
+    """Replace `time.monotonic`, and the clock that counts while a machine sleeps."""
     clock = Clock()
     monkeypatch.setattr(time, "monotonic", clock)
+    monkeypatch.setattr(time, "clock_gettime", lambda _: clock.now)
     return clock
 
 

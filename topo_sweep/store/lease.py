@@ -92,7 +92,7 @@ class Lease:
             OSError: that cannot be found out now.
 
         """
-        if self._lost_to is None and time.monotonic() - self._renewed_at > _LIFE_SECONDS / 2:
+        if self._lost_to is None and _seconds() - self._renewed_at > _LIFE_SECONDS / 2:
             self._renew()
         self.refuse_if_lost()
 
@@ -154,7 +154,7 @@ class Lease:
             "copy_id": self._remote.place.copy_id,
             "beat": self._count,
         }
-        began = time.monotonic()
+        began = _seconds()
         self._remote.put(self._path, json.dumps(value).encode())
         self._renewed_at = began
 
@@ -180,6 +180,13 @@ class Lease:
             f"that was killed keeps others out for {_LIFE_SECONDS:.0f} s (reading with status, "
             "rank and plot is fine)"
         )
+
+
+def _seconds() -> float:
+    """Return a clock that also counts while the machine sleeps, where there is one."""
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
 
 
 def is_leased(remote: Remote, path: Path) -> bool:

@@ -170,6 +170,19 @@ def test_a_driver_that_lost_its_lease_writes_nothing_more_and_leaves_the_lease(
     assert b"the other" in s3.read("results/sweep/lease.json")
 
 
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="it has no clock that sees sleep")
+def test_a_driver_whose_machine_slept_looks_at_its_lease(
+    s3: S3, driver: NewDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = driver("one")
+    with store.lock():
+        taken_by(s3, "the other")
+        slept = time.clock_gettime(time.CLOCK_BOOTTIME) + 31
+        monkeypatch.setattr(time, "clock_gettime", {time.CLOCK_BOOTTIME: slept}.get)
+        with pytest.raises(LeaseLostError, match="taken over by process 77 on elsewhere"):
+            append(store, [trial_row("a")])
+
+
 @pytest.mark.parametrize(
     "change",
     [
