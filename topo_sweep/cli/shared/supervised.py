@@ -41,7 +41,9 @@ def supervised(arguments: Sequence[str], command: Callable[[], NoReturn]) -> int
     """Run a command in a child and return its exit code; where Ray's end was its end, go on.
 
     A Ray of this machine is started anew, since a run goes on from its store; where a cluster was
-    joined, a line says how to go on. What a command raises is a failure, and no end of Ray.
+    joined, a line says how to go on. So it does where somebody killed the child, or the machine for
+    want of memory, which another start would not have. What a command raises is a failure, and no
+    end of Ray.
 
     Args:
         arguments: of the program.
@@ -61,14 +63,25 @@ def supervised(arguments: Sequence[str], command: Callable[[], NoReturn]) -> int
             if parent.was_stopped:
                 say(f"stopped: what had ended is kept, go on with `{again}`")
                 return INTERRUPTED
-            if joins or death == _MOST_DEATHS:
+            if joins or death == _MOST_DEATHS or parent.killed_by == signal.SIGKILL:
                 break
-            say("Ray died on this machine: what had ended is kept, starting it again")
+            how = _killed(parent.killed_by) or "Ray died on this machine"
+            say(f"{how}: what had ended is kept, starting it again")
     why = f"it died {_MOST_DEATHS} times on this machine"
     if joins:
         why = "its node or the head of its cluster is gone"
-    say(f"topo-sweep: Ray ended this run, {why}: what had ended is kept, go on with `{again}`")
+    how = _killed(parent.killed_by) or f"Ray ended this run, {why}"
+    say(f"topo-sweep: {how}: what had ended is kept, go on with `{again}`")
     return _FAILED
+
+
+def _killed(number: int) -> str:
+    """Return in words what a signal says of a run that it ended; nothing where there was none."""
+    if number == signal.SIGKILL:
+        return "this run was killed from outside (SIGKILL), as where the machine runs out of memory"
+    if number:
+        return f"this run crashed ({signal.strsignal(number)}), in Ray or another library"
+    return ""
 
 
 class _Parent:
@@ -78,6 +91,8 @@ class _Parent:
         self._child: int | None = None
         self._previous: dict[signal.Signals, Any] = {}
         self._stops_at: float | None = None
+        self.killed_by = 0
+        """The signal that ended the last child; 0 where none did."""
 
     @property
     def was_stopped(self) -> bool:
@@ -129,11 +144,12 @@ class _Parent:
 
     def _wait(self) -> None:
         assert self._child is not None  # noqa: S101 - there is one
-        while os.waitpid(self._child, os.WNOHANG) == (0, 0):
+        while (ended := os.waitpid(self._child, os.WNOHANG)) == (0, 0):
             if self._stops_at is not None and time.monotonic() > self._stops_at:
                 os.kill(self._child, signal.SIGKILL)
             time.sleep(0.05)
         self._child = None
+        self.killed_by = max(-os.waitstatus_to_exitcode(ended[1]), 0)
 
     def _pass_on(self, number: int, _frame: FrameType | None) -> None:
         if self._stops_at is None:

@@ -29,6 +29,7 @@ def command():
 sys.exit(supervised.supervised(sys.argv[1:], command))
 """
 DIES = "os._exit(1)  # as Ray's C++ does"
+KILLED = "os.kill(os.getpid(), signal.{name})"
 DIES_ONCE = "len(runs.read_text().split()) == 1 and os._exit(1); sys.exit(0)"
 RAISES = "import ray; raise {error}"
 SLEEPS = "time.sleep(60); sys.exit(0)"
@@ -93,6 +94,34 @@ def test_a_run_that_dies_each_time_ends_in_one_line_with_the_command(tmp_path: P
     assert last.startswith("topo-sweep: Ray ended this run, it died 5 times on this machine: ")
     assert last.endswith("go on with `topo-sweep run 'a sweep'`")
     assert len(children(tmp_path)) == 5
+
+
+@pytest.mark.parametrize("option", ["--yes", "--cluster"])
+def test_a_run_that_is_killed_from_outside_is_told_so_and_not_started_again(
+    option: str, tmp_path: Path
+) -> None:
+    code, errors = ended(start(tmp_path, KILLED.format(name="SIGKILL"), "run", "demo", option))
+
+    assert code == 1
+    assert errors == (
+        "topo-sweep: this run was killed from outside (SIGKILL), as where the machine runs out of "
+        f"memory: what had ended is kept, go on with `topo-sweep run demo {option}`\n"
+    )
+    assert len(children(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(("option", "starts"), [("--yes", 5), ("--cluster", 1)])
+def test_of_a_run_that_crashes_the_signal_is_named(
+    option: str, starts: int, tmp_path: Path
+) -> None:
+    code, errors = ended(start(tmp_path, KILLED.format(name="SIGSEGV"), "run", "demo", option))
+
+    assert code == 1
+    how = "this run crashed (Segmentation fault), in Ray or another library: what had ended is kept"
+    *others, last = errors.splitlines()
+    assert others == [f"{how}, starting it again"] * (starts - 1)
+    assert last == f"topo-sweep: {how}, go on with `topo-sweep run demo {option}`"
+    assert len(children(tmp_path)) == starts
 
 
 @pytest.mark.parametrize("option", ["--yes", "--cluster"])
