@@ -134,9 +134,13 @@ def scratch_folder() -> Iterator[Path]:
         # Locked by its driver, being made right now, or another user's: not ours to remove.
         with contextlib.suppress(OSError):
             _remove_if_left(folder)
-    with tempfile.TemporaryDirectory(prefix=_SCRATCH) as name, Path(name, _LOCK).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield Path(name)
+    with tempfile.TemporaryDirectory(prefix=_SCRATCH) as name:
+        folder = Path(name)
+        new = folder / f"{_LOCK}.new"
+        with new.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            new.rename(folder / _LOCK)  # where another driver sees it, it is locked
+            yield folder
 
 
 def _remove_if_left(folder: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
 import time
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -29,6 +31,24 @@ def test_what_killed_drivers_left_goes_and_what_living_ones_use_stays(temporary:
             assert {living, second, temporary / "other"} == set(temporary.iterdir())
         assert living.is_dir()
     assert [path.name for path in temporary.iterdir()] == ["other"]
+
+
+def test_who_starts_while_another_makes_its_folder_leaves_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    flock = fcntl.flock
+
+    def late(file: TextIO, operation: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", flock)
+        with scratch_folder():
+            pass
+        flock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with scratch_folder() as first:
+        assert first.is_dir()
+        with scratch_folder():
+            assert first.is_dir()
 
 
 def test_what_drivers_without_a_lock_left_goes_where_nothing_was_written_for_a_day(
