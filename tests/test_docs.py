@@ -100,7 +100,8 @@ def shrunk(command: str, folder: Path) -> list[str]:
     `folder` holds results: where the command names a sweep by HASH, it is looked up there.
     """
     arguments = [existing(argument, folder) for argument in shlex.split(command)[1:]]
-    arguments = [a for a in arguments if a not in ("--cluster", "--address", "HOST:6379")]
+    of_clusters = {"--cluster", "--address", "HOST:6379", "10.0.0.1:6379"}
+    arguments = [argument for argument in arguments if argument not in of_clusters]
     if arguments[0] == "search":
         sizes = tuple(part for size in SEARCH_SIZES for part in ("--set", size))
         return [*arguments, "--dataset", "digits", "--train-limit", "64", *sizes]
