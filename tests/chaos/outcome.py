@@ -122,11 +122,11 @@ def is_over(code: int, said: str) -> bool:
 
 
 def is_told(code: int, said: str) -> bool:
-    """Return whether a driver that was not killed says in lines how to go on after its end."""
+    """Return whether a driver that was not killed says in its last line how to go on."""
     if "Traceback" in said:
         return False
     *_, last = ["", *said.splitlines()]
-    says_how = "topo-sweep run " in said or last.startswith("topo-sweep: ")
+    says_how = "topo-sweep run " in last or last.startswith("topo-sweep: ")
     return code == -signal.SIGKILL or is_over(code, said) or says_how
 
 

@@ -126,6 +126,8 @@ def test_alphas_of_a_search_that_was_halved_may_not_be_lost(tmp_path: Path) -> N
         (2, "topo-sweep: cannot make results: No space left on device", True),
         (1, "1 failed in all: see topo-sweep status, and run again with --retry-failed", True),
         (1, "Ray's own last words", False),
+        (1, "stopped\ngo on with\n  topo-sweep run demo\nRay's own last words", False),
+        (1, "topo-sweep: no room: go on with `topo-sweep run demo`\nRay's own last words", False),
         (1, "", False),
     ],
 )
