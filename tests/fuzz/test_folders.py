@@ -17,6 +17,7 @@ from topo_sweep.runs.plan import make_plan
 from topo_sweep.runs.reports.check import check_sweep
 from topo_sweep.store.opened import load_results
 from topo_sweep.store.parquet import ResultStore
+from topo_sweep.store.paths import COPY_OF
 
 Use = Callable[[ResultStore], object]
 
@@ -47,7 +48,7 @@ FOLDERS = (
 )
 NAMES = (
     *(".lock", "sweep.json", ".progress.json", "trials/part-1.parquet", "trials/part-x.parquet"),
-    *("trials/.part-1.parquet.tmp", "checkpoints/x.safetensors", ".fault-x", *FOLDERS),
+    *("trials/.part-1.parquet.tmp", "checkpoints/x.safetensors", ".fault-x", COPY_OF, *FOLDERS),
 )
 
 

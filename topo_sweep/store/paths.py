@@ -109,6 +109,6 @@ class StorePaths:
 
 
 def _paths_of(folder: Path, uri: str) -> StorePaths:
-    from topo_sweep.store.uris import uri_of, working_copy
+    from topo_sweep.store.uris import copy_here
 
-    return StorePaths(folder if uri_of(folder) == uri else working_copy(uri))
+    return StorePaths(copy_here(folder, uri))

@@ -17,7 +17,7 @@ from typing import Final
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from nas_core.errors import InputError
-from nas_core.files import digest, write_durably
+from nas_core.files import digest, is_regular, write_durably
 from topo_sweep.store.paths import COPY_OF, copies_folder
 
 _SECRET: Final = re.compile("key|secret|token|passw|credential|sig", re.IGNORECASE)
@@ -111,6 +111,7 @@ _BUCKETS: Final = ("s3", "gs", "gcs")
 """Schemes whose URIs begin with a bucket, and nobody's name."""
 _SHOWN_HALF: Final = ("abfs", "abfss")
 """Azure's, where pyarrow's stream makes an empty blob when it is opened."""
+_NEVER_COPIED: Final = ("file", *_SHOWN_HALF)
 
 
 def _options(scheme: str, query: str) -> dict[str, str]:
@@ -143,53 +144,93 @@ def _has_credential(scheme: str) -> InputError:
 
 def _folder_of(root: str, options: Mapping[str, str], asked: str) -> Path:
     """Return the folder of a place's working copy, which is made where it is missing."""
-    reached = {key: value for key, value in options.items() if key != "region"}
-    name = re.sub(r"[^A-Za-z0-9.-]+", "-", root)[:60]
-    key = digest(json.dumps([root, reached], sort_keys=True).encode())
-    folder = copies_folder() / f"{name}-{key[:8]}"
+    folder = copies_folder() / _copy_name(root, options)
     if place_of(folder) is None:
         value = {"root": root, "options": dict(options), "copy_id": uuid.uuid4().hex}
         try:
             folder.mkdir(parents=True, exist_ok=True)
             write_durably(folder / COPY_OF, json.dumps(value).encode())
         except OSError as error:
-            raise InputError(
-                f"cannot make {folder} for a working copy of {root}: {error.strerror or error}; "
-                "XDG_CACHE_HOME names another place"
-            ) from None
-    if (place := place_of(folder)) is not None:
-        _shown[str(folder)] = Place(root, options, asked, place.copy_id)
+            raise _no_copy(folder, root, error.strerror or str(error)) from None
+    if (place := place_of(folder)) is None:
+        raise _no_copy(folder, root, f"{COPY_OF} in it is not this user's, or no regular file")
+    _shown[str(folder)] = Place(root, options, asked, place.copy_id)
     return folder
+
+
+def _copy_name(root: str, options: Mapping[str, str]) -> str:
+    reached = {key: value for key, value in options.items() if key != "region"}
+    name = re.sub(r"[^A-Za-z0-9.-]+", "-", root)[:60]
+    key = digest(json.dumps([root, reached], sort_keys=True).encode())
+    return f"{name}-{key[:8]}"
+
+
+def _no_copy(folder: Path, root: str, reason: str) -> InputError:
+    return InputError(
+        f"cannot make {folder} for a working copy of {root}: {reason}; XDG_CACHE_HOME names "
+        "another place"
+    )
 
 
 def copy_root(path: Path) -> Path | None:
     """Return the working copy in which a path lies; None where it lies in none."""
-    for folder in (path, *path.parents):
-        # One that this process knows stays one, though somebody clears the cache.
-        if str(folder) in _shown or (folder / COPY_OF).is_file():
-            return folder
-    return None
+    return next((each for each in (path, *path.parents) if place_of(each) is not None), None)
 
 
 def place_of(root: Path) -> Place | None:
-    """Return of which place a folder is the working copy; None where it is none."""
+    """Return of which place a folder is the working copy; None where it is none.
+
+    Only what this user has in the folder of working copies, under the name that it was given
+    there, is one: what is not elsewhere is removed from it. A copy of one is an ordinary folder,
+    and so is any other in which there is such a file.
+    """
+    # One that this process knows stays one, though somebody clears the cache.
     if (known := _shown.get(str(root))) is not None:
         return known
-    try:
-        value = json.loads((root / COPY_OF).read_text(encoding="utf-8"))
-        return Place(value["root"], value["options"], urlencode(value["options"]), value["copy_id"])
-    except (OSError, ValueError, KeyError):
+    place = _named_place(root)
+    if place is None or root.resolve().parent != copies_folder().resolve():
         return None
+    return place
+
+
+def _named_place(folder: Path) -> Place | None:
+    """Return of which place a folder is a copy by its name and its file, which is this user's."""
+    file = folder / COPY_OF
+    try:
+        if not is_regular(file) or file.lstat().st_uid != os.geteuid():
+            return None
+        said = json.loads(file.read_text(encoding="utf-8"))
+        root, options = said["root"], said["options"]
+        place = Place(root, options, urlencode(options), said["copy_id"])
+        is_so_named = folder.resolve().name == _copy_name(root, options)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    return place if is_so_named and place.scheme not in _NEVER_COPIED else None
 
 
 def uri_of(path: Path) -> str | None:
     """Return what a path in a working copy stands for, with all that it takes to reach it."""
     root = copy_root(path)
     place = None if root is None else place_of(root)
-    if root is None or place is None:
-        return None
+    return None if root is None or place is None else _whole_uri(place, path.relative_to(root))
+
+
+def _whole_uri(place: Place, path: Path) -> str:
     whole = Place(place.root, place.options, urlencode(place.options), place.copy_id)
-    return whole.uri("" if path == root else path.relative_to(root).as_posix())
+    return whole.uri("" if path == Path() else path.as_posix())
+
+
+def copy_here(folder: Path, uri: str) -> Path:
+    """Return the folder that stands for a URI, as another process of ours has it, or of our own.
+
+    The other's cache may be another one, on this machine or on one that shares its disk.
+    """
+    for root in (folder, *folder.parents):
+        place = _named_place(root)
+        if place is not None and _whole_uri(place, folder.relative_to(root)) == uri:
+            _shown[str(root)] = place
+            return folder
+    return working_copy(uri)
 
 
 def shown(text: str) -> str:

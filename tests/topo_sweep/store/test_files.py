@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import itertools
+import shutil
 from pathlib import Path
 
 import pytest
@@ -241,3 +242,19 @@ def test_an_ordinary_folder_is_left_as_it_is(tmp_path: Path) -> None:
         leave(path.parent if leave is not fetch else path)
     assert not is_elsewhere(path)
     assert names(tmp_path) == ["sweep.json"]
+
+
+def test_results_that_came_from_elsewhere_are_kept_whatever_is_no_longer_there(
+    results: Path, place: Remote
+) -> None:
+    paths = StorePaths(results)
+    put_sweep(place, paths)
+    refresh(results, whole=True)
+    backup = shutil.copytree(results.parent, results.parents[2] / "backup") / "results"
+    before = names(backup)
+    place.each(place.delete, [path for path in results.rglob("*") if path.is_file()])
+
+    refresh(backup, whole=True)
+    refresh(results, whole=True)
+
+    assert (names(backup), names(results)) == (before, [])

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
 import pickle
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from nas_core.errors import InputError
 from topo_sweep.store import uris
-from topo_sweep.store.paths import StorePaths
+from topo_sweep.store.paths import COPY_OF, StorePaths, copies_folder
 from topo_sweep.store.uris import folder_of, place_of, shown, uri_of, working_copy
 
 SECRET = "hunter2SECRET"  # noqa: S105 - of nobody
@@ -141,6 +145,19 @@ def test_a_worker_on_another_machine_has_a_working_copy_of_its_own(
     )
 
 
+def test_a_worker_with_another_cache_has_the_working_copy_of_its_driver_where_that_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    here = StorePaths(working_copy("s3://bucket/results/sweep"))
+    sent = pickle.dumps(here)
+    monkeypatch.setattr(uris, "_shown", {})
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
+
+    assert pickle.loads(sent) == here  # noqa: S301 - our own
+    assert uri_of(here.folder) == "s3://bucket/results/sweep"
+    assert not (tmp_path / "other").exists()
+
+
 def test_a_folder_that_is_no_working_copy_is_pickled_as_it_is(tmp_path: Path) -> None:
     paths = StorePaths(tmp_path / "results" / "sweep")
     assert uri_of(paths.folder) is None
@@ -159,3 +176,71 @@ def test_a_cache_that_is_cleared_during_a_run_leaves_no_row_in_an_ordinary_folde
     folder = working_copy("s3://bucket/results")
     (tmp_path / "cache").rename(tmp_path / "gone")
     assert uri_of(folder) == "s3://bucket/results"
+
+
+def received(copy: Path) -> Path:
+    """Return results of another, in which a file says that they are a copy of a folder here."""
+    folder = copies_folder().parents[1] / "received"
+    folder.mkdir()
+    value = {"root": "file:///elsewhere", "options": {}, "copy_id": "x"}
+    (folder / COPY_OF).write_text(json.dumps(value), encoding="utf-8")
+    assert copy.is_dir()
+    return folder
+
+
+def of_a_folder(copy: Path) -> Path:
+    """Return a working copy of a folder, which is never made."""
+    folder = copies_folder() / uris._copy_name("file:///elsewhere", {})
+    received(copy).rename(folder)
+    return folder
+
+
+def with_a_link(copy: Path) -> Path:
+    (copy / COPY_OF).rename(copy / "elsewhere")
+    (copy / COPY_OF).symlink_to("elsewhere")
+    return copy
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        received,
+        of_a_folder,
+        with_a_link,
+        lambda copy: shutil.copytree(copy, copies_folder().parent / copy.name),
+        lambda copy: shutil.copytree(copy, copies_folder() / "backup"),
+    ],
+)
+def test_what_working_copy_did_not_make_where_it_lies_is_an_ordinary_folder(
+    make: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = working_copy("s3://bucket")
+    monkeypatch.setattr(uris, "_shown", {})
+    assert uri_of(copy / "results") == "s3://bucket/results"
+
+    folder = make(copy)
+
+    assert uri_of(folder / "results") is None
+
+
+def test_what_another_user_put_into_the_cache_is_not_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    copy = working_copy("s3://bucket")
+    monkeypatch.setattr(uris, "_shown", {})
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+
+    assert uri_of(copy / "results") is None
+    with pytest.raises(InputError, match="is not this user's"):
+        working_copy("s3://bucket/results")
+
+
+def test_a_working_copy_is_one_by_whatever_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = working_copy("s3://bucket")
+    (tmp_path / "link").symlink_to(copy)
+    monkeypatch.chdir(copy)
+    monkeypatch.setattr(uris, "_shown", {})
+
+    assert uri_of(Path("results")) == uri_of(tmp_path / "link" / "results") == "s3://bucket/results"
