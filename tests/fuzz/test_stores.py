@@ -29,6 +29,7 @@ from topo_sweep.runs.reports.check import check_sweep
 from topo_sweep.runs.reports.overview import overview
 from topo_sweep.runs.reports.status import failures, sweep_status
 from topo_sweep.spec.load import SweepSpec
+from topo_sweep.store.merge import merge_sweeps
 from topo_sweep.store.opened import (
     OpenedSweep,
     load_curves,
@@ -83,6 +84,12 @@ def of_opened(read: Callable[[OpenedSweep], object]) -> Reader:
     return lambda paths, _: read(open_sweep(paths.folder))
 
 
+def merge_beside(sweep: OpenedSweep) -> None:
+    """Merge a sweep into another folder, and check that the merged one is in that."""
+    out = sweep.folder.parent / "merged"
+    assert merge_sweeps([sweep], out).folder.resolve().parent == out.resolve()
+
+
 READERS: Final[tuple[Reader, ...]] = (
     lambda paths, _: load_results(paths.folder),
     lambda paths, _: load_results(paths.folder.parent),
@@ -102,6 +109,7 @@ READERS: Final[tuple[Reader, ...]] = (
     of_opened(sweep_status),
     of_opened(failures),
     of_opened(lambda sweep: rank(sweep.trials())),
+    of_opened(merge_beside),
 )
 """What commands do with a sweep."""
 

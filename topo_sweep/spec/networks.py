@@ -54,6 +54,8 @@ def _genotypes(value: object) -> tuple[object, ...]:
     return tuple(value)
 
 
+SweepName = Annotated[str, AfterValidator(_name)]
+"""Names a folder, so it leads to no other."""
 _Operation = Annotated[str, AfterValidator(lambda name: Edge(0, name).operation)]
 AS_TEXT: Final = PlainSerializer(format_int_set, return_type=str, when_used="json")
 
@@ -64,7 +66,7 @@ class Sweep(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     kind: str
-    name: Annotated[str, AfterValidator(_name)]
+    name: SweepName
     protocol: Protocol = Protocol()
     data: DataOptions = DataOptions()
     seeds: Annotated[tuple[int, ...], BeforeValidator(lambda v: members(v, None)), AS_TEXT] = (0,)

@@ -23,7 +23,7 @@ from nas_core.files import digest, is_regular
 from nas_core.protocols.training import DataOptions, Protocol
 from topo_sweep.spec.adaptive import Adaptive
 from topo_sweep.spec.load import SweepSpec, spec_from_json_value
-from topo_sweep.spec.networks import TopologySweep
+from topo_sweep.spec.networks import SweepName, TopologySweep
 from topo_sweep.store.files import write_durably
 
 STORE_VERSION: Final = 2
@@ -132,7 +132,7 @@ class Manifest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     store_version: int = STORE_VERSION
-    sweep: str
+    sweep: SweepName
     kind: str
     protocol: Protocol
     protocol_hash: str
@@ -295,6 +295,11 @@ def _check_unchanged(manifest: Manifest, path: Path) -> None:
         protocol = Protocol.model_validate_json(json.dumps(request.spec.get("protocol")))
         data = DataOptions.model_validate_json(json.dumps(request.spec.get("data")))
         settings.append((protocol, data))
+        if (name := request.spec.get("name")) != manifest.sweep:
+            raise InputError(
+                f"{path} was changed by hand: it says sweep {manifest.sweep!r}, but also a request "
+                f"for {name!r}; put the file back as it was"
+            )
     for protocol, data in settings:
         if protocol.protocol_hash != manifest.protocol_hash or data != manifest.data:
             raise InputError(

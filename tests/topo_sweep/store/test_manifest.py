@@ -59,7 +59,7 @@ def test_a_manifest_is_read_as_it_was_written(
     tmp_path_factory: pytest.TempPathFactory, requests: list[SweepSpec]
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "sweep.json"
-    shared = {"protocol": requests[0].protocol, "data": requests[0].data}
+    shared = {name: getattr(requests[0], name) for name in ("name", "protocol", "data")}
     requests = [spec.model_copy(update=shared) for spec in requests]
     manifest = new_manifest(requests[0])
     for spec in requests:
@@ -193,6 +193,8 @@ def test_a_folder_without_a_manifest_is_no_sweep(path: Path) -> None:
     ("change", "damaged_key"),
     [
         ({"sweep": 3}, "sweep"),
+        ({"sweep": "../../outside"}, "sweep"),
+        ({"sweep": ""}, "sweep"),
         ({"protocol": {"epochs": "many"}}, "protocol.epochs"),
         ({"protocol": {"epoch": 3}}, "protocol.epoch"),
         ({"data": None}, "data"),
@@ -215,6 +217,12 @@ def test_a_missing_key_is_named_in_one_line(path: Path, key: str) -> None:
     path.write_text(json.dumps(value))
 
     check_refused(path, f"{path} is damaged: {key}")
+
+
+def test_a_request_for_a_sweep_of_another_name_is_refused(path: Path) -> None:
+    path.write_text(json.dumps(whole() | {"sweep": "other"}))
+
+    check_refused(path, f"{path} was changed by hand: it says sweep 'other', but also")
 
 
 def test_a_damaged_request_is_named_in_one_line(path: Path) -> None:
