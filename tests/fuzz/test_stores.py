@@ -25,7 +25,7 @@ from tests.topo_sweep.runs.search_run import search_curve_of, search_spec, store
 from tests.topo_sweep.store.store_rows import curve_of, trial_row
 from topo_sweep.analysis.ranking import rank
 from topo_sweep.runs.plan import make_plan
-from topo_sweep.runs.reports.check import check_sweep
+from topo_sweep.runs.reports.check import check_sweep, folders_to_check
 from topo_sweep.runs.reports.overview import overview
 from topo_sweep.runs.reports.status import failures, sweep_status
 from topo_sweep.spec.load import SweepSpec
@@ -35,7 +35,6 @@ from topo_sweep.store.opened import (
     load_curves,
     load_results,
     open_sweep,
-    sweep_folders,
 )
 from topo_sweep.store.parquet import ResultStore
 from topo_sweep.store.parts import _footer
@@ -98,8 +97,8 @@ READERS: Final[tuple[Reader, ...]] = (
     lambda paths, _: overview(paths.folder.parent),
     lambda paths, spec: make_plan(spec, paths.folder.parent).left,
     lambda paths, spec: make_plan(spec, paths.folder.parent, retry_failed=True).blocked,
-    lambda paths, _: [check_sweep(f, repairs=False) for f in sweep_folders(paths.folder)],
-    lambda paths, _: [check_sweep(f, repairs=True) for f in sweep_folders(paths.folder)],
+    lambda paths, _: [check_sweep(f, repairs=False) for f in folders_to_check(paths.folder)],
+    lambda paths, _: [check_sweep(f, repairs=True) for f in folders_to_check(paths.folder)],
     lambda paths, _: ResultStore(paths).tidy(),
     lambda paths, _: ResultStore(paths).compact(),
     of_opened(OpenedSweep.searches),

@@ -29,11 +29,10 @@ def check(results: Path, *, repair: bool) -> None:
       topo-sweep check results
       topo-sweep check results/demo-digits-46d822a5 --repair
     """
-    from topo_sweep.runs.reports.check import check_sweep
-    from topo_sweep.store.opened import sweep_folders
+    from topo_sweep.runs.reports.check import check_sweep, folders_to_check
 
     count = 0
-    for folder in sweep_folders(results):
+    for folder in folders_to_check(results):
         checked = check_sweep(folder, repairs=repair)
         for each in checked.damage:
             click.echo(f"{each.path}: {each.reason}{'; moved aside' if repair else ''}")
@@ -44,6 +43,8 @@ def check(results: Path, *, repair: bool) -> None:
                 f"; {checked.undigested} of an earlier version, in which a changed value would "
                 "not be seen"
             )
+        if not checked.has_manifest:
+            line += "; no sweep.json: give the command of the sweep again, which writes another"
         click.echo(line)
         count += bad
     if count and repair:

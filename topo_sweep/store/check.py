@@ -6,7 +6,8 @@ is. Nothing is removed: what is damaged goes to a folder of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,33 +40,38 @@ def damaged(paths: StorePaths) -> Iterator[Damage]:
         NewerStoreError: what is whole in it, only a newer version can say.
 
     """
-    files = list(_damaged_files(paths))
-    yield from files
-    if all(each.path == paths.manifest for each in files):
+    yield from _damaged_manifest(paths)
+    parts = list(_damaged_parts(paths))
+    yield from parts
+    if not parts:
         for table in TABLES.values():
             for part, _, lost in _without_curves(paths, table):
                 yield Damage(part, _lost_curves(lost))
 
 
-def repair(paths: StorePaths) -> Iterator[Damage]:
+def repair(paths: StorePaths, states: Sequence[Damage] = ()) -> Iterator[Damage]:
     """Move what is damaged aside, a row without its curve too; yield what was moved.
 
     Call it with the lock held. What was moved has no row any more, so that it runs again. What a
     merge or another repair that was killed has left goes first: of rows that stand twice those that
-    lost no curve stay once.
+    lost no curve stay once. `sweep.json` is moved last: by it another repair finds the sweep.
+
+    Args:
+        paths: of the sweep.
+        states: checkpoints that are damaged.
 
     Raises:
         NewerStoreError: as `damaged`; nothing was changed.
         OSError: as the file system says; another repair goes on from there.
 
     """
-    list(_damaged_manifest(paths))  # a newer store is left alone
+    manifest = list(_damaged_manifest(paths))  # a newer store is left alone
     for folder in {part.parent for part in all_parts(paths)}:
         tidy(folder)
     for half_a_copy in paths.damaged.glob(f"*/.*{TEMPORARY}"):
         remove(half_a_copy)
-    for each in list(_damaged_files(paths)):
-        move_aside(paths, each.path)
+    for each in [*states, *_damaged_parts(paths)]:
+        move(each.path, _aside(paths, each.path))
         yield each
     for table in TABLES.values():
         for part, whole, lost in list(_without_curves(paths, table)):
@@ -73,6 +79,9 @@ def repair(paths: StorePaths) -> Iterator[Damage]:
             write_part(part.parent, whole, replaces=[part])
             unlink(part)
             yield Damage(part, _lost_curves(lost))
+    for each in manifest:
+        move(each.path, _aside(paths, each.path))
+        yield each
 
 
 def all_parts(paths: StorePaths) -> dict[Path, pa.Schema]:
@@ -81,21 +90,13 @@ def all_parts(paths: StorePaths) -> dict[Path, pa.Schema]:
     return {part: schema for name, schema in kinds for part in parts_of(paths.part_folder(name))}
 
 
-def move_aside(paths: StorePaths, file: Path) -> None:
-    """Move a file of a sweep into its folder of what is damaged, under the same name or a like one.
-
-    Raises:
-        OSError: as the file system says.
-
-    """
-    move(file, _aside(paths, file))
-
-
 def _aside(paths: StorePaths, file: Path) -> Path:
     return paths.damaged / file.relative_to(paths.folder)
 
 
 def _damaged_manifest(paths: StorePaths) -> Iterator[Damage]:
+    if not os.path.lexists(paths.manifest):  # it was moved aside, or somebody removed it
+        return
     try:
         read_manifest(paths.manifest)
     except NewerStoreError:
@@ -104,8 +105,7 @@ def _damaged_manifest(paths: StorePaths) -> Iterator[Damage]:
         yield Damage(paths.manifest, str(error))
 
 
-def _damaged_files(paths: StorePaths) -> Iterator[Damage]:
-    yield from _damaged_manifest(paths)
+def _damaged_parts(paths: StorePaths) -> Iterator[Damage]:
     for part, schema in all_parts(paths).items():
         try:
             read_part(part, schema)

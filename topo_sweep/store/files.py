@@ -15,6 +15,7 @@ import itertools
 import os
 import time
 import uuid
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -200,8 +201,7 @@ def refresh(folder: Path, *, whole: bool = False, now: bool = False, anew: bool 
     listed = remote.listed(folder)
     if not listed:
         remote.check_root()
-    of_sweeps = {paths.manifest, *(paths.part_folder(name) for name in TABLES)}
-    if whole or of_sweeps.intersection(listed) or paths.manifest.exists():
+    if whole or _is_of_a_sweep(paths, listed) or paths.manifest.exists():
         _refresh_sweep(remote, paths, whole=whole, anew=anew)
     else:
         here = {path.parent for path in folder.glob(f"*/{paths.manifest.name}")}
@@ -220,8 +220,13 @@ def _is_fresh(folder: Path, *, whole: bool) -> bool:
 
 def _refresh_child(remote: Remote, folder: Path) -> None:
     paths = StorePaths(folder)
-    if paths.manifest.exists() or paths.manifest in remote.listed(folder):
+    if paths.manifest.exists() or _is_of_a_sweep(paths, remote.listed(folder)):
         _refresh_sweep(remote, paths, whole=False, anew=False)
+
+
+def _is_of_a_sweep(paths: StorePaths, listed: Collection[Path]) -> bool:
+    """Return whether what lies in a folder is of a sweep, which may have lost its `sweep.json`."""
+    return any(path in listed for path in (paths.manifest, *map(paths.part_folder, TABLES)))
 
 
 def _refresh_sweep(remote: Remote, paths: StorePaths, *, whole: bool, anew: bool) -> None:

@@ -247,13 +247,13 @@ def read_manifest(path: Path) -> Manifest:
         if not is_regular(path):
             raise ValueError("it is no regular file")
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError, RecursionError) as error:
-        raise InputError(
-            f"{path.parent} is no sweep: {path.name} is unreadable ({error})"
-        ) from None
+    except FileNotFoundError:
+        raise InputError(f"{path.parent} is no sweep: there is no {path.name}") from None
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, f"is unreadable ({error})") from None
     version = value.get("store_version") if isinstance(value, Mapping) else None
     if not isinstance(version, int):
-        raise InputError(f"{path.parent} is no sweep: {path.name} names no store_version")
+        raise _damaged(path, "names no store_version")
     if version > STORE_VERSION:
         raise NewerStoreError(
             f"{path.parent} was made by a newer topo-sweep (store version {version}, this one "
@@ -269,14 +269,17 @@ def read_manifest(path: Path) -> Manifest:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{path} is damaged: {key}: {first['msg']}") from None
+        raise _damaged(path, f"is damaged: {key}: {first['msg']}") from None
     if not is_as_written:
-        raise InputError(
-            f"{path} is damaged, or was changed by hand: it does not say what was written; put it "
-            f"back as it was, or let `topo-sweep check {path.parent} --repair` move it aside and "
-            "ask for the sweep again"
-        )
+        raise _damaged(path, "is damaged, or was changed by hand: it does not say what was written")
     return manifest
+
+
+def _damaged(path: Path, how: str) -> InputError:
+    return InputError(
+        f"{path} {how}; put it back as it was, or let `topo-sweep check {path.parent} --repair` "
+        "move it aside and ask for the sweep again"
+    )
 
 
 def _race(request: Request) -> Adaptive | None:
@@ -290,23 +293,19 @@ def _digest(value: Mapping[str, Any]) -> str:
 
 def _check_unchanged(manifest: Manifest, path: Path) -> None:
     """Refuse settings that are not those under which the rows were made."""
-    settings = [(manifest.protocol, manifest.data)]
+    settings = [(manifest.sweep, manifest.protocol, manifest.data)]
     for request in manifest.requests:
         protocol = Protocol.model_validate_json(json.dumps(request.spec.get("protocol")))
         data = DataOptions.model_validate_json(json.dumps(request.spec.get("data")))
-        settings.append((protocol, data))
-        if (name := request.spec.get("name")) != manifest.sweep:
+        settings.append((str(request.spec.get("name")), protocol, data))
+    said = (manifest.sweep, manifest.protocol_hash, manifest.data)
+    for name, protocol, data in settings:
+        if (name, protocol.protocol_hash, data) != said:
             raise InputError(
-                f"{path} was changed by hand: it says sweep {manifest.sweep!r}, but also a request "
-                f"for {name!r}; put the file back as it was"
-            )
-    for protocol, data in settings:
-        if protocol.protocol_hash != manifest.protocol_hash or data != manifest.data:
-            raise InputError(
-                f"{path} was changed by hand: it says protocol {manifest.protocol_hash} and "
-                f"{manifest.data.canonical()}, but also settings of protocol "
-                f"{protocol.protocol_hash} and {data.canonical()}; its rows were made under one "
-                "of them, so put the file back as it was"
+                f"{path} was changed by hand: it says {manifest.sweep}, protocol "
+                f"{manifest.protocol_hash} and {manifest.data.canonical()}, but also settings of "
+                f"{name}, protocol {protocol.protocol_hash} and {data.canonical()}; its rows were "
+                "made under one of them, so put the file back as it was"
             )
 
 

@@ -246,10 +246,12 @@ class ResultStore:
         """Hold the store against other writers on any machine that shares it, see `lock.py`.
 
         Raises:
-            InputError: another process holds it, which it names, or it is no file.
+            InputError: another process holds it, which it names, it is no file, or a folder of the
+                sweep is a link.
 
         """
         with locked(self.paths):
+            self._check_folders()
             self.refresh(whole=True, now=True)
             yield
 

@@ -67,5 +67,26 @@ def test_a_study_of_an_earlier_version_says_what_cannot_be_seen(tmp_path: Path) 
     assert "none damaged; 1 of an earlier version, in which a changed value would not" in line
 
 
+def test_what_is_left_of_a_sweep_without_its_sweep_json_is_checked_beside_other_sweeps(
+    tmp_path: Path,
+) -> None:
+    for name in ("a", "b"):
+        store = make_sweep(tmp_path / "results", small_spec(name=name))
+        append(store, [trial_row(name)])
+    store.paths.manifest.unlink()
+    (part,) = parts(store.paths.trials)
+    part.write_bytes(b"")
+    folder = store.paths.folder.relative_to(tmp_path)
+
+    for arguments in ((), (str(folder),)):
+        found = program(tmp_path, "check", *arguments)
+        assert found.code == 1
+        assert f"{folder}: 2 files, 1 damaged; no sweep.json: give the command" in found.output
+    done(tmp_path, "check", "--repair")
+
+    assert not part.exists()
+    assert f"{folder}: 1 file, none damaged; no sweep.json" in done(tmp_path, "check").output
+
+
 def test_where_there_is_no_sweep_one_line_says_so(tmp_path: Path) -> None:
     assert "there is no folder none" in refused(tmp_path, "check", "none")

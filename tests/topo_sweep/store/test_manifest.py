@@ -182,11 +182,13 @@ def test_a_newer_store_is_refused_with_the_advice_to_upgrade(path: Path) -> None
 def test_a_file_that_is_no_manifest_is_named_in_one_line(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
-    check_refused(path, f"{path.parent} is no sweep: sweep.json ")
+    check_refused(path, f"{path} ")
+    with pytest.raises(InputError, match=f"`topo-sweep check {path.parent} --repair` move it asi"):
+        read_manifest(path)
 
 
 def test_a_folder_without_a_manifest_is_no_sweep(path: Path) -> None:
-    check_refused(path, f"{path.parent} is no sweep: sweep.json ")
+    check_refused(path, f"{path.parent} is no sweep: there is no sweep.json")
 
 
 @pytest.mark.parametrize(
@@ -222,7 +224,7 @@ def test_a_missing_key_is_named_in_one_line(path: Path, key: str) -> None:
 def test_a_request_for_a_sweep_of_another_name_is_refused(path: Path) -> None:
     path.write_text(json.dumps(whole() | {"sweep": "other"}))
 
-    check_refused(path, f"{path} was changed by hand: it says sweep 'other', but also")
+    check_refused(path, f"{path} was changed by hand: it says other, protocol ")
 
 
 def test_a_damaged_request_is_named_in_one_line(path: Path) -> None:

@@ -20,7 +20,6 @@ import pytest
 
 from nas_core.errors import InputError
 from tests.disk import fill, full_disk
-from tests.topo_sweep.conftest import new_manifest, small_spec
 from tests.topo_sweep.store.local_store import ids, make_store, parts, rows_in
 from tests.topo_sweep.store.store_rows import (
     another_process,
@@ -28,7 +27,8 @@ from tests.topo_sweep.store.store_rows import (
     curve_of,
     trial_row,
 )
-from topo_sweep.store.check import repair
+from topo_sweep.runs.reports.check import folders_to_check
+from topo_sweep.store.check import damaged, repair
 from topo_sweep.store.parquet import (
     ResultStore,
 )
@@ -160,21 +160,32 @@ def test_whichever_file_operation_fails_the_store_reads_and_another_try_leaves_e
 
 @pytest.fixture(scope="module")
 def halved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a store with one part of two rows, of which one lost its curve; only to be copied."""
+    """Return a sweep of which a part lost the curve of one of two rows; only to be copied.
+
+    Its `sweep.json` and another part are torn.
+    """
     folder = tmp_path_factory.mktemp("halved")
     store = make_store(folder)
     store.append([trial_row("lost"), trial_row("whole")], curve_of(trial_row("whole")))
-    new_manifest(small_spec()).write(store.paths.manifest)
+    torn = store.paths.trials / "part-torn.parquet"
+    torn.write_bytes(parts(store.paths.trials)[0].read_bytes()[:-9])
+    store.paths.manifest.write_text("{")
     return folder
 
 
-def check_repaired(folder: Path, part: Path) -> None:
+def check_repaired(folder: Path, halved: Path) -> None:
     """Check that a repair, after one that was not ended, leaves each row once and all files."""
-    make_change("repair", folder)
+    assert folders_to_check(folder.parent) == [folder]
+    assert os.path.lexists(folder / "sweep.json") or not list(damaged(StorePaths(folder)))
+
+    for sweep in folders_to_check(folder):
+        make_change("repair", sweep)
+
     store = ResultStore(StorePaths(folder))
     assert (ids(store), rows_in(store.paths.trials)) == (["whole"], 1)
-    (kept,) = parts(store.paths.damaged)
-    assert kept.read_bytes() == part.read_bytes()
+    kept = [store.paths.damaged / "sweep.json", *parts(store.paths.damaged)]
+    before = [halved / "sweep.json", *parts(halved / "trials")]
+    assert [path.read_bytes() for path in kept] == [path.read_bytes() for path in before]
     assert not list(folder.rglob("*.tmp"))
 
 
@@ -182,9 +193,8 @@ def check_repaired(folder: Path, part: Path) -> None:
 def test_a_kill_before_any_file_operation_of_a_repair_leaves_each_row_once_after_the_next(
     tmp_path: Path, halved: Path
 ) -> None:
-    (part,) = parts(halved / "trials")
     for number in range(100):
-        folder = shutil.copytree(halved, tmp_path / str(number))
+        folder = shutil.copytree(halved, tmp_path / str(number) / "sweep")
         with another_process(_killed_at, number, folder, "repair") as (process, _):
             process.join()
             ended = process.exitcode
@@ -192,11 +202,10 @@ def test_a_kill_before_any_file_operation_of_a_repair_leaves_each_row_once_after
             break
 
         assert ended == -signal.SIGKILL
-        assert "whole" in ids(ResultStore(StorePaths(folder)))
-        check_repaired(folder, part)
+        check_repaired(folder, halved)
 
-    assert number >= 10  # the copy and the new part are opened, written, synced, named
-    check_repaired(folder, part)
+    assert number >= 12  # beside two moves the copy and the new part are opened, written, named
+    check_repaired(folder, halved)
 
 
 @pytest.mark.parametrize("code", [errno.EROFS, errno.ENOSPC])
@@ -209,16 +218,15 @@ def test_whichever_file_operation_of_a_repair_fails_another_leaves_each_row_once
         failed.append(number)
         raise OSError(code, os.strerror(code))
 
-    (part,) = parts(halved / "trials")
     for number in range(100):
-        folder = shutil.copytree(halved, tmp_path / str(number))
+        folder = shutil.copytree(halved, tmp_path / str(number) / "sweep")
         with at_operation(number, fail), contextlib.suppress(OSError):
             make_change("repair", folder)
-        check_repaired(folder, part)
+        check_repaired(folder, halved)
         if number not in failed:
             break
 
-    assert len(failed) >= 10
+    assert len(failed) >= 12
 
 
 def test_rows_that_are_durable_are_so_also_where_their_folder_cannot_be_listed_afterwards(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from nas_core.files import is_regular
 from nas_core.training.checkpoint import checked_metadata
-from topo_sweep.store.check import Damage, all_parts, damaged, move_aside, repair
+from topo_sweep.store.check import Damage, all_parts, damaged, repair
+from topo_sweep.store.opened import is_sweep, sweep_folders
 from topo_sweep.store.parquet import ResultStore
 from topo_sweep.store.parts import has_digest
 from topo_sweep.store.paths import StorePaths
@@ -22,7 +24,29 @@ class Checked:
     """That were read."""
     undigested: int
     """Parts of earlier versions, which can be read, but do not say what must be in them."""
+    has_manifest: bool
+    """Whether there was a `sweep.json`."""
     damage: list[Damage]
+
+
+def folders_to_check(results: Path) -> list[Path]:
+    """Return the folder itself where it is a sweep, else those of its children that are.
+
+    A folder with parts that has lost its `sweep.json` is one too.
+
+    Raises:
+        InputError: there is no such folder, or no sweep in it.
+        OSError: as the file system says.
+
+    """
+    if _is_sweep_or_rest(results):
+        return [results]
+    children = sorted(results.iterdir()) if results.is_dir() else []
+    return [child for child in children if _is_sweep_or_rest(child)] or sweep_folders(results)
+
+
+def _is_sweep_or_rest(folder: Path) -> bool:
+    return is_sweep(folder) or bool(all_parts(StorePaths(folder)))
 
 
 def check_sweep(folder: Path, *, repairs: bool) -> Checked:
@@ -42,19 +66,18 @@ def check_sweep(folder: Path, *, repairs: bool) -> Checked:
     store = ResultStore(StorePaths(folder))
     store.refresh(whole=True, anew=True)  # of a sweep elsewhere, what is there counts
     paths = store.paths
+    has_manifest = os.path.lexists(paths.manifest)
     parts = list(all_parts(paths))
     states = sorted(paths.checkpoints.glob("*.safetensors"))
     damage = list(_damaged_states(states))
     if repairs or store.is_locked:  # which says by whom
         with store.lock():
-            moved = list(repair(paths))
-            for state in damage:
-                move_aside(paths, state.path)
-            damage += moved
+            damage = list(repair(paths, damage))
     else:
         damage += damaged(paths)
     undigested = sum(not has_digest(part) for part in parts)
-    return Checked(1 + len(parts) + len(states), undigested, damage)
+    files = has_manifest + len(parts) + len(states)
+    return Checked(files, undigested, has_manifest, damage)
 
 
 def _damaged_states(states: list[Path]) -> Iterator[Damage]:
