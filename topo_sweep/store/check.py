@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 
 from nas_core.errors import InputError
 from nas_core.files import TEMPORARY
-from topo_sweep.store.files import copy, move, remove, unlink
+from topo_sweep.store.files import copy, move, remove
 from topo_sweep.store.manifest import NewerStoreError, read_manifest
-from topo_sweep.store.parts import DamagedPartError, parts_of, read_part, tidy, write_part
+from topo_sweep.store.parts import DamagedPartError, parts_of, read_part, replace_part, tidy
 from topo_sweep.store.paths import StorePaths
 from topo_sweep.store.tables import TABLES, Table
 
@@ -76,8 +76,7 @@ def repair(paths: StorePaths, states: Sequence[Damage] = ()) -> Iterator[Damage]
     for table in TABLES.values():
         for part, whole, lost in list(_without_curves(paths, table)):
             copy(part, _aside(paths, part))
-            write_part(part.parent, whole, replaces=[part])
-            unlink(part)
+            replace_part(part, whole)
             yield Damage(part, _lost_curves(lost))
     for each in manifest:
         move(each.path, _aside(paths, each.path))

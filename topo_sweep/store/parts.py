@@ -166,6 +166,17 @@ def merge(folder: Path, schema: pa.Schema, *, smaller_than: int) -> None:
             unlink(part)
 
 
+def replace_part(part: Path, rows: pa.Table) -> None:
+    """Let a part hold these rows alone, as another one; no rows make none.
+
+    Raises:
+        OSError: as the file system says.
+
+    """
+    write_part(part.parent, rows, replaces=[part])
+    unlink(part)
+
+
 def tidy(folder: Path) -> None:
     """Remove what writers that were killed left in a folder: half a file, parts that were merged.
 
