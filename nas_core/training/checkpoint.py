@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from nas_core.files import digest, write_durably
+from nas_core.files import digest, is_regular, write_durably
 
 _LOGGER = logging.getLogger(__name__)
 _NO_DIGEST: Final = "0" * 16
@@ -73,10 +73,12 @@ class Checkpoint:
         A damaged file costs the time it had saved, not the trial: everything starts over from
         the same random streams, and a warning says so.
         """
-        if not self.path.is_file():
-            return None
         try:
+            if not is_regular(self.path):
+                raise ValueError("it is no regular file")
             return self._read(self.path.read_bytes())
+        except FileNotFoundError:
+            return None
         except (SafetensorError, OSError, KeyError, ValueError, RecursionError) as error:
             _LOGGER.warning("starting over, checkpoint %s is unusable: %s", self.path, error)
             return None

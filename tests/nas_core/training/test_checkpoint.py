@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from pathlib import Path
 
@@ -72,6 +73,25 @@ def test_an_unusable_file_means_starting_over_and_is_said(
     with caplog.at_level(logging.WARNING):
         assert Checkpoint(path, key="mine").load() is None
     assert "starting over" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_what_is_no_regular_file_is_neither_followed_nor_waited_for(
+    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    elsewhere = Checkpoint(tmp_path / "elsewhere", key="a")
+    elsewhere.save({"w": torch.ones(3)}, [])
+    checkpoint = Checkpoint(tmp_path / "a.safetensors", key="a")
+    if kind == "link":
+        checkpoint.path.symlink_to(elsewhere.path)
+    elif kind == "pipe":
+        os.mkfifo(checkpoint.path)
+    else:
+        checkpoint.path.mkdir()
+
+    assert checkpoint.load() is None
+
+    assert caplog.text.count("is unusable: it is no regular file") == 1
 
 
 def test_a_file_cut_anywhere_is_never_read(tmp_path: Path) -> None:
