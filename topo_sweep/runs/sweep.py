@@ -186,6 +186,7 @@ def _run_locked(
     # Another driver may have finished some of it while this one was starting.
     plan = make_plan(plan.spec, plan.store.paths.folder.parent, retry_failed=plan.retry_failed)
     check_fingerprint(plan, dataset)
+    _forget_checkpoints(plan, plan.manifest)
     manifest = plan.manifest or new_manifest(plan, dataset)
     # A store of an earlier version does not hold them yet.
     counts = {"train_images": len(dataset.train), "test_images": len(dataset.test)}
@@ -240,7 +241,7 @@ def _run_locked(
         finally:
             recorder.close()
     unfinished = _where_they_go_on(plan, recorder, list(progress.running))
-    _forget_packs(plan, manifest)
+    _forget_checkpoints(plan, manifest)
     return RunResult(progress, tuple(recorder.errors), interrupted, unfinished)
 
 
@@ -267,19 +268,25 @@ def _put_together(
     return manifest.with_packs(packs), packs
 
 
-def _forget_packs(plan: Plan, manifest: Manifest) -> None:
-    """Remove what packs of earlier runs saved: others replace them, or all members have ended."""
+def _forget_checkpoints(plan: Plan, manifest: Manifest | None) -> None:
+    """Remove what is saved of what has ended, and of packs that others replace.
+
+    A killed driver leaves it, and a worker that was cut off may save what has ended elsewhere.
+    """
     with contextlib.suppress(StoreError):  # what other machines have saved elsewhere
         plan.store.refresh(whole=True, now=True)
-    saved, before = saved_keys(plan), () if plan.manifest is None else plan.manifest.packs
-    packs = {*before, *manifest.packs, *manifest.split_packs}
-    left_over = {key: pack for pack in packs if (key := pack_id(pack)) in saved}
-    if left_over:
-        statuses = endings(plan.store.trials(), plan.store.searches())
-        ended = {trial_id for trial_id, status in statuses.items() if status != "failed"}
-        for key, pack in left_over.items():
-            if pack not in manifest.packs or ended.issuperset(pack):
-                remove(plan.store.paths.checkpoint(key))
+    if not (saved := saved_keys(plan)):
+        return
+    statuses = endings(plan.store.trials(), plan.store.searches())
+    ended = {trial_id for trial_id, status in statuses.items() if status != "failed"}
+    told = [each for each in (plan.manifest, manifest) if each is not None]
+    packs = {pack_id(pack): pack for each in told for pack in (*each.packs, *each.split_packs)}
+    planned = () if manifest is None else manifest.packs
+    for key in saved:
+        members = packs.get(key, (key,))
+        is_replaced = key in packs and members not in planned
+        if is_replaced or ended.issuperset(members):
+            remove(plan.store.paths.checkpoint(key))
 
 
 def _where_they_go_on(plan: Plan, recorder: Recorder, trial_ids: list[str]) -> tuple[str, ...]:

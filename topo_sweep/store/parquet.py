@@ -141,6 +141,8 @@ class ResultStore:
                 tidy(self.paths.part_folder(name))
             with contextlib.suppress(OSError, StoreError):  # reading says what is wrong
                 self._remove_lost_curves(table)
+        # A worker of a killed driver may write one still: it goes on without saving.
+        tidy(self.paths.checkpoints)
         for pattern in (f".*{TEMPORARY}", self.paths.fault("*").name):
             for left in self.paths.folder.glob(pattern):
                 remove(left)

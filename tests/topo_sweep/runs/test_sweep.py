@@ -12,8 +12,9 @@ import pytest
 import nas_core.training.search
 from nas_core.cells.genotype import Genotype
 from nas_core.networks.evaluation import EvalNetwork, multiply_adds, parameter_count
-from nas_core.protocols.training import PRESETS, DataOptions
+from nas_core.protocols.training import PRESETS, DataOptions, Protocol
 from nas_core.training.epochs import SearchEpoch
+from nas_core.training.training import Training
 from tests.topo_sweep.conftest import small_spec
 from tests.topo_sweep.runs.interruptions import epochs_taken
 from tests.topo_sweep.runs.search_run import search_of, search_spec
@@ -221,6 +222,34 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> ResultStore:
     folder = tmp_path_factory.mktemp("uninterrupted")
     swept(LONGER, folder)
     return store_of(LONGER, folder)
+
+
+def test_what_is_saved_of_what_has_ended_goes_when_a_run_begins_and_when_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    protocol, data = (
+        Protocol(cells=2, init_channels=2, epochs=1),
+        DataOptions(dataset="digits", train_limit=48),
+    )
+    tiny = {"protocol": protocol, "data": data, "topologies": (0,)}
+    swept(small_spec(**tiny, seeds=(0,)), tmp_path)
+    spec = small_spec(**tiny)
+    paths, (ended, _) = make_plan(spec, tmp_path).store.paths, spec.trials()
+    left, unfinished = paths.checkpoint(ended), paths.checkpoint("of another request")
+    for path in (left, unfinished):
+        path.touch()
+    run_epoch, there = Training.run_epoch, []
+
+    def run_epoch_beside_a_late_worker(self: Training, epoch: int) -> object:
+        there.append(left.exists())
+        left.touch()
+        return run_epoch(self, epoch)
+
+    monkeypatch.setattr(Training, "run_epoch", run_epoch_beside_a_late_worker)
+    swept(spec, tmp_path)
+
+    assert there == [False]
+    assert list(paths.checkpoints.iterdir()) == [unfinished]
 
 
 @pytest.mark.slow

@@ -120,6 +120,19 @@ def test_alphas_that_a_killed_append_left_go_although_their_search_has_an_earlie
     assert set(store.search_epochs()["finished_at"]) == {T0}
 
 
+def test_half_a_checkpoint_that_a_killed_worker_left_goes_and_a_whole_one_stays(
+    store: ResultStore,
+) -> None:
+    whole = store.paths.checkpoint("whole")
+    half = whole.with_name(f".{whole.name}.0123456789abcdef.tmp")
+    for path in (whole, half):
+        path.touch()
+
+    store.tidy()
+
+    assert list(store.paths.checkpoints.iterdir()) == [whole]
+
+
 def test_where_rows_cannot_be_read_no_curve_goes(store: ResultStore) -> None:
     for trial_id in "ab":
         append(store, [trial_row(trial_id)])
