@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -65,16 +66,22 @@ def check_sweep(folder: Path, *, repairs: bool) -> Checked:
     """
     store = ResultStore(StorePaths(folder))
     store.refresh(whole=True, anew=True)  # of a sweep elsewhere, what is there counts
-    paths = store.paths
+    if not (repairs or store.is_locked):
+        with contextlib.suppress(FileNotFoundError):
+            checked = _checked(store.paths, repairs=False)
+            # A run that began meanwhile may have written rows whose curves were not there before.
+            if not (checked.damage and store.is_locked):
+                return checked
+    with store.lock():  # which says by whom it is held
+        return _checked(store.paths, repairs=repairs)
+
+
+def _checked(paths: StorePaths, *, repairs: bool) -> Checked:
     has_manifest = os.path.lexists(paths.manifest)
     parts = list(all_parts(paths))
     states = sorted(paths.checkpoints.glob("*.safetensors"))
     damage = list(_damaged_states(states))
-    if repairs or store.is_locked:  # which says by whom
-        with store.lock():
-            damage = list(repair(paths, damage))
-    else:
-        damage += damaged(paths)
+    damage = list(repair(paths, damage)) if repairs else [*damage, *damaged(paths)]
     undigested = sum(not has_digest(part) for part in parts)
     files = has_manifest + len(parts) + len(states)
     return Checked(files, undigested, has_manifest, damage)

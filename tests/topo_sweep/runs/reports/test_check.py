@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -14,6 +15,7 @@ import pytest
 import torch
 
 from nas_core.errors import InputError
+from nas_core.files import is_regular
 from nas_core.training.checkpoint import Checkpoint
 from tests.topo_sweep.conftest import make_sweep, small_spec
 from tests.topo_sweep.store.store_rows import append, trial_row
@@ -22,6 +24,8 @@ from topo_sweep.store.manifest import NewerStoreError
 from topo_sweep.store.parquet import ResultStore
 from topo_sweep.store.parts import StoreError
 
+READS = "topo_sweep.runs.reports.check.is_regular"
+"""What a check calls first of each checkpoint."""
 STUDIES = Path(__file__).resolve().parents[4] / "results" / "studies"
 
 
@@ -52,9 +56,65 @@ def test_a_damaged_checkpoint_is_found_and_moved_aside(store: ResultStore) -> No
 
 
 @pytest.mark.parametrize("repairs", [False, True])
-def test_what_a_driver_writes_is_not_checked_meanwhile(store: ResultStore, repairs: bool) -> None:
+def test_what_a_driver_writes_is_not_checked_meanwhile(
+    store: ResultStore, monkeypatch: pytest.MonkeyPatch, *, repairs: bool
+) -> None:
+    def gone(state: Path) -> bool:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(state))
+
+    monkeypatch.setattr(READS, gone)
     with store.lock(), pytest.raises(InputError, match="is in use by process"):
         check_sweep(store.paths.folder, repairs=repairs)
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Do something once a check has listed the files and begins to read them."""
+
+    def after_that(state: Path) -> bool:
+        monkeypatch.setattr(READS, is_regular)
+        act()
+        return is_regular(state)
+
+    monkeypatch.setattr(READS, after_that)
+
+
+@pytest.mark.parametrize(
+    "does",
+    [
+        lambda store: store.paths.checkpoint("one").unlink(),
+        lambda store: store.append([trial_row("b")], []),  # whose curve was not there when looked
+    ],
+)
+def test_a_driver_that_begins_during_a_check_is_named(
+    store: ResultStore, monkeypatch: pytest.MonkeyPatch, does: Callable[[ResultStore], object]
+) -> None:
+    with contextlib.ExitStack() as driver:
+        meanwhile(monkeypatch, lambda: (driver.enter_context(store.lock()), does(store)))
+
+        with pytest.raises(InputError, match="is in use by process"):
+            check_sweep(store.paths.folder, repairs=False)
+
+
+def test_what_a_driver_removed_that_began_and_ended_during_a_check_is_not_missed(
+    store: ResultStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meanwhile(monkeypatch, store.paths.checkpoint("one").unlink)
+
+    checked = check_sweep(store.paths.folder, repairs=False)
+
+    assert (checked.files, checked.damage) == (4, [])
+
+
+def test_a_check_that_was_not_asked_to_repair_does_not_where_a_driver_has_just_ended(
+    store: ResultStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = store.paths.checkpoint("one")
+    state.write_bytes(b"")
+    monkeypatch.setattr(ResultStore, "is_locked", True)
+
+    assert [each.path for each in check_sweep(store.paths.folder, repairs=False).damage] == [state]
+
+    assert state.exists()
 
 
 @pytest.mark.parametrize("repairs", [False, True])
