@@ -21,7 +21,6 @@ from tests.topo_sweep.runs.pack_run import curves
 from topo_sweep.runs.reports.status import sweep_status
 from topo_sweep.store.opened import OpenedSweep, sweeps_in
 from topo_sweep.store.precedence import STATUSES
-from topo_sweep.store.tables import TABLES
 
 _TABLES: Final = {
     "trials": ("trial_id", comparable, curves),
@@ -37,7 +36,6 @@ class Outcome:
     lost: int = 0
     """Rows, and whole curves of rows that are there; all that waits for a failed search counts."""
     doubled: int = 0
-    """Rows, and epochs of curves and alphas."""
     changed: int = 0
     """Rows and curves with other values, and rows that the undisturbed sweep does not have."""
     failed: int = 0
@@ -157,16 +155,12 @@ def _compared_table(table: str, results: Path, whole: Path, halved: Collection[s
     failed = (got.loc[common, "status"] == "failed").to_numpy(bool)
     same = _equal_rows(got.loc[common, columns], expected.loc[common, columns])
     exempt = common.isin(halved)
-    epochs = epochs_of(results)
-    ours, theirs = (_curves_by(key, each) for each in (epochs, epochs_of(whole)))
+    ours, theirs = (_curves_by(key, epochs_of(each)) for each in (results, whole))
     curves_due = theirs.keys() & common[~failed]
     curves_alike = (curves_due & ours.keys()).difference(halved)
     return Outcome(
         lost=len(expected.index.difference(got.index)) + len(curves_due - ours.keys()),
-        doubled=stored(results, table)
-        - len(got)
-        + stored(results, TABLES[table].curve_name)
-        - len(epochs),
+        doubled=stored(results, table) - len(got),
         changed=len(got.index.difference(expected.index))
         + int((~same & ~failed & ~exempt).sum())
         + sum(not ours[each].equals(theirs[each]) for each in curves_alike),

@@ -28,7 +28,7 @@ SWEEP = ("run", "./small.yaml")
 
 
 def stored(results: Path, table: str) -> int:
-    """Count the rows of a kind of parts as they lie in the files, repeated ones too."""
+    """Count the rows of 'searches' or 'trials' as they lie in the files, repeated ones too."""
     parts = results.glob(f"*/{table}/part-*.parquet")
     return sum(pq.read_metadata(part).num_rows for part in parts)
 

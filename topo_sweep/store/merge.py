@@ -5,7 +5,7 @@ the files. A row is known by its trial and the microsecond in which it ended. Wh
 counts is decided by readers, as in any sweep, see `precedence.py`.
 
 Curves are written first, then `sweep.json`, and then the rows, which make them visible. So a merge
-that was killed leaves what was there before, and the next one completes it.
+that was killed leaves what was there before, and the next one takes what it has written.
 """
 
 from __future__ import annotations

@@ -33,15 +33,7 @@ from nas_core.files import TEMPORARY, write_durably
 from topo_sweep.store.curves import curves_of
 from topo_sweep.store.files import refresh, remove, unlink, unsure
 from topo_sweep.store.lock import is_locked, locked
-from topo_sweep.store.parts import (
-    StoreError,
-    merge,
-    parts_of,
-    read_part,
-    replace_part,
-    tidy,
-    write_part,
-)
+from topo_sweep.store.parts import StoreError, merge, parts_of, read_part, tidy, write_part
 from topo_sweep.store.paths import StorePaths
 from topo_sweep.store.precedence import by_time, preferred
 from topo_sweep.store.tables import SEARCHES, TABLES, TRIALS, Table
@@ -139,29 +131,11 @@ class ResultStore:
         for table in TABLES.values():
             for name, _ in table.parts:
                 tidy(self.paths.part_folder(name))
-            with contextlib.suppress(OSError, StoreError):  # reading says what is wrong
-                self._remove_lost_curves(table)
         # A worker of a killed driver may write one still: it goes on without saving.
         tidy(self.paths.checkpoints)
         for pattern in (f".*{TEMPORARY}", self.paths.fault("*").name):
             for left in self.paths.folder.glob(pattern):
                 remove(left)
-
-    def _remove_lost_curves(self, table: Table) -> None:
-        """Remove curves whose row a killed writer did not write: their trials run again.
-
-        They are in parts of their own, which nothing was merged into yet.
-        """
-        identity = [table.key, "finished_at"]
-        columns = pa.schema([table.schema.field(name) for name in identity])
-        rows = self.read(table.name, columns).to_pandas()
-        for part in parts_of(self.paths.part_folder(table.curve_name)):
-            if part.lstat().st_size < _SMALL_PART_BYTES:
-                curves = read_part(part, table.curve_schema)
-                named = curves.select(identity).to_pandas()
-                has_row = named.set_index(identity).index.isin(rows.set_index(identity).index)
-                if not has_row.all():
-                    replace_part(part, curves.filter(pa.array(has_row)))
 
     def trials(self) -> pd.DataFrame:
         """Return one row a trial; integer columns may hold NA, accuracies are fractions."""

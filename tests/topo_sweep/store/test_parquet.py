@@ -18,8 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.topo_sweep.runs.search_run import search_curve_of, stored_search
-from tests.topo_sweep.store.local_store import ids, make_store, parts, rows_in
+from tests.topo_sweep.store.local_store import ids, make_store, parts
 from tests.topo_sweep.store.store_contract import StoreContract, hold_lock
 from tests.topo_sweep.store.store_rows import (
     ON_DISK,
@@ -35,9 +34,7 @@ from topo_sweep.store.parquet import (
 )
 from topo_sweep.store.parts import StoreError
 from topo_sweep.store.paths import StorePaths
-from topo_sweep.store.tables import EPOCH_SCHEMA, SEARCHES, TRIAL_SCHEMA
-
-SECOND = timedelta(seconds=1)
+from topo_sweep.store.tables import EPOCH_SCHEMA, TRIAL_SCHEMA
 
 
 @pytest.fixture
@@ -95,31 +92,6 @@ def test_compaction_leaves_large_parts_alone(
     assert len(store.trials()) == 1003
 
 
-def test_a_curve_that_a_killed_append_left_goes_with_the_next_writer(store: ResultStore) -> None:
-    killed, beside = trial_row("again"), trial_row("beside", finished_at=T0 + SECOND)
-    append(store, [trial_row("before")])
-    store.append([beside], [*curve_of(killed), *curve_of(beside)])
-    before = store.epochs()
-
-    store.tidy()
-
-    assert rows_in(store.paths.epochs) == len(before) == 4
-    pd.testing.assert_frame_equal(store.epochs(), before)
-
-
-def test_alphas_that_a_killed_append_left_go_although_their_search_has_an_earlier_row(
-    store: ResultStore,
-) -> None:
-    failed, killed = (stored_search(finished_at=T0 + n * SECOND) for n in range(2))
-    store.append([failed], search_curve_of(failed), table=SEARCHES)
-    store.append([], search_curve_of(killed), table=SEARCHES)
-
-    store.tidy()
-
-    assert rows_in(store.paths.part_folder("search_epochs")) == len(search_curve_of(failed))
-    assert set(store.search_epochs()["finished_at"]) == {T0}
-
-
 def test_half_a_checkpoint_that_a_killed_worker_left_goes_and_a_whole_one_stays(
     store: ResultStore,
 ) -> None:
@@ -131,16 +103,6 @@ def test_half_a_checkpoint_that_a_killed_worker_left_goes_and_a_whole_one_stays(
     store.tidy()
 
     assert list(store.paths.checkpoints.iterdir()) == [whole]
-
-
-def test_where_rows_cannot_be_read_no_curve_goes(store: ResultStore) -> None:
-    for trial_id in "ab":
-        append(store, [trial_row(trial_id)])
-    parts(store.paths.trials)[0].write_bytes(b"")
-
-    store.tidy()
-
-    assert rows_in(store.paths.epochs) == 4
 
 
 def test_duckdb_reads_the_parts_as_one_table(store: ResultStore) -> None:

