@@ -16,6 +16,7 @@ import pandas as pd
 from nas_core.cells.genotype import Genotype
 from nas_core.errors import InputError
 from topo_sweep.analysis.accuracy import (
+    FRACTION,
     METRICS,
     accuracies,
     chosen_metric,
@@ -103,7 +104,7 @@ class Design:
     @cached_property
     def means(self) -> pd.Series[float]:
         """The mean of each group as if all had the same seeds, see `adjusted_means`."""
-        return adjusted_means(*wide(self.points, "group"))
+        return adjusted_means(*wide(self.points, "group")).clip(*FRACTION)
 
     @property
     def seed_words(self) -> str:

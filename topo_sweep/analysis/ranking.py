@@ -27,6 +27,7 @@ from topo_sweep.analysis.inference.best import PLACES, places
 from topo_sweep.analysis.inference.naming import rank_words, yes_no
 from topo_sweep.analysis.inference.noise import members
 from topo_sweep.analysis.inference.shrinkage import shrunken_means
+from topo_sweep.analysis.statistics.additive import apart
 from topo_sweep.analysis.statistics.anytime import anytime_interval
 from topo_sweep.analysis.text import (
     GIVEN,
@@ -115,6 +116,9 @@ class Ranking:
         intervals = _ANYTIME if self.adaptive else _INTERVALS
         sentences = [intervals] if (n > 1).any() else []
         sentences += [_ADJUSTED.format(self.design.unit)] if self.is_adjusted else []
+        if strangers := len(apart(self.design.table)):
+            groups = counted(strangers, self.design.unit)
+            sentences.append(f"{groups} of other seeds than the rest: not comparable with it.")
         if judged := int(self.table["in_best_set"].notna().sum()):
             best = int(self.table["in_best_set"].sum())
             sentences.append(_PLACES.format(best=best, judged=judged))

@@ -181,11 +181,11 @@ def _run_locked(
     plan: Plan, dataset: Dataset, images: Split, executor: Executor, say: Say
 ) -> RunResult:
     plan.store.tidy()
+    check_fingerprint(plan, dataset)
     if count := take_back(plan.store):
         say(f"{counted(count, 'row')} that an earlier run had saved elsewhere: taken back")
     # Another driver may have finished some of it while this one was starting.
     plan = make_plan(plan.spec, plan.store.paths.folder.parent, retry_failed=plan.retry_failed)
-    check_fingerprint(plan, dataset)
     _forget_checkpoints(plan, plan.manifest)
     manifest = plan.manifest or new_manifest(plan, dataset)
     # A store of an earlier version does not hold them yet.

@@ -13,7 +13,9 @@ from typing import Final
 
 import pyarrow as pa
 
+from nas_core.errors import InputError
 from nas_core.files import digest
+from topo_sweep.store.manifest import read_manifest
 from topo_sweep.store.parquet import ResultStore, Row
 from topo_sweep.store.parts import StoreError
 from topo_sweep.store.paths import StorePaths
@@ -56,7 +58,8 @@ def take_back(store: ResultStore) -> int:
     for folder in _saved_of(store.paths):
         saved = ResultStore(StorePaths(folder))
         try:
-            count += sum(_take_back(saved, store, table) for table in TABLES.values())
+            for table in TABLES.values():
+                count += _take_back(saved, store, table)
         except StoreError as error:
             _LOGGER.warning("rows that were saved in %s stay there: %s", folder, error)
         else:
@@ -92,6 +95,12 @@ def _places() -> tuple[Path, Path]:
 
 
 def _prefix(paths: StorePaths) -> str:
-    """Return how the names begin of what is saved of one sweep."""
-    sweep = uri_of(paths.folder) or str(paths.folder.resolve())
-    return f"topo-sweep-rescued-{digest(sweep.encode())}-"
+    """Return how the names begin of what is saved of one sweep: its place, and when it was begun.
+
+    What was saved of a sweep that was removed is none of another one's in its place.
+    """
+    place = uri_of(paths.folder) or str(paths.folder.resolve())
+    begun = ""
+    with contextlib.suppress(InputError):
+        begun = read_manifest(paths.manifest).requests[0].requested_at.isoformat()
+    return f"topo-sweep-rescued-{digest(f'{place} {begun}'.encode())}-"

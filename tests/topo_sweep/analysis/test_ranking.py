@@ -190,6 +190,15 @@ def test_what_diverged_says_nothing_of_its_seed() -> None:
     assert adjusted.to_dict() == pytest.approx({0: 0.80, 4: 0.78, 1: 0.445})
 
 
+def test_groups_that_share_no_seed_are_not_called_comparable() -> None:
+    trials = frame([*seeds(0, 0.8, 0.8), *seeds(1, 0.79), row(4, 7, 0.9)])
+
+    header = rank(trials).header
+
+    assert "1 class of other seeds than the rest: not comparable with it." in header
+    assert "not comparable" not in rank(trials[trials["topology"] != 4]).header
+
+
 def test_a_diverged_trial_without_an_accuracy_counts_as_zero() -> None:
     trials = frame([row(0, 0, 0.9), row(0, 1, float("nan"), status="diverged")])
 

@@ -36,5 +36,5 @@ def test_of_what_is_above_a_threshold_it_is_said_how_many_are_surely_so(tmp_path
     sweep = topologies(tmp_path, accuracies)
 
     assert above(sweep, 0.8).remarks[-1] == (
-        "of 3 networks above 80.00% 1 are surely so, by 95% intervals over seeds"
+        "surely above 80.00%, allowing for all 4 that were measured: 1 of 3 networks"
     )

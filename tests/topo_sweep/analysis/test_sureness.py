@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from tests.topo_sweep.analysis.choice_rows import topologies
-from tests.topo_sweep.analysis.ranking_rows import frame, seeds
+from tests.topo_sweep.analysis.ranking_rows import frame, row, seeds
 from topo_sweep.analysis.ranking import rank
 from topo_sweep.analysis.selection import best_topologies
-from topo_sweep.analysis.sureness import sureness
+from topo_sweep.analysis.sureness import margin, sureness
 
 NOISE = np.array([0.0, 0.002, -0.002, 0.001, -0.001])
 OTHER = NOISE[[3, 4, 0, 2, 1]]
@@ -46,6 +46,24 @@ def test_a_choice_that_is_surely_better_than_what_is_left_is_called_so() -> None
 
     better = "each of the 1 chosen is surely better than the first left out, topology 2"
     assert said(means, 1, "topology")[0] == better
+
+
+def test_who_is_first_by_adjusted_means_may_be_behind_on_common_seeds() -> None:
+    accuracies = {
+        (0, 0): 0.90,
+        (0, 1): 0.90,
+        (2, 0): 0.91,
+        (2, 2): 0.90,
+        (4, 1): 0.80,
+        (4, 2): 0.85,
+    }
+    trials = frame([row(index, seed, value) for (index, seed), value in accuracies.items()])
+    order = rank(trials).table["genotype"].tolist()
+
+    assert margin(trials, "test", order) == (
+        "topology 0 is first by adjusted means, though behind topology 2 by 1.00 points on one "
+        "seed: without an interval that is no evidence"
+    )
 
 
 def test_one_seed_or_nothing_left_out_says_nothing_of_it() -> None:

@@ -12,14 +12,14 @@ import pytest
 
 from nas_core.files import write_durably
 from tests.disk import full_disk
-from tests.topo_sweep.conftest import Clock
+from tests.topo_sweep.conftest import Clock, make_sweep, small_spec
 from tests.topo_sweep.runs.search_run import search_curve_of, stored_search
 from tests.topo_sweep.store.local_store import ids, make_store, parts, rows_in
 from tests.topo_sweep.store.store_rows import append, curve_of, trial_row
 from topo_sweep.store.buffered import BufferedWriter
 from topo_sweep.store.parquet import ResultStore
 from topo_sweep.store.paths import StorePaths
-from topo_sweep.store.rescued import take_back
+from topo_sweep.store.rescued import save_elsewhere, take_back
 from topo_sweep.store.tables import SEARCHES
 
 
@@ -128,6 +128,20 @@ def test_of_another_sweep_or_another_user_nothing_is_taken(
     monkeypatch.setattr(os, "getuid", lambda: me + 1)
     assert take_back(store) == 0
     assert parts(elsewhere)
+
+
+def test_of_a_sweep_that_was_removed_nothing_comes_back_into_the_next_in_its_place(
+    tmp_path: Path, elsewhere: Path
+) -> None:
+    row = trial_row("a")
+    for is_removed, count in ((True, 0), (False, 1)):
+        store = make_sweep(tmp_path / "results", small_spec())
+        save_elsewhere(store.paths, {"trials": ([row], curve_of(row))})
+        if is_removed:
+            shutil.rmtree(store.paths.folder)
+            store = make_sweep(tmp_path / "results", small_spec())
+        assert take_back(store) == count
+    assert parts(elsewhere), "what was saved first stays"
 
 
 def test_what_cannot_be_taken_back_stays_and_is_named(

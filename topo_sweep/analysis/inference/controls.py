@@ -126,14 +126,16 @@ def _needed(comparisons: int, alpha: float) -> int:
 
 
 def _too_few(table: pd.DataFrame, alpha: float) -> list[str]:
-    """Say which comparisons cannot show anything, whatever the found cell is."""
+    """Say which comparisons may be unable to show anything, whatever the found cell is."""
     needed = _needed(int(table["p_value"].notna().sum()), alpha)
     few = (table["found"] == 1) & (table["random"] > 1) & (table["random"] < needed)
+    few &= table["verdict"] != "better"  # beside one that stood out, fewer are enough
     if not few.any():
         return []
     where = "here" if len(table) == 1 else f"in {int(few.sum())} of these comparisons"
-    could_not = f"A single found cell could not stand out {where}, however good"
-    return [f"{could_not}: that takes {needed} random cells."]
+    return [
+        f"To be sure that a single found cell can stand out {where}, {needed} random ones are due."
+    ]
 
 
 def _measured(rows: pd.DataFrame, found: pd.DataFrame, metric: str) -> pd.DataFrame:

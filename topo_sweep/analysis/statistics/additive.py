@@ -77,6 +77,19 @@ def adjusted_means(table: pd.DataFrame, lost: pd.DataFrame | None = None) -> pd.
     return means
 
 
+def apart(table: pd.DataFrame) -> pd.Index[int]:
+    """Return the groups that share no seed with most others, not by way of third ones either.
+
+    What seeds do cannot be told from what such groups are.
+    """
+    from scipy.sparse.csgraph import connected_components
+
+    there = table.notna().to_numpy().astype(float)
+    _, part_of_seed = connected_components(there @ there.T)
+    part = part_of_seed[there.argmax(axis=0)]
+    return table.columns[part != np.bincount(part).argmax()]
+
+
 def comparable_means(table: pd.DataFrame, lost: pd.DataFrame | None = None) -> pd.Series[float]:
     """Return `adjusted_means` of groups that have at least half as many seeds as any other.
 

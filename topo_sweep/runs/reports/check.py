@@ -43,7 +43,9 @@ def folders_to_check(results: Path) -> list[Path]:
     if _is_sweep_or_rest(results):
         return [results]
     children = sorted(results.iterdir()) if results.is_dir() else []
-    return [child for child in children if _is_sweep_or_rest(child)] or sweep_folders(results)
+    aside = StorePaths(results).damaged
+    found = [child for child in children if child != aside and _is_sweep_or_rest(child)]
+    return found or sweep_folders(results)
 
 
 def _is_sweep_or_rest(folder: Path) -> bool:

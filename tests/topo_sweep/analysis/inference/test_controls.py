@@ -98,10 +98,10 @@ def test_a_single_found_cell_is_judged_by_its_place_which_takes_nineteen_others(
     few = controls_finding(found([0.9]), random()).sentence
     assert few.startswith("The one found cell is not shown to be better than random cells of all")
     assert few.endswith(
-        "A single found cell could not stand out here, however good: that takes 19 random cells."
+        "To be sure that a single found cell can stand out here, 19 random ones are due."
     )
     bad = controls_finding(found([0.1]), random([0.5 + n / 100 for n in range(19)])).sentence
-    assert "could not stand out" not in bad
+    assert "To be sure" not in bad
     lone = controls_finding(found([0.9]), random([0.8])).sentence
     assert lone.startswith("Whether found cells do better than random cells of all operations, ")
     assert "is not known: one random cell is no evidence" in lone
@@ -115,9 +115,13 @@ def test_two_single_cells_take_more_random_ones_and_it_is_said_how_many() -> Non
     enough = controls_finding(searches, random([0.5 + n / 100 for n in range(39)])).sentence
 
     assert "--random-cells 39" in none
-    assert "could not stand out in 2 of these comparisons, however good: that takes 39" in few
+    assert "can stand out in 2 of these comparisons, 39 random ones are due." in few
     assert enough.startswith("Found cells do better than random ones in 2 of 2 comparisons (")
-    assert "could not" not in enough
+    assert "To be sure" not in enough
+    beside = pd.concat([found([0.97, 0.98, 0.96]), found([0.97], search="search_darts, 8 cells")])
+    helped = controls_finding(beside, random([0.5 + n / 100 for n in range(30)])).sentence
+    assert helped.startswith("Found cells do better than random ones in 2 of 2 comparisons (")
+    assert "To be sure" not in helped
 
 
 def test_a_cell_that_all_searches_found_is_a_single_one() -> None:

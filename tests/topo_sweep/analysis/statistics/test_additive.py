@@ -7,7 +7,12 @@ import pandas as pd
 import pytest
 
 from tests.topo_sweep.analysis.inference.tables import table
-from topo_sweep.analysis.statistics.additive import additive, adjusted_means, comparable_means
+from topo_sweep.analysis.statistics.additive import (
+    additive,
+    adjusted_means,
+    apart,
+    comparable_means,
+)
 from topo_sweep.analysis.statistics.two_way import two_way
 
 
@@ -72,6 +77,20 @@ def test_what_has_much_fewer_seeds_than_another_is_not_compared() -> None:
 
 
 def test_groups_that_share_no_seed_keep_their_means() -> None:
-    apart = pd.DataFrame({0: [0.5, np.nan], 1: [np.nan, 0.9]})
+    table = pd.DataFrame({0: [0.5, np.nan], 1: [np.nan, 0.9]})
 
-    assert adjusted_means(apart).tolist() == pytest.approx([0.5, 0.9])
+    assert adjusted_means(table).tolist() == pytest.approx([0.5, 0.9])
+
+
+def test_groups_that_share_no_seed_with_most_are_told() -> None:
+    table = pd.DataFrame(
+        {
+            0: [0.5, 0.6, np.nan, np.nan],
+            1: [np.nan, 0.7, 0.8, np.nan],
+            2: [np.nan, np.nan, 0.9, np.nan],
+            3: [np.nan, np.nan, np.nan, 0.9],
+        }
+    )
+
+    assert apart(table).tolist() == [3]
+    assert apart(table[[0, 1, 2]]).empty
