@@ -140,8 +140,8 @@ def test_it_gets_no_trial_though_it_has_more_room(
     )
     recorder.close()
 
-    ended = store.trials()[["status", "error"]].to_numpy().tolist()
-    assert ended == [["ok", None]] * len(plan.trials)
+    ended = store.trials()[["status", "error"]].fillna("").to_numpy().tolist()
+    assert ended == [["ok", ""]] * len(plan.trials)
     where = [path.name.partition("-") for path in store.paths.folder.glob("*-*")]
     assert sorted(trial for name, _, trial in where if name == "first") == sorted(plan.trials)
     assert not [trial for name, _, trial in where if name == "other"]
