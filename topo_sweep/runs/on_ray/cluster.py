@@ -70,7 +70,7 @@ def connected(
         else:
             if os.environ.get(MODE, "token").lower() == "token":
                 ensure_token()  # Ray would make it for all to read
-                left.enter_context(_authenticated_as("token"))  # before 2.59 Ray asks for none
+                _ask_for_token()
             elif not insecure:
                 _LOGGER.warning("%s", open_warning("Ray on this machine", f"unset {MODE}"))
             ray.init(address="local", include_dashboard=False, **printing)
@@ -219,6 +219,12 @@ def _join(
         ) from None
     if mode[MODE] != "token" and not insecure:
         _LOGGER.warning("%s", open_warning(f"the cluster at {where}"))
+
+
+def _ask_for_token() -> None:
+    """Let Ray ask for the token in this process and its children, as it does itself since 2.59."""
+    os.environ[MODE] = "token"
+    Config.initialize("")
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from ray._private import services
@@ -140,11 +141,12 @@ def test_ray_of_this_machine_is_told_to_ask_for_a_token_that_is_closed_to_others
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     path, modes = tmp_path / ".ray" / "auth_token", []
-    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+    configured: list[str] = []
+    monkeypatch.setenv("RAY_AUTH_MODE", mode or "")  # and as it was, afterwards
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", *([] if mode else ["RAY_AUTH_MODE"])):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    if mode is not None:
-        monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    monkeypatch.setattr(cluster, "Config", SimpleNamespace(initialize=configured.append))
 
     def init(**_: object) -> None:
         token = path.stat().st_mode & 0o777 if path.exists() else None
@@ -158,7 +160,7 @@ def test_ray_of_this_machine_is_told_to_ask_for_a_token_that_is_closed_to_others
         pass
 
     assert modes == [("disabled", None) if mode == "disabled" else ("token", 0o600)]
-    assert os.environ.get("RAY_AUTH_MODE") == mode
+    assert configured == ([] if mode == "disabled" else [""])
     assert len(caplog.messages) == (mode == "disabled" and not insecure)
     for message in caplog.messages:
         assert message.startswith("warning: Ray on this machine asks for no token: anybody")
