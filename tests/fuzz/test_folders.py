@@ -17,7 +17,7 @@ from topo_sweep.runs.plan import make_plan
 from topo_sweep.runs.reports.check import check_sweep
 from topo_sweep.store.opened import load_results
 from topo_sweep.store.parquet import ResultStore
-from topo_sweep.store.paths import COPY_OF
+from topo_sweep.store.uris import COPY_OF
 
 Use = Callable[[ResultStore], object]
 

@@ -1,26 +1,16 @@
-"""Every file name of a store, in one place, and of the copy of one that lies elsewhere."""
+"""Every file name of a store, in one place."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nas_core.protocols.training import DataOptions, Protocol
 
 RESULTS = Path("results")
 """Where sweeps go unless told otherwise."""
-
-COPY_OF: Final = ".copy-of.json"
-"""In a working copy: of which place it is one, see `uris.py`."""
-
-
-def copies_folder() -> Path:
-    """Return where working copies lie: a cache, which may be removed when no command runs."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache.absolute() / "topo-sweep"
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,9 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from nas_core.errors import InputError
 from nas_core.files import digest, is_regular, write_durably
-from topo_sweep.store.paths import COPY_OF, copies_folder
+
+COPY_OF: Final = ".copy-of.json"
+"""In a working copy: of which place it is one."""
 
 _SECRET: Final = re.compile("key|secret|token|passw|credential|sig", re.IGNORECASE)
 _OF_S3: Final = ("region", "scheme", "endpoint_override")
@@ -55,6 +57,12 @@ class Place:
 
 _shown: dict[str, Place] = {}
 """The working copies that this process knows, by their folders."""
+
+
+def copies_folder() -> Path:
+    """Return where working copies lie: a cache, which may be removed when no command runs."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache.absolute() / "topo-sweep"
 
 
 def is_uri(text: str) -> bool:

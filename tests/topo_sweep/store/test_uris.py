@@ -13,8 +13,16 @@ import pytest
 
 from nas_core.errors import InputError
 from topo_sweep.store import uris
-from topo_sweep.store.paths import COPY_OF, StorePaths, copies_folder
-from topo_sweep.store.uris import folder_of, place_of, shown, uri_of, working_copy
+from topo_sweep.store.paths import StorePaths
+from topo_sweep.store.uris import (
+    COPY_OF,
+    copies_folder,
+    folder_of,
+    place_of,
+    shown,
+    uri_of,
+    working_copy,
+)
 
 SECRET = "hunter2SECRET"  # noqa: S105 - of nobody
 
