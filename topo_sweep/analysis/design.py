@@ -92,9 +92,13 @@ class Design:
         return per_seed(self.runs, ["group"], "accuracy")
 
     @cached_property
+    def _tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        return wide(self.points, "group")
+
+    @property
     def table(self) -> pd.DataFrame:
         """The points as a table: a row a seed, a column a group, NaN where nothing was trained."""
-        return wide(self.points, "group")[0]
+        return self._tables[0]
 
     @cached_property
     def complete(self) -> pd.DataFrame:
@@ -104,7 +108,7 @@ class Design:
     @cached_property
     def means(self) -> pd.Series[float]:
         """The mean of each group as if all had the same seeds, see `adjusted_means`."""
-        return adjusted_means(*wide(self.points, "group")).clip(*FRACTION)
+        return adjusted_means(*self._tables).clip(*FRACTION)
 
     @property
     def seed_words(self) -> str:
@@ -175,6 +179,27 @@ def design_of(trials: pd.DataFrame, *, by: str | None = None, metric: str | None
         protocol_hash=str(rows["protocol_hash"].iloc[0]),
         phase=phase,
     )
+
+
+def diverged_runs(trials: pd.DataFrame, key: str) -> pd.DataFrame:
+    """Return of each group of trials how many `runs` have a result, and how many `diverged`."""
+    ended = trials[trials["status"] != "failed"]
+    groups = ended.assign(lost=ended["status"] == "diverged").groupby(key)
+    runs: pd.DataFrame = groups.agg(runs=("lost", "size"), diverged=("lost", "sum"))
+    return runs
+
+
+def fewest_seeds(counts: pd.Series[int], top: int = 1) -> int:
+    """Return how many seeds it takes to be chosen: half as many as each of the `top` with most.
+
+    Means over much fewer seeds scatter more, so that the luckiest of them would lead.
+
+    Args:
+        counts: seeds of each group.
+        top: how many are to be chosen.
+
+    """
+    return -(-int(counts.nlargest(top).iloc[-1]) // 2)
 
 
 def _with_results(trials: pd.DataFrame) -> pd.DataFrame:

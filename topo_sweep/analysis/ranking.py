@@ -22,7 +22,7 @@ from topo_sweep.analysis.accuracy import (
     t_interval,
 )
 from topo_sweep.analysis.comparable import operation_words
-from topo_sweep.analysis.design import Design, design_of
+from topo_sweep.analysis.design import Design, design_of, diverged_runs
 from topo_sweep.analysis.inference.best import PLACES, places
 from topo_sweep.analysis.inference.naming import rank_words, yes_no
 from topo_sweep.analysis.inference.noise import members
@@ -199,14 +199,6 @@ def rank(
         left_out=len(groups) - len(kept),
         adaptive=adaptive,
     )
-
-
-def diverged_runs(trials: pd.DataFrame, key: str) -> pd.DataFrame:
-    """Return of each group of trials how many `runs` have a result, and how many `diverged`."""
-    ended = trials[trials["status"] != "failed"]
-    groups = ended.assign(lost=ended["status"] == "diverged").groupby(key)
-    runs: pd.DataFrame = groups.agg(runs=("lost", "size"), diverged=("lost", "sum"))
-    return runs
 
 
 def to_records(ranking: Ranking, top: int | None = None) -> list[dict[str, Any]]:

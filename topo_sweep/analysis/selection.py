@@ -19,7 +19,8 @@ from nas_core.errors import InputError
 from topo_sweep.analysis.accuracy import METRICS, chosen_metric
 from topo_sweep.analysis.adaptive.report import FLATTERED, race_statement
 from topo_sweep.analysis.adaptive.rule import race_of
-from topo_sweep.analysis.ranking import Ranking, diverged_runs, rank
+from topo_sweep.analysis.design import diverged_runs, fewest_seeds
+from topo_sweep.analysis.ranking import Ranking, rank
 from topo_sweep.analysis.searches import join_evaluations
 from topo_sweep.analysis.sureness import margin, surely_above, sureness
 from topo_sweep.analysis.text import counted
@@ -88,9 +89,7 @@ def best_topologies(sweep: OpenedSweep, top: int = 1, *, by: str = "class") -> C
     trials, remarks = _without_lost(sweep, "class_id" if by == "class" else "genotype")
     ranking = rank(trials, by=by)
     _check_enough(sweep, len(ranking.table), top, units, remarks)
-    # Means over much fewer seeds scatter more, so the luckiest of them would win.
-    most = int(ranking.table["n"].sort_values(ascending=False).iloc[top - 1])
-    seeds = -(-most // 2)
+    seeds = fewest_seeds(ranking.table["n"], top)
     ranking = rank(trials, by=by, min_seeds=seeds)
     which = _best_of(len(ranking.table), top)
     if ranking.left_out:
@@ -190,13 +189,15 @@ def winner(sweep: OpenedSweep) -> Choice:
         return best_topologies(sweep)
     if sweep.holds_searches and not len(sweep.trials(random_cells=False)):
         return _only_cell(sweep)
-    trials, left_out = _without_lost(sweep)
+    trials, lost = _without_lost(sweep)
+    trials, few = _with_enough_seeds(trials)
     networks, metric = _networks(sweep, trials)
     chosen = networks["genotype"].head(1)
-    remarks = [*left_out, *_diverged_among(trials, chosen)]
+    remarks = [*lost, *few, *_diverged_among(trials, chosen)]
     if len(networks) == 1:
         only = f"the one network of {sweep.folder.name}"
-        only += " that did not diverge each time" if left_out else ""
+        only += " that did not diverge each time" if lost else ""
+        only += " with enough seeds" if few else ""
         return Choice(_parsed(chosen), _seeds(trials), only, tuple(remarks))
     best, second = networks["accuracy"].head(2)
     remarks.append(
@@ -279,6 +280,17 @@ def _without_lost(sweep: OpenedSweep, key: str = "genotype") -> tuple[pd.DataFra
         )
     remark = f"left out since every trial of theirs diverged: {len(lost)}"
     return trials[~trials[key].isin(lost)], [remark]
+
+
+def _with_enough_seeds(trials: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Return the trials of networks with as many seeds as it takes, and a remark on the others."""
+    counts = trials[trials["status"] != "failed"].groupby("genotype")["seed"].nunique()
+    seeds = fewest_seeds(counts)
+    enough = counts.index[counts >= seeds]
+    if len(enough) == len(counts):
+        return trials, []
+    remark = f"left out with fewer than {seeds} seeds: {len(counts) - len(enough)}"
+    return trials[trials["genotype"].isin(enough)], [remark]
 
 
 def _diverged_among(trials: pd.DataFrame, genotypes: Iterable[str]) -> list[str]:

@@ -16,8 +16,9 @@ from topo_sweep.analysis.accuracy import (
     wide,
 )
 from topo_sweep.analysis.adaptive.rule import race_table
+from topo_sweep.analysis.design import fewest_seeds
 from topo_sweep.analysis.inference.best import places
-from topo_sweep.analysis.statistics.additive import adjusted_means, comparable_means
+from topo_sweep.analysis.statistics.additive import adjusted_means
 from topo_sweep.analysis.statistics.anytime import anytime_interval
 from topo_sweep.analysis.text import counted
 from topo_sweep.paper.differences import evaluation_differences
@@ -173,7 +174,9 @@ def _best(rows: pd.DataFrame) -> tuple[int, Estimate | None]:
     if rows["adaptive"].any():
         means, interval = _race_means(rows), anytime_interval
     else:
-        means = comparable_means(*wide(group_means(rows, ["topology", "seed"], metric), "topology"))
+        tables = wide(group_means(rows, ["topology", "seed"], metric), "topology")
+        means, counts = adjusted_means(*tables), tables[0].count()
+        means = means[counts >= fewest_seeds(counts)]
     best = means.sort_values(ascending=False, kind="stable").index[0]
     seeds = group_means(rows[rows["topology"] == best], ["seed"], "accuracy")
     return int(best), estimate(seeds["value"], within=PERCENT, interval=interval)

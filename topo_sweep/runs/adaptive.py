@@ -14,7 +14,7 @@ from typing import Final
 
 from topo_sweep.analysis.adaptive.report import race_finding, race_line
 from topo_sweep.analysis.adaptive.rule import Race, race_of
-from topo_sweep.analysis.inference.findings import Finding
+from topo_sweep.analysis.findings import Finding
 from topo_sweep.runs import sweep
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.plan import Plan, make_plan, store_of

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from nas_core.cells.genotype import KNOWN_CELLS
 from nas_core.errors import InputError
 from tests.topo_sweep.analysis.ranking_rows import frame, row, uniform
-from topo_sweep.analysis.design import design_of
+from topo_sweep.analysis.design import design_of, fewest_seeds
 
 # Topologies 1 and 3 are members of one class: renaming nodes 2 and 3 exchanges them.
 MEMBERS = [
@@ -57,3 +58,8 @@ def test_failed_trials_are_counted_and_diverged_ones_stay() -> None:
     assert design.failed == 1
     assert design.points["value"].tolist() == [0.5, 0.0]
     assert design.points["lost"].tolist() == [False, True]
+
+
+@pytest.mark.parametrize(("top", "expected"), [(1, 3), (2, 2), (3, 1)])
+def test_to_be_chosen_takes_half_the_seeds_of_those_with_most(top: int, expected: int) -> None:
+    assert fewest_seeds(pd.Series([1, 5, 4, 1]), top) == expected

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pandas as pd
 
-from topo_sweep.analysis.inference.findings import Finding
+from topo_sweep.analysis.findings import Finding
 
 FINDING = Finding(
     title="how much",

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from nas_core.cells.genotype import KNOWN_CELLS
 from nas_core.cells.topology import isomorphism_classes
-from tests.topo_sweep.analysis.choice_rows import topologies
-from topo_sweep.analysis.selection import above, best_topologies
+from tests.topo_sweep.analysis.choice_rows import finished, topologies
+from topo_sweep.analysis.selection import above, best_topologies, winner
+from topo_sweep.spec.networks import GenotypeSweep
 
 CLASSES = [members[0].index for members in isomorphism_classes()][:12]
 """Topologies of twelve classes."""
@@ -38,3 +40,15 @@ def test_of_what_is_above_a_threshold_it_is_said_how_many_are_surely_so(tmp_path
     assert above(sweep, 0.8).remarks[-1] == (
         "surely above 80.00%, allowing for all 4 that were measured: 1 of 3 networks"
     )
+
+
+def test_of_a_list_of_cells_one_lucky_seed_does_not_beat_five(tmp_path: Path) -> None:
+    first, lucky = (KNOWN_CELLS[name] for name in ("DARTS_V1", "DARTS_V2"))
+    spec = GenotypeSweep(name="cells", genotypes=("DARTS_V1", "DARTS_V2"))
+    sweep = finished(tmp_path, spec, {first: [0.8] * 5, lucky: [0.85]})
+
+    choice = winner(sweep)
+
+    assert choice.genotypes == (first,)
+    assert "left out with fewer than 3 seeds: 1" in choice.remarks
+    assert choice.origin.endswith(" with enough seeds")

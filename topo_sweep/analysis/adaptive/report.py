@@ -24,7 +24,7 @@ from topo_sweep.analysis.adaptive.rule import (
     standing,
 )
 from topo_sweep.analysis.design import Design
-from topo_sweep.analysis.inference.findings import Finding
+from topo_sweep.analysis.findings import Finding
 from topo_sweep.analysis.text import counted, points
 from topo_sweep.spec.adaptive import Adaptive
 from topo_sweep.spec.networks import TopologySweep

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Final
 import pandas as pd
 
 from nas_core.cells.genotype import Genotype
-from topo_sweep.analysis.design import Design
-from topo_sweep.analysis.inference.findings import Finding, Number
+from topo_sweep.analysis.design import Design, diverged_runs
+from topo_sweep.analysis.findings import Finding, Number
 from topo_sweep.analysis.inference.naming import SHOWN
-from topo_sweep.analysis.ranking import diverged_runs
 from topo_sweep.analysis.statistics.two_way import class_by_seed
 from topo_sweep.analysis.text import counted, n_words, plural
 from topo_sweep.spec.int_sets import format_int_set

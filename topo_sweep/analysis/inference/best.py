@@ -12,7 +12,7 @@ from scipy.special import gammaincinv, ndtr, stdtrit
 
 from topo_sweep.analysis.accuracy import NO_VARIANCE
 from topo_sweep.analysis.design import Design
-from topo_sweep.analysis.inference.findings import Finding
+from topo_sweep.analysis.findings import Finding
 from topo_sweep.analysis.inference.naming import (
     SHOWN,
     best_first,

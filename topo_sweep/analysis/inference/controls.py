@@ -16,7 +16,7 @@ from nas_core.errors import InputError
 from topo_sweep.analysis.accuracy import ROUNDING, accuracies, chosen_metric
 from topo_sweep.analysis.comparable import EXPERIMENT, texts_of
 from topo_sweep.analysis.control_rows import ANY_WIRING
-from topo_sweep.analysis.inference.findings import Finding, left_out
+from topo_sweep.analysis.findings import Finding, left_out
 from topo_sweep.analysis.statistics.chance import Control, beside_random
 from topo_sweep.analysis.statistics.corrections import holm
 from topo_sweep.analysis.text import counted, interval_words

@@ -17,7 +17,7 @@ from nas_core.cells.genotype import Genotype
 from nas_core.cells.topology import INPUTS, Topology, isomorphism_classes
 from topo_sweep.analysis.accuracy import DIGITS, Floats
 from topo_sweep.analysis.design import Design
-from topo_sweep.analysis.inference.findings import Finding
+from topo_sweep.analysis.findings import Finding
 from topo_sweep.analysis.statistics.corrections import holm
 from topo_sweep.analysis.text import counted, p_words
 

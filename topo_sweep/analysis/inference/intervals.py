@@ -10,7 +10,7 @@ from scipy.special import stdtrit
 
 from topo_sweep.analysis.accuracy import FRACTION, t_interval
 from topo_sweep.analysis.design import Design
-from topo_sweep.analysis.inference.findings import Finding
+from topo_sweep.analysis.findings import Finding
 from topo_sweep.analysis.inference.naming import best_first, named, shown_rows
 from topo_sweep.analysis.inference.noise import Noise, members, noise_of, residual_variances
 from topo_sweep.analysis.text import GIVEN, counted, interval_words, points

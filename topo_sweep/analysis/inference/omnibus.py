@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from topo_sweep.analysis.design import Design
+from topo_sweep.analysis.findings import Finding, Number
 from topo_sweep.analysis.inference.balance import untestable
-from topo_sweep.analysis.inference.findings import Finding, Number
 from topo_sweep.analysis.statistics.mean_squares import noncentrality
 from topo_sweep.analysis.statistics.two_way import TwoWay, class_by_seed, two_way
 from topo_sweep.analysis.text import p_number, p_words, plural

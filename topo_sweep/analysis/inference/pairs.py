@@ -13,7 +13,7 @@ from scipy.special import stdtr, stdtrit
 from nas_core.errors import InputError
 from topo_sweep.analysis.accuracy import NO_VARIANCE, Floats
 from topo_sweep.analysis.design import Design
-from topo_sweep.analysis.inference.findings import Finding
+from topo_sweep.analysis.findings import Finding
 from topo_sweep.analysis.inference.naming import SHOWN, label
 from topo_sweep.analysis.inference.noise import by_members, members
 from topo_sweep.analysis.statistics.additive import additive

@@ -16,8 +16,8 @@ from scipy.special import nctdtr, stdtrit
 from nas_core.cells.topology import isomorphism_classes, topology_count
 from nas_core.errors import InputError
 from topo_sweep.analysis.design import Design
+from topo_sweep.analysis.findings import Finding
 from topo_sweep.analysis.inference.balance import untestable
-from topo_sweep.analysis.inference.findings import Finding
 from topo_sweep.analysis.inference.variance import variance_components
 from topo_sweep.analysis.statistics.two_way import class_by_seed
 from topo_sweep.analysis.text import counted, points

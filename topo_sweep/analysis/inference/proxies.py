@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from topo_sweep.analysis.design import Design
+from topo_sweep.analysis.findings import Finding, Number
 from topo_sweep.analysis.inference.comparisons import (
     Comparison,
     balanced,
@@ -20,7 +21,6 @@ from topo_sweep.analysis.inference.comparisons import (
     of_members,
     of_sweeps,
 )
-from topo_sweep.analysis.inference.findings import Finding, Number
 from topo_sweep.analysis.statistics.agreement import MOST_PAIRED, Agreement, tau_text
 from topo_sweep.analysis.statistics.recall import recalls, shown_recalls
 from topo_sweep.analysis.text import counted

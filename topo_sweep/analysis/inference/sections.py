@@ -10,11 +10,11 @@ from topo_sweep.analysis.adaptive.beforehand import asked_beforehand
 from topo_sweep.analysis.adaptive.report import adaptive_finding
 from topo_sweep.analysis.control_rows import found_cells, random_cells
 from topo_sweep.analysis.design import Design, design_of
+from topo_sweep.analysis.findings import left_out
 from topo_sweep.analysis.inference.balance import design_finding, missing_from
 from topo_sweep.analysis.inference.best import places_finding
 from topo_sweep.analysis.inference.controls import controls_finding
 from topo_sweep.analysis.inference.explain import explain_finding
-from topo_sweep.analysis.inference.findings import left_out
 from topo_sweep.analysis.inference.intervals import intervals_finding
 from topo_sweep.analysis.inference.omnibus import omnibus_finding
 from topo_sweep.analysis.inference.pairs import pairs_finding
@@ -27,7 +27,7 @@ from topo_sweep.analysis.inference.winner import winner_finding
 from topo_sweep.spec.trials import Trial
 
 if TYPE_CHECKING:
-    from topo_sweep.analysis.inference.findings import Finding
+    from topo_sweep.analysis.findings import Finding
     from topo_sweep.spec.trials import Planned
     from topo_sweep.store.opened import OpenedSweep
 

@@ -11,7 +11,7 @@ from scipy.special import stdtrit
 
 from topo_sweep.analysis.accuracy import FRACTION, NO_VARIANCE, Floats
 from topo_sweep.analysis.design import Design
-from topo_sweep.analysis.inference.findings import Finding
+from topo_sweep.analysis.findings import Finding
 from topo_sweep.analysis.inference.naming import best_first, named, shown_rows
 from topo_sweep.analysis.inference.noise import members, noise_of
 from topo_sweep.analysis.text import counted, interval_words, plural, points

@@ -16,8 +16,8 @@ import pandas as pd
 from nas_core.errors import InputError
 from topo_sweep.analysis.control_rows import search_words
 from topo_sweep.analysis.design import Design, design_of
+from topo_sweep.analysis.findings import Finding, Number, left_out
 from topo_sweep.analysis.inference.comparisons import of_halves
-from topo_sweep.analysis.inference.findings import Finding, Number, left_out
 from topo_sweep.analysis.statistics.agreement import Agreement, agreement, mean_agreement, tau_text
 from topo_sweep.analysis.text import counted
 

@@ -15,8 +15,8 @@ from scipy.special import fdtri
 
 from nas_core.cells.topology import topology_count
 from topo_sweep.analysis.design import Design
+from topo_sweep.analysis.findings import Finding
 from topo_sweep.analysis.inference.balance import untestable
-from topo_sweep.analysis.inference.findings import Finding
 from topo_sweep.analysis.statistics.mean_squares import (
     Bounded,
     Term,

@@ -12,7 +12,7 @@ import pandas as pd
 from nas_core.errors import InputError
 from topo_sweep.analysis.accuracy import FRACTION, ROUNDING, Estimate, estimate
 from topo_sweep.analysis.design import Design
-from topo_sweep.analysis.inference.findings import Finding
+from topo_sweep.analysis.findings import Finding
 from topo_sweep.analysis.inference.naming import listed
 from topo_sweep.analysis.inference.noise import members
 from topo_sweep.analysis.inference.shrinkage import shrunken_means

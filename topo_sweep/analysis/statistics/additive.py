@@ -88,12 +88,3 @@ def apart(table: pd.DataFrame) -> pd.Index[int]:
     _, part_of_seed = connected_components(there @ there.T)
     part = part_of_seed[there.argmax(axis=0)]
     return table.columns[part != np.bincount(part).argmax()]
-
-
-def comparable_means(table: pd.DataFrame, lost: pd.DataFrame | None = None) -> pd.Series[float]:
-    """Return `adjusted_means` of groups that have at least half as many seeds as any other.
-
-    Means over much fewer seeds scatter more, so that the luckiest of them would lead.
-    """
-    n = table.notna().sum()
-    return adjusted_means(table, lost)[2 * n >= n.max()]

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from nas_core.errors import InputError
-from topo_sweep.analysis.accuracy import accuracies, per_seed, split_words, wide
-from topo_sweep.analysis.statistics.additive import adjusted_means, comparable_means
+from topo_sweep.analysis.accuracy import split_words
+from topo_sweep.analysis.design import design_of, fewest_seeds
 from topo_sweep.runs.reports.status import sweep_status
 from topo_sweep.spec.presets import protocol_words
 from topo_sweep.store.opened import OpenedSweep, open_sweep, sweep_folders
@@ -72,9 +72,10 @@ def _best(sweep: OpenedSweep) -> dict[str, Any]:
     seeds = int(seeded["seed"].nunique())
     best: dict[str, Any] = {"seeds": seeds, "metric": metric, "best": None, "best_genotype": None}
     if len(finished):
-        measured = finished.assign(accuracy=accuracies(finished, metric))
-        tables = wide(per_seed(measured, ["genotype"], "accuracy"), "genotype")
-        # What is clearly best in a race has the fewest seeds.
-        means = (adjusted_means if sweep.manifest.race else comparable_means)(*tables)
+        design = design_of(finished, by="topology", metric=metric)
+        means, counts = design.means, design.table.count()
+        if not sweep.manifest.race:  # what is clearly best in a race has the fewest seeds
+            means = means[counts >= fewest_seeds(counts)]
+        means = means.set_axis(design.groups.loc[means.index, "genotype"])
         best |= {"best": float(means.max()), "best_genotype": str(means.idxmax())}
     return best

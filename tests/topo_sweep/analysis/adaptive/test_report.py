@@ -21,7 +21,7 @@ from topo_sweep.analysis.adaptive.report import (
 )
 from topo_sweep.analysis.adaptive.rule import Race, race, standing
 from topo_sweep.analysis.design import design_of
-from topo_sweep.analysis.inference.findings import Finding
+from topo_sweep.analysis.findings import Finding
 from topo_sweep.spec.adaptive import Adaptive
 
 BEST = Adaptive(top=1, delta_points=0.4)

@@ -11,7 +11,7 @@ import numpy as np
 from tests.topo_sweep.analysis.choice_rows import topologies
 from tests.topo_sweep.analysis.inference.random_beside import searched_with_random_cells
 from tests.topo_sweep.analysis.inference.run_rows import with_members
-from topo_sweep.analysis.inference.findings import Finding
+from topo_sweep.analysis.findings import Finding
 from topo_sweep.analysis.inference.sections import analyze
 from topo_sweep.store.opened import OpenedSweep, open_sweep
 

@@ -11,7 +11,6 @@ from topo_sweep.analysis.statistics.additive import (
     additive,
     adjusted_means,
     apart,
-    comparable_means,
 )
 from topo_sweep.analysis.statistics.two_way import two_way
 
@@ -68,12 +67,6 @@ def test_means_of_all_seeds_are_plain_and_others_lose_the_offsets_of_their_seeds
     # Seed 1 gives 0.2 more; group 2 has it alone, and is no better than group 1.
     lucky = whole.assign(**{"2": [np.nan, 0.8]}).rename(columns={"2": 2})
     assert adjusted_means(lucky).tolist() == pytest.approx([0.6, 0.7, 0.7])
-
-
-def test_what_has_much_fewer_seeds_than_another_is_not_compared() -> None:
-    table = pd.DataFrame({0: [0.5, 0.6, 0.7], 1: [0.6, 0.7, np.nan], 2: [0.9, np.nan, np.nan]})
-
-    assert comparable_means(table).to_dict() == pytest.approx({0: 0.6, 1: 0.7})
 
 
 def test_groups_that_share_no_seed_keep_their_means() -> None:

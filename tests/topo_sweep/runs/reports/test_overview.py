@@ -10,12 +10,14 @@ from nas_core.cells.genotype import Genotype
 from nas_core.errors import InputError
 from nas_core.protocols.training import PRESETS, DataOptions
 from tests.topo_sweep.analysis.adaptive.races import stored_race
+from tests.topo_sweep.analysis.ranking_rows import uniform
 from tests.topo_sweep.conftest import make_sweep, small_spec
 from tests.topo_sweep.runs.search_run import search_spec, stored_search
 from tests.topo_sweep.store.store_rows import trial_row
 from topo_sweep.runs.reports.overview import overview
 from topo_sweep.store.tables import SEARCHES
 
+X, Y, Z = (str(uniform(index)) for index in (0, 1, 17))
 STUDIES = Path(__file__).parents[4] / "results" / "studies"
 
 
@@ -29,10 +31,10 @@ def test_sweeps_are_told_apart_by_protocol_data_and_what_they_have(tmp_path: Pat
     store = make_sweep(tmp_path, demo)
     ids = list(demo.trials())
     rows = [
-        trial_row(ids[0], genotype="x", seed=0, test_accuracy=0.5),
-        trial_row(ids[3], genotype="x", seed=1, test_accuracy=0.7),
-        trial_row(ids[1], genotype="y", seed=0, test_accuracy=0.55),
-        trial_row(ids[2], genotype="z", seed=5, status="failed", test_accuracy=None),
+        trial_row(ids[0], genotype=X, seed=0, test_accuracy=0.5),
+        trial_row(ids[3], genotype=X, seed=1, test_accuracy=0.7),
+        trial_row(ids[1], genotype=Y, seed=0, test_accuracy=0.55),
+        trial_row(ids[2], genotype=Z, seed=5, status="failed", test_accuracy=None),
     ]
     by_demo = {"protocol_hash": PRESETS["demo"].protocol_hash}
     store.append([row | by_demo for row in rows], [])
@@ -43,7 +45,7 @@ def test_sweeps_are_told_apart_by_protocol_data_and_what_they_have(tmp_path: Pat
     assert problems == []
     assert (first["sweep"], first["protocol"], first["holdout"]) == ("a", "demo", 0)
     assert (first["planned"], first["ok"], first["failed"], first["left"]) == (6, 3, 1, 2)
-    assert (first["seeds"], first["metric"], first["best_genotype"]) == (2, "test", "y")
+    assert (first["seeds"], first["metric"], first["best_genotype"]) == (2, "test", Y)
     assert first["best"] == pytest.approx(0.65), "as if it had the better seed, too"
     assert first["asked"] == "topologies 0-1,17"
     assert second["protocol"] == "demo, epochs 9 (not 5)"
