@@ -35,10 +35,11 @@ def test_a_seed_that_few_have_yet_neither_chooses_nor_shuts_out(
 
 def test_of_what_is_above_a_threshold_it_is_said_how_many_are_surely_so(tmp_path: Path) -> None:
     accuracies = {0: [0.9, 0.901, 0.902], 1: [0.7, 0.95, 0.9], 4: [0.99], 7: [0.5, 0.51, 0.52]}
+    accuracies[12] = [0.81, 0.815, 0.82]  # by itself it would be, at 95%
     sweep = topologies(tmp_path, accuracies)
 
     assert above(sweep, 0.8).remarks[-1] == (
-        "surely above 80.00%, allowing for all 4 that were measured: 1 of 3 networks"
+        "surely above 80.00%, allowing for all 5 that were measured: 1 of 4 networks"
     )
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 
+from nas_core.files import write_durably
+from tests.disk import full_disk
 from topo_sweep.store.parquet import (
     ResultStore,
 )
@@ -30,3 +33,13 @@ def ids(store: ResultStore) -> list[str]:
 def rows_in(folder: Path) -> int:
     """Return how many rows stand in the parts of a folder, those that stand twice twice."""
     return sum(pq.read_metadata(part).num_rows for part in parts(folder))
+
+
+def fill_up(patch: pytest.MonkeyPatch, *folders: Path) -> None:
+    """Let no part be written below these folders."""
+
+    def full_there(path: Path, content: bytes) -> None:
+        is_full = any(folder in path.parents for folder in folders)
+        (full_disk if is_full else write_durably)(path, content)
+
+    patch.setattr("topo_sweep.store.parts.write_durably", full_there)

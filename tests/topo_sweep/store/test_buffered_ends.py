@@ -12,11 +12,10 @@ from typing import Any
 
 import pytest
 
-from nas_core.files import write_durably
 from tests.disk import full_disk
 from tests.topo_sweep.conftest import Clock
 from tests.topo_sweep.runs.search_run import search_curve_of, stored_search
-from tests.topo_sweep.store.local_store import ids, make_store, rows_in
+from tests.topo_sweep.store.local_store import fill_up, ids, make_store, rows_in
 from tests.topo_sweep.store.store_rows import curve_of, trial_row
 from topo_sweep.store import buffered, rescued
 from topo_sweep.store.buffered import BufferedWriter
@@ -38,25 +37,6 @@ def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     slept: list[float] = []
     monkeypatch.setattr(time, "sleep", slept.append)
     return slept
-
-
-@pytest.fixture
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder for temporary files, with a name that a shell would take apart."""
-    folder = tmp_path / "a place"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
-
-
-def fill_up(patch: pytest.MonkeyPatch, *folders: Path) -> None:
-    """Let no part be written below these folders."""
-
-    def full_there(path: Path, content: bytes) -> None:
-        is_full = any(folder in path.parents for folder in folders)
-        (full_disk if is_full else write_durably)(path, content)
-
-    patch.setattr("topo_sweep.store.parts.write_durably", full_there)
 
 
 def waiting(store: ResultStore, monkeypatch: pytest.MonkeyPatch) -> BufferedWriter:

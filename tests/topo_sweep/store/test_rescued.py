@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from nas_core.files import write_durably
-from tests.disk import full_disk
 from tests.topo_sweep.conftest import Clock, make_sweep, small_spec
 from tests.topo_sweep.runs.search_run import search_curve_of, stored_search
-from tests.topo_sweep.store.local_store import ids, make_store, parts, rows_in
+from tests.topo_sweep.store.local_store import fill_up, ids, make_store, parts, rows_in
 from tests.topo_sweep.store.store_rows import append, curve_of, trial_row
 from topo_sweep.store.buffered import BufferedWriter
 from topo_sweep.store.parquet import ResultStore
@@ -29,23 +26,10 @@ def store(tmp_path: Path) -> ResultStore:
 
 
 @pytest.fixture
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder for temporary files."""
-    folder = tmp_path / "elsewhere"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
-
-
-@pytest.fixture
 def full(store: ResultStore) -> Iterator[pytest.MonkeyPatch]:
     """Let no part be written in the store until this is undone."""
-
-    def full_there(path: Path, content: bytes) -> None:
-        (full_disk if store.paths.folder in path.parents else write_durably)(path, content)
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("topo_sweep.store.parts.write_durably", full_there)
+        fill_up(patch, store.paths.folder)
         yield patch
 
 

@@ -33,6 +33,20 @@ def test_complete_classes_are_tested_as_repeated_measures_of_the_seeds() -> None
     assert test.permutation_p < 0.05
 
 
+def test_the_interval_of_the_effect_says_no_other_than_p_where_variances_are_unequal() -> None:
+    claims = []
+    for seed in range(40):
+        noise = np.random.default_rng(seed).normal(size=(6, 8)) * np.array([[1, 1, 1, 1, 1, 9]]).T
+        test = class_test(runs_of(noise + np.arange(6)[:, None]), permutations=9)
+        assert test is not None
+        if test.epsilon < 1:
+            assert f"Box's epsilon {test.epsilon:.2f}, p" in test.words
+            assert (test.omega_low > 0) == (test.p_value < 0.025)
+            claims.append(test.p_value < 0.025)
+
+    assert 0 < sum(claims) < len(claims)
+
+
 def test_members_are_replicates_and_not_seeds() -> None:
     # Each class differs between seeds by far more than its members do.
     rng = np.random.default_rng(1)
