@@ -114,6 +114,7 @@ _PROCESSES.set_forkserver_preload(
         "hypothesis",
         "pandas",
         "pytest",
+        "topo_sweep.runs.reports.check",
         "topo_sweep.store.manifest",
         "topo_sweep.store.parquet",
     ]
