@@ -38,7 +38,6 @@ class Case(NamedTuple):
 
 
 CASES: Final = (
-    Case("MOMENTS_FROM", "training, 16 channels, 32x32", 0, HUGE),
     Case("GRADIENTS_FROM", "training, 16 channels, 32x32", 0, HUGE),
     Case("GRADIENTS_FROM", "training of 30, 4 channels, 8x8", 0, HUGE),
     Case("GRADIENTS_FROM", "search, 16 channels, 32x32", 0, HUGE),

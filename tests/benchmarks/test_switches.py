@@ -24,7 +24,7 @@ def test_a_step_is_taken_by_each_form_and_limits_stay(
 
     def steps(_: str) -> object:
         while True:
-            seen.append((switch.MOMENTS_FROM, switch.EDGES_UP_TO))
+            seen.append((switch.GRADIENTS_FROM, switch.EDGES_UP_TO))
             yield (1.0,)
 
     monkeypatch.setattr(switches, "steps_of", steps)
@@ -33,7 +33,7 @@ def test_a_step_is_taken_by_each_form_and_limits_stay(
     run_script("switches", "--repeats", "1", "--threads", "1", "--json", str(file))
 
     assert vars(switch) == before
-    assert {2**62, 0, switch.MOMENTS_FROM} == {moments for moments, _ in seen}
+    assert {2**62, 0, switch.GRADIENTS_FROM} == {gradients for gradients, _ in seen}
     assert {2**62, 0, switch.EDGES_UP_TO} == {edges for _, edges in seen}
     cases = figures_of(file)["cases"]
     assert [(case["limit"], case["steps"]) for case in cases] == [

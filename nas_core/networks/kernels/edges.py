@@ -1,10 +1,10 @@
 """The edges of a search cell that read one source: their mixed outputs, computed together.
 
 Maps are channels last, so that pixels are rows. What a source becomes before anything is learnt
-(after ReLU, pooled, halved) is made once for all edges. The last 1x1 convolutions of an edge and
-their batch norms are one product with the mixing weights in its matrix (`pointwise.py`), so no
-operation's output exists alone; pooled maps and skips are added up in another. Edges of small maps,
-where the number of calls decides, share every call, and so do networks side by side.
+(after ReLU, pooled, halved) is made once for all edges. The batch norms behind the last 1x1
+convolutions of an edge have the mixing weights as their scales (`pointwise.py`); pooled maps and
+skips are added up in a product. Edges of small maps, where the number of calls decides, share every
+call, and so do networks side by side.
 
 Letters: B batch, C channels of a model, H and W pixels, N = B * H * W, K models, M edges of each, O
 operations, S convolutions of an edge that are summed, T maps that have no weights of their own.

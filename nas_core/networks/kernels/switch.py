@@ -15,13 +15,6 @@ GRADIENTS_FROM = 2**17
 EDGES_UP_TO = 2**19
 """Edges whose maps are no larger in sum share every call; above, copies cost too much."""
 
-MOMENTS_FROM = 2**16
-"""Maps of a model as large as this (B * H * W * C), of at least `MOMENTS_CHANNELS` channels, are
-convolved and normalised in one function; it takes three times as many operations."""
-
-MOMENTS_CHANNELS = 16
-
-
 MODELS_UP_TO = 2**18
 """Search networks whose first cells have maps of at most this size (B * C * H * W, of one node) are
 faster side by side; above, on a CPU, their maps leave its caches and nothing is gained."""
@@ -30,16 +23,6 @@ faster side by side; above, on a CPU, their maps leave its caches and nothing is
 def models_pay(size: int, device: torch.device) -> bool:
     """Whether search networks whose first maps have this size are faster side by side."""
     return device.type != "cpu" or size <= MODELS_UP_TO
-
-
-def moments_pay(x: Tensor, channels: int) -> bool:
-    """Whether maps (B, H, W, K, C) are convolved and normalised faster by their moments, on a CPU.
-
-    `channels` are those of a model that come out.
-    Not under autocast: moments of 8 bits would be wrong.
-    """
-    large = x[..., 0, :].numel() >= MOMENTS_FROM and min(x.shape[-1], channels) >= MOMENTS_CHANNELS
-    return large and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
 
 
 def as_multiplied(x: Tensor) -> Tensor:

@@ -116,12 +116,11 @@ def check_training(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("models", [SOME, SOME[1:2]])
-@pytest.mark.parametrize("moments_from", [0, 2**62])
+@pytest.mark.parametrize("gradients_from", [0, 2**62])
 def test_large_maps_and_small_ones_train_alike(
-    moments_from: int, models: Sequence[Topology], monkeypatch: pytest.MonkeyPatch
+    gradients_from: int, models: Sequence[Topology], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(switch, "MOMENTS_FROM", moments_from)
-    monkeypatch.setattr(switch, "MOMENTS_CHANNELS", 1)
+    monkeypatch.setattr(switch, "GRADIENTS_FROM", gradients_from)
 
     check_training(pack(models))
 

@@ -98,9 +98,7 @@ def _form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
     """Take one form of everything: that of small maps, then that of large ones."""
     limit = NEVER if request.param == "small" else EVERY
     monkeypatch.setattr(switch, "EDGES_UP_TO", limit)
-    for name in ("GRADIENTS_FROM", "MOMENTS_FROM"):
-        monkeypatch.setattr(switch, name, limit)
-    monkeypatch.setattr(switch, "MOMENTS_CHANNELS", 1)
+    monkeypatch.setattr(switch, "GRADIENTS_FROM", limit)
 
 
 @pytest.mark.usefixtures("_form")

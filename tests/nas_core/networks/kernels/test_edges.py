@@ -26,9 +26,7 @@ def forms(monkeypatch: pytest.MonkeyPatch, form: str) -> None:
     if form != "by size":
         limit = NEVER if form == "small" else EVERY
         monkeypatch.setattr(switch, "EDGES_UP_TO", limit)
-        for name in ("GRADIENTS_FROM", "MOMENTS_FROM"):
-            monkeypatch.setattr(switch, name, limit)
-        monkeypatch.setattr(switch, "MOMENTS_CHANNELS", 1)
+        monkeypatch.setattr(switch, "GRADIENTS_FROM", limit)
 
 
 def searched(

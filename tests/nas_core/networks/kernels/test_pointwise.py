@@ -9,19 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import batch_norm, conv2d
 
-from nas_core.networks.kernels import switch
 from nas_core.networks.kernels.grouped import EPS
 from nas_core.networks.kernels.pointwise import Moments, normalised_by, pointwise_norm
 
 IMAGES, SIDE, MODELS, TERMS, CHANNELS_IN, CHANNELS_OUT = 5, 4, 3, 2, 4, 6
 MAPS = (IMAGES, SIDE, SIDE)
-
-
-@pytest.fixture(autouse=True, params=["by moments", "grouped"])
-def _each_form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run every test for maps that count as large and for maps that count as small."""
-    monkeypatch.setattr(switch, "MOMENTS_FROM", 0 if request.param == "by moments" else 2**62)
-    monkeypatch.setattr(switch, "MOMENTS_CHANNELS", 1)
 
 
 def drawn(*shape: int) -> Tensor:

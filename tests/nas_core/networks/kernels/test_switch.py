@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nas_core.networks.kernels import switch
-from nas_core.networks.kernels.switch import edges_pay, gradients_pay, models_pay, moments_pay
+from nas_core.networks.kernels.switch import edges_pay, gradients_pay, models_pay
 
 
 def maps(numbers: int, device: str = "cpu") -> torch.Tensor:
@@ -35,17 +35,6 @@ def test_edges_pay_up_to_a_size_of_all_their_maps_and_never_alone(
     assert not edges_pay(1, maps(1))
     monkeypatch.setattr(switch, "EDGES_UP_TO", 0)
     assert not edges_pay(2, maps(1))
-
-
-def test_moments_pay_for_large_maps_of_wide_models_on_a_cpu() -> None:
-    pixels, channels = switch.MOMENTS_FROM // switch.MOMENTS_CHANNELS, switch.MOMENTS_CHANNELS
-    assert moments_pay(torch.empty(pixels, 1, channels), channels)
-    assert not moments_pay(torch.empty(pixels - 1, 8, channels), channels)
-    assert not moments_pay(torch.empty(2 * pixels, 1, channels - 1), channels)
-    assert not moments_pay(torch.empty(2 * pixels, 1, channels), channels - 1)
-    assert not moments_pay(torch.empty(pixels, 1, channels, device="meta"), channels)
-    with torch.autocast("cpu", torch.bfloat16):
-        assert not moments_pay(torch.empty(pixels, 1, channels), channels)
 
 
 def test_search_networks_pay_side_by_side_up_to_a_size_on_a_cpu_and_always_elsewhere() -> None:
