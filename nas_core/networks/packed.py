@@ -48,7 +48,8 @@ class PackedNetwork(nn.Module):
 
     Raises:
         InputError: no model, or models whose parameters have other shapes: operations of a slot
-            differ, or a skip connection of one strides where another's does not.
+            differ, or a skip connection of one strides where another's does not. Reduction cells
+            that are given beside genotypes, which have their own, or not one for each topology.
 
     >>> import torch
     >>> from nas_core import PackedNetwork, Topology
@@ -113,7 +114,7 @@ class PackedNetwork(nn.Module):
             )
         self._classifier = block("classifier.weight"), block("classifier.bias")
         self._parameters_of, self._statistics = memory.parameters, memory.statistics
-        self._unbiased: dict[tuple[int, ...], Tensor] = {}
+        self._unbiased: dict[tuple[object, ...], Tensor] = {}
         self.flat = nn.Parameter(torch.zeros(self._parameters_of.size))
         self.register_buffer("running_means", torch.zeros(self._statistics.size))
         self.register_buffer("running_variances", torch.ones(self._statistics.size))
@@ -181,11 +182,15 @@ class PackedNetwork(nn.Module):
         """Take over the state of each model, a state dict of `EvalNetwork`.
 
         Raises:
-            InputError: not one state a model.
+            InputError: not one state a model, or one of another network.
 
         """
         if len(states) != len(self.genotypes):
             raise InputError(f"{len(self.genotypes)} models need as many states, got {len(states)}")
+        shapes = {name: tensor.shape for name, tensor in self.extract(0).items()}
+        for number, state in enumerate(states):
+            if {name: tensor.shape for name, tensor in state.items()} != shapes:
+                raise InputError(f"state {number} is not that of a network of this pack")
         for number, state in enumerate(states):
             for name, tensor in self.extract(number).items():
                 if name.endswith(_COUNT):
@@ -226,15 +231,17 @@ class PackedNetwork(nn.Module):
 
     def _unbiased_by(self, counts: tuple[int, ...]) -> Tensor:
         """Return what makes biased variances unbiased, given the pixels of each block."""
-        if counts in self._unbiased:
-            return self._unbiased[counts]
+        like = self.running_means
+        key = (counts, like.device, like.dtype)
+        if key in self._unbiased:
+            return self._unbiased[key]
         factors = [
             torch.full((block.size,), count / (count - 1), dtype=torch.float64)
             for block, count in zip(self._statistics.blocks, counts, strict=True)
         ]
-        together = torch.cat(factors).to(self.running_means)
+        together = torch.cat(factors).to(like)
         if not torch.compiler.is_compiling():  # a graph holds it itself
-            self._unbiased[counts] = together  # a few: of a whole batch and of the last
+            self._unbiased[key] = together  # a few: of a whole batch and of the last
         return together
 
     def _auxiliary_logits(self, run: Pass, x: Tensor) -> Tensor:
@@ -261,7 +268,16 @@ def _genotypes(
     reduction_operation: str,
 ) -> tuple[Genotype, ...]:
     """Return the genotype that each model stands for."""
-    reductions: Sequence[Topology | None] = reduction_topologies or [None] * len(topologies)
+    reductions: Sequence[Topology | None] = [None] * len(topologies)
+    if reduction_topologies is not None:
+        reductions = reduction_topologies
+        if any(isinstance(model, Genotype) for model in topologies):
+            raise InputError("genotypes have reduction cells of their own: give topologies alone")
+        if len(reductions) != len(topologies):
+            raise InputError(
+                f"{len(topologies)} topologies need as many reduction topologies, "
+                f"got {len(reductions)}"
+            )
     return tuple(
         model if isinstance(model, Genotype) else _uniform(model, reduction, reduction_operation)
         for model, reduction in zip(topologies, reductions, strict=True)

@@ -251,6 +251,41 @@ def test_what_is_loaded_is_what_is_extracted() -> None:
 
 
 @pytest.mark.parametrize(
+    "change", [{"classifier.weight": torch.ones(1, 1)}, {"another.weight": torch.ones(1)}]
+)
+def test_a_state_of_another_network_is_refused_and_nothing_loaded(
+    change: dict[str, Tensor],
+) -> None:
+    packed = pack(SOME)
+    states = [network.float().state_dict() for network in alone(packed.genotypes)]
+    before = packed.flat.clone()
+
+    with pytest.raises(InputError, match="state 2 is not that of a network of this pack"):
+        packed.load_models([*states[:2], states[2] | change])
+
+    assert torch.equal(packed.flat, before)
+
+
+def test_it_may_take_another_type_between_steps() -> None:
+    torch.manual_seed(0)
+    images = torch.randn(4, 3, SIDE, SIDE)
+    packed = pack(SOME)
+    packed.load_models([network.float().state_dict() for network in alone(packed.genotypes)])
+    packed(images)
+    packed.double()
+    networks = alone(packed.genotypes)
+    for number, network in enumerate(networks):
+        network.load_state_dict(packed.extract(number))
+
+    packed(images.double())
+
+    for number, network in enumerate(networks):
+        network(images.double())
+        for name, tensor in network.state_dict().items():
+            torch.testing.assert_close(packed.extract(number)[name], tensor, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize(
     ("models", "problem"),
     [
         ([], "one model or more"),
@@ -265,3 +300,18 @@ def test_models_of_other_shapes_are_refused(models: list[Genotype], problem: str
 def test_skip_connections_of_other_strides_are_refused() -> None:
     with pytest.raises(InputError, match="skip connections of the same strides"):
         pack(SOME, reduction_topologies=SOME, reduction_operation="skip_connect")
+
+
+@pytest.mark.parametrize(
+    ("models", "reductions", "problem"),
+    [
+        (SOME, SOME[:2], "3 topologies need as many reduction topologies, got 2"),
+        (SOME, [], "3 topologies need as many reduction topologies, got 0"),
+        ([KNOWN_CELLS["DARTS_V2"]], SOME[:1], "genotypes have reduction cells of their own"),
+    ],
+)
+def test_reduction_cells_that_cannot_be_theirs_are_refused(
+    models: Sequence[Topology | Genotype], reductions: list[Topology], problem: str
+) -> None:
+    with pytest.raises(InputError, match=problem):
+        pack(models, reduction_topologies=reductions)
