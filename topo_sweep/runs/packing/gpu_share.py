@@ -11,7 +11,6 @@ from typing import Final
 import torch
 
 from nas_core.protocols.data import DATASETS, DatasetInfo
-from nas_core.protocols.search import SearchProtocol
 from topo_sweep.runs.device import device_name
 from topo_sweep.runs.execution import Execution, times_in_one
 from topo_sweep.runs.packing.packs import Pack, Packs, WaitingPack, key_of, members_of, with_packs
@@ -218,26 +217,19 @@ def _work_of(
     units: Iterable[Planned | Pack | WaitingPack], dataset: str, execution: Execution
 ) -> Work:
     """Return the largest unit of each kind of work, of those kinds that take most."""
-    largest: dict[object, tuple[float, Kind, int]] = {}
+    largest: dict[object, tuple[int, Kind, int]] = {}
     for unit in units:
         kind = kind_of(unit)
         searches = 1 if kind.members else len(members_of(unit))
         shape = kind.members[0].genotype.shape if kind.members else None
         alike = kind.protocol, shape, kind.packed
-        size = _weight(kind) * searches
+        networks = max(len(kind.members), 1) * searches
+        size = networks * kind.protocol.batch_size * kind.weight
         if alike not in largest or size > largest[alike][0]:
             largest[alike] = size, kind, searches
     most_first = sorted(largest.values(), key=lambda each: each[0], reverse=True)
     kinds = tuple((kind, searches) for _, kind, searches in most_first[:_MOST_KINDS])
     return Work(kinds=kinds, dataset=dataset, execution=execution)
-
-
-def _weight(kind: Kind) -> float:
-    """Compare what the maps of a kind take with those of another, roughly."""
-    protocol = kind.protocol
-    per_cell = len(protocol.operations) if isinstance(protocol, SearchProtocol) else 1
-    networks = max(len(kind.members), 1) * protocol.batch_size
-    return networks * protocol.cells * protocol.init_channels * per_cell
 
 
 def _shared(packs: int) -> str:

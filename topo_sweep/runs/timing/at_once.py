@@ -57,6 +57,13 @@ class Kind:
     members: tuple[Member, ...] = ()
     packed: bool = False
 
+    @property
+    def weight(self) -> int:
+        """Compares what an image takes of one network with that of another kind, roughly."""
+        protocol = self.protocol
+        per_cell = len(protocol.operations) if isinstance(protocol, SearchProtocol) else 1
+        return protocol.cells * protocol.init_channels * per_cell
+
 
 def kind_of(unit: Planned | Pack | WaitingPack) -> Kind:
     """Return what is timed of a trial or a pack; of a pack of searches, one of them."""

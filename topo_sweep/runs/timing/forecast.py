@@ -81,11 +81,9 @@ class _Units:
     error: float = _LEAST_ERROR
 
     @property
-    def weight(self) -> float:
+    def weight(self) -> int:
         """Compares the work of a trial with that of another kind of the same table, roughly."""
-        protocol = self.kind.protocol
-        per_cell = len(protocol.operations) if isinstance(protocol, SearchProtocol) else 1
-        return protocol.cells * protocol.init_channels * per_cell * self.epochs
+        return self.kind.weight * self.epochs
 
     @property
     def trials(self) -> int:
