@@ -16,34 +16,19 @@ import os
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
+
+from packs import PRESETS, steps_of
 
 from topo_sweep.bench.record import keep, record, typed
-from topo_sweep.bench.sizes import training_size
-from topo_sweep.bench.training import members_of
 from topo_sweep.bench.turns import in_turn, ratio, spread
-from topo_sweep.runs.timing.step_time import TrainingSteps, settled
-
-PRESETS: Final = {"digits": "demo", "cifar10": "shallow"}
-"""Both of 5 cells."""
+from topo_sweep.runs.timing.step_time import settled
 
 
 def measured(size: str, pack: int | None, repeats: int, threads: int) -> dict[str, Any]:
     """Return seconds of a step of both forms, their ratio, and the seconds of the first step."""
-    protocol, info = training_size(PRESETS[size], {}, None)
-
-    def steps(*, compiled: bool) -> TrainingSteps:
-        return TrainingSteps(
-            members_of(pack or 1),
-            protocol,
-            info,
-            device="cpu",
-            packed=pack is not None,
-            compiled=compiled,
-        )
-
     with settled(threads):
-        written, graph = steps(compiled=False), steps(compiled=True)
+        written, graph = steps_of(size, pack), steps_of(size, pack, compiled=True)
         before = os.times()
         started = time.perf_counter()
         next(graph)
@@ -57,7 +42,7 @@ def measured(size: str, pack: int | None, repeats: int, threads: int) -> dict[st
     return {
         "size": size,
         "pack": pack,
-        "batch": protocol.batch_size,
+        "batch": written.loop.protocol.batch_size,
         "threads": threads,
         "first_step_seconds": first,
         "first_step_processor_seconds": sum(after[:4]) - sum(before[:4]),

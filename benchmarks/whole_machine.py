@@ -2,8 +2,8 @@
 
 The authors' network trains once with all cores as threads of one process, and once with one thread
 in a process a core; packs train as the workers of a sweep do, one thread in a process a core. All
-three take turns; processes of a side step at the same time. Images count once for each model.
-Claims and numbers are in docs/performance.md.
+three take turns, in steps as `packs.py` has them; processes of a side step at the same time. Images
+count once for each model. Claims and numbers are in docs/performance.md.
 
 Run: python benchmarks/whole_machine.py [--size digits|cifar10] [--pack 30] [--repeats 7]
     [--precision float32|bfloat16] [--cores 2] [--json FILE]
@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
-from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -22,41 +21,35 @@ from statistics import median
 from typing import Any, Final
 
 import torch
-from packs import SIZES, packed_step, plain_step
+from packs import PRESETS, steps_of
 
 from topo_sweep.bench.record import keep, record, typed
-from topo_sweep.bench.turns import ratio, timed
+from topo_sweep.bench.turns import Side, ratio
+from topo_sweep.runs.timing.step_time import TrainingSteps
 
 THREADS: Final = "plain, all cores as threads"
 PROCESSES: Final = "plain, a process a core"
 PACKS: Final = "packs, a process a core"
 
 
-def stepping(size: str, models: int, precision: str) -> dict[str, Callable[[], None]]:
-    """Return a step of a pack, and as many steps of a plain network as the pack has models."""
-    shape = SIZES[size]
-    images = torch.randn(shape["batch"], 3, shape["side"], shape["side"])
-    labels = torch.randint(10, (shape["batch"],))
-    plain = plain_step(images, labels, shape["init_channels"])
-
-    def plain_steps() -> None:
-        for _ in range(models):
-            plain()
-
-    packed = packed_step(images, labels, shape["init_channels"], models, precision)
-    return {PROCESSES: plain_steps, PACKS: packed}
+def taking(steps: TrainingSteps, count: int = 1) -> Side:
+    """Return what takes so many steps."""
+    return lambda: sum(next(steps)[0] for _ in range(count))
 
 
 def work(parent: Connection, begin: Barrier, size: str, models: int, precision: str) -> None:
     """Take the steps that the parent names, when all processes have begun."""
     torch.set_num_threads(1)
-    steps = stepping(size, models, precision)
-    for step in steps.values():
-        step()  # memory is claimed first
+    sides = {
+        PROCESSES: taking(steps_of(size, None), models),
+        PACKS: taking(steps_of(size, models, precision)),
+    }
+    for side in sides.values():
+        side()  # memory is claimed first
     parent.send(None)
     while name := parent.recv():
         begin.wait()
-        parent.send(timed(steps[name]))
+        parent.send(sides[name]())
 
 
 def measured(size: str, models: int, repeats: int, precision: str, cores: int) -> dict[str, Any]:
@@ -74,12 +67,13 @@ def measured(size: str, models: int, repeats: int, precision: str, cores: int) -
     for worker in workers:
         worker.recv()
     torch.set_num_threads(cores)
-    threaded = stepping(size, models, "float32")[PROCESSES]
+    plain = steps_of(size, None)
+    threaded = taking(plain, models)
     threaded()
-    images = models * SIZES[size]["batch"]
+    images = models * plain.loop.protocol.batch_size
     rates: dict[str, list[float]] = {THREADS: [], PROCESSES: [], PACKS: []}
     for _ in range(repeats):
-        rates[THREADS].append(images / timed(threaded))
+        rates[THREADS].append(images / threaded())
         for name in (PROCESSES, PACKS):
             for worker in workers:
                 worker.send(name)
@@ -103,7 +97,7 @@ def measured(size: str, models: int, repeats: int, precision: str, cores: int) -
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--size", choices=SIZES, default="digits")
+    parser.add_argument("--size", choices=PRESETS, default="digits")
     parser.add_argument("--pack", type=int, default=30)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
