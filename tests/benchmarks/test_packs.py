@@ -6,8 +6,9 @@ from pathlib import Path
 from statistics import median
 
 import pytest
+import torch
 
-from tests.benchmarks.conftest import RunScript
+from tests.benchmarks.conftest import RunScript, Script
 from topo_sweep.bench.record import figures_of
 
 
@@ -26,3 +27,31 @@ def test_seconds_of_every_repeat_are_kept_and_ratios_are_medians_of_them(
     assert pack["ratio"] == median(alone / packed for alone, packed in pairs)
     assert 0 < pack["operations_per_model"] < plain["operations_per_model"]
     assert "pack of 2" in capsys.readouterr().out
+
+
+def test_operations_are_counted_without_views(script: Script) -> None:
+    with script("packs").Operations() as counted:
+        torch.ones(20).view(4, 5)[1:].t().sum()
+
+    assert counted.count == len(("ones", "sum"))
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_step_is_counted_that_is_like_those_after_it(script: Script) -> None:
+    packs = script("packs")
+    steps = packs.steps_of("digits", None)
+
+    operations = packs.operations_a_model(steps)
+
+    with packs.Operations() as following:
+        next(steps)
+    assert operations == following.count
+
+
+@pytest.mark.slow  # two steps of 60 models
+@pytest.mark.usefixtures("one_thread")
+def test_a_step_of_sixty_as_one_takes_the_operations_that_are_aimed_at(script: Script) -> None:
+    packs = script("packs")
+
+    # Augmenting the images of each member by itself would add 6.
+    assert packs.operations_a_model(packs.steps_of("digits", 60)) <= 18
