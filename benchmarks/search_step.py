@@ -227,8 +227,7 @@ def main() -> None:
             f"s  ratio {figure['ratio']:5.2f} ({figure['ratios'][0]} to {figure['ratios'][-1]})"
         )
     if arguments.json:
-        capability = torch.backends.cpu.get_cpu_capability()
-        figures |= {"threads": arguments.threads, "capability": capability}
+        figures |= {"threads": arguments.threads}
         keep(arguments.json, record(typed(), figures, n=arguments.repeats))
 
 

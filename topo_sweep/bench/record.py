@@ -39,6 +39,7 @@ def record(
         "command": command,
         "machine": {
             **hardware(),
+            **_instructions(),
             "device": device,
             "load": round(os.getloadavg()[0], 1),
         },
@@ -46,6 +47,21 @@ def record(
         "date": datetime.now(UTC).date().isoformat(),
         "n": n,
         "figures": dict(figures),
+    }
+
+
+def _instructions() -> dict[str, str | list[str] | None]:
+    """Return the vectors that PyTorch computes with here, and the instructions for bfloat16.
+
+    None of the latter where PyTorch is too old to tell: without `torch.cpu.get_capabilities`.
+    """
+    import torch
+
+    told: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    bfloat16 = sorted(name for name, has in told.items() if name.endswith("bf16") and has)
+    return {
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "bfloat16": bfloat16 if told else None,
     }
 
 
