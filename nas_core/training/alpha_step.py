@@ -80,14 +80,12 @@ def alpha_gradient(
     loss, logits = loss_and_logits(unrolled, alpha_batch)
     gradients = _gradients(loss, [*alphas, *unrolled.values()])
     direct, direction = gradients[: len(alphas)], gradients[len(alphas) :]
-    steps = _steps(direction, loss.numel(), epsilon)
-    if all(step is None for step in steps):
-        return direct, loss.detach(), logits.detach()
+    steps, is_curved = _steps(direction, loss.numel(), epsilon)
 
     def moved(sign: float) -> list[Tensor]:
         """Return the alphas' gradient on the training batch at w + sign * step * direction."""
         there = {
-            name: weight.detach() if step is None else weight.detach() + sign * step * towards
+            name: weight.detach() + sign * step * towards
             for (name, weight), towards, step in zip(
                 weights.items(), direction, _repeated(steps, weights), strict=True
             )
@@ -96,31 +94,35 @@ def alpha_gradient(
 
     # The unrolled step is w - lr * (...), so the chain rule brings one factor of -lr.
     combined = [
-        first if step is None else first - unrolling.learning_rate * (up - down) / (2 * step)
-        for first, up, down, step in zip(
-            direct, moved(1), moved(-1), _repeated(steps, alphas), strict=True
+        first.where(~curved, first - unrolling.learning_rate * (up - down) / (2 * step))
+        for first, up, down, step, curved in zip(
+            direct,
+            moved(1),
+            moved(-1),
+            _repeated(steps, alphas),
+            _repeated(is_curved, alphas),
+            strict=True,
         )
     ]
     return combined, loss.detach(), logits.detach()
 
 
-def _steps(direction: Sequence[Tensor], models: int, epsilon: float) -> list[float | None]:
-    """Return how far the finite difference of each model goes, in gradients.
+def _steps(direction: Sequence[Tensor], models: int, epsilon: float) -> tuple[Tensor, Tensor]:
+    """Return how far the finite difference of each model goes, in gradients, and whether it does.
 
-    None where its loss is flat in the weights, or where the gradient's length is not a number or
-    too large for one: there is nothing to correct.
+    It does not where its loss is flat in the weights, or where the gradient's length is not a
+    number or too large for one: there is nothing to correct. Both are (K,); no host waits for them.
     """
     each = len(direction) // models
     norms = [get_total_norm(direction[k * each : (k + 1) * each]) for k in range(models)]
-    lengths: list[float] = torch.stack(norms).tolist()
-    return [epsilon / length if 0 < length < math.inf else None for length in lengths]
+    lengths = torch.stack(norms).double()
+    is_curved = (lengths > 0) & (lengths < math.inf)
+    return torch.where(is_curved, epsilon / lengths, 0), is_curved
 
 
-def _repeated(
-    steps: Sequence[float | None], tensors: Sequence[Tensor] | Weights
-) -> list[float | None]:
-    """Return the step of the model of each tensor."""
-    return [step for step in steps for _ in range(len(tensors) // len(steps))]
+def _repeated(of_models: Tensor, tensors: Sequence[Tensor] | Weights) -> list[Tensor]:
+    """Return, for each tensor, what its model has of (K,)."""
+    return [one for one in of_models for _ in range(len(tensors) // len(of_models))]
 
 
 def _unrolled(

@@ -239,7 +239,7 @@ def test_a_gradient_too_long_for_a_number_has_no_correction(models: int) -> None
     torch.testing.assert_close(gradients, [torch.ones(2, dtype=torch.float64)] * models)
 
 
-def test_the_lengths_of_all_models_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_need_not_be_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     reads: list[Tensor] = []
     for name in ("__bool__", "__float__", "item", "tolist"):
         read = getattr(Tensor, name)
@@ -250,7 +250,7 @@ def test_the_lengths_of_all_models_are_read_at_once(monkeypatch: pytest.MonkeyPa
 
         monkeypatch.setattr(Tensor, name, counted)
     Problem().gradient(0.01)
-    assert len(reads) == 1, "each read waits for a GPU"
+    assert not reads, "each read waits for a GPU"
 
 
 def test_models_side_by_side_have_the_gradients_of_each_alone() -> None:

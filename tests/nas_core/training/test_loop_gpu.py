@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -52,6 +53,26 @@ def test_a_gpu_trains_and_searches_as_a_cpu_does(started: Callable[[str], Loop[A
         torch.testing.assert_close(ours[name].cpu(), tensor, rtol=1e-6, atol=1e-9)
 
 
+@contextlib.contextmanager
+def never_waiting() -> Iterator[None]:
+    """Raise where the host waits for the GPU."""
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def test_the_steps_of_a_training_never_wait() -> None:
+    loop = training("cuda")
+    loop.begin(1)
+    first, second, *_ = loop.draws(loop.split.train, 1).steps()
+    loop._step(first)  # what is kept is made now
+
+    with never_waiting():
+        loop._step(second)
+
+
 def test_the_steps_of_a_pack_never_wait() -> None:
     loop = pack("cuda")
     loop.begin(1)
@@ -59,22 +80,20 @@ def test_the_steps_of_a_pack_never_wait() -> None:
     first, second, _ = zip(*steps, strict=True)
     loop._step(dict(zip((0, 3), first, strict=True)))  # what is kept is made now
 
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with never_waiting():
         loop._step(dict(zip((0, 3), second, strict=True)))
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
 
 
-def test_the_steps_of_a_searchs_weights_never_wait() -> None:
-    loop = search("cuda")
+@pytest.mark.parametrize("order", [1, 2])
+def test_the_steps_of_a_search_never_wait(order: int) -> None:
+    protocol = BOTH.with_values({"alpha_order": order})
+    loop = Search(protocol, search_split(DIGITS.to(torch.device("cuda")), 24), seed=0)
     loop.begin(0)
     together = SideBySide([loop])
     (first, _), (second, _) = loop.steps(0)
     together.weight_step([first], [None])
+    together.alpha_step([first], [first], [None])
 
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with never_waiting():
         together.weight_step([second], [None])
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
+        together.alpha_step([second], [second], [None])
