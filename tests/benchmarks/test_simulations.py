@@ -81,6 +81,23 @@ def test_the_page_shows_the_kept_answers() -> None:
             assert float(cell) == pytest.approx(number, abs=1.001 * tolerance)
 
 
+def test_the_readme_shows_some_of_the_kept_answers() -> None:
+    shown = table("README.md", "One finding, and what it does not show", "| in % of repeats")
+    answers = {world: each["means"] for world, each in KEPT["answers"].items()}
+    figures = (
+        "both say so",
+        "interval of a mean",
+        "interval of the reliability",
+        "best set holds the best",
+    )
+
+    for figure, (_, _, *cells) in zip(figures, shown, strict=True):
+        of_worlds = [cell for part in cells for cell in part.split(", ")]
+        worlds = ("null", "reliability 0.3", "reliability 0.5", "reliability 0.9", "rough")
+        for world, cell in zip(worlds, of_worlds, strict=True):
+            assert float(cell) == pytest.approx(100 * answers[world][figure], abs=0.0501)
+
+
 def test_a_kept_race_saves_what_the_page_says_in_three_worlds_at_least() -> None:
     shown = table("docs/sweeps.md", "Adaptive sweeps", "| world |")
     saved = dict.fromkeys(("the best", "the 20 best"), 0)
