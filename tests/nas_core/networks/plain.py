@@ -1,4 +1,7 @@
-"""The search network edge by edge and operation by operation: what every other form must equal."""
+"""The search network edge by edge and operation by operation: what every other form must equal.
+
+And how nearly in float32, the only precision in which a CPU convolves with oneDNN.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,12 @@ from torch import Tensor, nn
 
 from nas_core.networks.alphas import Mixing
 from nas_core.networks.supernet import Dropout, MixedOp, SearchCell, SearchNetwork
+
+WIDTHS = (2, 3, 4, 6, 8, 16)
+"""Channels of the first cells, up to those that fill a vector of oneDNN's kernels."""
+
+SIDE = 64
+"""Of maps so large that where oneDNN writes beyond memory (docs/performance.md), it shows."""
 
 
 def edge(mixed: MixedOp, x: Tensor, weights: Tensor, dropout: Dropout | None, name: str) -> Tensor:
@@ -77,3 +86,14 @@ class Network(nn.Module):
     def forward(self, images: Tensor, mixing: Mapping[str, Mixing]) -> Tensor:
         """(B, 3, H, W) -> (B, classes)."""
         return logits(self.network, images, mixing)
+
+
+def check_nearly_equal(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> None:
+    """Check results in float32, by name: none may be off by a tenth of its length.
+
+    They are nearer by far but where a ReLU reads what rounding takes to the other side of zero.
+    """
+    assert ours.keys() == theirs.keys()
+    longest = max(float(tensor.norm()) for tensor in theirs.values())
+    for name, tensor in theirs.items():
+        assert (ours[name] - tensor).norm() <= 0.1 * tensor.norm() + 1e-6 * longest, name

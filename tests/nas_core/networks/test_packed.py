@@ -18,6 +18,8 @@ from nas_core.networks.evaluation import EvalNetwork
 from nas_core.networks.kernels import switch
 from nas_core.networks.packed import PackedNetwork
 from nas_core.streams import initialise_
+from tests.nas_core.networks import forms, plain
+from tests.nas_core.networks.forms import FORMS
 
 CELLS, CLASSES, SIDE, BATCH = 5, 10, 8, 6
 DOUBLE = torch.float64
@@ -200,6 +202,30 @@ def test_networks_of_every_width_are_evaluated(init_channels: int, models: int) 
 
     expected = torch.stack([network(images) for network in networks])
     torch.testing.assert_close(logits, expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("init_channels", plain.WIDTHS)
+def test_networks_of_every_width_have_their_gradients_in_single_precision_too(
+    init_channels: int, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forms.take(form, monkeypatch)
+    size: dict[str, Any] = {"init_channels": init_channels, "cells": 2, "num_classes": 10}
+    packed = PackedNetwork([KNOWN_CELLS["DARTS_V2"]] * 2, **size)
+    networks = [EvalNetwork(genotype, **size) for genotype in packed.genotypes]
+    for seed, network in enumerate(networks):
+        initialise_(network, seed)
+    packed.load_models([network.state_dict() for network in networks])
+    images = torch.randn(2, 3, plain.SIDE, plain.SIDE, generator=torch.Generator().manual_seed(0))
+
+    packed(images).square().sum().backward()
+
+    assert packed.flat.grad is not None
+    for number, network in enumerate(networks):
+        network(images).square().sum().backward()
+        expected = {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
+        gradients = packed._parameters_of.model(packed.flat.grad, number)
+        plain.check_nearly_equal(gradients, expected)
 
 
 def test_an_evaluation_keeps_a_model_that_is_not_finite_apart() -> None:

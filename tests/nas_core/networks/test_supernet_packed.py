@@ -12,11 +12,11 @@ from nas_core.cells.genotype import OPERATION_NAMES
 from nas_core.cells.topology import Topology
 from nas_core.errors import InputError
 from nas_core.networks.alphas import Alphas, CellSpace, Mixing, SearchSpace
-from nas_core.networks.kernels import switch
 from nas_core.networks.supernet import Dropout, PackedSearchNetwork, SearchNetwork
 from nas_core.streams import initialise_
+from tests.nas_core.networks import forms
+from tests.nas_core.networks.forms import FORMS
 
-NEVER, EVERY = 2**62, 0
 FEW = SearchSpace.full(["none", "max_pool_3x3", "skip_connect", "sep_conv_3x3"])
 Mixings = list[dict[str, Mixing]]
 
@@ -93,16 +93,9 @@ def close(ours: Tensor, theirs: Tensor, name: str = "") -> None:
     assert torch.allclose(ours, theirs, rtol=1e-9, atol=1e-11), name
 
 
-@pytest.fixture(params=["small", "large"])
-def _form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take one form of everything: that of small maps, then that of large ones."""
-    limit = NEVER if request.param == "small" else EVERY
-    monkeypatch.setattr(switch, "EDGES_UP_TO", limit)
-    monkeypatch.setattr(switch, "GRADIENTS_FROM", limit)
-
-
-@pytest.mark.usefixtures("_form")
-def test_each_model_computes_what_it_does_alone() -> None:
+@pytest.mark.parametrize("form", FORMS)
+def test_each_model_computes_what_it_does_alone(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    forms.take(form, monkeypatch)
     space = SearchSpace.full(OPERATION_NAMES, Topology.from_index(100))
     models, alone = ([network(space, seed) for seed in range(3)] for _ in range(2))
     equal_alone(models, alone, [alphas_of(space, seed) for seed in range(3)])
@@ -126,12 +119,16 @@ def test_with_a_dropout_of_its_own_for_each_model_and_edges_of_different_operati
     equal_alone(models, alone, alphas, [dropping(0), None, dropping(9)])
 
 
-@pytest.mark.usefixtures("_form")
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("value", [torch.inf, torch.nan])
 @pytest.mark.parametrize(
     "name", ["stem.0.weight", "cells.1.edges.1to2.operations.sep_conv_3x3.6.weight"]
 )
-def test_what_is_not_finite_stays_with_its_model(name: str, value: float) -> None:
+def test_what_is_not_finite_stays_with_its_model(
+    name: str, value: float, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forms.take(form, monkeypatch)
+
     def stepped(*, is_lost: bool) -> tuple[Tensor, dict[str, Tensor], list[Tensor]]:
         models = [network(FEW, seed) for seed in range(3)]
         if is_lost:
