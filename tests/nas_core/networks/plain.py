@@ -1,6 +1,6 @@
 """The search network edge by edge and operation by operation: what every other form must equal.
 
-And how nearly in float32, the only precision in which a CPU convolves with oneDNN.
+And how nearly in float32, which a CPU convolves by oneDNN, where float64 never comes to it.
 """
 
 from __future__ import annotations

@@ -115,6 +115,7 @@ def test_with_any_number_of_channels(channels: int, monkeypatch: pytest.MonkeyPa
     equal(wired(OPERATION_NAMES), channels=channels, side=4, steps=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("channels", plain.WIDTHS)
 def test_in_single_precision_too(channels: int, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
