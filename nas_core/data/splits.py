@@ -113,12 +113,14 @@ class SearchSplit:
     alphas: Images
 
 
-def data_directory(option: Path | None) -> Path:
+def data_directory(option: str | Path | None) -> Path:
     """Return the folder to look in: the option, else $TOPO_SWEEP_DATA, else data/."""
-    return option or Path(os.environ.get(DATA_VARIABLE) or "data")
+    return Path(option or os.environ.get(DATA_VARIABLE) or "data")
 
 
-def load_dataset(name: str, directory: Path | None = None, *, download: bool = False) -> Dataset:
+def load_dataset(
+    name: str, directory: str | Path | None = None, *, download: bool = False
+) -> Dataset:
     """Load a data set into memory (CIFAR: 184 MB; 4.5 s where JPEGs must be decoded).
 
     Args:

@@ -97,7 +97,7 @@ def test_a_shard_in_several_chunks_gives_all_of_its_rows(tmp_path: Path) -> None
     path = tmp_path / "train-00000-of-00001.parquet"
     pq.write_table(pq.read_table(path), path, row_group_size=2)
 
-    dataset = load_dataset("cifar10", tmp_path)
+    dataset = load_dataset("cifar10", str(tmp_path))
 
     assert np.array_equal(dataset.train.pixels.numpy(), pixels)
     assert dataset.train.labels.tolist() == [0, 1, 2, 3, 9]
