@@ -117,7 +117,8 @@ def _steps(direction: Sequence[Tensor], models: int, epsilon: float) -> tuple[Te
     norms = [get_total_norm(direction[k * each : (k + 1) * each]) for k in range(models)]
     lengths = torch.stack(norms).double()
     is_curved = (lengths > 0) & (lengths < math.inf)
-    return torch.where(is_curved, epsilon / lengths, 0), is_curved
+    # Divided exactly: a number over a tensor is the number times a reciprocal.
+    return torch.where(is_curved, torch.full_like(lengths, epsilon) / lengths, 0), is_curved
 
 
 def _repeated(of_models: Tensor, tensors: Sequence[Tensor] | Weights) -> list[Tensor]:
