@@ -97,7 +97,8 @@ def _between(means: Floats, variances: Floats) -> float:
 
     def squares(between: float) -> float:
         weight = 1 / (variances + between)
-        return float(weight @ (means - np.average(means, weights=weight)) ** 2)
+        away = means - np.average(means, weights=weight)
+        return float((weight * away**2).sum())  # no product: its threads wait for each other
 
     enough = len(means) - 3.0
     if squares(0.0) <= enough:

@@ -82,9 +82,11 @@ def apart(table: pd.DataFrame) -> pd.Index[int]:
 
     What seeds do cannot be told from what such groups are.
     """
+    there = table.notna().to_numpy().astype(float)
+    if there.all():
+        return table.columns[:0]
     from scipy.sparse.csgraph import connected_components
 
-    there = table.notna().to_numpy().astype(float)
     _, part_of_seed = connected_components(there @ there.T)
     part = part_of_seed[there.argmax(axis=0)]
     return table.columns[part != np.bincount(part).argmax()]
