@@ -2,7 +2,8 @@
 
 PyTorch 2.14 with oneDNN is slow at some gradients that supernets and packs are full of: weight
 gradients of 5x5 kernels and of tiny maps, and both gradients of dilated ones. The form here gives
-the same values up to the order in which floats are added; benchmarks/switches.py measures it.
+the same values up to the order in which floats are added; benchmarks/switches.py measures it. All
+other gradients are PyTorch's own, which are as fast or faster.
 Letters: B batch, C channels, H and W pixels.
 """
 
@@ -35,13 +36,14 @@ def depthwise(x: Tensor, weight: Tensor, *, stride: int = 1, dilation: int = 1) 
         dilation: 1 or 2.
 
     Returns:
-        (B, C, ceil(H / stride), ceil(W / stride)), differentiable once for large maps.
+        (B, C, ceil(H / stride), ceil(W / stride)), differentiable once where gradients are ours.
 
     """
     if stride == dilation == 2:  # then only even pixels are read
         x = x[:, :, ::2, ::2].contiguous(memory_format=torch.channels_last)
         stride = dilation = 1
-    if gradients_pay(x):
+    is_slow = weight.shape[-1] > _TILE or dilation > 1 or x.shape[2] * x.shape[3] <= _TINY
+    if is_slow and gradients_pay(x):
         y: Tensor = _Depthwise.apply(as_multiplied(x), as_multiplied(weight), stride, dilation)
         return y
     return _convolved(x, weight, stride, dilation)
