@@ -84,7 +84,7 @@ def apart(table: pd.DataFrame) -> pd.Index[int]:
     """
     there = table.notna().to_numpy().astype(float)
     if there.all():
-        return table.columns[:0]
+        return table.columns[np.zeros(table.shape[1], dtype=bool)]
     from scipy.sparse.csgraph import connected_components
 
     _, part_of_seed = connected_components(there @ there.T)
