@@ -6,6 +6,7 @@ Not here: tests of whether groups differ, which need more than the fit (`two_way
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -83,10 +84,10 @@ def apart(table: pd.DataFrame) -> pd.Index[int]:
     What seeds do cannot be told from what such groups are.
     """
     there = table.notna().to_numpy().astype(float)
-    if there.all():
-        return table.columns[np.zeros(table.shape[1], dtype=bool)]
-    from scipy.sparse.csgraph import connected_components
+    part: Any = np.zeros(table.shape[1], dtype=int)
+    if not there.all():
+        from scipy.sparse.csgraph import connected_components
 
-    _, part_of_seed = connected_components(there @ there.T)
-    part = part_of_seed[there.argmax(axis=0)]
+        _, part_of_seed = connected_components(there @ there.T)
+        part = part_of_seed[there.argmax(axis=0)]
     return table.columns[part != np.bincount(part).argmax()]
