@@ -28,10 +28,10 @@ demo-search: $(INSTALLED)
 		found=$(call folder,search_demo --topology-from "$$folder") && \
 		$(BIN)/topo-sweep rank "$$found" && $(BIN)/topo-sweep plot cell "$$found"
 
-# Tests of a cluster wait more than they compute: one process more than there are cores here.
+# Two processes test, and each computes on a core of its own.
 ONE_THREAD := OMP_NUM_THREADS=1
 
-PYTEST = $(ONE_THREAD) $(BIN)/pytest -n 3 --dist worksteal
+PYTEST = $(ONE_THREAD) $(BIN)/pytest -n 2 --dist worksteal
 
 test: lint
 	$(PYTEST) -m "not long"

@@ -202,7 +202,7 @@ def test_make_looks_for_a_folder_without_timing_anything() -> None:
     assert all("--no-measure" in command for command in asked)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_everyday_command_runs(tmp_path: Path) -> None:
     for study in (STUDY, SEEDS):
         shutil.copytree(ROOT / study, tmp_path / study)

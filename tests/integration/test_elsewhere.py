@@ -80,7 +80,7 @@ def test_a_sweep_on_s3_is_run_resumed_and_read_by_any_machine(
     }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_commands_take_a_sweep_on_s3_and_put_what_they_make_beside_it(
     s3: S3, tmp_path: Path
 ) -> None:
@@ -189,7 +189,7 @@ def test_an_outage_during_a_run_costs_no_row(
     assert rows_in_files(s3) == 4
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_run_goes_on_where_its_machine_has_its_place_and_not_at_once_elsewhere(
     s3: S3, start: Start, tmp_path: Path, undisturbed: pd.DataFrame
 ) -> None:

@@ -130,7 +130,11 @@ def test_large_maps_and_small_ones_train_alike(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("count", "steps"),
-    [(1, 20), (2, 20), (7, 20), (60, 2), pytest.param(60, 20, marks=pytest.mark.long)],
+    [
+        (1, 20),
+        (2, 20),
+        *(pytest.param(*each, marks=pytest.mark.long) for each in ((7, 20), (60, 2), (60, 20))),
+    ],
 )
 def test_packs_of_any_size_train_as_their_models_would_alone(count: int, steps: int) -> None:
     packed = pack(wirings(*range(0, 180, 3))[:count])

@@ -138,6 +138,7 @@ def test_a_cell_that_several_searches_found_counts_once() -> None:
     assert (twice.p_value, twice.estimate) == (alone.p_value, alone.estimate)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("searches", [(3,), (5, 1)])
 def test_searches_that_find_what_is_no_better_seldom_seem_to_do_better(
     searches: tuple[int, ...],

@@ -226,6 +226,7 @@ def step_or_raise(worker: Any) -> dict[str, Any]:
     return TrialTrainable.step(worker)
 
 
+@pytest.mark.long
 def test_a_trial_that_kills_its_worker_each_time_fails_with_the_signal_and_the_rest_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
