@@ -94,7 +94,7 @@ def alpha_gradient(
 
     # The unrolled step is w - lr * (...), so the chain rule brings one factor of -lr.
     combined = [
-        first.where(~curved, first - unrolling.learning_rate * (up - down) / (2 * step))
+        torch.where(curved, first - unrolling.learning_rate * (up - down) / (2 * step), first)
         for first, up, down, step, curved in zip(
             direct,
             moved(1),

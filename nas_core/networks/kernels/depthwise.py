@@ -42,11 +42,15 @@ def depthwise(x: Tensor, weight: Tensor, *, stride: int = 1, dilation: int = 1) 
     if stride == dilation == 2:  # then only even pixels are read
         x = x[:, :, ::2, ::2].contiguous(memory_format=torch.channels_last)
         stride = dilation = 1
-    is_slow = weight.shape[-1] > _TILE or dilation > 1 or x.shape[2] * x.shape[3] <= _TINY
+    is_slow = weight.shape[-1] > _TILE or dilation > 1 or _is_tiny(x)
     if is_slow and gradients_pay(x):
         y: Tensor = _Depthwise.apply(as_multiplied(x), as_multiplied(weight), stride, dilation)
         return y
     return _convolved(x, weight, stride, dilation)
+
+
+def _is_tiny(x: Tensor) -> bool:
+    return x.shape[2] * x.shape[3] <= _TINY
 
 
 def _convolved(x: Tensor, weight: Tensor, stride: int, dilation: int) -> Tensor:
@@ -74,7 +78,7 @@ class _Depthwise(torch.autograd.Function):
             of_x = _convolved(gradient, weight.flip(2, 3), 1, ctx.dilation)
         elif wants_x:
             of_x = _gradient(gradient, x, weight, ctx.stride, of_weight=False)
-        if wants_weight and ctx.stride == 1 and x.shape[2] * x.shape[3] <= _TINY:
+        if wants_weight and ctx.stride == 1 and _is_tiny(x):
             of_weight = _by_pairs(gradient, x, weight, ctx.dilation)
         elif wants_weight:
             if ctx.dilation == 2:
