@@ -31,7 +31,6 @@ from nas_core.training.compiled import Compiled
 from nas_core.training.epochs import Epoch, PackEpoch, SearchPackEpoch, Steps
 from nas_core.training.optimizers import Sgd
 
-EVALUATION_BATCH: Final = 512
 DTYPES: Final = {
     "float32": torch.float32,
     "float64": torch.float64,
@@ -45,6 +44,11 @@ STEPS_SECONDS: Final = 5.0
 """An epoch that takes less is not told of before its end."""
 _FEWEST_STEPS: Final = 3
 """So many are timed before a loop tells how long its first epoch takes."""
+
+_EVALUATED: Final = range(64, 512)
+"""Least and greatest number of images that are classified together."""
+_CACHED_VALUES: Final = 2**20
+"""Of one map of all images together; a CPU is up to twice as slow with more."""
 
 StepResult = tuple[Tensor, Tensor, Tensor]
 """Loss () or (K,), logits (..., B, classes) and labels (..., B) of a step, as seen before it."""
@@ -64,7 +68,8 @@ class Loop(ABC, Generic[E]):
     forward: Callable[..., Any]
     """The network, or its `Compiled` form."""
     optimizer: Sgd
-    evaluation_batch: int = EVALUATION_BATCH
+    models: int = 1
+    """How many the network is made of."""
     compiled: bool = False
     """Whether steps run the `Compiled` form of the network; numbers then differ by rounding."""
 
@@ -95,6 +100,16 @@ class Loop(ABC, Generic[E]):
         self.build(max(len(self.history) - 1, 0))
         if saved is not None:
             self.restore(saved[0])
+
+    @property
+    def evaluation_batch(self) -> int:
+        """How many images are classified together: few, where more would leave a CPU's cache."""
+        fitting = _EVALUATED.stop // self.models
+        if self.device.type == "cpu":
+            height, width = self.info.image_size
+            values = self.models * self.protocol.init_channels * height * width
+            fitting = _CACHED_VALUES // values
+        return min(max(fitting, _EVALUATED.start), _EVALUATED.stop)
 
     @abstractmethod
     def build(self, epoch: int) -> None:

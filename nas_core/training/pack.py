@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Generator, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ from nas_core.protocols.training import Protocol
 from nas_core.streams import Draws, initialise_
 from nas_core.training.checkpoint import Checkpoint
 from nas_core.training.epochs import EpochMetrics, PackEpoch, Steps
-from nas_core.training.loop import EVALUATION_BATCH, Loop, StepResult, losses_by_model
+from nas_core.training.loop import Loop, StepResult, losses_by_model
 from nas_core.training.meter import Meter
 from nas_core.training.training import (
     check_test_every,
@@ -32,9 +32,6 @@ from nas_core.training.training import (
     measured_after,
     work_of_epoch,
 )
-
-_FEWEST_EVALUATED: Final = 64
-"""Images that are evaluated together, however many models there are."""
 
 
 class Member(NamedTuple):
@@ -81,7 +78,7 @@ class PackTraining(Loop[PackEpoch]):
             check_trainable(member.genotype, protocol, split)
         check_test_every(test_every)
         self.members = tuple(members)
-        self.evaluation_batch = max(EVALUATION_BATCH // len(members), _FEWEST_EVALUATED)
+        self.models = len(members)
         self.split = split
         self.test_every = test_every
         self.compiled = compiled
