@@ -184,6 +184,16 @@ def test_accuracies_are_fractions_of_all_images_in_evaluation_mode() -> None:
         assert training.history[-1].val_accuracy == right(DIGITS.test) / len(DIGITS.test)
 
 
+def test_a_cpu_classifies_fewer_images_at_once_where_their_maps_are_larger() -> None:
+    narrow, wide = (
+        trainings.started(protocol=trainings.TINY.with_values({"init_channels": channels}))
+        for channels in (2, 64)
+    )
+
+    assert narrow.evaluation_batch == 512
+    assert wide.evaluation_batch == 256
+
+
 def test_a_last_batch_of_one_image_is_refused_where_maps_are_one_pixel() -> None:
     def check(count: int, side: int, *, cells: int = 3, auxiliary: bool = False) -> None:
         images = Images(
