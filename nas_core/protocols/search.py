@@ -184,6 +184,16 @@ class SearchProtocol(NetworkTraining):
         """Epochs of all stages together."""
         return self.epochs * len(self.all_stages)
 
+    def alpha_steps_due(self, images: int) -> range:
+        """Return before which weight steps (from 1) of an epoch of so many images alphas learn."""
+        full, left_over = divmod(images, self.batch_size)
+        steps = full + (left_over > 0)
+        if self.alpha_every != "epoch":
+            period = 1 if self.alpha_every == "step" else self.alpha_every
+            return range(period, steps + 1, period)
+        last = max(full, 1) if self.alpha_at == "last_full" else steps
+        return range(last, last + 1)
+
     @property
     def topologies(self) -> tuple[Topology, Topology] | None:
         """The fixed wirings of normal and reduction cell."""

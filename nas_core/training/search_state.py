@@ -173,22 +173,10 @@ class SearchState(Loop[SearchEpoch]):
         """Yield the draws of each weight step, and those of the alpha step before it, if any."""
         weights = list(self.draws(self.split.weights, epoch).steps())
         alphas = itertools.cycle(self.draws(self.split.alphas, epoch, role="alpha ").steps())
-        due = self._alpha_steps_due([len(draws.order) for draws in weights])
+        due = self.protocol.alpha_steps_due(len(self.split.weights))
         warming_up = epoch % self.protocol.epochs < self.protocol.warmup_epochs
         for step, draws in enumerate(weights, 1):
             yield draws, next(alphas) if step in due and not warming_up else None
-
-    def _alpha_steps_due(self, batches: list[int]) -> range:
-        """Return before which weight steps (from 1) alphas learn, given the images of each."""
-        every = self.protocol.alpha_every
-        if every != "epoch":
-            period = 1 if every == "step" else every
-            return range(period, len(batches) + 1, period)
-        last = len(batches)
-        # Only the last batch may be smaller.
-        if self.protocol.alpha_at == "last_full" and batches[-1] < self.protocol.batch_size:
-            last = max(last - 1, 1)
-        return range(last, last + 1)
 
     def logits(self, images: Tensor) -> Tensor:
         """Classify normalised images (B, 3, H, W), mixing as now: logits (B, classes)."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import math
 import os
 import time
 from collections import Counter
@@ -264,9 +263,7 @@ def _seconds(units: _Units, step_time: StepTime, images: Split, execution: Execu
 
 def seconds_of_search(protocol: SearchProtocol, step_time: StepTime, images: int) -> float:
     """Return the seconds of all stages of a search; later ones count by cells and operations."""
-    steps = math.ceil(images / protocol.batch_size)
-    every = protocol.alpha_every
-    alpha_steps = steps if every == "step" else 1 if every == "epoch" else steps // every
+    alpha_steps = len(protocol.alpha_steps_due(images))
     searching = protocol.epochs - protocol.warmup_epochs
     first = protocol.all_stages[0]
     seconds = images * step_time.evaluation_seconds
