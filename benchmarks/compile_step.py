@@ -22,7 +22,7 @@ from packs import PRESETS, steps_of
 
 from topo_sweep.bench.record import keep, record, typed
 from topo_sweep.bench.turns import in_turn, ratio, spread
-from topo_sweep.runs.timing.step_time import settled
+from topo_sweep.runs.device import settled
 
 
 def measured(size: str, pack: int | None, repeats: int, threads: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ Run: python benchmarks/whole_machine.py [--size digits|cifar10] [--pack 30] [--r
 from __future__ import annotations
 
 import argparse
+import itertools
 import multiprocessing
 import os
 from multiprocessing.connection import Connection
@@ -23,6 +24,7 @@ from typing import Any, Final
 import torch
 from packs import PRESETS, steps_of
 
+from nas_core.memory import keep_freed_memory
 from topo_sweep.bench.record import keep, record, typed
 from topo_sweep.bench.turns import Side, ratio
 from topo_sweep.runs.timing.step_time import TrainingSteps
@@ -37,35 +39,37 @@ def taking(steps: TrainingSteps, count: int = 1) -> Side:
     return lambda: sum(next(steps)[0] for _ in range(count))
 
 
-def work(parent: Connection, begin: Barrier, size: str, models: int, precision: str) -> None:
-    """Take the steps that the parent names, when all processes have begun."""
+def work(parent: Connection, begin: Barrier, size: str, models: int, precision: str | None) -> None:
+    """Take steps whenever the parent asks, once all processes of a side begin.
+
+    Without a precision they are those of plain networks.
+    """
     torch.set_num_threads(1)
-    sides = {
-        PROCESSES: taking(steps_of(size, None), models),
-        PACKS: taking(steps_of(size, models, precision)),
-    }
-    for side in sides.values():
-        side()  # memory is claimed first
+    if precision is None:
+        side = taking(steps_of(size, None), models)
+    else:
+        keep_freed_memory()  # as workers of a sweep do
+        side = taking(steps_of(size, models, precision))
+    side()  # memory is claimed first
     parent.send(None)
-    while name := parent.recv():
+    while parent.recv():
         begin.wait()
-        parent.send(sides[name]())
+        parent.send(side())
 
 
 def measured(size: str, models: int, repeats: int, precision: str, cores: int) -> dict[str, Any]:
     """Return images a second of each side in every repeat, and the medians of their ratios."""
     context = multiprocessing.get_context("spawn")
-    begin = context.Barrier(cores)
-    pipes = [context.Pipe() for _ in range(cores)]
-    processes = [
-        context.Process(target=work, args=(child, begin, size, models, precision), daemon=True)
-        for _, child in pipes
-    ]
-    for process in processes:
-        process.start()
-    workers = [own for own, _ in pipes]
-    for worker in workers:
-        worker.recv()
+    workers: dict[str, list[Connection]] = {PROCESSES: [], PACKS: []}
+    for name, own_precision in ((PROCESSES, None), (PACKS, precision)):
+        begin = context.Barrier(cores)
+        for _ in range(cores):
+            own, child = context.Pipe()
+            arguments = (child, begin, size, models, own_precision)
+            context.Process(target=work, args=arguments, daemon=True).start()
+            workers[name].append(own)
+        for worker in workers[name]:
+            worker.recv()
     torch.set_num_threads(cores)
     plain = steps_of(size, None)
     threaded = taking(plain, models)
@@ -74,13 +78,12 @@ def measured(size: str, models: int, repeats: int, precision: str, cores: int) -
     rates: dict[str, list[float]] = {THREADS: [], PROCESSES: [], PACKS: []}
     for _ in range(repeats):
         rates[THREADS].append(images / threaded())
-        for name in (PROCESSES, PACKS):
-            for worker in workers:
-                worker.send(name)
-            rates[name].append(sum(images / worker.recv() for worker in workers))
-    for worker, process in zip(workers, processes, strict=True):
-        worker.send(None)
-        process.join()
+        for name, own_workers in workers.items():
+            for worker in own_workers:
+                worker.send(True)
+            rates[name].append(sum(images / worker.recv() for worker in own_workers))
+    for worker in itertools.chain.from_iterable(workers.values()):
+        worker.send(False)
     return {
         "size": size,
         "pack": models,

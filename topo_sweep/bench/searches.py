@@ -9,7 +9,8 @@ from typing import Any, Final
 from nas_core.protocols.data import DatasetInfo
 from nas_core.protocols.search import SearchProtocol
 from topo_sweep.bench.turns import Tell, in_turn, ratio, sides_table, spread
-from topo_sweep.runs.timing.step_time import search_steps, settled, stepwise_search
+from topo_sweep.runs.device import settled
+from topo_sweep.runs.timing.step_time import search_steps, stepwise_search
 
 _ORDERS: Final = {1: "alphas, first order", 2: "alphas, second order"}
 _WEIGHTS: Final = "weights"

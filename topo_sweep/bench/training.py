@@ -23,7 +23,8 @@ from topo_sweep.bench.limits import (
     product,
 )
 from topo_sweep.bench.turns import Side, Tell, in_turn, ratio, sides_table, spread, timed
-from topo_sweep.runs.timing.step_time import TrainingSteps, settled
+from topo_sweep.runs.device import settled
+from topo_sweep.runs.timing.step_time import TrainingSteps
 
 _OPERATIONS: Final = 3 * 2
 """Of a multiply-add of the forward pass: a multiplication and an addition, and twice as much again

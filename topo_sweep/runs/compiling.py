@@ -15,13 +15,13 @@ from nas_core.errors import InputError, first_line
 from nas_core.networks.packs.cell import structure
 from nas_core.protocols.data import DATASETS
 from nas_core.training.compiled import MOST_GRAPHS, usual_steps
-from topo_sweep.runs.device import device_name
+from topo_sweep.runs.device import device_name, settled
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.packing.packs import Packs, fitting
 from topo_sweep.runs.packing.size import Ask, Candidates, candidates_of
 from topo_sweep.runs.plan import Plan
 from topo_sweep.runs.runner import is_out_of_memory
-from topo_sweep.runs.timing.step_time import TrainingSteps, settled
+from topo_sweep.runs.timing.step_time import TrainingSteps
 from topo_sweep.spec.trials import Planned, Trial
 from topo_sweep.store.manifest import CompileTime, Compiling
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import torch
 
 from nas_core.errors import InputError
+from nas_core.memory import keep_freed_memory
 from nas_core.training.loop import check_precision as precision_exists
 from topo_sweep.runs.execution import Execution
 from topo_sweep.spec.trials import Planned
@@ -34,6 +36,29 @@ def settled_here(execution: Execution) -> Execution:
     if execution.gpus not in {None, "auto"}:
         return execution
     return replace(execution, gpus=1.0 if torch.cuda.is_available() else 0.0)
+
+
+@contextlib.contextmanager
+def settled(threads: int) -> Iterator[None]:
+    """Compute until the block ends as a worker does that has so many threads.
+
+    Freed memory is kept from then on.
+    """
+    convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = torch.get_num_threads(), convolutions.allow_tf32, products.allow_tf32
+    settle(threads)
+    convolutions.allow_tf32 = products.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        convolutions.allow_tf32, products.allow_tf32 = before[1:]
+
+
+def settle(threads: int) -> None:
+    """Let this process compute with so many threads, and keep the memory that it frees."""
+    torch.set_num_threads(threads)
+    keep_freed_memory()
 
 
 def check_device(device: str) -> None:

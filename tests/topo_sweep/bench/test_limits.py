@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from topo_sweep.bench import limits
-from topo_sweep.runs.timing.step_time import settled
+from topo_sweep.runs.device import settled
 
 
 def test_a_copy_reads_and_writes_and_a_product_multiplies_and_adds(

@@ -6,7 +6,6 @@ does not change what a step costs.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -26,6 +25,7 @@ from nas_core.training.epochs import Steps
 from nas_core.training.pack import Member, PackTraining
 from nas_core.training.search import Search
 from nas_core.training.training import Training
+from topo_sweep.runs.device import settled
 
 _BATCHES: Final = 4
 """Steps of the epochs that are timed; what an epoch draws at its start is in the first of them."""
@@ -266,20 +266,6 @@ def random_images(info: DatasetInfo, count: int, *, device: str, seed: int = 0) 
     pixels = torch.randint(256, size, generator=source, dtype=torch.uint8)
     labels = torch.randint(info.num_classes, (count,), generator=source)
     return Images(pixels, labels).to(torch.device(device))
-
-
-@contextlib.contextmanager
-def settled(threads: int) -> Iterator[None]:
-    """Compute until the block ends as a worker does that has so many threads."""
-    convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
-    before = torch.get_num_threads(), convolutions.allow_tf32, products.allow_tf32
-    torch.set_num_threads(threads)
-    convolutions.allow_tf32 = products.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before[0])
-        convolutions.allow_tf32, products.allow_tf32 = before[1:]
 
 
 def _timed(

@@ -18,12 +18,12 @@ from nas_core.streams import Draws
 from nas_core.training import training
 from nas_core.training.loop import Loop
 from nas_core.training.pack import Member
+from topo_sweep.runs.device import settled
 from topo_sweep.runs.timing import step_time
 from topo_sweep.runs.timing.step_time import (
     StepTime,
     TrainingSteps,
     random_images,
-    settled,
     time_search_steps,
     time_steps,
 )
