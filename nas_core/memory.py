@@ -17,7 +17,7 @@ def keep_freed_memory() -> None:
     """Let this process keep blocks of up to 32 MiB that are freed, for what comes next.
 
     By default glibc hands them back at once, and Linux fills each new one with zeros: of a step of
-    a packed network that is a tenth to a quarter. It lasts until the process ends. Where there is
+    a packed network that can be a quarter. It lasts until the process ends. Where there is
     no glibc nothing happens.
     """
     if sys.platform != "linux":
