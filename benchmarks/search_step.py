@@ -3,8 +3,8 @@
 All 14 edges with all operations, at the paper's size: 5 cells, 16 channels, batches of 64 images of
 32x32. The yardstick is what the authors' code computes, written out below by PyTorch's own layers:
 edge by edge, each operation's output weighted and added, and each step's gradients as they take
-them. Both sides run in turn in one process; a ratio is the median over pairs. Claims and numbers
-are in docs/performance.md, the last result in benchmarks/results/search_step.json.
+them. Both sides run in turn, each in a process of its own; a ratio is the median over pairs. Claims
+and numbers are in docs/performance.md, the last result in benchmarks/results/search_step.json.
 
 Run: python benchmarks/search_step.py [--threads 2] [--repeats 5] [--cells 5] [--channels 16]
      [--batch 64] [--side 32] [--json benchmarks/results/search_step.json]
@@ -13,8 +13,10 @@ Run: python benchmarks/search_step.py [--threads 2] [--repeats 5] [--cells 5] [-
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+import multiprocessing
+from collections.abc import Mapping, Sequence
 from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -29,6 +31,7 @@ from nas_core.networks.stack import CellPlan, cell_plans, stem
 from topo_sweep.bench.record import keep, record, typed
 from topo_sweep.bench.sizes import search_size
 from topo_sweep.bench.turns import timed
+from topo_sweep.runs.device import settle
 from topo_sweep.runs.timing.step_time import search_steps, stepwise_search
 
 STEPS = ("weights", "alphas, first order", "alphas, second order")
@@ -165,19 +168,35 @@ class AuthorsSearch:
         return cross_entropy(network(batch[0]), batch[1])
 
 
-def our_steps(
-    cells: int, channels: int, batch: int, side: int, order: int
-) -> Iterator[tuple[float, float]]:
-    """Take steps of our search, one of weights and one of alphas; yield the seconds of both."""
-    sizes = {"cells": cells, "init_channels": channels, "batch_size": batch, "alpha_order": order}
-    protocol, info = search_size("search_darts_2nd", sizes, side)
-    return search_steps(stepwise_search(protocol, info, device="cpu"))
+def our_search(parent: Connection, size: Mapping[str, int], side: int, threads: int) -> None:
+    """Take a step of weights and one of alphas whenever the parent names an order of the latter.
+
+    This is a process of its own, as a worker of a sweep is. It sends the seconds of both.
+    """
+    settle(threads)
+    steps = {}
+    for order in (1, 2):
+        protocol, info = search_size("search_darts_2nd", {**size, "alpha_order": order}, side)
+        steps[order] = search_steps(stepwise_search(protocol, info, device="cpu"))
+    while order := parent.recv():
+        parent.send(next(steps[order]))
 
 
-def measured(cells: int, channels: int, batch: int, side: int, repeats: int) -> dict[str, Any]:
+def measured(
+    *, cells: int, channels: int, batch: int, side: int, repeats: int, threads: int
+) -> dict[str, Any]:
     """Return median seconds of both sides and the median ratio of pairs, for each kind of step."""
     authors = AuthorsSearch(cells, channels)
-    first, second = (our_steps(cells, channels, batch, side, order) for order in (1, 2))
+    size = {"cells": cells, "init_channels": channels, "batch_size": batch}
+    search, child = multiprocessing.Pipe()
+    context = multiprocessing.get_context("spawn")
+    context.Process(target=our_search, args=(child, size, side, threads), daemon=True).start()
+
+    def step_of(order: int) -> tuple[float, float]:
+        search.send(order)
+        seconds: tuple[float, float] = search.recv()
+        return seconds
+
     train, valid = (
         (torch.randn(batch, 3, side, side), torch.randint(10, (batch,))) for _ in range(2)
     )
@@ -185,13 +204,14 @@ def measured(cells: int, channels: int, batch: int, side: int, repeats: int) -> 
     ours: dict[str, list[float]] = {step: [] for step in STEPS}
     for _ in range(repeats + 1):
         steps = (authors.weight_step, authors.first_order, authors.second_order)
-        weights, first_order = next(first)
+        weights, first_order = step_of(1)
         for name, step in zip(STEPS[:2], steps[:2], strict=True):
             theirs[name].append(timed(partial(step, train, valid)))
-        _, second_order = next(second)
+        _, second_order = step_of(2)
         theirs[STEPS[2]].append(timed(partial(steps[2], train, valid)))
         for name, seconds in zip(STEPS, (weights, first_order, second_order), strict=True):
             ours[name].append(seconds)
+    search.send(0)
     figures = {}
     for name in STEPS:  # the first of each claims memory
         pairs = [t / o for t, o in zip(theirs[name][1:], ours[name][1:], strict=True)]
@@ -217,7 +237,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     size = {name: getattr(arguments, name) for name in ("cells", "channels", "batch", "side")}
-    figures = measured(**size, repeats=arguments.repeats)
+    figures = measured(**size, repeats=arguments.repeats, threads=arguments.threads)
     print(
         f"torch {torch.__version__}, {arguments.threads} thread(s), n = {arguments.repeats} pairs"
     )
