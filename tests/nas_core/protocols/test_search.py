@@ -301,3 +301,22 @@ def test_searches_along_a_topology_ask_for_one() -> None:
     assert "search_edarts" in NEEDS_TOPOLOGY
     for preset in set(SEARCH_PRESETS) - set(NEEDS_TOPOLOGY):
         check_topology_given(preset, SEARCH_PRESETS[preset])
+
+
+@pytest.mark.parametrize(
+    ("rule", "images", "due"),
+    [
+        ({"alpha_every": "step"}, 100, [1, 2, 3, 4]),
+        ({"alpha_every": 3}, 224, [3, 6]),
+        ({"alpha_every": "epoch"}, 100, [4]),
+        ({"alpha_every": "epoch", "alpha_at": "last_full"}, 100, [3]),
+        ({"alpha_every": "epoch", "alpha_at": "last_full"}, 96, [3]),
+        ({"alpha_every": "epoch", "alpha_at": "last_full"}, 10, [1]),
+    ],
+)
+def test_alphas_learn_before_the_steps_of_their_rule(
+    rule: dict[str, Any], images: int, due: list[int]
+) -> None:
+    protocol = SearchProtocol(batch_size=32, **rule)
+
+    assert list(protocol.alpha_steps_due(images)) == due
