@@ -45,8 +45,8 @@ STEPS_SECONDS: Final = 5.0
 _FEWEST_STEPS: Final = 3
 """So many are timed before a loop tells how long its first epoch takes."""
 
-_EVALUATED: Final = range(64, 512)
-"""Least and greatest number of images that are classified together."""
+_FEWEST_EVALUATED, _MOST_EVALUATED = 64, 512
+"""Images that are classified together."""
 _CACHED_VALUES: Final = 2**20
 """Of one map of all images together; a CPU is up to twice as slow with more."""
 
@@ -68,8 +68,6 @@ class Loop(ABC, Generic[E]):
     forward: Callable[..., Any]
     """The network, or its `Compiled` form."""
     optimizer: Sgd
-    models: int = 1
-    """How many the network is made of."""
     compiled: bool = False
     """Whether steps run the `Compiled` form of the network; numbers then differ by rounding."""
 
@@ -102,14 +100,18 @@ class Loop(ABC, Generic[E]):
             self.restore(saved[0])
 
     @property
+    def models(self) -> int:
+        """How many the network is made of."""
+        return 1
+
+    @property
     def evaluation_batch(self) -> int:
         """How many images are classified together: few, where more would leave a CPU's cache."""
-        fitting = _EVALUATED.stop // self.models
+        fitting = _MOST_EVALUATED // self.models
         if self.device.type == "cpu":
             height, width = self.info.image_size
-            values = self.models * self.protocol.init_channels * height * width
-            fitting = _CACHED_VALUES // values
-        return min(max(fitting, _EVALUATED.start), _EVALUATED.stop)
+            fitting = _CACHED_VALUES // (self.models * self.protocol.init_channels * height * width)
+        return min(max(fitting, _FEWEST_EVALUATED), _MOST_EVALUATED)
 
     @abstractmethod
     def build(self, epoch: int) -> None:

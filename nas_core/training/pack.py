@@ -78,7 +78,6 @@ class PackTraining(Loop[PackEpoch]):
             check_trainable(member.genotype, protocol, split)
         check_test_every(test_every)
         self.members = tuple(members)
-        self.models = len(members)
         self.split = split
         self.test_every = test_every
         self.compiled = compiled
@@ -91,6 +90,11 @@ class PackTraining(Loop[PackEpoch]):
             seed=members[0].seed,
             checkpoint=checkpoint,
         )
+
+    @property
+    def models(self) -> int:
+        """How many members there are."""
+        return len(self.members)
 
     def history_of(self, number: int) -> tuple[EpochMetrics, ...]:
         """Return the epochs of a member, up to that in which it diverged."""

@@ -15,6 +15,7 @@ from nas_core.errors import InputError
 from nas_core.protocols.training import Protocol
 from nas_core.training.checkpoint import Checkpoint
 from nas_core.training.loop import DTYPES, Loop, check_images, learning_rate
+from nas_core.training.pack import Member, PackTraining
 from nas_core.training.training import Training
 from tests.nas_core.training import searches, trainings
 from tests.nas_core.training.trainings import DIGITS, cells, facts, same, stopped_after
@@ -185,13 +186,12 @@ def test_accuracies_are_fractions_of_all_images_in_evaluation_mode() -> None:
 
 
 def test_a_cpu_classifies_fewer_images_at_once_where_their_maps_are_larger() -> None:
-    narrow, wide = (
-        trainings.started(protocol=trainings.TINY.with_values({"init_channels": channels}))
-        for channels in (2, 64)
-    )
+    wide = trainings.TINY.with_values({"init_channels": 64})
+    members = [Member(cells(100), seed) for seed in range(3)]
 
-    assert narrow.evaluation_batch == 512
-    assert wide.evaluation_batch == 256
+    assert trainings.started().evaluation_batch == 512
+    assert trainings.started(protocol=wide).evaluation_batch == 256
+    assert PackTraining(members, wide, DIGITS).evaluation_batch == 85
 
 
 def test_a_last_batch_of_one_image_is_refused_where_maps_are_one_pixel() -> None:
