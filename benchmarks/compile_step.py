@@ -22,12 +22,12 @@ from packs import PRESETS, steps_of
 
 from topo_sweep.bench.record import keep, record, typed
 from topo_sweep.bench.turns import in_turn, ratio, spread
-from topo_sweep.runs.device import settled
+from topo_sweep.runs.device import as_worker
 
 
 def measured(size: str, pack: int | None, repeats: int, threads: int) -> dict[str, Any]:
     """Return seconds of a step of both forms, their ratio, and the seconds of the first step."""
-    with settled(threads):
+    with as_worker(threads):
         written, graph = steps_of(size, pack), steps_of(size, pack, compiled=True)
         before = os.times()
         started = time.perf_counter()

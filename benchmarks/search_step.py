@@ -31,7 +31,7 @@ from nas_core.networks.stack import CellPlan, cell_plans, stem
 from topo_sweep.bench.record import keep, record, typed
 from topo_sweep.bench.sizes import search_size
 from topo_sweep.bench.turns import timed
-from topo_sweep.runs.device import settle
+from topo_sweep.runs.device import become_worker
 from topo_sweep.runs.timing.step_time import search_steps, stepwise_search
 
 STEPS = ("weights", "alphas, first order", "alphas, second order")
@@ -173,7 +173,7 @@ def our_search(parent: Connection, size: Mapping[str, int], side: int, threads: 
 
     This is a process of its own, as a worker of a sweep is. It sends the seconds of both.
     """
-    settle(threads)
+    become_worker(threads)
     steps = {}
     for order in (1, 2):
         protocol, info = search_size("search_darts_2nd", {**size, "alpha_order": order}, side)

@@ -1,9 +1,10 @@
 """Images a second of a whole machine: a pack in one process a core, beside plain networks.
 
 The authors' network trains once with all cores as threads of one process, and once with one thread
-in a process a core; packs train as the workers of a sweep do, one thread in a process a core. All
-three take turns, in steps as `packs.py` has them; processes of a side step at the same time. Images
-count once for each model. Claims and numbers are in docs/performance.md.
+in a process a core; packs train as the workers of a sweep do, one thread in a process a core. Each
+side has processes of its own; all three take turns, in steps as `packs.py` has them, and processes
+of a side step at the same time. Images count once for each model. Claims and numbers are in
+docs/performance.md.
 
 Run: python benchmarks/whole_machine.py [--size digits|cifar10] [--pack 30] [--repeats 7]
     [--precision float32|bfloat16] [--cores 2] [--json FILE]
@@ -24,9 +25,9 @@ from typing import Any, Final
 import torch
 from packs import PRESETS, steps_of
 
-from nas_core.memory import keep_freed_memory
 from topo_sweep.bench.record import keep, record, typed
 from topo_sweep.bench.turns import Side, ratio
+from topo_sweep.runs.device import become_worker
 from topo_sweep.runs.timing.step_time import TrainingSteps
 
 THREADS: Final = "plain, all cores as threads"
@@ -44,11 +45,11 @@ def work(parent: Connection, begin: Barrier, size: str, models: int, precision: 
 
     Without a precision they are those of plain networks.
     """
-    torch.set_num_threads(1)
     if precision is None:
+        torch.set_num_threads(1)
         side = taking(steps_of(size, None), models)
     else:
-        keep_freed_memory()  # as workers of a sweep do
+        become_worker(threads=1)
         side = taking(steps_of(size, models, precision))
     side()  # memory is claimed first
     parent.send(None)

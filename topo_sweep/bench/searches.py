@@ -9,7 +9,7 @@ from typing import Any, Final
 from nas_core.protocols.data import DatasetInfo
 from nas_core.protocols.search import SearchProtocol
 from topo_sweep.bench.turns import Tell, in_turn, ratio, sides_table, spread
-from topo_sweep.runs.device import settled
+from topo_sweep.runs.device import as_worker
 from topo_sweep.runs.timing.step_time import search_steps, stepwise_search
 
 _ORDERS: Final = {1: "alphas, first order", 2: "alphas, second order"}
@@ -46,7 +46,7 @@ def search_figures(
         taken[name].append(next(steps[name]))
         return sum(taken[name][-1])
 
-    with settled(threads):
+    with as_worker(threads):
         in_turn({name: partial(both, name) for name in steps}, repeats, tell)
     timed = {name: each[1:] for name, each in taken.items()}  # the first warms up
     weights = [mean(w for w, _ in turn) for turn in zip(*timed.values(), strict=True)]

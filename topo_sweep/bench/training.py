@@ -23,7 +23,7 @@ from topo_sweep.bench.limits import (
     product,
 )
 from topo_sweep.bench.turns import Side, Tell, in_turn, ratio, sides_table, spread, timed
-from topo_sweep.runs.device import settled
+from topo_sweep.runs.device import as_worker
 from topo_sweep.runs.timing.step_time import TrainingSteps
 
 _OPERATIONS: Final = 3 * 2
@@ -73,7 +73,7 @@ def training_figures(
                 compiled=is_graph,
             )
     sides: dict[str, Side] = {name: _side(each) for name, each in steps.items()}
-    with settled(threads):
+    with as_worker(threads):
         compile_seconds = {
             name: _first_step(name, each, tell)
             for name, each in steps.items()

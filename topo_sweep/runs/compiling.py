@@ -15,7 +15,7 @@ from nas_core.errors import InputError, first_line
 from nas_core.networks.packs.cell import structure
 from nas_core.protocols.data import DATASETS
 from nas_core.training.compiled import MOST_GRAPHS, usual_steps
-from topo_sweep.runs.device import device_name, settled
+from topo_sweep.runs.device import as_worker, device_name
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.packing.packs import Packs, fitting
 from topo_sweep.runs.packing.size import Ask, Candidates, candidates_of
@@ -186,7 +186,7 @@ def measured_here(asked: Timed) -> tuple[str, CompileTime | str | None]:
             compiled=compiled,
         )
 
-    with settled(execution.cpus):
+    with as_worker(execution.cpus):
         try:
             written = steps(compiled=False)
             next(written)

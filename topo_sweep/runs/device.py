@@ -1,4 +1,4 @@
-"""What a run asks of the device that it trains on, and what it says where that is not there."""
+"""What a run asks of its device and process, and what it says where a device is not there."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from dataclasses import replace
 import torch
 
 from nas_core.errors import InputError
-from nas_core.memory import keep_freed_memory
 from nas_core.training.loop import check_precision as precision_exists
 from topo_sweep.runs.execution import Execution
+from topo_sweep.runs.processes import keep_freed_memory
 from topo_sweep.spec.trials import Planned
 
 
@@ -38,27 +38,24 @@ def settled_here(execution: Execution) -> Execution:
     return replace(execution, gpus=1.0 if torch.cuda.is_available() else 0.0)
 
 
-@contextlib.contextmanager
-def settled(threads: int) -> Iterator[None]:
-    """Compute until the block ends as a worker does that has so many threads.
+def become_worker(threads: int) -> None:
+    """Let this process compute with so many threads, and keep the memory that it frees."""
+    torch.set_num_threads(threads)
+    keep_freed_memory()
 
-    Freed memory is kept from then on.
-    """
+
+@contextlib.contextmanager
+def as_worker(threads: int) -> Iterator[None]:
+    """Compute until the block ends as a worker does; freed memory is kept from then on."""
     convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
     before = torch.get_num_threads(), convolutions.allow_tf32, products.allow_tf32
-    settle(threads)
+    become_worker(threads)
     convolutions.allow_tf32 = products.allow_tf32 = False
     try:
         yield
     finally:
         torch.set_num_threads(before[0])
         convolutions.allow_tf32, products.allow_tf32 = before[1:]
-
-
-def settle(threads: int) -> None:
-    """Let this process compute with so many threads, and keep the memory that it frees."""
-    torch.set_num_threads(threads)
-    keep_freed_memory()
 
 
 def check_device(device: str) -> None:

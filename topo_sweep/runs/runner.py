@@ -26,7 +26,7 @@ from nas_core.training.search import Search
 from nas_core.training.search_pack import PackSearch
 from nas_core.training.search_state import check_searchable
 from nas_core.training.training import Training, check_trainable
-from topo_sweep.runs.device import check_device, device_name, settle
+from topo_sweep.runs.device import become_worker, check_device, device_name
 from topo_sweep.runs.execution import Execution
 from topo_sweep.runs.packing.packs import Pack, cell_of
 from topo_sweep.spec.trials import Evaluation, Planned, Runnable, SearchTrial, Trial
@@ -100,7 +100,7 @@ class TrialRunner:
         self, split: Split, *, execution: Execution, paths: StorePaths | None = None
     ) -> None:
         check_device(execution.device)
-        settle(execution.cpus)
+        become_worker(execution.cpus)
         self._execution = execution
         self._outcome = partial(
             Outcome,

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from topo_sweep.bench import limits
-from topo_sweep.runs.device import settled
+from topo_sweep.runs.device import as_worker
 
 
 def test_a_copy_reads_and_writes_and_a_product_multiplies_and_adds(
@@ -42,7 +42,7 @@ def test_products_are_rounded_to_tf32_where_that_is_measured_and_nowhere_else(
     monkeypatch.setattr(limits, "_timed", timed)
     sides = limits.limit_sides("cpu", ["tf32", "float32"])
 
-    with settled(1):
+    with as_worker(1):
         torch.backends.cuda.matmul.allow_tf32 = left_by_others
         for precision in ("tf32", "float32"):
             sides[limits.product(precision)]()

@@ -25,7 +25,7 @@ from nas_core.training.epochs import Steps
 from nas_core.training.pack import Member, PackTraining
 from nas_core.training.search import Search
 from nas_core.training.training import Training
-from topo_sweep.runs.device import settled
+from topo_sweep.runs.device import as_worker
 
 _BATCHES: Final = 4
 """Steps of the epochs that are timed; what an epoch draws at its start is in the first of them."""
@@ -178,7 +178,7 @@ def time_steps(
         torch.OutOfMemoryError: likewise.
 
     """
-    with settled(threads):
+    with as_worker(threads):
         steps = TrainingSteps(members, protocol, info, device=device, packed=packed)
         if device == "cuda":
             torch.cuda.reset_peak_memory_stats()
@@ -216,7 +216,7 @@ def time_search_steps(
         torch.OutOfMemoryError: it does not fit into the memory of the GPU.
 
     """
-    with settled(threads):
+    with as_worker(threads):
         started = time.perf_counter()
         search = stepwise_search(protocol, info, device=device)
         build_seconds = time.perf_counter() - started

@@ -18,7 +18,7 @@ from nas_core.streams import Draws
 from nas_core.training import training
 from nas_core.training.loop import Loop
 from nas_core.training.pack import Member
-from topo_sweep.runs.device import settled
+from topo_sweep.runs.device import as_worker
 from topo_sweep.runs.timing import step_time
 from topo_sweep.runs.timing.step_time import (
     StepTime,
@@ -191,9 +191,9 @@ def test_what_is_set_in_a_process_is_as_before_once_steps_were_timed(
     convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
     threads = torch.get_num_threads()
 
-    with settled(1):
+    with as_worker(1):
         convolutions.allow_tf32, products.allow_tf32 = before
-        with settled(threads + 1):
+        with as_worker(threads + 1):
             assert torch.get_num_threads() == threads + 1
             assert (convolutions.allow_tf32, products.allow_tf32) == (False, False)
             convolutions.allow_tf32 = products.allow_tf32 = True  # as epochs in tf32 do
